@@ -33,27 +33,17 @@ impl_fault!(EscapeError {
     Nul => Inval, "xattr name contains a NUL";
 });
 
-/// A list of xattr names with something after the last NUL.
+/// Why a list of xattr names cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BrokenList;
-
-impl crate::error::Fault for BrokenList {
-    fn errno(&self) -> crate::error::Errno {
-        crate::error::Errno::Io
-    }
-
-    fn message(&self) -> &'static str {
-        "the layer's filesystem gave a list of xattr names that does not end with NUL"
-    }
+pub enum ListError {
+    /// The last name has no NUL.
+    Unterminated,
 }
 
-impl core::fmt::Display for BrokenList {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(crate::error::Fault::message(self))
-    }
-}
-
-impl core::error::Error for BrokenList {}
+impl_fault!(ListError {
+    Unterminated => Io, "the layer's filesystem gave a list of xattr names that does not end \
+        with NUL";
+});
 
 /// A name without allocation: room for the longest one and its NUL.
 pub type NameBuf = [u8; XATTR_NAME_MAX + 1];
@@ -119,14 +109,17 @@ pub fn filter_list(
     namespace: Namespace,
     list: &mut [u8],
     mut may_list_trusted: impl FnMut() -> bool,
-) -> Result<usize, BrokenList> {
+) -> Result<usize, ListError> {
     let prefix_len = namespace.prefix().to_bytes().len();
     let mut read = 0;
     let mut write = 0;
 
     while let Some(rest) = list.get(read..).filter(|rest| !rest.is_empty()) {
-        let len = rest.iter().position(|&b| b == 0).ok_or(BrokenList)?;
-        let name = rest.get(..len).ok_or(BrokenList)?;
+        let len = rest
+            .iter()
+            .position(|&byte| byte == 0)
+            .ok_or(ListError::Unterminated)?;
+        let name = rest.get(..len).unwrap_or_default();
         let end = read.saturating_add(len).saturating_add(1);
 
         let hidden =
@@ -147,13 +140,15 @@ pub fn filter_list(
 }
 
 /// Moves `list[from..to]` to `write`, which is not above it, and returns where it ends there.
-fn move_down(list: &mut [u8], from: usize, to: usize, write: usize) -> usize {
-    let len = to.saturating_sub(from);
-    let end = write.saturating_add(len);
-    if from <= to && to <= list.len() && end <= list.len() {
-        list.copy_within(from..to, write);
+fn move_down(list: &mut [u8], from: usize, to: usize, mut write: usize) -> usize {
+    for read in from..to {
+        let byte = list.get(read).copied().unwrap_or_default();
+        if let Some(slot) = list.get_mut(write) {
+            *slot = byte;
+            write = write.saturating_add(1);
+        }
     }
-    end
+    write
 }
 
 #[cfg(test)]
@@ -224,7 +219,7 @@ mod tests {
         assert_eq!(filter_list(User, &mut [], || true), Ok(0));
         assert_eq!(
             filter_list(User, &mut b"user.a".to_owned(), || true),
-            Err(BrokenList)
+            Err(ListError::Unterminated)
         );
         // An escaped name in trusted is hidden from those who may not list trusted.
         let mut list = *b"trusted.overlay.overlay.x\0";

@@ -29,14 +29,17 @@ pub const MAX_LEN: usize = 255;
 /// The length of the longest fid that the kernel encodes (`MAX_HANDLE_SZ`).
 pub const MAX_FID_LEN: usize = 128;
 
+/// The type of a fid that could not be made (`FILEID_INVALID`).
+const FID_TYPE_INVALID: u8 = 0xff;
+
 /// The padding before a handle on the wire.
 pub const WIRE_OFFSET: usize = 3;
 
 /// The type of handles on the wire.
-pub const WIRE_TYPE: u8 = 0xf8;
+pub const WIRE_TYPE: i32 = 0xf8;
 
 /// The type of handles that old kernels gave out, which have no padding. They are still read.
-pub const WIRE_TYPE_UNPADDED: u8 = 0xfb;
+pub const WIRE_TYPE_UNPADDED: i32 = 0xfb;
 
 /// Flag: the fid was made by a big-endian CPU.
 pub const FLAG_BIG_ENDIAN: u8 = 1 << 0;
@@ -63,14 +66,15 @@ pub enum HandleError {
     Unknown,
     /// Not a handle: wrong magic or length.
     Malformed,
-    /// The fid to store is too long, or its length not a multiple of four.
-    FidLen,
+    /// The real filesystem gave no fid that could be stored: its type says so, it is too long, or
+    /// its length is not a multiple of four.
+    Fid,
 }
 
 impl_fault!(HandleError {
     Unknown => NoData, "file handle is of another version or byte order";
     Malformed => Inval, "not an overlay file handle";
-    FidLen => Io, "the layer's filesystem gave a file handle of unusable length";
+    Fid => Io, "the layer's filesystem gave no usable file handle";
 });
 
 /// A file handle, laid out as on the wire: the fid is on a 32-bit boundary in memory.
@@ -98,11 +102,17 @@ impl FileHandle {
     /// `fid_type` and `fid` are what `exportfs_encode_inode_fh()` gave; `uuid` is that of the real
     /// filesystem, or [`uuid::NULL`] with the option `uuid=off`; `upper` tells whether the inode is
     /// in the upper layer.
-    pub fn encode(fid_type: u8, fid: &[u8], uuid: &Uuid, upper: bool) -> Result<Self, HandleError> {
-        if fid.len() > MAX_FID_LEN || fid.len() % 4 != 0 {
-            return Err(HandleError::FidLen);
+    pub fn encode(
+        fid_type: i32,
+        fid: &[u8],
+        uuid: &Uuid,
+        upper: bool,
+    ) -> Result<Self, HandleError> {
+        let fid_type = u8::try_from(fid_type).unwrap_or(FID_TYPE_INVALID);
+        if fid_type == FID_TYPE_INVALID || fid.len() > MAX_FID_LEN || fid.len() % 4 != 0 {
+            return Err(HandleError::Fid);
         }
-        let len = u8::try_from(HEADER_LEN + fid.len()).map_err(|_| HandleError::FidLen)?;
+        let len = u8::try_from(HEADER_LEN + fid.len()).map_err(|_| HandleError::Fid)?;
         let flags = FLAG_CPU_ENDIAN | if upper { FLAG_PATH_UPPER } else { 0 };
 
         let header = [VERSION, MAGIC, len, flags, fid_type];
@@ -121,7 +131,7 @@ impl FileHandle {
     }
 
     /// Reads a handle from the wire. `wire_type` is the type that came with it.
-    pub fn parse_wire(wire_type: u8, wire: &[u8]) -> Result<Self, HandleError> {
+    pub fn parse_wire(wire_type: i32, wire: &[u8]) -> Result<Self, HandleError> {
         match wire_type {
             WIRE_TYPE => Self::parse(wire.get(WIRE_OFFSET..).ok_or(HandleError::Malformed)?),
             // The wire counts in 32-bit words, so an unpadded handle has the three bytes at its end.
@@ -323,7 +333,13 @@ mod tests {
             let fid = vec![0; len];
             assert_eq!(
                 FileHandle::encode(1, &fid, &UUID, false),
-                Err(HandleError::FidLen)
+                Err(HandleError::Fid)
+            );
+        }
+        for fid_type in [-1, 0xff, 0x100] {
+            assert_eq!(
+                FileHandle::encode(fid_type, &[], &UUID, false),
+                Err(HandleError::Fid)
             );
         }
     }

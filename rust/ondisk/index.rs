@@ -8,16 +8,14 @@ use crate::inline::Inline;
 /// The name of an index entry.
 pub type IndexName = Inline<{ 2 * MAX_LEN }>;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Returns the name of the index entry for `handle`.
 pub fn name(handle: &FileHandle) -> IndexName {
     let mut name = IndexName::new();
     for byte in handle.as_bytes() {
         for nibble in [byte >> 4, byte & 0xf] {
-            name.push(if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
-            });
+            name.push(DIGITS.get(usize::from(nibble)).copied().unwrap_or_default());
         }
     }
     name
@@ -45,12 +43,9 @@ pub fn parse(name: &[u8]) -> Result<FileHandle, HandleError> {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

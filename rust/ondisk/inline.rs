@@ -25,7 +25,7 @@ impl<const N: usize> Inline<N> {
         match self.bytes.get_mut(self.len) {
             Some(slot) => {
                 *slot = byte;
-                self.len += 1;
+                self.len = self.len.saturating_add(1);
                 true
             }
             None => false,

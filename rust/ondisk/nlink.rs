@@ -82,30 +82,27 @@ impl Nlink {
         let text = value.split(|&byte| byte == 0).next().unwrap_or_default();
         let text = text.strip_suffix(b"\n").unwrap_or(text);
 
-        let (base, negative, digits) = match text {
-            [b'U', b'+', digits @ ..] => (Base::Upper, false, digits),
-            [b'U', b'-', digits @ ..] => (Base::Upper, true, digits),
-            [b'L', b'+', digits @ ..] => (Base::Lower, false, digits),
-            [b'L', b'-', digits @ ..] => (Base::Lower, true, digits),
+        let (base, sign, digits) = match text {
+            [b'U', b'+', digits @ ..] => (Base::Upper, 1, digits),
+            [b'U', b'-', digits @ ..] => (Base::Upper, -1, digits),
+            [b'L', b'+', digits @ ..] => (Base::Lower, 1, digits),
+            [b'L', b'-', digits @ ..] => (Base::Lower, -1, digits),
             _ => return Err(NlinkError::Malformed),
         };
-        let number = number(digits).ok_or(NlinkError::Malformed)?;
-        let diff = i32::try_from(if negative { -number } else { number })
-            .map_err(|_| NlinkError::Malformed)?;
+        let diff = number(sign, digits).ok_or(NlinkError::Malformed)?;
         Ok(Self { base, diff })
     }
 }
 
-/// Reads a decimal number without a sign; it has to have a digit. [`MAX_LEN`] digits fit.
-fn number(digits: &[u8]) -> Option<i64> {
+/// Reads a decimal number of which the sign was taken off; it has to have a digit.
+fn number(sign: i32, digits: &[u8]) -> Option<i32> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_i64, |number, &digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| number.checked_mul(10)?.checked_add(i64::from(digit - b'0')))
-            .flatten()
+    digits.iter().try_fold(0_i32, |number, &digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        let digit = sign.checked_mul(i32::try_from(digit).ok()?)?;
+        number.checked_mul(10)?.checked_add(digit)
     })
 }
 
