@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Guest tests for overlay file systems: the same for the kernel's own `overlay` and for `rovl`.
+
+mod lookup;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use libtest_mimic::Arguments;
+use rovl_testing::case::{keep_panic_messages, Settings};
+use rovl_testing::Case;
+
+/// Tests an overlay file system type that is loaded in this kernel. Needs root.
+#[derive(Debug, Parser)]
+#[command(about, disable_version_flag = true)]
+struct Options {
+    /// File system type under test
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: String,
+
+    /// Directory for the layers; its file system is the one under the overlay
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
+
+    /// Directory with the mount points ext4, xfs and tmpfs, for tests of particular file systems
+    #[arg(long, value_name = "DIR", default_value = "/scratch")]
+    scratch: PathBuf,
+
+    /// Factor on the length of loops; below 1 for slow debug kernels
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    scale: f64,
+
+    /// Module file of the type, to load it again after the test that unloads it
+    #[arg(long, value_name = "FILE")]
+    module: Option<PathBuf>,
+
+    #[command(flatten)]
+    harness: Arguments,
+}
+
+/// All modules with tests, in the order in which they run.
+const MODULES: &[&[Case]] = &[lookup::CASES];
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if !options.harness.list {
+        if let Err(message) = usable(&options) {
+            eprintln!("rovl-test: {message}");
+            return ExitCode::from(2);
+        }
+    }
+    // Tests look at state of the whole machine (mount tables, page cache, loop devices).
+    options.harness.test_threads.get_or_insert(1);
+    let base = options.base.unwrap_or_else(|| options.scratch.join("ext4"));
+    let settings = Arc::new(Settings {
+        kind: options.kind,
+        base: base.join("rovl-test"),
+        scratch: options.scratch,
+        scale: options.scale,
+        module: options.module,
+    });
+    keep_panic_messages();
+    let trials = MODULES
+        .iter()
+        .flat_map(|cases| cases.iter())
+        .map(|case| case.trial(&settings))
+        .collect();
+    libtest_mimic::run(&options.harness, trials).exit_code()
+}
+
+fn usable(options: &Options) -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("the tests mount file systems: run them as root in a guest".to_owned());
+    }
+    let known = std::fs::read_to_string("/proc/filesystems").map_err(|error| error.to_string())?;
+    if !known.lines().any(|line| line.split_whitespace().last() == Some(&options.kind)) {
+        return Err(format!(
+            "the kernel has no file system type {:?}: load its module first",
+            options.kind
+        ));
+    }
+    let base = options.base.clone().unwrap_or_else(|| options.scratch.join("ext4"));
+    if !base.is_dir() {
+        return Err(format!("{} is not a directory: give one with --base", base.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the guest tests and the benchmark have in common: layers on disk, mounts made through the
+//! file system context, trees described as text, callers with other credentials, block devices.
+//!
+//! The helpers panic with the place of the caller when a step fails that the test takes for
+//! granted: a test is a list of such steps, and a panic is how it fails.
+
+pub mod acl;
+pub mod block;
+pub mod caller;
+pub mod case;
+pub mod dirent;
+pub mod layers;
+pub mod mount;
+pub mod ops;
+pub mod overlay_xattr;
+pub mod tree;
+
+pub use case::{skip, Case, Test};
+pub use layers::{Dir, Layers};
+pub use mount::{Mounted, Request};
+pub use ops::{errno, ok};

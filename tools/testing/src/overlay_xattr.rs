@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The extended attributes that an overlay keeps in its layers.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use rustix::fs::{OFlags, CWD};
+
+use crate::ops::{self, ok};
+
+/// Marks a directory that hides what is below it.
+pub const OPAQUE: &str = "trusted.overlay.opaque";
+/// Marks a directory that may hold entries with an origin.
+pub const IMPURE: &str = "trusted.overlay.impure";
+/// Names the lower inode that an upper one was copied from.
+pub const ORIGIN: &str = "trusted.overlay.origin";
+/// Names another place for what is below.
+pub const REDIRECT: &str = "trusted.overlay.redirect";
+/// Identifies the overlay itself, on the root of the upper layer.
+pub const UUID: &str = "trusted.overlay.uuid";
+/// Marks a zero-size file as a whiteout.
+pub const WHITEOUT: &str = "trusted.overlay.whiteout";
+/// Keeps the append-only and immutable flags of a copied-up file.
+pub const PROTATTR: &str = "trusted.overlay.protattr";
+
+/// Length of the header of an origin value.
+const HEADER: usize = 21;
+/// `FS_IOC_GETFSUUID`: `_IOR(0x15, 0, struct fsuuid2)`.
+const FS_IOC_GETFSUUID: libc::c_ulong = 0x8011_1500;
+
+/// Short text for an extended attribute.
+pub fn describe(name: &str, value: &[u8]) -> String {
+    match name.strip_prefix("trusted.overlay.") {
+        Some("origin") if value.is_empty() || well_formed(value) => "origin".to_owned(),
+        Some("origin") => format!("malformed origin {value:02x?}"),
+        Some(short) => format!("{short}={}", String::from_utf8_lossy(value)),
+        None if value.iter().all(|byte| (0x20..0x7f).contains(byte)) => {
+            format!("{name}={:?}", String::from_utf8_lossy(value))
+        }
+        None => format!("{name}={value:02x?}"),
+    }
+}
+
+fn well_formed(value: &[u8]) -> bool {
+    value.len() > HEADER
+        && value[0] == 0
+        && value[1] == 0xfb
+        && usize::from(value[2]) == value.len()
+        && value[3] & !7 == 0
+}
+
+/// The origin value that a copy of `lower` has to carry, byte for byte.
+#[track_caller]
+pub fn expected_origin(lower: &Path) -> Vec<u8> {
+    let (fid_type, fid) = file_handle(lower);
+    let mut value = vec![0, 0xfb, 0, 0, fid_type];
+    value.extend_from_slice(&filesystem_uuid(lower));
+    value.extend_from_slice(&fid);
+    value[2] = ok(u8::try_from(value.len()));
+    value[3] = u8::from(cfg!(target_endian = "big"));
+    value
+}
+
+/// Type and bytes of the handle that the file system gives for `path`.
+#[track_caller]
+pub fn file_handle(path: &Path) -> (u8, Vec<u8>) {
+    #[repr(C)]
+    struct Handle {
+        bytes: u32,
+        kind: i32,
+        data: [u8; 128],
+    }
+    let mut handle = Handle {
+        bytes: 128,
+        kind: 0,
+        data: [0; 128],
+    };
+    let mut mount_id = 0i32;
+    let text = ok(std::ffi::CString::new(path.as_os_str().as_encoded_bytes()));
+    // SAFETY: the path is a C string, and the handle has the room that its first field says.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            CWD.as_raw_fd(),
+            text.as_ptr(),
+            &raw mut handle,
+            &raw mut mount_id,
+            0,
+        )
+    };
+    assert_eq!(result, 0, "name_to_handle_at: {}", std::io::Error::last_os_error());
+    let len = ok(usize::try_from(handle.bytes));
+    (ok(u8::try_from(handle.kind)), handle.data[..len].to_vec())
+}
+
+/// Identifier of the file system that holds `path`.
+#[track_caller]
+fn filesystem_uuid(path: &Path) -> [u8; 16] {
+    let dir = if ops::stat(path).st_mode & libc::S_IFMT == libc::S_IFDIR {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
+    let fd = ops::open(dir, OFlags::RDONLY | OFlags::DIRECTORY);
+    let mut answer = [0u8; 17];
+    // SAFETY: the request writes a struct of 17 bytes: a length and the identifier.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_GETFSUUID, answer.as_mut_ptr()) };
+    assert_eq!(result, 0, "FS_IOC_GETFSUUID: {}", std::io::Error::last_os_error());
+    let mut uuid = [0u8; 16];
+    uuid.copy_from_slice(&answer[1..]);
+    uuid
+}
+
+/// Compares the origin of `upper` with the handle of `lower`.
+#[track_caller]
+pub fn assert_origin(upper: &Path, lower: &Path) {
+    let seen = ok(ops::getxattr(upper, ORIGIN));
+    assert_eq!(seen, expected_origin(lower), "origin of {}", upper.display());
+}
