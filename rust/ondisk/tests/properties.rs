@@ -40,7 +40,8 @@ fn option_text() -> impl Strategy<Value = Vec<u8>> {
 
 /// A handle with the header right, or one byte of it wrong.
 fn handle_value() -> impl Strategy<Value = Vec<u8>> {
-    (bytes(160), 0..6_usize, any::<u8>(), any::<bool>()).prop_map(|(rest, at, byte, cut)| {
+    let byte = prop_oneof![any::<u8>(), 0..10_u8];
+    (bytes(160), 0..6_usize, byte, any::<bool>()).prop_map(|(rest, at, byte, cut)| {
         let len = u8::try_from(rest.len() + 4).unwrap();
         let mut value = [&[0, 0xfb, len, 0], rest.as_slice()].concat();
         if let Some(wrong) = value.get_mut(at).filter(|_| at < 4) {
@@ -163,7 +164,7 @@ proptest! {
     fn index_name(
         name in prop_oneof![
             bytes(80),
-            "00[fF][bB](15|19|1d)0[0-4][0-9a-fA-F+]{30,120}".prop_map(String::into_bytes),
+            "00[fF][bB](15|19|1d)0[0-4][0-9a-fA-F]{30,120}[0-9+g]?".prop_map(String::into_bytes),
             handle_value().prop_map(|value| {
                 value.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
             }),
