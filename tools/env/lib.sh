@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+# Paths, keys, messages and privileges shared by the environment scripts. Sourced, not run.
+
+ENV_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+TOP=$(cd "$ENV_DIR/../.." && pwd -P)
+# shellcheck source=tools/env/config
+. "$ENV_DIR/config"
+ROVL_CACHE=${ROVL_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or ROVL_CACHE}/.cache}/rovl}
+export ROVL_CACHE
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# The package names in one of the lists under packages/, one per line.
+packages() { sed 's/#.*//' "$ENV_DIR/packages/$1" | xargs -n1; }
+
+# Becomes root to make and to enter root trees: directly, or through a user namespace with the user's subordinate ids.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else unshare --user --map-root-user --map-auto -- "$@"; fi
+}
+
+# The key of an artefact: a hash of all that decides its content. An artefact is made anew when its key changes.
+artefact_key() {
+	local inputs
+	case $1 in
+	build) inputs=(packages/build steps/build) ;;
+	kernel) inputs=(packages/build steps/build steps/kernel images.sh) ;;
+	guest) inputs=(packages/guest packages/demo steps/guest) ;;
+	debug) inputs=(packages/build steps/build steps/kernel steps/debug debug.config images.sh) ;;
+	scratch) inputs=(steps/scratch) ;;
+	*) die "there is no artefact named $1: use build, kernel, guest, scratch or debug" ;;
+	esac
+	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "$KERNEL_VERSION" "$DEBIAN_SUITE" "$DEBIAN_MIRROR" \
+		"$STOCK_MAKE" "$DEBUG_MAKE"; } | sha256sum | cut -c1-12)
+}
+artefact() { printf '%s/%s-%s\n' "$ROVL_CACHE" "$1" "$(artefact_key "$1")"; }
