@@ -37,7 +37,7 @@ pub fn parse(name: &[u8]) -> Result<FileHandle, HandleError> {
         };
         let (high, low) = digit(high).zip(digit(low)).ok_or(HandleError::Malformed)?;
         // What does not fit cannot be part of a handle.
-        bytes.push(high << 4 | low);
+        bytes.push((high << 4) | low);
     }
     FileHandle::parse(&bytes)
 }
