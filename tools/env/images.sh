@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
 # Makes what a guest needs to boot a kernel. Sourced by steps that run in the build root.
 
 # A guest finds its root with these, where the kernel has them as modules.

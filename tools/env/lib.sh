@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
 # Paths, keys, messages and privileges shared by the environment scripts. Sourced, not run.
 
 ENV_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck disable=SC2034 # used by those who source this
 TOP=$(cd "$ENV_DIR/../.." && pwd -P)
 # shellcheck source=tools/env/config
 . "$ENV_DIR/config"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+# The commands of daily work; `make help` lists them. Kbuild reads the file Kbuild: `make -C $KDIR M=$PWD` works as for any module.
+
+# A configured kernel tree to build for. Without it: Debian's stock kernel, in the environment that tools/env makes.
+KDIR ?=
+ROVL_NAME ?= rovl
+T ?=
+ROUNDS ?= 5
+DEMO_TYPE ?= rovl
+
+export ROVL_NAME
+tree := $(or $(KDIR),stock)
+# What kbuild understands is handed through.
+pass := $(foreach v,LLVM CLIPPY W V C CC RUSTC INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP KCFLAGS KRUSTFLAGS ROVL_KUNIT,\
+	$(if $(filter command line environment,$(origin $(v))),'$(v)=$($(v))'))
+kmake := tools/env/kmake
+
+.DEFAULT_GOAL := module
+.PHONY: module overlay run shell test bench debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+
+## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (LLVM=1, CLIPPY=1, W=, V= as in the kernel)
+module: env
+	@$(kmake) '$(tree)' $(pass) modules
+
+## overlay: build the drop-in, overlay.ko
+overlay: env
+	@ROVL_NAME=overlay $(kmake) '$(tree)' $(pass) modules
+
+## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
+run: module
+	@tools/demo/run $(DEMO_TYPE)
+
+## shell: a guest with both modules at hand (KERNEL=debug for the debug kernel)
+shell: $(if $(filter debug,$(KERNEL)),debug-module,module)
+	@tools/vm/shell $(or $(KERNEL),stock)
+
+## test: everything; T=name runs only the tests whose names have that in them
+test:
+	@tools/check/run '$(T)'
+
+## bench: rovl against the in-tree module, as ratios (ROUNDS=5)
+bench: module programs
+	@tools/vm/run --icount --timeout 3000 -- /payload/rovl-bench --rounds $(ROUNDS)
+
+## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
+debug-kernel debug-module:
+	@tools/env/setup debug
+	@$(kmake) debug $(pass) modules
+
+# The test programs, static so that they run in any guest.
+programs: env
+	@tools/check/programs
+
+## fmt: format all Rust sources
+fmt: env
+	@tools/check/rustfmt
+
+## clippy, rustdoc: the lints that `make test` runs
+clippy rustdoc: env
+	@tools/check/$@
+
+## rust-analyzer: make rust-project.json
+rust-analyzer: env
+	@$(kmake) '$(tree)' $(pass) rust-analyzer
+
+## modules_install: install the module (INSTALL_MOD_PATH= as in the kernel)
+modules_install: module
+	@$(kmake) '$(tree)' $(pass) modules_install
+
+# With a tree of the user's own nothing of the environment is needed.
+env:
+	@$(if $(KDIR),,tools/env/setup build kernel)
+
+## clean: remove what was built
+clean:
+	@rm -rf build
+
+## distclean: clean, and remove the cache too
+distclean: clean
+	@tools/env/clean
+
+help:
+	@sed -n 's/^## /  make /p' $(firstword $(MAKEFILE_LIST))
