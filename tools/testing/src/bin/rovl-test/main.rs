@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Guest tests for overlay file systems: the same for the kernel's own `overlay` and for `rovl`.
 
+mod acl;
+mod copy_up;
+mod create;
+mod link;
 mod lookup;
+mod mmap;
+mod readdir;
+mod rename;
+mod setattr;
+mod tmpfile;
+mod whiteout;
+mod xattr;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,15 +47,36 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
 
+    /// Wait for the end of the input and exit; a test runs this program so
+    #[arg(long, hide = true)]
+    hold: bool,
+
     #[command(flatten)]
     harness: Arguments,
 }
 
 /// All modules with tests, in the order in which they run.
-const MODULES: &[&[Case]] = &[lookup::CASES];
+const MODULES: &[&[Case]] = &[
+    lookup::CASES,
+    copy_up::CASES,
+    whiteout::CASES,
+    readdir::CASES,
+    rename::CASES,
+    create::CASES,
+    link::CASES,
+    tmpfile::CASES,
+    setattr::CASES,
+    xattr::CASES,
+    acl::CASES,
+    mmap::CASES,
+];
 
 fn main() -> ExitCode {
     let mut options = Options::parse();
+    if options.hold {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        return ExitCode::SUCCESS;
+    }
     if !options.harness.list {
         if let Err(message) = usable(&options) {
             eprintln!("rovl-test: {message}");
