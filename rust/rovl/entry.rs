@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an overlay object is made of: an upper dentry, lower dentries, and some flags.
+
+use crate::{
+    super_data::Super,
+    Rovl, //
+};
+use core::sync::atomic::{
+    AtomicU32,
+    AtomicU64,
+    Ordering, //
+};
+use kernel::prelude::*;
+use vfs::{
+    dentry::Dentry,
+    inode::Inode,
+    path::LayerPath,
+    stack::LowerEntry,
+    Layer, //
+};
+
+/// Flags of an overlay inode.
+#[derive(Clone, Copy)]
+pub(crate) enum Flag {
+    /// Pure upper directory that may contain entries with an origin in a lower layer.
+    Impure = 0,
+    /// Directory that may contain whiteouts, so that it is not read straight from its layer.
+    Whiteouts = 1,
+    /// The inode number is that of the lower layer, and does not change at copy up.
+    ConstIno = 2,
+    /// The upper file has its data.
+    UpperData = 3,
+}
+
+/// What an overlay inode knows beside its layers.
+#[pin_data]
+pub(crate) struct OvlInode {
+    flags: AtomicU32,
+    /// Counts changes of a directory, for the cache of its merged entries. Changed with `i_rwsem`
+    /// held for writing.
+    version: AtomicU64,
+    /// The merged entries of a directory.
+    #[pin]
+    pub(crate) dir_cache: crate::readdir::CacheSlot,
+}
+
+impl OvlInode {
+    /// Of a new inode.
+    pub(crate) fn init() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            flags: AtomicU32::new(0),
+            version: AtomicU64::new(0),
+            dir_cache <- crate::readdir::CacheSlot::init(),
+        })
+    }
+
+    /// Whether `flag` is set.
+    #[inline]
+    pub(crate) fn test(&self, flag: Flag) -> bool {
+        // ORDERING: Acquire pairs with the Release in `set`: what was done before the flag was set
+        // is visible to whoever sees it.
+        self.flags.load(Ordering::Acquire) & (1 << flag as u32) != 0
+    }
+
+    /// Sets `flag`.
+    pub(crate) fn set(&self, flag: Flag) {
+        // ORDERING: See `test`.
+        self.flags.fetch_or(1 << flag as u32, Ordering::Release);
+    }
+
+    /// Clears `flag`.
+    pub(crate) fn clear(&self, flag: Flag) {
+        // ORDERING: See `test`.
+        self.flags.fetch_and(!(1 << flag as u32), Ordering::Release);
+    }
+
+    /// The number of changes of a directory. The caller holds `i_rwsem`.
+    pub(crate) fn version(&self) -> u64 {
+        // ORDERING: `i_rwsem` orders it.
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Notes a change of a directory. The caller holds `i_rwsem` for writing.
+    pub(crate) fn bump_version(&self) {
+        // ORDERING: `i_rwsem` orders it.
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Flags of an overlay dentry, bits in `d_fsdata`.
+#[derive(Clone, Copy)]
+pub(crate) enum DentryFlag {
+    /// There is an upper dentry for this name, not only for the inode under another name.
+    UpperAlias = 0,
+    /// Nothing of the layers below shows: an opaque directory, or a whiteout if negative.
+    Opaque = 1,
+    /// A layer below may have xattr whiteouts in this directory.
+    Xwhiteouts = 3,
+}
+
+/// Of which layers an object is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PathType {
+    /// It is in the upper layer.
+    pub(crate) upper: bool,
+    /// It is a directory of more than one layer.
+    pub(crate) merge: bool,
+    /// It is in the upper layer, and the inode number is that of its lower origin.
+    pub(crate) origin: bool,
+}
+
+/// What an overlay inode is made of.
+pub(crate) trait InodeExt {
+    /// The mounted instance.
+    fn ofs(&self) -> &Super;
+    /// The upper path, of an object in the upper layer.
+    fn upper_path(&self) -> Option<LayerPath<'_>>;
+    /// The topmost lower path.
+    fn lower_path(&self) -> Option<LayerPath<'_>>;
+    /// The path that shows the attributes: the upper one, or the topmost lower one.
+    ///
+    /// Returns `EIO` for an inode without layers, which a lookup never makes.
+    fn real_path(&self) -> Result<LayerPath<'_>>;
+    /// The inode that shows the attributes.
+    fn real_inode(&self) -> Result<&Inode<Layer>>;
+    /// The upper inode.
+    fn upper_inode(&self) -> Option<&Inode<Layer>>;
+    /// The topmost lower inode.
+    fn lower_inode(&self) -> Option<&Inode<Layer>>;
+    /// Copies owner, mode, times and size from the layer that shows them.
+    fn copy_attr_from_real(&self);
+    /// Of which layers it is made.
+    fn path_type(&self) -> PathType;
+    /// Whether its entries may be read straight from its layer.
+    fn is_real_dir(&self) -> bool;
+}
+
+impl InodeExt for Inode<Rovl> {
+    fn ofs(&self) -> &Super {
+        self.sb().data()
+    }
+
+    #[inline]
+    fn upper_path(&self) -> Option<LayerPath<'_>> {
+        let dentry = self.upper()?;
+        let mount = self.ofs().mounts.upper()?;
+        Some(LayerPath { mount, dentry })
+    }
+
+    #[inline]
+    fn lower_path(&self) -> Option<LayerPath<'_>> {
+        self.ofs().lower_path(self.lower().first()?)
+    }
+
+    #[inline]
+    fn real_path(&self) -> Result<LayerPath<'_>> {
+        match self.upper_path() {
+            Some(path) => Ok(path),
+            None => self.lower_path().ok_or(EIO),
+        }
+    }
+
+    #[inline]
+    fn real_inode(&self) -> Result<&Inode<Layer>> {
+        let dentry = match self.upper() {
+            Some(upper) => upper,
+            None => self.lower().first().ok_or(EIO)?.dentry(),
+        };
+        dentry.inode().ok_or(EIO)
+    }
+
+    fn upper_inode(&self) -> Option<&Inode<Layer>> {
+        self.upper()?.inode()
+    }
+
+    fn lower_inode(&self) -> Option<&Inode<Layer>> {
+        self.lower().first()?.dentry().inode()
+    }
+
+    fn copy_attr_from_real(&self) {
+        if let Ok(path) = self.real_path() {
+            if let Some(real) = path.dentry.inode() {
+                self.copy_attr(real, path.mount.idmap());
+            }
+        }
+    }
+
+    fn path_type(&self) -> PathType {
+        let lower = self.lower().len();
+        if self.upper().is_some() {
+            PathType {
+                upper: true,
+                merge: lower > 0 && self.is_dir(),
+                origin: lower > 0 && self.data().test(Flag::ConstIno),
+            }
+        } else {
+            PathType {
+                upper: false,
+                merge: lower > 1,
+                origin: false,
+            }
+        }
+    }
+
+    fn is_real_dir(&self) -> bool {
+        !self.data().test(Flag::Whiteouts)
+    }
+}
+
+/// What an overlay dentry is made of. A negative one is made of nothing.
+pub(crate) trait DentryExt {
+    /// The mounted instance.
+    fn ofs(&self) -> &Super;
+    /// The dentry in the upper layer.
+    fn upper(&self) -> Option<&Dentry<Layer>>;
+    /// The dentries in the lower layers, topmost first.
+    fn lower(&self) -> &[LowerEntry];
+    /// The upper path, of an object in the upper layer.
+    fn upper_path(&self) -> Option<LayerPath<'_>>;
+    /// Of which layers it is made.
+    fn path_type(&self) -> PathType;
+    /// Tests a flag of the dentry.
+    fn has(&self, flag: DentryFlag) -> bool;
+    /// Sets a flag of the dentry.
+    fn mark(&self, flag: DentryFlag);
+    /// Whether it is a negative dentry for a name that a whiteout hides.
+    fn is_whiteout(&self) -> bool;
+    /// The inode, or `ESTALE` of a negative one.
+    fn positive(&self) -> Result<&Inode<Rovl>>;
+    /// Whether it is in the upper layer only, and cannot contain whiteouts.
+    fn is_pure_upper(&self) -> bool;
+}
+
+impl DentryExt for Dentry<Rovl> {
+    fn ofs(&self) -> &Super {
+        self.sb().data()
+    }
+
+    #[inline]
+    fn upper(&self) -> Option<&Dentry<Layer>> {
+        self.inode()?.upper()
+    }
+
+    #[inline]
+    fn lower(&self) -> &[LowerEntry] {
+        self.inode().map_or(&[], |inode| inode.lower().as_slice())
+    }
+
+    fn upper_path(&self) -> Option<LayerPath<'_>> {
+        self.inode()?.upper_path()
+    }
+
+    fn path_type(&self) -> PathType {
+        self.inode().map_or(
+            PathType {
+                upper: false,
+                merge: false,
+                origin: false,
+            },
+            InodeExt::path_type,
+        )
+    }
+
+    fn has(&self, flag: DentryFlag) -> bool {
+        self.test_flag(flag as u32)
+    }
+
+    fn mark(&self, flag: DentryFlag) {
+        self.set_flag(flag as u32);
+    }
+
+    fn is_whiteout(&self) -> bool {
+        self.is_negative() && self.has(DentryFlag::Opaque)
+    }
+
+    fn positive(&self) -> Result<&Inode<Rovl>> {
+        self.inode().ok_or(ESTALE)
+    }
+
+    fn is_pure_upper(&self) -> bool {
+        self.lower().is_empty() && self.inode().is_some_and(InodeExt::is_real_dir)
+    }
+}

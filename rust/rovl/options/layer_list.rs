@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The layers of a mount that is being prepared.
+
+use kernel::{
+    prelude::*,
+    str::{
+        CStr,
+        CString, //
+    },
+};
+use ondisk::{
+    lowerdir::{
+        Lowerdir,
+        MAX_LAYERS, //
+    },
+    Fault, //
+};
+use vfs::{
+    fs_context::{
+        FsContext,
+        Value, //
+    },
+    path::Path, //
+};
+
+/// A path with the name that the user gave it, for `/proc/mounts` and messages.
+pub(crate) struct NamedPath {
+    pub(crate) name: CString,
+    pub(crate) path: Path,
+}
+
+/// What a path is to be used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Upper,
+    Work,
+    /// From `lowerdir`.
+    Lower,
+    /// From `lowerdir+`.
+    LowerAdd,
+}
+
+impl Role {
+    /// The mount option.
+    fn option(self) -> &'static str {
+        match self {
+            Role::Upper => "upperdir",
+            Role::Work => "workdir",
+            Role::Lower => "lowerdir",
+            Role::LowerAdd => "lowerdir+",
+        }
+    }
+
+    /// Whether a backslash in the name protects the next character.
+    fn is_escaped(self) -> bool {
+        self != Role::LowerAdd
+    }
+}
+
+/// The layers, as far as they have been named.
+pub(crate) struct LayerList {
+    pub(crate) upper: Option<NamedPath>,
+    pub(crate) work: Option<NamedPath>,
+    pub(crate) lower: KVec<NamedPath>,
+    /// The value of `lowerdir`, if the lower layers came from it.
+    pub(crate) lowerdir_all: Option<CString>,
+    /// Whether layers fold the case of names; the first one decides.
+    pub(crate) casefold: Option<bool>,
+}
+
+impl LayerList {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            upper: None,
+            work: None,
+            lower: KVec::new(),
+            lowerdir_all: None,
+            casefold: None,
+        }
+    }
+
+    /// `lowerdir`: replaces all lower layers.
+    pub(crate) fn set_lowerdir(&mut self, fc: &FsContext, value: &CStr) -> Result {
+        self.lowerdir_all = None;
+        self.lower = KVec::new();
+        if value.to_bytes().is_empty() {
+            return Ok(());
+        }
+        let list = Lowerdir::parse(value.to_bytes()).map_err(|err| {
+            fc.error(fmt!("lowerdir: {}", err.message()));
+            EINVAL
+        })?;
+        self.lowerdir_all = Some(CString::try_from(value)?);
+        let result = self.add_lowerdirs(fc, &list);
+        if result.is_err() {
+            self.lowerdir_all = None;
+            self.lower = KVec::new();
+        }
+        result
+    }
+
+    fn add_lowerdirs(&mut self, fc: &FsContext, list: &Lowerdir<'_>) -> Result {
+        for layer in list.layers() {
+            let layer = layer.map_err(|err| {
+                fc.error(fmt!("lowerdir: {}", err.message()));
+                EINVAL
+            })?;
+            if layer.data_only {
+                fc.error(fmt!(
+                    "lowerdir: data-only layers (after \"::\") are not supported"
+                ));
+                return Err(EINVAL);
+            }
+            let name = to_cstring(layer.raw)?;
+            let path = resolve(fc, Role::Lower, &name)?;
+            self.add(fc, Role::Lower, NamedPath { name, path })?;
+        }
+        Ok(())
+    }
+
+    /// `upperdir`, `workdir` and `lowerdir+`: a path, or an open file.
+    pub(crate) fn set(&mut self, fc: &FsContext, role: Role, value: Value<'_>) -> Result {
+        let named = match value {
+            Value::String(name) => NamedPath {
+                name: CString::try_from(name)?,
+                path: resolve(fc, role, name)?,
+            },
+            Value::File(file) => {
+                let path = Path::of_file(file);
+                let name = path.with_text(|text| Ok(CString::try_from(text)?))?;
+                NamedPath { name, path }
+            }
+            Value::Flag(_) => return Err(EINVAL),
+        };
+        self.add(fc, role, named)
+    }
+
+    fn add(&mut self, fc: &FsContext, role: Role, named: NamedPath) -> Result {
+        self.check(fc, role, &named)?;
+        match role {
+            Role::Upper => self.upper = Some(named),
+            Role::Work => self.work = Some(named),
+            Role::Lower | Role::LowerAdd => self.lower.push(named, GFP_KERNEL)?,
+        }
+        Ok(())
+    }
+
+    /// Refuses a path that cannot be a layer.
+    fn check(&mut self, fc: &FsContext, role: Role, named: &NamedPath) -> Result {
+        let dentry = named.path.dentry();
+        let option = role.option();
+        let name = &*named.name;
+        let refuse = |why: &str| {
+            fc.error(fmt!("{option}: {name} {why}"));
+            Err(EINVAL)
+        };
+        if !dentry.is_dir() {
+            return refuse("is not a directory");
+        }
+        let casefold = dentry.is_casefolded();
+        if *self.casefold.get_or_insert(casefold) != casefold {
+            return refuse("and the other layers differ in whether they fold the case of names");
+        }
+        if dentry.is_weird() {
+            return refuse("is on a file system that cannot be a layer");
+        }
+        match role {
+            Role::Upper | Role::Work => {
+                if dentry.has_real() {
+                    return refuse("is on an overlay, which cannot be an upper layer");
+                }
+                if named.path.is_readonly() {
+                    return refuse("is on a read-only mount");
+                }
+            }
+            Role::Lower | Role::LowerAdd => {
+                if role == Role::LowerAdd && self.lowerdir_all.is_some() {
+                    return refuse("cannot be added, because lowerdir was given before");
+                }
+                if self.lower.len() >= MAX_LAYERS {
+                    return refuse("is one lower layer too many, the limit is 500");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Resolves the name of a layer for the current task.
+fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
+    let option = role.option();
+    if name.to_bytes().is_empty() {
+        fc.error(fmt!("{option}: the name of a layer is empty"));
+        return Err(EINVAL);
+    }
+    let path = if role.is_escaped() {
+        Path::lookup(&*unescape(name)?)
+    } else {
+        Path::lookup(name)
+    };
+    path.inspect_err(|err| {
+        fc.error(fmt!("{option}: cannot resolve '{name}': {err:?}"));
+    })
+}
+
+fn unescape(name: &CStr) -> Result<CString> {
+    let mut bytes = KVec::with_capacity(name.to_bytes().len(), GFP_KERNEL)?;
+    for byte in ondisk::backslash::unescaped(name.to_bytes()) {
+        bytes.push(byte, GFP_KERNEL)?;
+    }
+    to_cstring(&bytes)
+}
+
+/// A NUL-terminated copy of `bytes`. Returns `EINVAL` if there is a NUL in it.
+fn to_cstring(bytes: &[u8]) -> Result<CString> {
+    let mut copy = KVec::with_capacity(bytes.len().saturating_add(1), GFP_KERNEL)?;
+    copy.extend_from_slice(bytes, GFP_KERNEL)?;
+    copy.push(0, GFP_KERNEL)?;
+    let text = CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
+    Ok(CString::try_from(text)?)
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mount options as they are given.
+
+use super::{
+    layer_list::Role,
+    Config,
+    FsyncMode,
+    LayerList,
+    RedirectMode,
+    UuidMode,
+    VerityMode,
+    XinoMode, //
+};
+use crate::{
+    mount,
+    super_ops::SuperOps,
+    Rovl, //
+};
+use kernel::prelude::*;
+use vfs::{
+    cred::Mounter,
+    fs_context::{
+        FsContext,
+        Operations,
+        Param,
+        ParameterTable,
+        Value, //
+    },
+    overlay_tables::{
+        self,
+        Opt, //
+    },
+    super_block::{
+        NewSuperBlock,
+        SuperBlock, //
+    },
+};
+
+/// Which options were given, where that makes a difference to their default having that value.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) redirect: bool,
+    pub(crate) index: bool,
+    pub(crate) nfs_export: bool,
+    pub(crate) metacopy: bool,
+}
+
+/// A mount that is being prepared.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) given: Given,
+    pub(crate) layers: LayerList,
+    /// The credentials of `override_creds`, or those of the mount once it is being made.
+    pub(crate) mounter: Option<Mounter>,
+}
+
+/// Mounting an overlay.
+pub(crate) struct MountOps;
+
+#[vtable]
+impl Operations for MountOps {
+    type FileSystem = Rovl;
+    type Super = SuperOps;
+    type Context = Context;
+
+    fn parameters() -> ParameterTable {
+        overlay_tables::parameters()
+    }
+
+    fn init(_fc: &FsContext) -> Result<Context> {
+        Ok(Context {
+            config: Config::new(),
+            given: Given::default(),
+            layers: LayerList::new(),
+            mounter: None,
+        })
+    }
+
+    fn reconfigure_param(fc: &FsContext) -> Result {
+        // mount(2) has always ignored what it is given at a remount.
+        if fc.is_oldapi() {
+            return Ok(());
+        }
+        fc.error(fmt!("No changes allowed in reconfigure"));
+        Err(EINVAL)
+    }
+
+    fn parse_param(context: &mut Context, fc: &FsContext, param: Param<'_>) -> Result {
+        let opt = Opt::from_number(param.opt).ok_or(EINVAL)?;
+        match opt {
+            Opt::Lowerdir => match param.value {
+                Value::String(value) => context.layers.set_lowerdir(fc, value),
+                _ => Err(EINVAL),
+            },
+            Opt::LowerdirAdd => context.layers.set(fc, Role::LowerAdd, param.value),
+            Opt::Upperdir => context.layers.set(fc, Role::Upper, param.value),
+            Opt::Workdir => context.layers.set(fc, Role::Work, param.value),
+            Opt::DatadirAdd => {
+                fc.error(fmt!("datadir+: data-only layers are not supported"));
+                Err(EINVAL)
+            }
+            Opt::OverrideCreds => context.set_creds(fc, &param.value),
+            _ => context.set_word(opt, param.word),
+        }
+    }
+
+    fn fill_super(context: &mut Context, fc: &FsContext, sb: NewSuperBlock<'_, Rovl>) -> Result {
+        mount::fill_super(context, fc, sb)
+    }
+
+    fn reconfigure(sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
+        mount::reconfigure(sb, fc)
+    }
+}
+
+impl Context {
+    /// `override_creds` and `nooverride_creds`.
+    fn set_creds(&mut self, fc: &FsContext, value: &Value<'_>) -> Result {
+        self.mounter = match value {
+            Value::Flag(true) => None,
+            _ => Some(Mounter::current_in_userns_of(fc).inspect_err(|_| {
+                fc.error(fmt!(
+                    "override_creds: the task is not in the user namespace of the mount"
+                ));
+            })?),
+        };
+        Ok(())
+    }
+
+    /// An option without a value, or with one of a fixed set of words, of which `word` is the
+    /// number in its table.
+    fn set_word(&mut self, opt: Opt, word: u32) -> Result {
+        let config = &mut self.config;
+        match opt {
+            Opt::DefaultPermissions => config.default_permissions = true,
+            Opt::Userxattr => config.userxattr = true,
+            Opt::Volatile => config.fsync = FsyncMode::Volatile,
+            Opt::Fsync => config.fsync = fsync(word)?,
+            Opt::Uuid => config.uuid = uuid(word)?,
+            Opt::Xino => config.xino = xino(word)?,
+            Opt::Verity => config.verity = verity(word)?,
+            Opt::RedirectDir => {
+                config.redirect = redirect(word)?;
+                self.given.redirect = true;
+            }
+            Opt::Index => {
+                config.index = word != 0;
+                self.given.index = true;
+            }
+            Opt::NfsExport => {
+                config.nfs_export = word != 0;
+                self.given.nfs_export = true;
+            }
+            Opt::Metacopy => {
+                config.metacopy = word != 0;
+                self.given.metacopy = true;
+            }
+            _ => return Err(EINVAL),
+        }
+        Ok(())
+    }
+}
+
+fn redirect(word: u32) -> Result<RedirectMode> {
+    Ok(match word {
+        0 => Config::redirect_off(),
+        1 => RedirectMode::Follow,
+        2 => RedirectMode::Nofollow,
+        3 => RedirectMode::On,
+        _ => return Err(EINVAL),
+    })
+}
+
+fn uuid(word: u32) -> Result<UuidMode> {
+    Ok(match word {
+        0 => UuidMode::Off,
+        1 => UuidMode::Null,
+        2 => UuidMode::Auto,
+        3 => UuidMode::On,
+        _ => return Err(EINVAL),
+    })
+}
+
+fn xino(word: u32) -> Result<XinoMode> {
+    Ok(match word {
+        0 => XinoMode::Off,
+        1 => XinoMode::Auto,
+        2 => XinoMode::On,
+        _ => return Err(EINVAL),
+    })
+}
+
+fn verity(word: u32) -> Result<VerityMode> {
+    Ok(match word {
+        0 => VerityMode::Off,
+        1 => VerityMode::On,
+        2 => VerityMode::Require,
+        _ => return Err(EINVAL),
+    })
+}
+
+fn fsync(word: u32) -> Result<FsyncMode> {
+    Ok(match word {
+        0 => FsyncMode::Volatile,
+        1 => FsyncMode::Auto,
+        2 => FsyncMode::Strict,
+        _ => return Err(EINVAL),
+    })
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mount options as `/proc/mounts` shows them.
+
+use super::{
+    Config,
+    FsyncMode,
+    RedirectMode,
+    UuidMode,
+    VerityMode,
+    XinoMode, //
+};
+use kernel::{
+    prelude::*,
+    str::CStr, //
+};
+use vfs::{
+    overlay_tables::module_parameters,
+    super_block::SeqOptions, //
+};
+
+fn on_off(on: bool) -> &'static CStr {
+    if on {
+        c"on"
+    } else {
+        c"off"
+    }
+}
+
+impl Config {
+    /// Shows what differs from the current defaults; `same_fs` hides `xino`, which is without
+    /// meaning then.
+    pub(crate) fn show(&self, m: &SeqOptions<'_>, same_fs: bool) {
+        self.show_layers(m);
+        if self.default_permissions {
+            m.flag(c"default_permissions");
+        }
+        if self.redirect != Self::default_redirect() {
+            m.value(c"redirect_dir", self.redirect.word());
+        }
+        if self.index != module_parameters::index() {
+            m.value(c"index", on_off(self.index));
+        }
+        if self.uuid != UuidMode::Auto {
+            m.value(c"uuid", self.uuid.word());
+        }
+        if self.nfs_export != module_parameters::nfs_export() {
+            m.value(c"nfs_export", on_off(self.nfs_export));
+        }
+        if self.xino != Self::default_xino() && !same_fs {
+            m.value(c"xino", self.xino.word());
+        }
+        if self.metacopy != module_parameters::metacopy() {
+            m.value(c"metacopy", on_off(self.metacopy));
+        }
+        if self.fsync != FsyncMode::Auto {
+            m.value(c"fsync", self.fsync.word());
+        }
+        if self.userxattr {
+            m.flag(c"userxattr");
+        }
+        if self.verity != VerityMode::Off {
+            m.value(c"verity", self.verity.word());
+        }
+    }
+
+    fn show_layers(&self, m: &SeqOptions<'_>) {
+        if let Some(all) = &self.lowerdir_all {
+            m.value(c"lowerdir", all);
+        } else {
+            for name in &self.lowerdirs {
+                m.value(c"lowerdir+", name);
+            }
+        }
+        if let (Some(upper), Some(work)) = (&self.upperdir, &self.workdir) {
+            m.value(c"upperdir", upper);
+            m.value(c"workdir", work);
+        }
+    }
+}
+
+impl RedirectMode {
+    /// The word of the option.
+    pub(super) fn word(self) -> &'static CStr {
+        match self {
+            Self::Follow => c"follow",
+            Self::Nofollow => c"nofollow",
+            Self::On => c"on",
+        }
+    }
+}
+
+impl UuidMode {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Off => c"off",
+            Self::Null => c"null",
+            Self::Auto => c"auto",
+            Self::On => c"on",
+        }
+    }
+}
+
+impl XinoMode {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Off => c"off",
+            Self::Auto => c"auto",
+            Self::On => c"on",
+        }
+    }
+}
+
+impl VerityMode {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Off => c"off",
+            Self::On => c"on",
+            Self::Require => c"require",
+        }
+    }
+}
+
+impl FsyncMode {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Volatile => c"volatile",
+            Self::Auto => c"auto",
+            Self::Strict => c"strict",
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Options that exclude each other, or ask for what this version does not do.
+
+use super::{
+    parse::Given,
+    Config,
+    FsyncMode,
+    RedirectMode,
+    UuidMode,
+    VerityMode,
+    XinoMode, //
+};
+use kernel::prelude::*;
+use vfs::fs_context::FsContext;
+
+impl Config {
+    /// Makes the options consistent, in the order of fs/overlayfs: what was given wins over a
+    /// default, two that were given and exclude each other are refused.
+    ///
+    /// Every change is told in the log of the mount.
+    pub(crate) fn verify(&mut self, given: &Given, has_upper: bool, fc: &FsContext) -> Result {
+        if !has_upper {
+            self.without_upper(given, fc);
+        }
+        self.refuse_unsupported(given, fc)?;
+        if self.userxattr {
+            // Untrusted layers: what they say about redirects is not followed.
+            if given.redirect && self.redirect != RedirectMode::Nofollow {
+                fc.error(fmt!(
+                    "conflicting options: userxattr,redirect_dir={}",
+                    self.redirect.word()
+                ));
+                return Err(EINVAL);
+            }
+            self.redirect = RedirectMode::Nofollow;
+        }
+        Ok(())
+    }
+
+    /// What only an upper layer gives a meaning to.
+    fn without_upper(&mut self, given: &Given, fc: &FsContext) {
+        if let Some(work) = self.workdir.take() {
+            fc.info(fmt!(
+                "option \"workdir={}\" is useless in a non-upper mount, ignore",
+                &*work
+            ));
+        }
+        if self.index && given.index {
+            fc.info(fmt!(
+                "option \"index=on\" is useless in a non-upper mount, ignore"
+            ));
+        }
+        self.index = false;
+        if self.fsync == FsyncMode::Volatile {
+            fc.info(fmt!(
+                "option \"volatile\" is meaningless in a non-upper mount, ignoring it."
+            ));
+            self.fsync = FsyncMode::Auto;
+        }
+        if self.uuid == UuidMode::On {
+            fc.info(fmt!(
+                "option \"uuid=on\" requires an upper fs, falling back to uuid=null."
+            ));
+            self.uuid = UuidMode::Null;
+        }
+    }
+
+    /// Refuses what is not there yet where it was asked for, and turns it off where it is a
+    /// default of the module parameters.
+    fn refuse_unsupported(&mut self, given: &Given, fc: &FsContext) -> Result {
+        let refuse = |option: &str| {
+            fc.error(fmt!("{option} is not supported by this version"));
+            Err(EINVAL)
+        };
+        if self.redirect == RedirectMode::On {
+            if given.redirect {
+                return refuse("redirect_dir=on");
+            }
+            fc.warn(fmt!("falling back to redirect_dir=follow"));
+            self.redirect = RedirectMode::Follow;
+        }
+        if self.index {
+            if given.index {
+                return refuse("index=on");
+            }
+            fc.warn(fmt!("falling back to index=off"));
+            self.index = false;
+        }
+        if self.nfs_export {
+            if given.nfs_export {
+                return refuse("nfs_export=on");
+            }
+            fc.warn(fmt!("falling back to nfs_export=off"));
+            self.nfs_export = false;
+        }
+        if self.metacopy {
+            if given.metacopy {
+                return refuse("metacopy=on");
+            }
+            fc.warn(fmt!("falling back to metacopy=off"));
+            self.metacopy = false;
+        }
+        if self.verity != VerityMode::Off {
+            return refuse("verity");
+        }
+        if self.xino == XinoMode::On {
+            return refuse("xino=on");
+        }
+        if self.xino == XinoMode::Auto {
+            fc.warn(fmt!("falling back to xino=off"));
+            self.xino = XinoMode::Off;
+        }
+        Ok(())
+    }
+}

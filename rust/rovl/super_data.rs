@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a mounted overlay knows.
+
+use crate::{
+    options::Config,
+    Rovl, //
+};
+use core::sync::atomic::{
+    AtomicBool,
+    AtomicU64,
+    Ordering, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Mutex, //
+    },
+};
+use vfs::{
+    cred::{
+        AsMounter,
+        Mounter, //
+    },
+    dentry::Dentry,
+    inode::Trap,
+    mount::{
+        LayerMounts,
+        Mount, //
+    },
+    path::LayerPath,
+    stack::LowerEntry,
+    super_block::AnonDev,
+    Layer, //
+};
+
+/// A directory that this mount uses exclusively as upper or work directory.
+pub(crate) struct InUse(ARef<Dentry<Layer>>);
+
+impl InUse {
+    /// Marks `dir`, unless another mount uses it already.
+    pub(crate) fn try_new(dir: &Dentry<Layer>) -> Option<Self> {
+        dir.inode()?.inuse_trylock().then(|| Self(ARef::from(dir)))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(inode) = self.0.inode() {
+            inode.inuse_unlock();
+        }
+    }
+}
+
+/// What is known of one layer beside its mount; the upper one is at index 0.
+pub(crate) struct LayerInfo {
+    /// Index of its file system in [`Super::filesystems`].
+    pub(crate) fsid: usize,
+    /// A directory with xattr whiteouts was seen in it.
+    pub(crate) has_xwhiteouts: AtomicBool,
+}
+
+/// One of the file systems that the layers are on; the upper one is at index 0, also if there is no
+/// upper layer.
+pub(crate) struct FsInfo {
+    /// The number that stands for it in `st_dev`, where the overlay's own cannot.
+    pub(crate) dev: AnonDev,
+    /// Its UUID does not identify it among the layers.
+    pub(crate) bad_uuid: bool,
+}
+
+/// The work directory: where things are made before they are moved to their place.
+pub(crate) struct Work {
+    /// `work` in the directory that the option `workdir` names.
+    pub(crate) dir: ARef<Dentry<Layer>>,
+    /// Makes unnamed files (`O_TMPFILE`).
+    pub(crate) tmpfile: bool,
+}
+
+/// A mounted overlay, `s_fs_info` of its super block.
+///
+/// The order of the members is the order in which they are dropped: what refers to a layer goes
+/// before the layer's mount.
+pub(crate) struct Super {
+    /// Entries in the inode cache that catch lookups which arrive at the root of another layer.
+    pub(crate) traps: KVec<Trap<Rovl>>,
+    /// A whiteout in the work directory that new ones are hard links of; see [`crate::whiteout`].
+    pub(crate) whiteout: Pin<KBox<Mutex<crate::whiteout::Shared>>>,
+    /// Where things are made; `None` without an upper layer, or if it could not be made.
+    pub(crate) work: Option<Work>,
+    /// The directories in exclusive use.
+    pub(crate) in_use: KVec<InUse>,
+    /// The mounts of the layers.
+    pub(crate) mounts: LayerMounts,
+    /// What is known of each layer, by index.
+    pub(crate) layers: KVec<LayerInfo>,
+    /// The file systems of the layers, by [`LayerInfo::fsid`].
+    pub(crate) filesystems: KVec<FsInfo>,
+    /// Whether all layers are on one file system, so that its inode numbers can be shown.
+    pub(crate) same_fs: bool,
+    /// The options as they are in force.
+    pub(crate) config: Config,
+    /// The longest name.
+    pub(crate) namelen: usize,
+    /// The upper layer cannot store our extended attributes.
+    pub(crate) no_xattr: AtomicBool,
+    /// The last inode number given to a directory that cannot show its layer's.
+    pub(crate) last_ino: AtomicU64,
+    /// The point in the sequence of write-back errors of the upper file system at which a volatile
+    /// mount was made.
+    pub(crate) errseq: u32,
+    /// The layers fold the case of names.
+    pub(crate) casefold: bool,
+    /// The credentials under which layers are accessed.
+    pub(crate) mounter: Mounter,
+}
+
+impl Super {
+    /// Runs `f` with the mounter's credentials.
+    #[inline]
+    pub(crate) fn as_mounter<R>(&self, f: impl FnOnce(&AsMounter) -> R) -> R {
+        self.mounter.run(f)
+    }
+
+    /// The mount of the upper layer, or `EROFS`.
+    #[inline]
+    pub(crate) fn upper_mount(&self) -> Result<&Mount> {
+        self.mounts.upper().ok_or(EROFS)
+    }
+
+    /// `dentry` of the upper layer as a path.
+    #[inline]
+    pub(crate) fn upper_path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
+        Ok(LayerPath {
+            mount: self.upper_mount()?,
+            dentry,
+        })
+    }
+
+    /// An entry of a lower layer as a path.
+    #[inline]
+    pub(crate) fn lower_path<'a>(&'a self, entry: &'a LowerEntry) -> Option<LayerPath<'a>> {
+        Some(LayerPath {
+            mount: self.mounts.get(entry.layer())?,
+            dentry: entry.dentry(),
+        })
+    }
+
+    /// The work directory, or `EROFS`.
+    pub(crate) fn work(&self) -> Result<&Work> {
+        self.work.as_ref().ok_or(EROFS)
+    }
+
+    /// Whether the mount can only be read-only.
+    pub(crate) fn is_forced_readonly(&self) -> bool {
+        self.mounts.upper().is_none() || self.work.is_none()
+    }
+
+    /// Whether the upper layer cannot store our extended attributes.
+    pub(crate) fn no_xattr(&self) -> bool {
+        // ORDERING: A hint; nothing depends on it.
+        self.no_xattr.load(Ordering::Relaxed)
+    }
+
+    /// The number of the file system of layer `index`.
+    pub(crate) fn fsid(&self, index: usize) -> usize {
+        self.layers.get(index).map_or(0, |layer| layer.fsid)
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Credentials with which a stacking file system acts.
+//!
+//! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
+
+use crate::{
+    bindings,
+    fs_context::FsContext, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    types::NotThreadSafe, //
+};
+
+/// The credentials of whoever made the mount, under which all layers are accessed.
+///
+/// # Invariants
+///
+/// `0` is a `struct cred` on which this object holds a reference.
+pub struct Mounter(NonNull<bindings::cred>);
+
+// SAFETY: `struct cred` is reference counted atomically and not changed once it is in use, so
+// ownership of a reference can move between tasks.
+unsafe impl Send for Mounter {}
+// SAFETY: As above; a shared reference only reads.
+unsafe impl Sync for Mounter {}
+
+impl Mounter {
+    /// Takes the credentials of the current task (`prepare_creds()`).
+    pub fn current() -> Result<Self> {
+        // SAFETY: Called in task context, where `current` has credentials.
+        let cred = unsafe { bindings::prepare_creds() };
+        // INVARIANT: `prepare_creds()` returns a new reference.
+        Ok(Self(NonNull::new(cred).ok_or(ENOMEM)?))
+    }
+
+    /// Takes the credentials of the current task, if it is in the user namespace of the mount.
+    ///
+    /// Returns `EINVAL` otherwise.
+    pub fn current_in_userns_of(fc: &FsContext) -> Result<Self> {
+        // SAFETY: `fc` is valid by its type invariant.
+        if !unsafe { bindings::rvfs_current_in_userns_of(fc.as_raw()) } {
+            return Err(EINVAL);
+        }
+        Self::current()
+    }
+
+    /// Gives up `CAP_SYS_RESOURCE`, so that neither quota nor reserved space is overridden.
+    pub fn lower_cap_sys_resource(&mut self) {
+        // SAFETY: The credentials are valid by the type invariant; `&mut self` says that this is
+        // before they are shared, that is while the mount is being made by one task.
+        unsafe { bindings::rvfs_lower_cap_sys_resource(self.0.as_ptr()) };
+    }
+
+    /// Runs `f` with these credentials in force.
+    ///
+    /// That the caller's credentials return afterwards, in the right order, follows from scope.
+    #[inline]
+    pub fn run<R>(&self, f: impl FnOnce(&AsMounter) -> R) -> R {
+        // SAFETY: The credentials are valid by the type invariant, and stay so while they are in
+        // force because `self` is borrowed until `revert` has run.
+        let caller = unsafe { bindings::rvfs_override_creds(self.0.as_ptr()) };
+        let token = AsMounter {
+            caller,
+            mounter: self.0.as_ptr(),
+            _not_thread_safe: NotThreadSafe,
+        };
+        let ret = f(&token);
+        // SAFETY: `caller` is what the matching `override_creds()` returned, and every override
+        // made inside `f` has ended with `f`.
+        unsafe { bindings::rvfs_revert_creds(caller) };
+        ret
+    }
+
+    /// The raw credentials, for the `backing_file_*` functions, which override them themselves.
+    pub(crate) fn as_raw(&self) -> *const bindings::cred {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Mounter {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this object owns a reference.
+        unsafe { bindings::rvfs_put_cred(self.0.as_ptr()) };
+    }
+}
+
+/// Proof that the mounter's credentials are in force in this task.
+///
+/// Every access to a layer asks for it. It only exists inside [`Mounter::run`] and the scopes that
+/// are derived from it, for objects that are created in the caller's name.
+pub struct AsMounter {
+    /// The credentials that the mounter's replaced.
+    caller: *const bindings::cred,
+    /// The mounter's credentials.
+    mounter: *const bindings::cred,
+    _not_thread_safe: NotThreadSafe,
+}
+
+impl AsMounter {
+    /// The credentials of the task before the mounter's came into force.
+    pub(crate) fn caller(&self) -> *const bindings::cred {
+        self.caller
+    }
+
+    /// Runs `f` with `cred` in force and drops the reference on `cred` afterwards.
+    ///
+    /// # Safety
+    ///
+    /// `cred` must be valid, and the caller must own a reference on it, which is passed on.
+    pub(crate) unsafe fn run_with<R>(
+        &self,
+        cred: *const bindings::cred,
+        f: impl FnOnce(&AsMounter) -> R,
+    ) -> R {
+        // SAFETY: `cred` is valid by the safety requirements, and is put only below.
+        let old = unsafe { bindings::rvfs_override_creds(cred) };
+        let token = AsMounter {
+            caller: self.caller,
+            mounter: self.mounter,
+            _not_thread_safe: NotThreadSafe,
+        };
+        let ret = f(&token);
+        // SAFETY: `old` is what the matching `override_creds()` returned.
+        unsafe { bindings::rvfs_revert_creds(old) };
+        // SAFETY: The reference was passed on by the safety requirements.
+        unsafe { bindings::rvfs_put_cred(cred) };
+        ret
+    }
+
+    /// Whether `uid` and `gid` of an object of a layer exist in the mounter's user namespace.
+    pub fn ids_mapped(&self, stat: &crate::stat::Kstat) -> bool {
+        let raw = stat.as_raw();
+        // SAFETY: Reads the ids by value and compares them with the current user namespace.
+        let uid = unsafe { bindings::rvfs_kuid_mapped_here(raw.uid) };
+        // SAFETY: As above.
+        let gid = unsafe { bindings::rvfs_kgid_mapped_here(raw.gid) };
+        uid && gid
+    }
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directory entries.
+//!
+//! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+
+mod ops;
+
+pub use ops::{
+    Operations,
+    RealKind,
+    Table, //
+};
+
+use crate::{
+    bindings,
+    inode::Inode,
+    super_block::SuperBlock,
+    FileSystem,
+    Layer,
+    Of, //
+};
+use core::{
+    ops::Deref,
+    ptr::NonNull,
+    slice, //
+};
+use kernel::{
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::Opaque, //
+};
+
+/// `struct dentry` of the file system `F`, or of a layer.
+///
+/// # Invariants
+///
+/// Instances are reference counted, so a reference to one keeps it alive, and with it the inode of
+/// a positive one and its parent.
+#[repr(transparent)]
+pub struct Dentry<F> {
+    dentry: Opaque<bindings::dentry>,
+    _of: Of<F>,
+}
+
+// SAFETY: `dput()` may be called from any task.
+unsafe impl<F> Send for Dentry<F> {}
+// SAFETY: What a shared reference reads is either constant or synchronised by the dcache.
+unsafe impl<F> Sync for Dentry<F> {}
+
+// SAFETY: The reference count of a dentry keeps it alive.
+unsafe impl<F> AlwaysRefCounted for Dentry<F> {
+    #[inline]
+    fn inc_ref(&self) {
+        // SAFETY: A shared reference means that the count is not zero.
+        unsafe { bindings::rvfs_dget(self.as_raw()) };
+    }
+
+    #[inline]
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The safety requirements say that the caller owns a reference.
+        unsafe { bindings::dput(obj.as_ptr().cast()) };
+    }
+}
+
+impl<F> Dentry<F> {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid, of a file system that `F` names, and referenced for all of `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::dentry) -> &'a Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Takes over a reference from C.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid, of a file system that `F` names, and the caller must own a reference.
+    #[inline]
+    pub(crate) unsafe fn from_raw_owned(ptr: *mut bindings::dentry) -> ARef<Self> {
+        // SAFETY: By the safety requirements `ptr` is valid, hence not null.
+        let ptr = unsafe { NonNull::new_unchecked(ptr.cast()) };
+        // SAFETY: The caller passes on its reference.
+        unsafe { ARef::from_raw(ptr) }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::dentry {
+        self.dentry.get()
+    }
+
+    /// The inode, or `None` of a negative dentry.
+    #[inline]
+    pub fn inode(&self) -> Option<&Inode<F>> {
+        // SAFETY: The dentry is valid by the type invariant. `d_inode` changes between null and
+        // an inode only; a volatile read makes one value of it, as READ_ONCE() does in C.
+        let inode = unsafe { (&raw const (*self.as_raw()).d_inode).read_volatile() };
+        // SAFETY: A dentry that somebody else references does not turn negative (`d_delete()`
+        // unhashes it then), so the inode lives as long as the dentry is referenced.
+        (!inode.is_null()).then(|| unsafe { Inode::from_raw(inode) })
+    }
+
+    /// Whether there is no inode.
+    #[inline]
+    pub fn is_negative(&self) -> bool {
+        self.inode().is_none()
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+
+    /// Whether it is a directory (`d_is_dir()`).
+    #[inline]
+    pub fn is_dir(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_is_dir(self.as_raw()) }
+    }
+
+    /// Whether names can be looked up in it (`d_can_lookup()`).
+    #[inline]
+    pub fn can_lookup(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_can_lookup(self.as_raw()) }
+    }
+
+    /// Whether it is a regular file (`d_is_reg()`).
+    #[inline]
+    pub fn is_reg(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_is_reg(self.as_raw()) }
+    }
+
+    /// Whether it is a symbolic link (`d_is_symlink()`).
+    #[inline]
+    pub fn is_symlink(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_is_symlink(self.as_raw()) }
+    }
+
+    /// Whether a lookup does not find it any more (`d_unhashed()`).
+    pub fn is_unhashed(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_unhashed(self.as_raw()) }
+    }
+
+    /// A reference on the parent, which may change right after.
+    pub fn parent(&self) -> ARef<Self> {
+        // SAFETY: Valid by the type invariant; `dget_parent()` returns a new reference to a
+        // dentry of the same file system.
+        unsafe { Self::from_raw_owned(bindings::rvfs_dget_parent(self.as_raw())) }
+    }
+
+    /// Unhashes it, so that the next lookup asks the file system (`d_drop()`).
+    pub fn drop_from_hash(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::d_drop(self.as_raw()) };
+    }
+
+    /// `d_flags`.
+    #[inline]
+    fn flags(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).d_flags).read_volatile() }
+    }
+
+    /// Whether it is an alias made from a file handle and not connected to the root.
+    pub fn is_disconnected(&self) -> bool {
+        self.flags() & bindings::dentry_flags_DCACHE_DISCONNECTED != 0
+    }
+
+    /// Runs `f` with a copy of the name, which may change meanwhile.
+    pub fn with_name<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
+        let snapshot = Opaque::<bindings::name_snapshot>::uninit();
+        // SAFETY: The dentry is valid by the type invariant and the snapshot stays where it is
+        // until it is released (a short name is copied into the snapshot itself).
+        unsafe { bindings::take_dentry_name_snapshot(snapshot.get(), self.as_raw()) };
+        // SAFETY: Filled in by the call above.
+        let name = unsafe { &(*snapshot.get()).name };
+        // SAFETY: The snapshot holds that many bytes until it is released.
+        let ret = f(unsafe { name_bytes(name) });
+        // SAFETY: Taken above.
+        unsafe { bindings::release_dentry_name_snapshot(snapshot.get()) };
+        ret
+    }
+}
+
+/// The bytes of a name.
+///
+/// # Safety
+///
+/// `name` must be a complete `struct qstr` whose bytes stay for `'a`.
+unsafe fn name_bytes<'a>(name: &bindings::qstr) -> &'a [u8] {
+    // SAFETY: By the safety requirements; every variant of the union is plain data.
+    let len = unsafe { name.__bindgen_anon_1.__bindgen_anon_1.len };
+    // SAFETY: By the safety requirements. CAST: a length of at most `NAME_MAX`.
+    unsafe { slice::from_raw_parts(name.name, len as usize) }
+}
+
+impl Dentry<Layer> {
+    /// Whether it is of a kind that a stacking file system cannot use: an automount point, or of a
+    /// file system with its own rules for names.
+    pub fn is_weird(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_weird(self.as_raw()) }
+    }
+
+    /// Whether it is a casefolded directory. It must be positive.
+    pub fn is_casefolded(&self) -> bool {
+        // SAFETY: Valid by the type invariant; the inode is checked first.
+        self.inode().is_some() && unsafe { bindings::rvfs_d_casefolded(self.as_raw()) }
+    }
+
+    /// Whether it belongs to a file system that itself stacks on others.
+    pub fn has_real(&self) -> bool {
+        self.flags() & bindings::dentry_flags_DCACHE_OP_REAL != 0
+    }
+
+    /// Whether the layer wants to revalidate it, as network file systems do.
+    pub fn is_remote(&self) -> bool {
+        self.flags() & REVALIDATE != 0
+    }
+
+    /// Whether it is a whiteout device (char 0:0).
+    pub fn is_whiteout_device(&self) -> bool {
+        self.inode().is_some_and(Inode::is_whiteout_device)
+    }
+
+    /// Whether `self` is `ancestor` or lies below it.
+    pub fn is_subdir_of(&self, ancestor: &Self) -> bool {
+        // SAFETY: Both are valid by the type invariant.
+        unsafe { bindings::is_subdir(self.as_raw(), ancestor.as_raw()) }
+    }
+
+    /// Unhashes a negative dentry that only the caller holds.
+    pub fn drop_if_unused_negative(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_drop_if_unused_negative(self.as_raw()) };
+    }
+
+    /// The super block of the layer.
+    pub fn layer_sb(&self) -> &SuperBlock<Layer> {
+        // SAFETY: A dentry pins its super block; `d_sb` is constant.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
+    }
+}
+
+/// The flags with which a dentry asks for `d_revalidate` and `d_weak_revalidate`.
+const REVALIDATE: u32 =
+    bindings::dentry_flags_DCACHE_OP_REVALIDATE | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
+
+impl<F: FileSystem> Dentry<F> {
+    /// The super block.
+    #[inline]
+    pub fn sb(&self) -> &SuperBlock<F> {
+        // SAFETY: A dentry pins its super block; `d_sb` is constant.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
+    }
+
+    /// Sets bit `bit` of the word that a file system may keep in `d_fsdata`.
+    #[inline]
+    pub fn set_flag(&self, bit: u32) {
+        // SAFETY: Valid by the type invariant. No file system of this crate keeps a pointer there.
+        unsafe { bindings::rvfs_d_fsdata_set_bit(self.as_raw(), bit % usize::BITS) };
+    }
+
+    /// Tests bit `bit` of the word that a file system may keep in `d_fsdata`.
+    #[inline]
+    pub fn test_flag(&self, bit: u32) -> bool {
+        // SAFETY: As for `set_flag`.
+        unsafe { bindings::rvfs_d_fsdata_test_bit(self.as_raw(), bit % usize::BITS) }
+    }
+
+    /// Asks for those revalidations that the dentries of the layers ask for, and for no other.
+    pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
+        let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_replace_flags(self.as_raw(), REVALIDATE, flags) };
+    }
+
+    /// Like [`init_revalidation`](Self::init_revalidation) for the root, which is never revalidated
+    /// by name.
+    pub fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
+        let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
+        let mask = bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_replace_flags(self.as_raw(), mask, flags) };
+    }
+
+    /// Asks for the revalidations of one more layer dentry.
+    pub fn add_revalidation(&self, layer: &Dentry<Layer>) {
+        if layer.is_remote() {
+            // SAFETY: Valid by the type invariant.
+            unsafe { bindings::rvfs_d_add_flags(self.as_raw(), layer.flags() & REVALIDATE) };
+        }
+    }
+
+    /// Whether another name of the inode is hashed.
+    pub fn has_other_hashed_alias(&self) -> bool {
+        let Some(inode) = self.inode() else {
+            return false;
+        };
+        // SAFETY: Both are valid by their type invariants.
+        unsafe { bindings::rvfs_has_hashed_alias_other_than(inode.as_raw(), self.as_raw()) }
+    }
+}
+
+/// A dentry whose name and parent do not change, because its parent is locked by the caller of the
+/// operation or because it is still in lookup.
+///
+/// # Invariants
+///
+/// The parent's `i_rwsem` is held for `'a`, or the dentry is in lookup for `'a`.
+pub struct Stable<'a, F>(&'a Dentry<F>);
+
+impl<F> Clone for Stable<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Stable<'_, F> {}
+
+impl<F> Deref for Stable<'_, F> {
+    type Target = Dentry<F>;
+
+    #[inline]
+    fn deref(&self) -> &Dentry<F> {
+        self.0
+    }
+}
+
+impl<'a, F> Stable<'a, F> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Dentry::from_raw`], and the type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+        // INVARIANT: By the safety requirements.
+        // SAFETY: By the safety requirements.
+        Self(unsafe { Dentry::from_raw(ptr) })
+    }
+
+    /// The dentry itself, with the lifetime of the operation.
+    #[inline]
+    pub fn dentry(&self) -> &'a Dentry<F> {
+        self.0
+    }
+
+    /// The name, without a terminating NUL.
+    #[inline]
+    pub fn name(&self) -> &'a [u8] {
+        // SAFETY: The dentry is valid by its type invariant.
+        let name = unsafe { &*self.name_raw() };
+        // SAFETY: By the type invariant the name does not change and is not freed for `'a`.
+        unsafe { name_bytes(name) }
+    }
+
+    /// The name as C has it, for functions that take a `struct qstr`.
+    #[inline]
+    pub(crate) fn name_raw(&self) -> *const bindings::qstr {
+        // SAFETY: The dentry is valid by its type invariant; only the address is taken.
+        unsafe { (&raw const (*self.0.as_raw()).__bindgen_anon_1.d_name).cast() }
+    }
+
+    /// The parent.
+    #[inline]
+    pub fn stable_parent(&self) -> &'a Dentry<F> {
+        // SAFETY: By the type invariant the parent does not change, and a dentry pins its parent.
+        unsafe { Dentry::from_raw((*self.0.as_raw()).d_parent) }
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open files of a file system.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+mod ops;
+
+pub use ops::{
+    Operations,
+    Table, //
+};
+
+use crate::{
+    bindings,
+    dentry::Dentry,
+    inode::Inode,
+    path::OwnPath,
+    FileSystem,
+    Of, //
+};
+use kernel::types::Opaque;
+
+/// An open file of `F`, `struct file`.
+///
+/// Files of layers are `kernel::fs::File`.
+///
+/// # Invariants
+///
+/// Valid as long as it is borrowed, and of the file system `F`.
+#[repr(transparent)]
+pub struct OwnFile<F> {
+    file: Opaque<bindings::file>,
+    _of: Of<F>,
+}
+
+impl<F: FileSystem> OwnFile<F> {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a file of `F`, valid for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::file) -> &'a Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::file {
+        self.file.get()
+    }
+
+    /// The inode.
+    #[inline]
+    pub fn inode(&self) -> &Inode<F> {
+        // SAFETY: Constant while the file is open, which pins it.
+        unsafe { Inode::from_raw((*self.as_raw()).f_inode) }
+    }
+
+    /// The path by which it was opened.
+    #[inline]
+    pub fn path(&self) -> OwnPath<'_, F> {
+        // SAFETY: Constant while the file is open, which pins it.
+        unsafe { OwnPath::from_raw(&raw const (*self.as_raw()).__bindgen_anon_1.f_path) }
+    }
+
+    /// The dentry by which it was opened.
+    #[inline]
+    pub fn dentry(&self) -> &Dentry<F> {
+        self.path().dentry()
+    }
+
+    /// `f_flags` (`O_*`).
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).f_flags).read_volatile() }
+    }
+
+    /// The position. Whoever changes it holds `f_pos_lock` or the inode's lock.
+    #[inline]
+    pub fn pos(&self) -> i64 {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).f_pos).read_volatile() }
+    }
+
+    /// Sets the position, in `->llseek` or `->iterate_shared`.
+    #[inline]
+    pub fn set_pos(&self, pos: i64) {
+        // SAFETY: Valid by the type invariant; a racy write of an integer, as in C.
+        unsafe { (&raw mut (*self.as_raw()).f_pos).write_volatile(pos) };
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct file_operations`.
+
+use super::OwnFile;
+use crate::{
+    bindings,
+    dir_context::DirContext,
+    inode::Inode,
+    FileSystem, //
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::{
+    error::{
+        from_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    module::this_module,
+    prelude::*,
+    types::ForeignOwnable, //
+};
+
+/// The operations of `struct file_operations`.
+///
+/// `Self` is what is known of an open file, in `private_data`.
+#[vtable]
+pub trait Operations: Send + Sync + Sized + 'static {
+    /// Whose files these are.
+    type FileSystem: FileSystem;
+
+    /// Opens a file. The result is kept until the last close.
+    fn open(
+        inode: &Inode<Self::FileSystem>,
+        file: &OwnFile<Self::FileSystem>,
+    ) -> Result<KBox<Self>>;
+
+    /// The last close.
+    fn release(self: KBox<Self>, _inode: &Inode<Self::FileSystem>) {}
+
+    /// Moves the position.
+    fn llseek(&self, _file: &OwnFile<Self::FileSystem>, _offset: i64, _whence: i32) -> Result<i64> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes back what is dirty between `start` and `end`, both included.
+    fn fsync(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _start: i64,
+        _end: i64,
+        _datasync: bool,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads a directory, from the position on. The directory is locked for writing.
+    fn iterate(&self, _file: &OwnFile<Self::FileSystem>, _ctx: &mut DirContext<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The table of an implementation of [`Operations`].
+pub struct Table<T: Operations>(PhantomData<T>);
+
+impl<T: Operations> Table<T> {
+    /// What is known of an open file.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file with these operations, whose `open` has succeeded, and must stay
+    /// open for `'a`.
+    #[inline]
+    unsafe fn private<'a>(file: *mut bindings::file) -> &'a T {
+        // SAFETY: By the safety requirements; set by `open_callback`.
+        unsafe { &*(*file).private_data.cast() }
+    }
+
+    /// # Safety
+    ///
+    /// This and the other callbacks: to be called by the VFS only, with files of `T::FileSystem`.
+    unsafe extern "C" fn open_callback(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            let (inode, this) = unsafe { (Inode::from_raw(inode), OwnFile::from_raw(file)) };
+            let private = T::open(inode, this)?;
+            // SAFETY: By the safety requirements.
+            unsafe { (*file).private_data = private.into_foreign() };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn release_callback(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        // SAFETY: By the safety requirements; set by `open_callback`.
+        let private: KBox<T> = unsafe { KBox::from_foreign((*file).private_data) };
+        // SAFETY: By the safety requirements.
+        unsafe { (*file).private_data = ptr::null_mut() };
+        // SAFETY: By the safety requirements.
+        T::release(private, unsafe { Inode::from_raw(inode) });
+        0
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn llseek_callback(
+        file: *mut bindings::file,
+        offset: bindings::loff_t,
+        whence: c_int,
+    ) -> bindings::loff_t {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        match T::llseek(private, this, offset, whence) {
+            Ok(pos) => pos,
+            Err(err) => i64::from(err.to_errno()),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn fsync_callback(
+        file: *mut bindings::file,
+        start: bindings::loff_t,
+        end: bindings::loff_t,
+        datasync: c_int,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        from_result(|| T::fsync(private, this, start, end, datasync != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn iterate_shared_callback(
+        file: *mut bindings::file,
+        ctx: *mut bindings::dir_context,
+    ) -> c_int {
+        // SAFETY: The wrapper takes the lock of the directory for writing and calls `iterate`.
+        unsafe { bindings::wrap_directory_iterator(file, ctx, Some(Self::iterate_callback)) }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn iterate_callback(
+        file: *mut bindings::file,
+        ctx: *mut bindings::dir_context,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        // SAFETY: The VFS passes a valid context.
+        let mut ctx = unsafe { DirContext::from_raw(ctx) };
+        from_result(|| T::iterate(private, this, &mut ctx).map(|()| 0))
+    }
+
+    const OPS: bindings::file_operations = bindings::file_operations {
+        owner: this_module::<T::OwnerModule>().as_ptr(),
+        open: Some(Self::open_callback),
+        release: Some(Self::release_callback),
+        llseek: if T::HAS_LLSEEK {
+            Some(Self::llseek_callback)
+        } else {
+            None
+        },
+        fsync: if T::HAS_FSYNC {
+            Some(Self::fsync_callback)
+        } else {
+            None
+        },
+        iterate_shared: if T::HAS_ITERATE {
+            Some(Self::iterate_shared_callback)
+        } else {
+            None
+        },
+        read: if T::HAS_ITERATE {
+            Some(bindings::generic_read_dir)
+        } else {
+            None
+        },
+        setlease: Some(bindings::generic_setlease),
+        ..pin_init::zeroed()
+    };
+
+    /// The table as C wants it.
+    pub(crate) const TABLE: &'static bindings::file_operations = &Self::OPS;
+}

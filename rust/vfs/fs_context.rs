@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounting: the context of a mount, its options and its log.
+//!
+//! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
+
+use crate::{
+    bindings,
+    super_block::{
+        self,
+        NewSuperBlock,
+        SuperBlock, //
+    },
+    FileSystem, //
+};
+use core::{
+    fmt,
+    marker::PhantomData, //
+};
+use kernel::{
+    error::{
+        from_result,
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    fs::File,
+    prelude::*,
+    str::{
+        CStr,
+        CString, //
+    },
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
+};
+
+/// A table of mount options (`struct fs_parameter_spec`).
+#[derive(Clone, Copy)]
+pub struct ParameterTable(*const kernel::bindings::fs_parameter_spec);
+
+impl ParameterTable {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be a constant table that ends with an empty entry.
+    pub(crate) unsafe fn from_raw(raw: *const kernel::bindings::fs_parameter_spec) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) fn as_raw(&self) -> *const kernel::bindings::fs_parameter_spec {
+        self.0
+    }
+}
+
+/// The value of a mount option.
+pub enum Value<'a> {
+    /// An option without a value; `true` where it was given with `no` before its name.
+    Flag(bool),
+    /// Text.
+    String(&'a CStr),
+    /// An open file.
+    File(&'a File),
+}
+
+/// A mount option.
+pub struct Param<'a> {
+    /// Its number in the table.
+    pub opt: u32,
+    /// Its value.
+    pub value: Value<'a>,
+    /// The number of the value, where the table has a list of words for it.
+    pub word: u32,
+}
+
+/// `struct fs_context`.
+///
+/// # Invariants
+///
+/// Valid as long as it is borrowed, and only used by one task at a time.
+#[repr(transparent)]
+pub struct FsContext(Opaque<bindings::fs_context>);
+
+impl FsContext {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid for `'a`.
+    unsafe fn from_raw<'a>(ptr: *mut bindings::fs_context) -> &'a Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::fs_context {
+        self.0.get()
+    }
+
+    /// Whether an existing mount is to be changed.
+    pub fn is_reconfigure(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_fc_is_reconfigure(self.as_raw()) }
+    }
+
+    /// Whether it comes from mount(2).
+    pub fn is_oldapi(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_fc_is_oldapi(self.as_raw()) }
+    }
+
+    /// Whether the current task is in the user namespace of the mount.
+    pub fn in_current_userns(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_fc_in_current_userns(self.as_raw()) }
+    }
+
+    /// Whether the mount is to be read-only.
+    pub fn is_rdonly(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        let flags = unsafe { (*self.as_raw()).sb_flags };
+        flags & bindings::rvfs_const_RVFS_SB_RDONLY != 0
+    }
+
+    /// Puts an error into the log of the mount, which mount(8) shows.
+    pub fn error(&self, message: fmt::Arguments<'_>) {
+        self.log(message, bindings::rvfs_fc_error);
+    }
+
+    /// Puts a warning into the log of the mount.
+    pub fn warn(&self, message: fmt::Arguments<'_>) {
+        self.log(message, bindings::rvfs_fc_warn);
+    }
+
+    /// Puts a note into the log of the mount.
+    pub fn info(&self, message: fmt::Arguments<'_>) {
+        self.log(message, bindings::rvfs_fc_info);
+    }
+
+    fn log(
+        &self,
+        message: fmt::Arguments<'_>,
+        put: unsafe extern "C" fn(*mut bindings::fs_context, *const c_char),
+    ) {
+        // Without memory for the message the error number has to do.
+        if let Ok(text) = CString::try_from_fmt(message) {
+            // SAFETY: Valid by the type invariant; the text is NUL-terminated.
+            unsafe { put(self.as_raw(), text.as_char_ptr()) };
+        }
+    }
+}
+
+/// The operations of `struct fs_context_operations`.
+#[vtable]
+pub trait Operations {
+    /// Whose mounts these are.
+    type FileSystem: FileSystem;
+    /// The operations of its super blocks.
+    type Super: super_block::Operations<FileSystem = Self::FileSystem>;
+    /// What is known of a mount before it is made.
+    type Context: Send;
+
+    /// The table of options.
+    fn parameters() -> ParameterTable;
+
+    /// A new mount is prepared.
+    fn init(fc: &FsContext) -> Result<Self::Context>;
+
+    /// An option of an existing mount is to be changed.
+    fn reconfigure_param(fc: &FsContext) -> Result;
+
+    /// An option of a new mount is set.
+    fn parse_param(context: &mut Self::Context, fc: &FsContext, param: Param<'_>) -> Result;
+
+    /// The mount is made.
+    fn fill_super(
+        context: &mut Self::Context,
+        fc: &FsContext,
+        sb: NewSuperBlock<'_, Self::FileSystem>,
+    ) -> Result;
+
+    /// An existing mount is changed.
+    fn reconfigure(_sb: &SuperBlock<Self::FileSystem>, _fc: &FsContext) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The table of an implementation of [`Operations`].
+pub struct Table<T: Operations>(PhantomData<T>);
+
+impl<T: Operations> Table<T> {
+    /// `->init_fs_context`
+    ///
+    /// # Safety
+    ///
+    /// This and the other callbacks: to be called by the VFS only, with a context of this file
+    /// system.
+    pub(crate) unsafe extern "C" fn init_callback(fc: *mut kernel::bindings::fs_context) -> c_int {
+        let fc = fc.cast::<bindings::fs_context>();
+        // SAFETY: By the safety requirements.
+        unsafe { (*fc).ops = &Self::OPS };
+        // SAFETY: By the safety requirements.
+        let this = unsafe { FsContext::from_raw(fc) };
+        from_result(|| {
+            if this.is_reconfigure() {
+                return Ok(0);
+            }
+            let context = KBox::new(T::init(this)?, GFP_KERNEL)?;
+            // SAFETY: By the safety requirements.
+            unsafe { (*fc).fs_private = context.into_foreign() };
+            Ok(0)
+        })
+    }
+
+    /// What is known of the mount.
+    ///
+    /// # Safety
+    ///
+    /// `fc` must be a context of this file system that nobody else uses.
+    unsafe fn context<'a>(fc: *mut bindings::fs_context) -> Result<&'a mut T::Context> {
+        // SAFETY: By the safety requirements.
+        let private = unsafe { (*fc).fs_private }.cast::<T::Context>();
+        if private.is_null() {
+            return Err(EINVAL);
+        }
+        // SAFETY: Set by `init_callback`.
+        Ok(unsafe { &mut *private })
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::init_callback`].
+    unsafe extern "C" fn free_callback(fc: *mut bindings::fs_context) {
+        // SAFETY: By the safety requirements.
+        let private = unsafe { (*fc).fs_private };
+        if !private.is_null() {
+            // SAFETY: Set by `init_callback`.
+            drop(unsafe { <KBox<T::Context> as ForeignOwnable>::from_foreign(private) });
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::init_callback`].
+    unsafe extern "C" fn parse_param_callback(
+        fc: *mut bindings::fs_context,
+        param: *mut bindings::fs_parameter,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the safety requirements.
+            let this = unsafe { FsContext::from_raw(fc) };
+            if this.is_reconfigure() {
+                T::reconfigure_param(this)?;
+                return Ok(0);
+            }
+            let mut result = bindings::fs_parse_result::default();
+            // SAFETY: All are valid; the log is that of the context.
+            let opt = unsafe {
+                bindings::__fs_parse(
+                    &raw mut (*fc).log,
+                    T::parameters().as_raw().cast(),
+                    param,
+                    &mut result,
+                )
+            };
+            to_result(opt.min(0))?;
+            // SAFETY: By the safety requirements.
+            let value = unsafe { value(param, &result) }?;
+            // SAFETY: By the safety requirements; the VFS locks the context.
+            let context = unsafe { Self::context(fc) }?;
+            let param = Param {
+                opt: u32::try_from(opt)?,
+                value,
+                // SAFETY: All members of the union are plain numbers, and it is initialised.
+                word: unsafe { *result.__bindgen_anon_1.uint_32.as_ref() },
+            };
+            T::parse_param(context, this, param)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::init_callback`].
+    unsafe extern "C" fn parse_monolithic_callback(
+        fc: *mut bindings::fs_context,
+        data: *mut c_void,
+    ) -> c_int {
+        // SAFETY: By the safety requirements; the function splits the string in place.
+        unsafe { bindings::vfs_parse_monolithic_sep(fc, data, Some(bindings::rvfs_next_option)) }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::init_callback`].
+    unsafe extern "C" fn get_tree_callback(fc: *mut bindings::fs_context) -> c_int {
+        // SAFETY: By the safety requirements.
+        unsafe { bindings::get_tree_nodev(fc, Some(Self::fill_super_callback)) }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by `get_tree_nodev()` only.
+    unsafe extern "C" fn fill_super_callback(
+        sb: *mut bindings::super_block,
+        fc: *mut bindings::fs_context,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the safety requirements; the VFS locks the context.
+            let context = unsafe { Self::context(fc) }?;
+            // SAFETY: By the safety requirements.
+            let this = unsafe { FsContext::from_raw(fc) };
+            // SAFETY: By the safety requirements.
+            let new = unsafe { NewSuperBlock::from_raw::<T::Super>(sb) };
+            T::fill_super(context, this, new)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::init_callback`].
+    unsafe extern "C" fn reconfigure_callback(fc: *mut bindings::fs_context) -> c_int {
+        // SAFETY: For a reconfiguration the VFS has set the root.
+        let sb = unsafe { SuperBlock::from_raw((*(*fc).root).d_sb) };
+        // SAFETY: By the safety requirements.
+        let this = unsafe { FsContext::from_raw(fc) };
+        from_result(|| T::reconfigure(sb, this).map(|()| 0))
+    }
+
+    const OPS: bindings::fs_context_operations = bindings::fs_context_operations {
+        free: Some(Self::free_callback),
+        dup: None,
+        parse_param: Some(Self::parse_param_callback),
+        parse_monolithic: Some(Self::parse_monolithic_callback),
+        get_tree: Some(Self::get_tree_callback),
+        reconfigure: if T::HAS_RECONFIGURE {
+            Some(Self::reconfigure_callback)
+        } else {
+            None
+        },
+    };
+}
+
+/// The value of a parsed option.
+///
+/// # Safety
+///
+/// `param` must be valid for `'a`, and `result` what `__fs_parse()` made of it.
+unsafe fn value<'a>(
+    param: *mut bindings::fs_parameter,
+    result: &bindings::fs_parse_result,
+) -> Result<Value<'a>> {
+    // SAFETY: By the safety requirements.
+    let kind = unsafe { bindings::rvfs_param_type(param) };
+    // SAFETY: By the safety requirements; which member is in use depends on `kind`.
+    let payload = unsafe { &(*param).__bindgen_anon_1 };
+    match kind {
+        bindings::fs_value_type_fs_value_is_flag => Ok(Value::Flag(result.negated)),
+        bindings::fs_value_type_fs_value_is_file => {
+            // SAFETY: The type says that it is a file, which the parameter references.
+            Ok(Value::File(unsafe { File::from_raw_file(payload.file) }))
+        }
+        bindings::fs_value_type_fs_value_is_string => {
+            // SAFETY: The type says that it is a string; it may be missing.
+            let string = unsafe { payload.string };
+            if string.is_null() {
+                return Err(EINVAL);
+            }
+            // SAFETY: NUL-terminated, as all strings of parameters are.
+            Ok(Value::String(unsafe { CStr::from_char_ptr(string) }))
+        }
+        _ => Err(EINVAL),
+    }
+}

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inline functions, macros and lock classes of the VFS as functions, for the vfs
+ * crate.  One function a thing; what to do with them is decided in Rust.
+ */
+#include <linux/module.h>
+#include <linux/unicode.h>
+#include "helpers.h"
+
+/* Credentials */
+
+const struct cred *rvfs_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+
+const struct cred *rvfs_revert_creds(const struct cred *cred)
+{
+	return revert_creds(cred);
+}
+
+const struct cred *rvfs_current_cred(void)
+{
+	return current_cred();
+}
+
+const struct cred *rvfs_current_real_cred(void)
+{
+	return current_real_cred();
+}
+
+void rvfs_put_cred(const struct cred *cred)
+{
+	put_cred(cred);
+}
+
+void rvfs_lower_cap_sys_resource(struct cred *cred)
+{
+	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+}
+
+struct user_namespace *rvfs_current_user_ns(void)
+{
+	return current_user_ns();
+}
+
+/* Dentries */
+
+void rvfs_dget(struct dentry *dentry)
+{
+	dget(dentry);
+}
+
+bool rvfs_d_can_lookup(const struct dentry *dentry)
+{
+	return d_can_lookup(dentry);
+}
+
+bool rvfs_d_is_dir(const struct dentry *dentry)
+{
+	return d_is_dir(dentry);
+}
+
+bool rvfs_d_is_reg(const struct dentry *dentry)
+{
+	return d_is_reg(dentry);
+}
+
+bool rvfs_d_is_symlink(const struct dentry *dentry)
+{
+	return d_is_symlink(dentry);
+}
+
+bool rvfs_d_is_file(const struct dentry *dentry)
+{
+	return d_is_file(dentry);
+}
+
+bool rvfs_d_unhashed(const struct dentry *dentry)
+{
+	return d_unhashed(dentry);
+}
+
+/* An automount point, or a file system with its own idea of names. */
+bool rvfs_d_weird(const struct dentry *dentry)
+{
+	if (!d_can_lookup(dentry) && !d_is_file(dentry) &&
+	    !d_is_symlink(dentry))
+		return true;
+	if (dentry->d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT))
+		return true;
+	/* Casefolding file systems hash and compare names themselves. */
+	if (sb_has_encoding(dentry->d_sb))
+		return false;
+	return dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE);
+}
+
+bool rvfs_d_casefolded(const struct dentry *dentry)
+{
+	return sb_has_encoding(dentry->d_sb) && IS_CASEFOLDED(d_inode(dentry));
+}
+
+void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
+			  unsigned int flags)
+{
+	spin_lock(&dentry->d_lock);
+	dentry->d_flags &= ~mask;
+	dentry->d_flags |= flags & mask;
+	spin_unlock(&dentry->d_lock);
+}
+
+void rvfs_d_add_flags(struct dentry *dentry, unsigned int flags)
+{
+	spin_lock(&dentry->d_lock);
+	dentry->d_flags |= flags;
+	spin_unlock(&dentry->d_lock);
+}
+
+void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit)
+{
+	set_bit(bit, (unsigned long *)&dentry->d_fsdata);
+}
+
+bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit)
+{
+	return test_bit(bit, (unsigned long *)&dentry->d_fsdata);
+}
+
+/* Unhash a negative dentry that nobody but the caller holds. */
+bool rvfs_d_drop_if_unused_negative(struct dentry *dentry)
+{
+	bool dropped = false;
+
+	if (dentry->d_lockref.count != 1)
+		return false;
+	spin_lock(&dentry->d_lock);
+	if (d_is_negative(dentry) && dentry->d_lockref.count == 1) {
+		__d_drop(dentry);
+		dropped = true;
+	}
+	spin_unlock(&dentry->d_lock);
+	return dropped;
+}
+
+bool rvfs_has_hashed_alias_other_than(struct inode *inode,
+				      const struct dentry *dentry)
+{
+	struct dentry *alias;
+	bool found = false;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		if (alias != dentry && !d_unhashed(alias)) {
+			found = true;
+			break;
+		}
+	}
+	spin_unlock(&inode->i_lock);
+	return found;
+}
+
+struct dentry *rvfs_d_real(struct dentry *dentry, unsigned int type)
+{
+	return d_real(dentry, type);
+}
+
+static int rvfs_call_d_revalidate(struct dentry *dentry, unsigned int flags)
+{
+	struct dentry *parent;
+	struct inode *dir;
+	struct name_snapshot name;
+	int ret;
+
+	if (flags & LOOKUP_RCU) {
+		parent = READ_ONCE(dentry->d_parent);
+		dir = d_inode_rcu(parent);
+		if (!dir)
+			return -ECHILD;
+	} else {
+		parent = dget_parent(dentry);
+		dir = d_inode(parent);
+	}
+	take_dentry_name_snapshot(&name, dentry);
+	ret = dentry->d_op->d_revalidate(dir, &name.name, dentry, flags);
+	release_dentry_name_snapshot(&name);
+	if (!(flags & LOOKUP_RCU))
+		dput(parent);
+	return ret;
+}
+
+/* The layer's own revalidation of @dentry; 1 where it has none. */
+int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak)
+{
+	int ret;
+
+	if (weak) {
+		if (dentry->d_flags & DCACHE_OP_WEAK_REVALIDATE)
+			return dentry->d_op->d_weak_revalidate(dentry, flags);
+		return 1;
+	}
+	if (!(dentry->d_flags & DCACHE_OP_REVALIDATE))
+		return 1;
+	ret = rvfs_call_d_revalidate(dentry, flags);
+	if (!ret) {
+		if (!(flags & LOOKUP_RCU))
+			d_invalidate(dentry);
+		ret = -ESTALE;
+	}
+	return ret;
+}
+
+struct dentry *rvfs_dget_parent(struct dentry *dentry)
+{
+	return dget_parent(dentry);
+}
+
+/* Inodes */
+
+struct inode *rvfs_alloc_inode_sb(struct super_block *sb,
+				  struct kmem_cache *cache)
+{
+	return alloc_inode_sb(sb, cache, GFP_KERNEL);
+}
+
+static void rvfs_inode_init_once(void *inode)
+{
+	inode_init_once(inode);
+}
+
+/* Objects of this cache start with a struct inode. */
+struct kmem_cache *rvfs_inode_cache_create(const char *name, unsigned int size)
+{
+	return kmem_cache_create(name, size, 0,
+				 SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
+				 rvfs_inode_init_once);
+}
+
+void rvfs_mutex_init(struct mutex *lock)
+{
+	mutex_init(lock);
+}
+
+/*
+ * A stacking file system can be the lower layer of another one, so the locks of
+ * its inodes have one class for each stacking depth.
+ */
+void rvfs_set_lock_classes(struct inode *inode, struct mutex *lock)
+{
+#ifdef CONFIG_LOCKDEP
+	static struct lock_class_key file_keys[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key dir_keys[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key lock_keys[FILESYSTEM_MAX_STACK_DEPTH];
+	int depth = inode->i_sb->s_stack_depth - 1;
+
+	if (depth < 0 || depth >= FILESYSTEM_MAX_STACK_DEPTH)
+		depth = 0;
+	if (S_ISDIR(inode->i_mode))
+		lockdep_set_class(&inode->i_rwsem, &dir_keys[depth]);
+	else
+		lockdep_set_class(&inode->i_rwsem, &file_keys[depth]);
+	lockdep_set_class(lock, &lock_keys[depth]);
+#endif
+}
+
+bool rvfs_inode_is_new(struct inode *inode)
+{
+	return inode_state_read_once(inode) & I_NEW;
+}
+
+bool rvfs_inode_unhashed(struct inode *inode)
+{
+	return inode_unhashed(inode);
+}
+
+void rvfs_inode_mark_creating(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	inode_state_set(inode, I_CREATING);
+	spin_unlock(&inode->i_lock);
+}
+
+void rvfs_insert_inode_hash(struct inode *inode, unsigned long hash)
+{
+	__insert_inode_hash(inode, hash);
+}
+
+void rvfs_inode_no_acl_cache(struct inode *inode)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	inode->i_acl = ACL_DONT_CACHE;
+	inode->i_default_acl = ACL_DONT_CACHE;
+#endif
+}
+
+static const struct address_space_operations rvfs_stacking_aops = {
+	/* open(2) with O_DIRECT asks for this; the real file does the I/O. */
+	.direct_IO = noop_direct_IO,
+};
+
+void rvfs_inode_set_direct_io(struct inode *inode)
+{
+	inode->i_mapping->a_ops = &rvfs_stacking_aops;
+}
+
+void rvfs_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+void rvfs_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+/* I_OVL_INUSE is shared with fs/overlayfs, so each sees the other's layers. */
+bool rvfs_inuse_trylock(struct inode *inode)
+{
+	bool locked = false;
+
+	spin_lock(&inode->i_lock);
+	if (!(inode_state_read(inode) & I_OVL_INUSE)) {
+		inode_state_set(inode, I_OVL_INUSE);
+		locked = true;
+	}
+	spin_unlock(&inode->i_lock);
+	return locked;
+}
+
+void rvfs_inuse_unlock(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	inode_state_clear(inode, I_OVL_INUSE);
+	spin_unlock(&inode->i_lock);
+}
+
+bool rvfs_is_inuse(struct inode *inode)
+{
+	bool inuse;
+
+	spin_lock(&inode->i_lock);
+	inuse = inode_state_read(inode) & I_OVL_INUSE;
+	spin_unlock(&inode->i_lock);
+	return inuse;
+}
+
+loff_t rvfs_i_size_read(const struct inode *inode)
+{
+	return i_size_read(inode);
+}
+
+/* Owner, mode, times and size of @from, with its ids seen through @idmap. */
+void rvfs_copyattr(struct inode *to, struct inode *from,
+		   struct mnt_idmap *idmap)
+{
+	spin_lock(&to->i_lock);
+	to->i_uid = vfsuid_into_kuid(i_uid_into_vfsuid(idmap, from));
+	to->i_gid = vfsgid_into_kgid(i_gid_into_vfsgid(idmap, from));
+	to->i_mode = from->i_mode;
+	inode_set_atime_to_ts(to, inode_get_atime(from));
+	inode_set_mtime_to_ts(to, inode_get_mtime(from));
+	inode_set_ctime_to_ts(to, inode_get_ctime(from));
+	i_size_write(to, i_size_read(from));
+	spin_unlock(&to->i_lock);
+}
+
+/* mtime and ctime, if they differ. */
+void rvfs_copy_times(struct inode *to, const struct inode *from)
+{
+	struct timespec64 mtime = inode_get_mtime(from);
+	struct timespec64 ctime = inode_get_ctime(from);
+	struct timespec64 to_mtime = inode_get_mtime(to);
+	struct timespec64 to_ctime = inode_get_ctime(to);
+
+	if (timespec64_equal(&mtime, &to_mtime) &&
+	    timespec64_equal(&ctime, &to_ctime))
+		return;
+	inode_set_mtime_to_ts(to, mtime);
+	inode_set_ctime_to_ts(to, ctime);
+}
+
+bool rvfs_is_posixacl(const struct inode *inode)
+{
+	return IS_POSIXACL(inode);
+}
+
+bool rvfs_is_deaddir(const struct inode *inode)
+{
+	return IS_DEADDIR(inode);
+}
+
+bool rvfs_inode_wrong_type(const struct inode *inode, umode_t mode)
+{
+	return inode_wrong_type(inode, mode);
+}
+
+const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done)
+{
+	return vfs_get_link(dentry, done);
+}
+
+void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
+			  struct mnt_idmap *idmap)
+{
+	struct user_namespace *ns = i_user_ns(inode);
+
+	stat->uid = vfsuid_into_kuid(make_vfsuid(idmap, ns, stat->uid));
+	stat->gid = vfsgid_into_kgid(make_vfsgid(idmap, ns, stat->gid));
+}
+
+bool rvfs_kuid_mapped_here(kuid_t uid)
+{
+	return kuid_has_mapping(current_user_ns(), uid);
+}
+
+bool rvfs_kgid_mapped_here(kgid_t gid)
+{
+	return kgid_has_mapping(current_user_ns(), gid);
+}
+
+/* Super blocks and mounts */
+
+bool rvfs_sb_has_encoding(const struct super_block *sb)
+{
+	return sb_has_encoding(sb);
+}
+
+int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from)
+{
+	if (!sb_has_encoding(from))
+		return 0;
+#if IS_ENABLED(CONFIG_UNICODE)
+	if (sb_has_strict_encoding(from))
+		return -EINVAL;
+	sb->s_encoding = from->s_encoding;
+	sb->s_encoding_flags = from->s_encoding_flags;
+#endif
+	return 0;
+}
+
+bool rvfs_sb_same_encoding(const struct super_block *a,
+			   const struct super_block *b)
+{
+	return sb_same_encoding(a, b);
+}
+
+/*
+ * 0: no file handles; FILEID_INO32_GEN: the default ones with a 32-bit inode
+ * number; -1: another kind.
+ */
+int rvfs_can_decode_fh(struct super_block *sb)
+{
+	if (!capable(CAP_DAC_READ_SEARCH))
+		return 0;
+	if (!exportfs_can_decode_fh(sb->s_export_op))
+		return 0;
+	if (sb->s_export_op->encode_fh == generic_encode_ino32_fh)
+		return FILEID_INO32_GEN;
+	return -1;
+}
+
+void rvfs_sb_start_write(struct super_block *sb)
+{
+	sb_start_write(sb);
+}
+
+void rvfs_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
+int rvfs_sync_filesystem(struct super_block *sb)
+{
+	int ret;
+
+	down_read(&sb->s_umount);
+	ret = sync_filesystem(sb);
+	up_read(&sb->s_umount);
+	return ret;
+}
+
+struct mnt_idmap *rvfs_mnt_idmap(const struct vfsmount *mnt)
+{
+	return mnt_idmap(mnt);
+}
+
+/*
+ * The right to clone is that of the task that mounts, not of the credentials
+ * that it may have stashed for the layers.
+ */
+struct vfsmount *rvfs_clone_private_mount(const struct path *path)
+{
+	scoped_with_creds(current_real_cred())
+		return clone_private_mount(path);
+}
+
+bool rvfs_is_idmapped(const struct vfsmount *mnt)
+{
+	return is_idmapped_mnt(mnt);
+}
+
+void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb)
+{
+	buf->f_fsid = uuid_to_fsid(sb->s_uuid.b);
+}
+
+void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen)
+{
+	buf->f_type = type;
+	buf->f_namelen = namelen;
+}
+
+void rvfs_set_d_op(struct super_block *sb, const struct dentry_operations *ops,
+		   bool casefold, const struct dentry_operations *ci_ops)
+{
+	set_default_d_op(sb, casefold ? ci_ops : ops);
+}
+
+/*
+ * The upper layer masks modes and syncs itself, and attributes of a stacked
+ * inode change under EVM's feet.
+ */
+void rvfs_sb_set_stacking_flags(struct super_block *sb)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	sb->s_flags |= SB_POSIXACL;
+#endif
+	sb->s_iflags |= SB_I_SKIP_SYNC | SB_I_NOUMASK | SB_I_EVM_HMAC_UNSUPPORTED;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+}
+
+u32 rvfs_errseq_sample(struct super_block *sb)
+{
+	return errseq_sample(&sb->s_wb_err);
+}
+
+int rvfs_errseq_check(struct super_block *sb, u32 since)
+{
+	return errseq_check(&sb->s_wb_err, since);
+}
+
+/* Mount contexts */
+
+bool rvfs_fc_is_reconfigure(const struct fs_context *fc)
+{
+	return fc->purpose == FS_CONTEXT_FOR_RECONFIGURE;
+}
+
+bool rvfs_fc_is_oldapi(const struct fs_context *fc)
+{
+	return fc->oldapi;
+}
+
+bool rvfs_fc_in_current_userns(const struct fs_context *fc)
+{
+	return fc->user_ns == current_user_ns();
+}
+
+bool rvfs_current_in_userns_of(const struct fs_context *fc)
+{
+	return current_in_userns(fc->user_ns);
+}
+
+void rvfs_fc_error(struct fs_context *fc, const char *msg)
+{
+	errorfc(fc, "%s", msg);
+}
+
+void rvfs_fc_warn(struct fs_context *fc, const char *msg)
+{
+	warnfc(fc, "%s", msg);
+}
+
+void rvfs_fc_info(struct fs_context *fc, const char *msg)
+{
+	infofc(fc, "%s", msg);
+}
+
+enum fs_value_type rvfs_param_type(const struct fs_parameter *param)
+{
+	return param->type;
+}
+
+/* Options of mount(2) end at a comma that no backslash precedes. */
+char *rvfs_next_option(char **s)
+{
+	char *start = *s;
+	char *p;
+
+	if (!start)
+		return NULL;
+	for (p = start; *p; p++) {
+		if (*p == '\\') {
+			p++;
+			if (!*p)
+				break;
+		} else if (*p == ',') {
+			*p = '\0';
+			*s = p + 1;
+			return start;
+		}
+	}
+	*s = NULL;
+	return start;
+}
+
+/* Changing directories of a layer */
+
+int rvfs_vfs_whiteout(struct mnt_idmap *idmap, struct inode *dir,
+		      struct dentry *dentry)
+{
+	return vfs_whiteout(idmap, dir, dentry);
+}
+
+bool rvfs_dir_emit(struct dir_context *ctx, const char *name, int len, u64 ino,
+		   unsigned int type)
+{
+	return dir_emit(ctx, name, len, ino, type);
+}
+
+/* Reports */
+
+void rvfs_seq_show_option(struct seq_file *m, const char *name,
+			  const char *value)
+{
+	seq_show_option(m, name, value);
+}
+
+void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err)
+{
+	pr_warn_ratelimited("%s: %s (%pd2, err=%d)\n", KBUILD_MODNAME, msg,
+			    dentry, err);
+}
+
+void rvfs_warn(const char *msg)
+{
+	pr_warn_ratelimited("%s: %s\n", KBUILD_MODNAME, msg);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Prototypes of the C part of the vfs crate.  Both the C compiler and bindgen
+ * read this file, so that a wrong prototype does not build.
+ *
+ * The C part holds only what Rust cannot say: inline functions, macros, tables
+ * made by macros, and lock classes.  It decides nothing.
+ */
+#ifndef ROVL_VFS_HELPERS_H
+#define ROVL_VFS_HELPERS_H
+
+#include <linux/backing-file.h>
+#include <linux/cred.h>
+#include <linux/delayed_call.h>
+#include <linux/exportfs.h>
+#include <linux/file.h>
+#include <linux/fileattr.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/fs_stack.h>
+#include <linux/fiemap.h>
+#include <linux/filelock.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <linux/security.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/statfs.h>
+#include <linux/uuid.h>
+#include <linux/xattr.h>
+
+/* Constants that bindgen does not see, because they are casts or BIT(). */
+enum rvfs_const {
+	RVFS_SB_RDONLY = SB_RDONLY,
+	RVFS_SB_SILENT = SB_SILENT,
+	RVFS_SB_NOSEC = SB_NOSEC,
+	RVFS_SB_POSIXACL = SB_POSIXACL,
+	RVFS_LOOKUP_FOLLOW = LOOKUP_FOLLOW,
+	RVFS_LOOKUP_RCU = LOOKUP_RCU,
+	RVFS_LOOKUP_EXCL = LOOKUP_EXCL,
+	RVFS_MAY_EXEC = MAY_EXEC,
+	RVFS_MAY_WRITE = MAY_WRITE,
+	RVFS_MAY_READ = MAY_READ,
+	RVFS_MAY_APPEND = MAY_APPEND,
+	RVFS_MAY_OPEN = MAY_OPEN,
+	RVFS_MAY_NOT_BLOCK = MAY_NOT_BLOCK,
+	RVFS_MAX_STACK_DEPTH = FILESYSTEM_MAX_STACK_DEPTH,
+	RVFS_FS_USERNS_MOUNT = FS_USERNS_MOUNT,
+	RVFS_FS_ALLOW_IDMAP = FS_ALLOW_IDMAP,
+	RVFS_IOCB_NOWAIT = IOCB_NOWAIT,
+	RVFS_IOCB_DSYNC = IOCB_DSYNC,
+	RVFS_IOCB_SYNC = IOCB_SYNC,
+	RVFS_FILEID_INO32_GEN = FILEID_INO32_GEN,
+	RVFS_FILEID_INVALID = FILEID_INVALID,
+	RVFS_MAX_HANDLE_SZ = MAX_HANDLE_SZ,
+	RVFS_WHITEOUT_DEV = WHITEOUT_DEV,
+	RVFS_S_NOCMTIME = S_NOCMTIME,
+	RVFS_S_DEAD = S_DEAD,
+	RVFS_S_SYNC = S_SYNC,
+	RVFS_S_NOATIME = S_NOATIME,
+	RVFS_S_APPEND = S_APPEND,
+	RVFS_S_IMMUTABLE = S_IMMUTABLE,
+	RVFS_S_CASEFOLD = S_CASEFOLD,
+};
+
+/* Credentials */
+const struct cred *rvfs_override_creds(const struct cred *cred);
+const struct cred *rvfs_revert_creds(const struct cred *cred);
+const struct cred *rvfs_current_cred(void);
+const struct cred *rvfs_current_real_cred(void);
+void rvfs_put_cred(const struct cred *cred);
+void rvfs_lower_cap_sys_resource(struct cred *cred);
+struct user_namespace *rvfs_current_user_ns(void);
+
+/* Dentries */
+void rvfs_dget(struct dentry *dentry);
+bool rvfs_d_can_lookup(const struct dentry *dentry);
+bool rvfs_d_is_dir(const struct dentry *dentry);
+bool rvfs_d_is_reg(const struct dentry *dentry);
+bool rvfs_d_is_symlink(const struct dentry *dentry);
+bool rvfs_d_is_file(const struct dentry *dentry);
+bool rvfs_d_unhashed(const struct dentry *dentry);
+bool rvfs_d_weird(const struct dentry *dentry);
+bool rvfs_d_casefolded(const struct dentry *dentry);
+void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
+			  unsigned int flags);
+void rvfs_d_add_flags(struct dentry *dentry, unsigned int flags);
+void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit);
+bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit);
+bool rvfs_d_drop_if_unused_negative(struct dentry *dentry);
+bool rvfs_has_hashed_alias_other_than(struct inode *inode,
+				      const struct dentry *dentry);
+struct dentry *rvfs_d_real(struct dentry *dentry, unsigned int type);
+int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak);
+struct dentry *rvfs_dget_parent(struct dentry *dentry);
+
+/* Inodes */
+struct inode *rvfs_alloc_inode_sb(struct super_block *sb,
+				  struct kmem_cache *cache);
+struct kmem_cache *rvfs_inode_cache_create(const char *name, unsigned int size);
+void rvfs_mutex_init(struct mutex *lock);
+void rvfs_set_lock_classes(struct inode *inode, struct mutex *lock);
+bool rvfs_inode_is_new(struct inode *inode);
+bool rvfs_inode_unhashed(struct inode *inode);
+void rvfs_inode_mark_creating(struct inode *inode);
+void rvfs_insert_inode_hash(struct inode *inode, unsigned long hash);
+void rvfs_inode_no_acl_cache(struct inode *inode);
+void rvfs_inode_set_direct_io(struct inode *inode);
+void rvfs_inode_lock(struct inode *inode);
+void rvfs_inode_unlock(struct inode *inode);
+bool rvfs_inuse_trylock(struct inode *inode);
+void rvfs_inuse_unlock(struct inode *inode);
+bool rvfs_is_inuse(struct inode *inode);
+loff_t rvfs_i_size_read(const struct inode *inode);
+void rvfs_copyattr(struct inode *to, struct inode *from,
+		   struct mnt_idmap *idmap);
+void rvfs_copy_times(struct inode *to, const struct inode *from);
+bool rvfs_is_posixacl(const struct inode *inode);
+bool rvfs_is_deaddir(const struct inode *inode);
+bool rvfs_inode_wrong_type(const struct inode *inode, umode_t mode);
+const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done);
+void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
+			  struct mnt_idmap *idmap);
+bool rvfs_kuid_mapped_here(kuid_t uid);
+bool rvfs_kgid_mapped_here(kgid_t gid);
+
+/* Super blocks and mounts */
+bool rvfs_sb_has_encoding(const struct super_block *sb);
+int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from);
+bool rvfs_sb_same_encoding(const struct super_block *a,
+			   const struct super_block *b);
+int rvfs_can_decode_fh(struct super_block *sb);
+void rvfs_sb_start_write(struct super_block *sb);
+void rvfs_sb_end_write(struct super_block *sb);
+int rvfs_sync_filesystem(struct super_block *sb);
+struct mnt_idmap *rvfs_mnt_idmap(const struct vfsmount *mnt);
+struct vfsmount *rvfs_clone_private_mount(const struct path *path);
+bool rvfs_is_idmapped(const struct vfsmount *mnt);
+void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb);
+void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen);
+void rvfs_set_d_op(struct super_block *sb, const struct dentry_operations *ops,
+		   bool casefold, const struct dentry_operations *ci_ops);
+void rvfs_sb_set_stacking_flags(struct super_block *sb);
+u32 rvfs_errseq_sample(struct super_block *sb);
+int rvfs_errseq_check(struct super_block *sb, u32 since);
+
+/* Mount contexts */
+bool rvfs_fc_is_reconfigure(const struct fs_context *fc);
+bool rvfs_fc_is_oldapi(const struct fs_context *fc);
+bool rvfs_fc_in_current_userns(const struct fs_context *fc);
+bool rvfs_current_in_userns_of(const struct fs_context *fc);
+void rvfs_fc_error(struct fs_context *fc, const char *msg);
+void rvfs_fc_warn(struct fs_context *fc, const char *msg);
+void rvfs_fc_info(struct fs_context *fc, const char *msg);
+enum fs_value_type rvfs_param_type(const struct fs_parameter *param);
+char *rvfs_next_option(char **s);
+
+/* Changing directories of a layer */
+int rvfs_vfs_whiteout(struct mnt_idmap *idmap, struct inode *dir,
+		      struct dentry *dentry);
+
+bool rvfs_dir_emit(struct dir_context *ctx, const char *name, int len, u64 ino,
+		   unsigned int type);
+
+/* Reports */
+void rvfs_seq_show_option(struct seq_file *m, const char *name,
+			  const char *value);
+void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err);
+void rvfs_warn(const char *msg);
+
+/* What the overlay's own tables and parameters are: see overlay_tables.c */
+extern const struct fs_parameter_spec rvfs_overlay_parameters[];
+
+enum rvfs_overlay_opt {
+	RVFS_OPT_LOWERDIR,
+	RVFS_OPT_LOWERDIR_ADD,
+	RVFS_OPT_DATADIR_ADD,
+	RVFS_OPT_UPPERDIR,
+	RVFS_OPT_WORKDIR,
+	RVFS_OPT_DEFAULT_PERMISSIONS,
+	RVFS_OPT_REDIRECT_DIR,
+	RVFS_OPT_INDEX,
+	RVFS_OPT_UUID,
+	RVFS_OPT_NFS_EXPORT,
+	RVFS_OPT_USERXATTR,
+	RVFS_OPT_XINO,
+	RVFS_OPT_METACOPY,
+	RVFS_OPT_VERITY,
+	RVFS_OPT_FSYNC,
+	RVFS_OPT_VOLATILE,
+	RVFS_OPT_OVERRIDE_CREDS,
+};
+
+bool rvfs_param_redirect_dir(void);
+bool rvfs_param_redirect_always_follow(void);
+bool rvfs_param_xino_auto(void);
+bool rvfs_param_index(void);
+bool rvfs_param_nfs_export(void);
+bool rvfs_param_metacopy(void);
+
+#endif /* ROVL_VFS_HELPERS_H */

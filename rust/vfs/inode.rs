@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! The end of an inode has two steps. `->destroy_inode` may sleep: it puts the dentries of the
+//! layers and drops the file system's part. `->free_inode` runs after a grace period and only frees
+//! memory, because RCU walk may look at the layers until then.
+
+mod new;
+mod ops;
+mod rcu;
+
+pub use new::{
+    Fetched,
+    NewInode,
+    Trap, //
+};
+pub use ops::{
+    DelayedCall,
+    Link,
+    Operations,
+    RawTables,
+    Table, //
+};
+pub use rcu::{
+    RcuInode,
+    RcuReal, //
+};
+
+use crate::{
+    bindings,
+    dentry::Dentry,
+    mount::Idmap,
+    registration::Registration,
+    stack::{
+        LayerStack,
+        LowerStack, //
+    },
+    super_block::SuperBlock,
+    FileSystem,
+    Layer,
+    Of, //
+};
+use core::{
+    mem::{
+        offset_of,
+        size_of,
+        MaybeUninit, //
+    },
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    },
+};
+
+/// `struct inode` of the file system `F`, or of a layer.
+///
+/// # Invariants
+///
+/// - Instances are reference counted, or kept by somebody for as long as they are borrowed.
+/// - One of a [`FileSystem`] lies at the start of an [`Allocation`] of it.
+#[repr(transparent)]
+pub struct Inode<F> {
+    inode: Opaque<bindings::inode>,
+    _of: Of<F>,
+}
+
+// SAFETY: `iput()` may be called from any task.
+unsafe impl<F> Send for Inode<F> {}
+// SAFETY: What a shared reference reads is constant or read once, as in C.
+unsafe impl<F> Sync for Inode<F> {}
+
+// SAFETY: The reference count of an inode keeps it alive.
+unsafe impl<F> AlwaysRefCounted for Inode<F> {
+    fn inc_ref(&self) {
+        // SAFETY: A shared reference means that the inode is in use.
+        unsafe { bindings::ihold(self.as_raw()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The safety requirements say that the caller owns a reference.
+        unsafe { bindings::iput(obj.as_ptr().cast()) };
+    }
+}
+
+/// What is allocated for an inode of `F`.
+#[repr(C)]
+pub(crate) struct Allocation<F: FileSystem> {
+    inode: bindings::inode,
+    layers: LayerStack,
+    lock: Opaque<bindings::mutex>,
+    data: MaybeUninit<F::Inode>,
+}
+
+impl<F: FileSystem> Allocation<F> {
+    /// The size of an allocation, for the slab cache.
+    pub(crate) const SIZE: usize = {
+        // Tools find the upper dentry behind the inode.
+        assert!(offset_of!(Self, inode) == 0);
+        assert!(offset_of!(Self, layers) == size_of::<bindings::inode>());
+        size_of::<Self>()
+    };
+}
+
+impl<F> Inode<F> {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid for `'a` and of a file system that `F` names.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Takes over a reference from C.
+    ///
+    /// # Safety
+    ///
+    /// As for [`from_raw`](Self::from_raw), and the caller must own a reference.
+    pub(crate) unsafe fn from_raw_owned(ptr: *mut bindings::inode) -> ARef<Self> {
+        // SAFETY: Valid, hence not null.
+        let ptr = unsafe { NonNull::new_unchecked(ptr.cast()) };
+        // SAFETY: The caller passes on its reference.
+        unsafe { ARef::from_raw(ptr) }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::inode {
+        self.inode.get()
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        ptr::eq(self, other)
+    }
+
+    /// The type and the permissions.
+    #[inline]
+    pub fn mode(&self) -> u16 {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).i_mode).read_volatile() }
+    }
+
+    /// The type, `S_IFMT` of the mode.
+    #[inline]
+    pub fn file_type(&self) -> u32 {
+        u32::from(self.mode()) & bindings::S_IFMT
+    }
+
+    /// Whether it is a directory.
+    #[inline]
+    pub fn is_dir(&self) -> bool {
+        self.file_type() == bindings::S_IFDIR
+    }
+
+    /// Whether it is a regular file.
+    #[inline]
+    pub fn is_reg(&self) -> bool {
+        self.file_type() == bindings::S_IFREG
+    }
+
+    /// Whether it is a device, a fifo or a socket (`special_file()`).
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        matches!(
+            self.file_type(),
+            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK
+        )
+    }
+
+    /// The inode number.
+    #[inline]
+    pub fn ino(&self) -> u64 {
+        // SAFETY: Valid by the type invariant; constant once the inode is published.
+        unsafe { (*self.as_raw()).i_ino }
+    }
+
+    /// The number of links.
+    #[inline]
+    pub fn nlink(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.i_nlink).read_volatile() }
+    }
+
+    /// The device number of a device.
+    #[inline]
+    pub fn rdev(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; constant once the inode is published.
+        unsafe { (*self.as_raw()).i_rdev }
+    }
+
+    /// The size in bytes.
+    #[inline]
+    pub fn size(&self) -> i64 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_i_size_read(self.as_raw()) }
+    }
+
+    /// `i_flags` (`S_APPEND` and the like).
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).i_flags).read_volatile() }
+    }
+
+    /// Whether the type differs from that of `mode` (`inode_wrong_type()`).
+    pub fn wrong_type(&self, mode: u16) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_wrong_type(self.as_raw(), mode) }
+    }
+
+    /// Whether ACLs are in use (`IS_POSIXACL()`).
+    #[inline]
+    pub fn has_posix_acl(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_is_posixacl(self.as_raw()) }
+    }
+}
+
+impl Inode<Layer> {
+    /// Whether it is a whiteout device (char 0:0).
+    #[inline]
+    pub fn is_whiteout_device(&self) -> bool {
+        self.file_type() == bindings::S_IFCHR
+            && self.rdev() == bindings::rvfs_const_RVFS_WHITEOUT_DEV
+    }
+
+    /// Marks it as an upper or work directory in use, unless it is one already.
+    ///
+    /// The mark is that of fs/overlayfs, so both modules see each other.
+    pub fn inuse_trylock(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inuse_trylock(self.as_raw()) }
+    }
+
+    /// Takes back the mark of [`inuse_trylock`](Self::inuse_trylock).
+    pub fn inuse_unlock(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inuse_unlock(self.as_raw()) };
+    }
+
+    /// Whether an overlay uses it as its upper or work directory.
+    pub fn is_inuse(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_is_inuse(self.as_raw()) }
+    }
+
+    /// Takes `i_rwsem` for writing. Only for an inode on which no other lock of the layer is held,
+    /// or below that of its directory.
+    pub fn lock(&self) -> InodeLock<'_, Layer> {
+        InodeLock::new(self)
+    }
+}
+
+/// `i_rwsem` held for writing.
+///
+/// # Invariants
+///
+/// `inode_lock()` of the inode is held by this task.
+pub struct InodeLock<'a, F> {
+    inode: &'a Inode<F>,
+    _not_thread_safe: NotThreadSafe,
+}
+
+impl<'a, F> InodeLock<'a, F> {
+    fn new(inode: &'a Inode<F>) -> Self {
+        // SAFETY: Valid by the type invariant of the inode.
+        unsafe { bindings::rvfs_inode_lock(inode.as_raw()) };
+        // INVARIANT: Just locked.
+        Self {
+            inode,
+            _not_thread_safe: NotThreadSafe,
+        }
+    }
+
+    /// The locked inode.
+    pub fn inode(&self) -> &'a Inode<F> {
+        self.inode
+    }
+}
+
+impl<F> Drop for InodeLock<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: Held by the type invariant.
+        unsafe { bindings::rvfs_inode_unlock(self.inode.as_raw()) };
+    }
+}
+
+impl<F: FileSystem> Inode<F> {
+    fn allocation(&self) -> *mut Allocation<F> {
+        self.as_raw().cast()
+    }
+
+    /// The super block.
+    #[inline]
+    pub fn sb(&self) -> &SuperBlock<F> {
+        // SAFETY: An inode pins its super block; `i_sb` is constant.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).i_sb) }
+    }
+
+    /// The file system's part.
+    #[inline]
+    pub fn data(&self) -> &F::Inode {
+        // SAFETY: By the type invariant this is an allocation, whose data is initialised from
+        // `->alloc_inode` to `->destroy_inode`, and only shared references are given out.
+        unsafe { (*self.allocation()).data.assume_init_ref() }
+    }
+
+    fn layers(&self) -> &LayerStack {
+        // SAFETY: As for `data`.
+        unsafe { &(*self.allocation()).layers }
+    }
+
+    /// The dentry in the upper layer.
+    #[inline]
+    pub fn upper(&self) -> Option<&Dentry<Layer>> {
+        self.layers().upper()
+    }
+
+    /// The dentries in the lower layers.
+    #[inline]
+    pub fn lower(&self) -> &LowerStack {
+        self.layers().lower()
+    }
+
+    /// Makes the upper dentry of a copied up object visible.
+    ///
+    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
+    /// that could not be found by a layer's inode, because its lower hard link was going to be
+    /// broken, can be found by the upper one from now on.
+    ///
+    /// Returns `EIO` if there is an upper dentry already.
+    pub fn set_upper(&self, upper: ARef<Dentry<Layer>>) -> Result {
+        let key = upper.inode().ok_or(EIO)?.as_raw();
+        self.layers().publish_upper(upper).map_err(|_| EIO)?;
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
+            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: copy up runs
+            // under the inode's lock.
+            unsafe { (*self.as_raw()).i_private = key.cast() };
+            // SAFETY: As above, and the inode is not hashed.
+            unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };
+        }
+        Ok(())
+    }
+
+    /// Takes the inode's own lock, which serialises copy up. Returns `EINTR` on a signal.
+    pub fn lock_interruptible(&self) -> Result<OwnLock<'_, F>> {
+        // SAFETY: The lock is initialised for the life of the inode.
+        to_result(unsafe { bindings::mutex_lock_interruptible(self.own_lock()) })?;
+        // INVARIANT: Just locked.
+        Ok(OwnLock {
+            inode: self,
+            _not_thread_safe: NotThreadSafe,
+        })
+    }
+
+    /// Takes the inode's own lock.
+    pub fn lock_own(&self) -> OwnLock<'_, F> {
+        // SAFETY: The lock is initialised for the life of the inode.
+        unsafe { bindings::mutex_lock(self.own_lock()) };
+        // INVARIANT: Just locked.
+        OwnLock {
+            inode: self,
+            _not_thread_safe: NotThreadSafe,
+        }
+    }
+
+    fn own_lock(&self) -> *mut bindings::mutex {
+        // SAFETY: By the type invariant this is an allocation.
+        unsafe { (*self.allocation()).lock.get() }
+    }
+
+    /// Takes `i_rwsem` for writing.
+    pub fn lock_rwsem(&self) -> InodeLock<'_, F> {
+        InodeLock::new(self)
+    }
+
+    /// Copies owner, mode, times and size from an inode of a layer, with its ids seen through the
+    /// layer's id mapping.
+    pub fn copy_attr(&self, real: &Inode<Layer>, idmap: Idmap<'_>) {
+        // SAFETY: All are valid by their type invariants.
+        unsafe { bindings::rvfs_copyattr(self.as_raw(), real.as_raw(), idmap.as_raw()) };
+    }
+
+    /// Copies mtime and ctime from an inode of a layer.
+    pub fn copy_times(&self, real: &Inode<Layer>) {
+        // SAFETY: Both are valid by their type invariants.
+        unsafe { bindings::rvfs_copy_times(self.as_raw(), real.as_raw()) };
+    }
+
+    /// Replaces those of `i_flags` that are in `mask` (`inode_set_flags()`).
+    pub fn set_flags(&self, flags: u32, mask: u32) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
+    }
+
+    /// One more link.
+    pub fn inc_nlink(&self) {
+        // SAFETY: Valid by the type invariant; the caller's operation holds `i_rwsem`.
+        unsafe { bindings::inc_nlink(self.as_raw()) };
+    }
+
+    /// One link less, unless there is none.
+    pub fn drop_nlink(&self) {
+        if self.nlink() > 0 {
+            // SAFETY: Valid by the type invariant; the count is not zero.
+            unsafe { bindings::drop_nlink(self.as_raw()) };
+        }
+    }
+
+    /// No link any more.
+    pub fn clear_nlink(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::clear_nlink(self.as_raw()) };
+    }
+
+    /// Checks the permissions of this inode for the caller (`generic_permission()`).
+    #[inline]
+    pub fn generic_permission(&self, idmap: Idmap<'_>, mask: i32) -> Result {
+        // SAFETY: Valid by the type invariant.
+        to_result(unsafe { bindings::generic_permission(idmap.as_raw(), self.as_raw(), mask) })
+    }
+
+    /// Whether the caller owns the inode or may act as its owner.
+    pub fn owner_or_capable(&self, idmap: Idmap<'_>) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::inode_owner_or_capable(idmap.as_raw(), self.as_raw()) }
+    }
+}
+
+/// The inode's own lock, see [`Inode::lock_interruptible`].
+///
+/// # Invariants
+///
+/// The lock is held by this task.
+pub struct OwnLock<'a, F: FileSystem> {
+    inode: &'a Inode<F>,
+    _not_thread_safe: NotThreadSafe,
+}
+
+impl<F: FileSystem> Drop for OwnLock<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: Held by the type invariant.
+        unsafe { bindings::mutex_unlock(self.inode.own_lock()) };
+    }
+}
+
+/// `->alloc_inode`
+///
+/// # Safety
+///
+/// To be called by the VFS only: `sb` is a super block of `F`.
+pub(crate) unsafe extern "C" fn alloc_inode<F: FileSystem>(
+    sb: *mut bindings::super_block,
+) -> *mut bindings::inode {
+    // SAFETY: By the safety requirements.
+    let cache = unsafe { Registration::<F>::inode_cache(sb) };
+    // SAFETY: The cache lives as long as the file system is registered.
+    let inode = unsafe { bindings::rvfs_alloc_inode_sb(sb, cache) };
+    if inode.is_null() {
+        return inode;
+    }
+    let this = inode.cast::<Allocation<F>>();
+    // SAFETY: The objects of the cache are allocations; nobody else knows of this one.
+    unsafe { (&raw mut (*this).layers).write(LayerStack::new()) };
+    // SAFETY: As above.
+    unsafe { bindings::rvfs_mutex_init(Opaque::cast_into(&raw const (*this).lock)) };
+    // SAFETY: As above; the slot is written once, and stays where it is until it is dropped.
+    let init = unsafe { pin_init::raw_try_init((&raw mut (*this).data).cast(), F::init_inode()) };
+    if init.is_err() {
+        // SAFETY: Allocated above and not used.
+        unsafe { bindings::kmem_cache_free(cache, inode.cast()) };
+        return ptr::null_mut();
+    }
+    inode
+}
+
+/// `->destroy_inode`: everything that may sleep.
+///
+/// # Safety
+///
+/// To be called by the VFS only: `inode` is an inode of `F` that nobody references.
+pub(crate) unsafe extern "C" fn destroy_inode<F: FileSystem>(inode: *mut bindings::inode) {
+    let this = inode.cast::<Allocation<F>>();
+    // SAFETY: By the safety requirements; called once for each inode.
+    unsafe { (*this).layers.put_dentries() };
+    // SAFETY: Initialised in `alloc_inode`; RCU walk does not look at it.
+    unsafe { ptr::drop_in_place((*this).data.as_mut_ptr()) };
+}
+
+/// `->free_inode`: frees memory, after a grace period.
+///
+/// # Safety
+///
+/// To be called by the VFS only: `inode` is an inode of `F` after `->destroy_inode`.
+pub(crate) unsafe extern "C" fn free_inode<F: FileSystem>(inode: *mut bindings::inode) {
+    let this = inode.cast::<Allocation<F>>();
+    // SAFETY: By the safety requirements; nobody looks at the layers after the grace period.
+    unsafe { (*this).layers.free() };
+    // SAFETY: The super block outlives its inodes, and module exit waits for this callback.
+    let cache = unsafe { Registration::<F>::inode_cache((*inode).i_sb) };
+    // SAFETY: Allocated from this cache.
+    unsafe { bindings::kmem_cache_free(cache, inode.cast()) };
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes that nobody else sees yet.
+
+use super::{
+    ops::RawTables,
+    Allocation,
+    Inode, //
+};
+use crate::{
+    bindings,
+    dentry::Dentry,
+    mount::Idmap,
+    stack::LowerStack,
+    super_block::{
+        NewSuperBlock,
+        SuperBlock, //
+    },
+    FileSystem,
+    Layer,
+    Of, //
+};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// Whether `inode` was made for the layer's inode `data`.
+///
+/// # Safety
+///
+/// To be called by the inode cache only.
+unsafe extern "C" fn test(inode: *mut bindings::inode, data: *mut c_void) -> c_int {
+    // SAFETY: The inode cache calls this with a valid inode.
+    c_int::from(unsafe { (*inode).i_private } == data)
+}
+
+/// Notes that `inode` is made for the layer's inode `data`.
+///
+/// # Safety
+///
+/// To be called by the inode cache only.
+unsafe extern "C" fn set(inode: *mut bindings::inode, data: *mut c_void) -> c_int {
+    // SAFETY: The inode cache calls this with a new inode, before it is hashed.
+    unsafe { (*inode).i_private = data };
+    0
+}
+
+/// The result of a search of the inode cache.
+pub enum Fetched<F: FileSystem> {
+    /// There was none; this one is hashed and locked until it is published.
+    New(NewInode<F>),
+    /// It is there.
+    Existing(ARef<Inode<F>>),
+}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// Finds or makes the inode for the layer's inode `key` (`iget5_locked()`).
+    pub fn iget(&self, key: &Inode<Layer>) -> Result<Fetched<F>> {
+        let data = key.as_raw();
+        // SAFETY: The super block is valid, the callbacks match, `data` is only compared.
+        let inode = unsafe {
+            bindings::iget5_locked(
+                self.as_raw(),
+                data as u64,
+                Some(test),
+                Some(set),
+                data.cast(),
+            )
+        };
+        // SAFETY: `iget5_locked()` returns null or a referenced inode of this super block.
+        unsafe { fetched(inode) }.ok_or(ENOMEM)
+    }
+
+    /// The inode for the layer's inode `key`, if it is cached (`ilookup5()`).
+    pub fn ilookup(&self, key: &Inode<Layer>) -> Option<ARef<Inode<F>>> {
+        let data = key.as_raw();
+        // SAFETY: As for `iget`.
+        let inode =
+            unsafe { bindings::ilookup5(self.as_raw(), data as u64, Some(test), data.cast()) };
+        // SAFETY: `ilookup5()` returns null or a referenced inode of this super block.
+        (!inode.is_null()).then(|| unsafe { Inode::from_raw_owned(inode) })
+    }
+
+    /// Whether the inode for `key` is a [`Trap`].
+    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+        self.ilookup(key).is_some_and(|inode| is_trap(&inode))
+    }
+
+    /// Makes an inode that the cache does not know (`new_inode()`).
+    pub fn new_inode(&self) -> Result<NewInode<F>> {
+        // SAFETY: The super block is valid by its type invariant.
+        let inode = unsafe { bindings::new_inode(self.as_raw()) };
+        // INVARIANT: A new inode of `F`, not hashed.
+        Ok(NewInode {
+            inode: NonNull::new(inode.cast()).ok_or(ENOMEM)?,
+            hashed: false,
+            _of: PhantomData,
+        })
+    }
+}
+
+/// Takes over an inode from the inode cache.
+///
+/// # Safety
+///
+/// `inode` must be null, or an inode of `F` on which the caller owns a reference.
+unsafe fn fetched<F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetched<F>> {
+    let ptr = NonNull::new(inode.cast::<Allocation<F>>())?;
+    // SAFETY: Valid by the safety requirements.
+    Some(if unsafe { bindings::rvfs_inode_is_new(inode) } {
+        // INVARIANT: A new inode of `F`, hashed, and locked by I_NEW for us.
+        Fetched::New(NewInode {
+            inode: ptr,
+            hashed: true,
+            _of: PhantomData,
+        })
+    } else {
+        // SAFETY: By the safety requirements.
+        Fetched::Existing(unsafe { Inode::from_raw_owned(inode) })
+    })
+}
+
+/// An inode that is being made.
+///
+/// # Invariants
+///
+/// `inode` is an allocation of `F` that nobody else uses: it is not hashed, or it is and others wait
+/// for I_NEW to be cleared. This object owns the reference.
+pub struct NewInode<F: FileSystem> {
+    inode: NonNull<Allocation<F>>,
+    hashed: bool,
+    _of: Of<F>,
+}
+
+impl<F: FileSystem> NewInode<F> {
+    #[inline]
+    fn raw(&self) -> *mut bindings::inode {
+        self.inode.as_ptr().cast()
+    }
+
+    /// The super block.
+    pub fn sb(&self) -> &SuperBlock<F> {
+        // SAFETY: An inode pins its super block.
+        unsafe { SuperBlock::from_raw((*self.raw()).i_sb) }
+    }
+
+    /// Marks it as in creation, so that a racing search waits for nothing (`I_CREATING`).
+    pub fn mark_creating(&mut self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_mark_creating(self.raw()) };
+    }
+
+    /// Sets owner and mode as a new file of the caller in `dir` has them (`inode_init_owner()`),
+    /// and returns the mode.
+    pub fn init_owner(&mut self, idmap: Idmap<'_>, dir: &Inode<F>, mode: u16) -> u16 {
+        // SAFETY: All are valid by their type invariants.
+        unsafe { bindings::inode_init_owner(idmap.as_raw(), self.raw(), dir.as_raw(), mode) };
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.raw()).i_mode }
+    }
+
+    /// The owner, as [`init_owner`](Self::init_owner) set it.
+    pub(crate) fn owner(&self) -> (bindings::kuid_t, bindings::kgid_t) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { ((*self.raw()).i_uid, (*self.raw()).i_gid) }
+    }
+
+    /// Looks for the inode of the layer's inode `key`, and makes this one it if there is none
+    /// (`inode_insert5()`).
+    ///
+    /// Returns `EEXIST` where another one is in the middle of being created.
+    pub fn insert(self, key: &Inode<Layer>) -> Result<Fetched<F>> {
+        let data = key.as_raw();
+        // SAFETY: Valid and not hashed; the callbacks match; `data` is only compared.
+        let inode = unsafe {
+            bindings::inode_insert5(self.raw(), data as u64, Some(test), Some(set), data.cast())
+        };
+        if inode == self.raw() {
+            let this = ManuallyDrop::new(self);
+            // INVARIANT: Now hashed and locked by I_NEW. The reference is the same one.
+            return Ok(Fetched::New(NewInode {
+                inode: this.inode,
+                hashed: true,
+                _of: PhantomData,
+            }));
+        }
+        // SAFETY: `inode_insert5()` returns null or another referenced inode of the super block.
+        unsafe { fetched(inode) }.ok_or(EEXIST)
+    }
+
+    /// Sets type, device number and operations.
+    pub fn set_type(&mut self, mode: u16, rdev: u32, tables: &RawTables<F>) {
+        let inode = self.raw();
+        // SAFETY: Valid by the type invariant, and nobody else uses it.
+        let this = unsafe { &mut *inode };
+        this.i_mode = mode;
+        this.i_flags |= bindings::rvfs_const_RVFS_S_NOCMTIME;
+        this.i_op = tables.inode;
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_no_acl_cache(inode) };
+        // SAFETY: As above; the lock is initialised and not held.
+        unsafe { bindings::rvfs_set_lock_classes(inode, (*self.inode.as_ptr()).lock.get()) };
+        match u32::from(mode) & bindings::S_IFMT {
+            bindings::S_IFREG => {
+                this.__bindgen_anon_3.i_fop = tables.file;
+                // SAFETY: Valid by the type invariant.
+                unsafe { bindings::rvfs_inode_set_direct_io(inode) };
+            }
+            bindings::S_IFDIR => this.__bindgen_anon_3.i_fop = tables.file,
+            bindings::S_IFLNK => {}
+            // SAFETY: Valid by the type invariant.
+            _ => unsafe { bindings::init_special_inode(inode, mode, rdev) },
+        }
+    }
+
+    /// Sets the layers.
+    pub fn set_layers(&mut self, upper: Option<ARef<Dentry<Layer>>>, lower: LowerStack) {
+        // SAFETY: By the type invariant nobody else uses it.
+        let layers = unsafe { &mut (*self.inode.as_ptr()).layers };
+        layers.set_lower(lower);
+        if let Some(upper) = upper {
+            // A new inode has no upper dentry, so this cannot fail.
+            let _ = layers.publish_upper(upper);
+        }
+    }
+
+    /// Sets the inode number.
+    pub fn set_ino(&mut self, ino: u64) {
+        // SAFETY: By the type invariant nobody else uses it.
+        unsafe { (*self.raw()).i_ino = ino };
+    }
+
+    /// Sets the number of links.
+    pub fn set_nlink(&mut self, nlink: u32) {
+        // SAFETY: By the type invariant nobody else uses it.
+        unsafe { bindings::set_nlink(self.raw(), nlink) };
+    }
+
+    /// Copies owner, mode, times and size from an inode of a layer.
+    pub fn copy_attr(&mut self, real: &Inode<Layer>, idmap: Idmap<'_>) {
+        // SAFETY: All are valid by their type invariants.
+        unsafe { bindings::rvfs_copyattr(self.raw(), real.as_raw(), idmap.as_raw()) };
+    }
+
+    /// Replaces those of `i_flags` that are in `mask`.
+    pub fn set_flags(&mut self, flags: u32, mask: u32) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::inode_set_flags(self.raw(), flags & mask, mask) };
+    }
+
+    /// The file system's part.
+    pub fn data(&self) -> &F::Inode {
+        // SAFETY: Initialised by `->alloc_inode`.
+        unsafe { (*self.inode.as_ptr()).data.assume_init_ref() }
+    }
+
+    /// Lets others see it.
+    pub fn publish(self) -> ARef<Inode<F>> {
+        let this = ManuallyDrop::new(self);
+        if this.hashed {
+            // SAFETY: By the type invariant I_NEW is ours to clear.
+            unsafe { bindings::unlock_new_inode(this.raw()) };
+        }
+        // SAFETY: The reference of this object is passed on.
+        unsafe { Inode::from_raw_owned(this.raw()) }
+    }
+
+    /// The raw inode, with the reference that this object owned.
+    pub(crate) fn into_raw(self) -> *mut bindings::inode {
+        ManuallyDrop::new(self).raw()
+    }
+}
+
+impl<F: FileSystem> Drop for NewInode<F> {
+    fn drop(&mut self) {
+        if self.hashed {
+            // SAFETY: By the type invariant the inode is I_NEW and the reference ours.
+            unsafe { bindings::iget_failed(self.raw()) };
+        } else {
+            // SAFETY: By the type invariant the reference is ours.
+            unsafe { bindings::iput(self.raw()) };
+        }
+    }
+}
+
+/// An entry in the inode cache for the root of a layer, so that a lookup that arrives there by
+/// another way notices that layers overlap.
+///
+/// # Invariants
+///
+/// `0` is a referenced inode of `F` without layers.
+pub struct Trap<F: FileSystem>(ARef<Inode<F>>);
+
+impl<F: FileSystem> Trap<F> {
+    /// Sets a trap at `dir`, while the super block is being made.
+    ///
+    /// Returns `ELOOP` where there is one already and `ENOTDIR` if it is no directory.
+    pub fn set(sb: &NewSuperBlock<'_, F>, dir: &Dentry<Layer>) -> Result<Self> {
+        let key = dir.inode().filter(|_| dir.is_dir()).ok_or(ENOTDIR)?;
+        match sb.sb_for_inodes().iget(key)? {
+            Fetched::Existing(_) => Err(ELOOP),
+            Fetched::New(inode) => {
+                // SAFETY: Nobody else uses a new inode. CAST: a constant that fits.
+                unsafe { (*inode.raw()).i_mode = bindings::S_IFDIR as u16 };
+                // SAFETY: As above.
+                unsafe { (*inode.raw()).i_flags = bindings::rvfs_const_RVFS_S_DEAD };
+                Ok(Self(inode.publish()))
+            }
+        }
+    }
+}
+
+impl<F: FileSystem> NewSuperBlock<'_, F> {
+    /// Whether there is a trap for the layer's inode `key`.
+    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+        self.sb_for_inodes().is_trap(key)
+    }
+}
+
+fn is_trap<F: FileSystem>(inode: &Inode<F>) -> bool {
+    // SAFETY: Valid by the type invariant.
+    let dead = unsafe { bindings::rvfs_is_deaddir(inode.as_raw()) };
+    dead && inode.upper().is_none() && inode.lower().is_empty()
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes as RCU walk sees them: not referenced, and perhaps already destroyed.
+
+use super::{
+    Allocation, //
+};
+use crate::{
+    bindings,
+    cred::AsMounter,
+    mount::{
+        Idmap,
+        Mount, //
+    },
+    FileSystem,
+    Of, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// An inode of `F` in RCU walk.
+///
+/// It gives out nothing that could be referenced, and not the file system's part of the inode,
+/// which may be gone.
+///
+/// # Invariants
+///
+/// `inode` points to an [`Allocation`] of `F` that is not freed before the end of `'a`, which is
+/// within an RCU read-side section or the time of a reference.
+pub struct RcuInode<'a, F: FileSystem> {
+    inode: NonNull<Allocation<F>>,
+    _life: PhantomData<&'a ()>,
+    _of: Of<F>,
+}
+
+impl<'a, F: FileSystem> RcuInode<'a, F> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(inode: *mut bindings::inode) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            // SAFETY: Valid, hence not null.
+            inode: unsafe { NonNull::new_unchecked(inode.cast()) },
+            _life: PhantomData,
+            _of: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn raw(&self) -> *mut bindings::inode {
+        self.inode.as_ptr().cast()
+    }
+
+    /// What the mounted instance knows.
+    #[inline]
+    pub fn super_data(&self) -> &'a F::Super {
+        // SAFETY: The inode is not freed by the type invariant. A mount that RCU walk can reach is
+        // not torn down before the walk has ended: unmounting waits for a grace period between
+        // taking the mount out of the tree and giving up the super block.
+        unsafe { &*(*(*self.raw()).i_sb).s_fs_info.cast() }
+    }
+
+    /// Checks the permissions of this inode for the caller, without blocking if `mask` says so.
+    #[inline]
+    pub fn generic_permission(&self, idmap: Idmap<'_>, mask: i32) -> Result {
+        // SAFETY: `generic_permission()` may be called in RCU walk for such an inode.
+        to_result(unsafe { bindings::generic_permission(idmap.as_raw(), self.raw(), mask) })
+    }
+
+    /// The dentries of all layers, upper first.
+    pub(crate) fn layer_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + 'a {
+        // SAFETY: Not freed by the type invariant, so the layers may be looked at until then.
+        let layers = unsafe { &(*self.inode.as_ptr()).layers };
+        let upper = layers.upper().map(|upper| upper.as_raw());
+        let lower = layers.lower().as_slice().iter();
+        Iterator::chain(
+            upper.into_iter(),
+            lower.map(|entry| entry.dentry().as_raw()),
+        )
+    }
+
+    /// The inode that this one stands for, with whether it is the upper one.
+    ///
+    /// Returns `None` in the middle of its end, for which the walk has to be tried again with
+    /// references (`ECHILD`).
+    #[inline]
+    pub fn real(&self) -> Option<RcuReal<'a>> {
+        // SAFETY: As in `layer_dentries`.
+        let layers = unsafe { &(*self.inode.as_ptr()).layers };
+        let (dentry, layer) = match layers.upper() {
+            Some(upper) => (upper.as_raw(), 0),
+            None => {
+                let first = layers.lower().first()?;
+                (first.dentry().as_raw(), first.layer())
+            }
+        };
+        // SAFETY: The dentry is freed only a grace period after the inode put it.
+        let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
+        Some(RcuReal {
+            inode: NonNull::new(inode)?,
+            layer,
+            _life: PhantomData,
+        })
+    }
+}
+
+/// An inode of a layer in RCU walk.
+///
+/// # Invariants
+///
+/// `inode` is not freed before the end of `'a`.
+pub struct RcuReal<'a> {
+    inode: NonNull<bindings::inode>,
+    layer: usize,
+    _life: PhantomData<&'a ()>,
+}
+
+impl RcuReal<'_> {
+    /// The index of the layer; 0 is the upper one.
+    #[inline]
+    pub fn layer(&self) -> usize {
+        self.layer
+    }
+
+    /// Whether it is a device, a fifo or a socket.
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        // SAFETY: Not freed by the type invariant; a racy read of an integer, as in C.
+        let mode = unsafe { (&raw const (*self.inode.as_ptr()).i_mode).read_volatile() };
+        matches!(
+            u32::from(mode) & bindings::S_IFMT,
+            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK
+        )
+    }
+
+    /// Checks the mounter's permissions (`inode_permission()`); `mask` must forbid blocking.
+    #[inline]
+    pub fn permission(&self, _as_mounter: &AsMounter, mount: &Mount, mask: i32) -> Result {
+        let mask = mask | bindings::rvfs_const_RVFS_MAY_NOT_BLOCK as i32;
+        // SAFETY: `inode_permission()` may be called in RCU walk for such an inode.
+        to_result(unsafe {
+            bindings::inode_permission(mount.idmap().as_raw(), self.inode.as_ptr(), mask)
+        })
+    }
+}

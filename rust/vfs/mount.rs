@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounts of the layers.
+//!
+//! C header: [`include/linux/mount.h`](srctree/include/linux/mount.h)
+
+mod write;
+
+pub use write::{
+    WriteAccess,
+    WriteGuard, //
+};
+
+use crate::{
+    bindings,
+    dentry::Dentry,
+    path::Path,
+    super_block::SuperBlock,
+    Layer, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::from_err_ptr,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// The id mapping of a mount (`struct mnt_idmap`).
+///
+/// # Invariants
+///
+/// `raw` is valid for `'a`.
+#[derive(Clone, Copy)]
+pub struct Idmap<'a> {
+    raw: *mut bindings::mnt_idmap,
+    _life: PhantomData<&'a ()>,
+}
+
+impl Idmap<'_> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be valid for the lifetime that the caller chooses.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::mnt_idmap) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+        }
+    }
+
+    /// The mapping that maps nothing.
+    pub fn nop() -> Idmap<'static> {
+        // INVARIANT: A static object of the kernel.
+        Idmap {
+            raw: &raw mut bindings::nop_mnt_idmap,
+            _life: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::mnt_idmap {
+        self.raw
+    }
+}
+
+/// `struct vfsmount` of a layer.
+///
+/// # Invariants
+///
+/// Valid as long as it is borrowed.
+#[repr(transparent)]
+pub struct Mount(Opaque<bindings::vfsmount>);
+
+// SAFETY: A mount may be used and put in any task.
+unsafe impl Send for Mount {}
+// SAFETY: What a shared reference reads is constant for a private mount, or synchronised by C.
+unsafe impl Sync for Mount {}
+
+impl Mount {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::vfsmount) -> &'a Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::vfsmount {
+        self.0.get()
+    }
+
+    /// The root of the mount.
+    #[inline]
+    pub fn root(&self) -> &Dentry<Layer> {
+        // SAFETY: A mount pins its root, which is constant.
+        unsafe { Dentry::from_raw((*self.as_raw()).mnt_root) }
+    }
+
+    /// The super block.
+    #[inline]
+    pub fn sb(&self) -> &SuperBlock<Layer> {
+        // SAFETY: A mount pins its super block, which is constant.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).mnt_sb) }
+    }
+
+    /// The id mapping.
+    #[inline]
+    pub fn idmap(&self) -> Idmap<'_> {
+        // SAFETY: The mount is valid by the type invariant; a private mount keeps its mapping.
+        unsafe { Idmap::from_raw(bindings::rvfs_mnt_idmap(self.as_raw())) }
+    }
+
+    /// Whether the mapping is more than the one that maps nothing.
+    #[inline]
+    pub fn is_idmapped(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_is_idmapped(self.as_raw()) }
+    }
+}
+
+/// Whether a layer will be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LayerKind {
+    /// The upper layer: access times are kept as the layer's file system does.
+    Upper,
+    /// A lower layer: read-only, and access times are not kept.
+    Lower,
+}
+
+/// The private mounts of all layers; the mount at index 0 is the upper one.
+///
+/// # Invariants
+///
+/// Every non-null entry is a private mount that this object owns.
+pub struct LayerMounts(KVec<Option<NonNull<bindings::vfsmount>>>);
+
+// SAFETY: Mounts may be used and put in any task.
+unsafe impl Send for LayerMounts {}
+// SAFETY: A shared reference only hands out `&Mount`, which is `Sync`.
+unsafe impl Sync for LayerMounts {}
+
+impl LayerMounts {
+    /// No mounts, with room for `layers` lower ones.
+    pub fn with_capacity(layers: usize) -> Result<Self> {
+        let mut mounts = KVec::with_capacity(layers.saturating_add(1), GFP_KERNEL)?;
+        mounts.push(None, GFP_KERNEL)?;
+        Ok(Self(mounts))
+    }
+
+    /// Clones the mount of the upper layer (`clone_private_mount()`).
+    pub fn set_upper(&mut self, path: &Path) -> Result {
+        let mount = clone_private(path, LayerKind::Upper)?;
+        if let Some(slot) = self.0.get_mut(0) {
+            // INVARIANT: A private mount. The slot was empty, see the callers of `with_capacity`.
+            *slot = Some(mount);
+        }
+        Ok(())
+    }
+
+    /// Clones the mount of the next lower layer and returns its index.
+    pub fn push_lower(&mut self, path: &Path) -> Result<usize> {
+        self.0.reserve(1, GFP_KERNEL)?;
+        let mount = clone_private(path, LayerKind::Lower)?;
+        let index = self.0.len();
+        // INVARIANT: A private mount; there is room for it.
+        self.0.push(Some(mount), GFP_KERNEL)?;
+        Ok(index)
+    }
+
+    /// The mount of the upper layer.
+    #[inline]
+    pub fn upper(&self) -> Option<&Mount> {
+        self.get(0)
+    }
+
+    /// The mount of layer `index`.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&Mount> {
+        let mount = (*self.0.get(index)?)?;
+        // SAFETY: By the type invariant it lives as long as `self`.
+        Some(unsafe { Mount::from_raw(mount.as_ptr()) })
+    }
+
+    /// The number of lower layers.
+    pub fn num_lower(&self) -> usize {
+        self.0.len().saturating_sub(1)
+    }
+}
+
+fn clone_private(path: &Path, kind: LayerKind) -> Result<NonNull<bindings::vfsmount>> {
+    // SAFETY: The path is valid.
+    let mount = from_err_ptr(unsafe { bindings::rvfs_clone_private_mount(path.as_raw()) })?;
+    let (set, clear) = match kind {
+        LayerKind::Upper => (
+            0,
+            bindings::mount_flags_MNT_NOATIME
+                | bindings::mount_flags_MNT_NODIRATIME
+                | bindings::mount_flags_MNT_RELATIME,
+        ),
+        // Lower layers are never changed, not even by fchmod() on one of their files.
+        LayerKind::Lower => (
+            bindings::mount_flags_MNT_READONLY | bindings::mount_flags_MNT_NOATIME,
+            0,
+        ),
+    };
+    // SAFETY: The mount is new, and nobody else knows of it. CAST: flag bits.
+    unsafe { (*mount).mnt_flags = ((*mount).mnt_flags & !(clear as c_int)) | set as c_int };
+    NonNull::new(mount).ok_or(ENOMEM)
+}
+
+impl Drop for LayerMounts {
+    fn drop(&mut self) {
+        // `kern_unmount_array()` waits for one grace period only, however many mounts there are;
+        // it takes no null pointers, so the entry of a missing upper layer is passed over.
+        let missing = usize::from(self.upper().is_none());
+        let mounts = self.0.get_mut(missing..).unwrap_or_default();
+        if mounts.is_empty() {
+            return;
+        }
+        // SAFETY: By the type invariant the mounts are owned; `Option<NonNull>` is a pointer.
+        // CAST: at most 501.
+        unsafe { bindings::kern_unmount_array(mounts.as_mut_ptr().cast(), mounts.len() as c_uint) };
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The overlay's table of mount options and its module parameters, which only C macros can make.
+//!
+//! See `overlay_tables.c`.
+
+use crate::{
+    bindings,
+    fs_context::ParameterTable, //
+};
+
+/// A mount option, as `overlay_tables.c` numbers them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs)]
+pub enum Opt {
+    Lowerdir,
+    LowerdirAdd,
+    DatadirAdd,
+    Upperdir,
+    Workdir,
+    DefaultPermissions,
+    RedirectDir,
+    Index,
+    Uuid,
+    NfsExport,
+    Userxattr,
+    Xino,
+    Metacopy,
+    Verity,
+    Fsync,
+    Volatile,
+    OverrideCreds,
+}
+
+impl Opt {
+    /// The option with number `n`.
+    pub fn from_number(n: u32) -> Option<Self> {
+        Some(match n {
+            bindings::rvfs_overlay_opt_RVFS_OPT_LOWERDIR => Self::Lowerdir,
+            bindings::rvfs_overlay_opt_RVFS_OPT_LOWERDIR_ADD => Self::LowerdirAdd,
+            bindings::rvfs_overlay_opt_RVFS_OPT_DATADIR_ADD => Self::DatadirAdd,
+            bindings::rvfs_overlay_opt_RVFS_OPT_UPPERDIR => Self::Upperdir,
+            bindings::rvfs_overlay_opt_RVFS_OPT_WORKDIR => Self::Workdir,
+            bindings::rvfs_overlay_opt_RVFS_OPT_DEFAULT_PERMISSIONS => Self::DefaultPermissions,
+            bindings::rvfs_overlay_opt_RVFS_OPT_REDIRECT_DIR => Self::RedirectDir,
+            bindings::rvfs_overlay_opt_RVFS_OPT_INDEX => Self::Index,
+            bindings::rvfs_overlay_opt_RVFS_OPT_UUID => Self::Uuid,
+            bindings::rvfs_overlay_opt_RVFS_OPT_NFS_EXPORT => Self::NfsExport,
+            bindings::rvfs_overlay_opt_RVFS_OPT_USERXATTR => Self::Userxattr,
+            bindings::rvfs_overlay_opt_RVFS_OPT_XINO => Self::Xino,
+            bindings::rvfs_overlay_opt_RVFS_OPT_METACOPY => Self::Metacopy,
+            bindings::rvfs_overlay_opt_RVFS_OPT_VERITY => Self::Verity,
+            bindings::rvfs_overlay_opt_RVFS_OPT_FSYNC => Self::Fsync,
+            bindings::rvfs_overlay_opt_RVFS_OPT_VOLATILE => Self::Volatile,
+            bindings::rvfs_overlay_opt_RVFS_OPT_OVERRIDE_CREDS => Self::OverrideCreds,
+            _ => return None,
+        })
+    }
+}
+
+/// The table of the overlay's mount options.
+pub fn parameters() -> ParameterTable {
+    // SAFETY: A constant table with a terminator, in the module itself.
+    unsafe { ParameterTable::from_raw((&raw const bindings::rvfs_overlay_parameters).cast()) }
+}
+
+/// The current value of each boolean module parameter.
+pub mod module_parameters {
+    use crate::bindings;
+
+    /// `redirect_dir`
+    pub fn redirect_dir() -> bool {
+        // SAFETY: Reads a variable once.
+        unsafe { bindings::rvfs_param_redirect_dir() }
+    }
+
+    /// `redirect_always_follow`
+    pub fn redirect_always_follow() -> bool {
+        // SAFETY: Reads a variable once.
+        unsafe { bindings::rvfs_param_redirect_always_follow() }
+    }
+
+    /// `xino_auto`
+    pub fn xino_auto() -> bool {
+        // SAFETY: Reads a variable once.
+        unsafe { bindings::rvfs_param_xino_auto() }
+    }
+
+    /// `index`
+    pub fn index() -> bool {
+        // SAFETY: Reads a variable once.
+        unsafe { bindings::rvfs_param_index() }
+    }
+
+    /// `nfs_export`
+    pub fn nfs_export() -> bool {
+        // SAFETY: Reads a variable once.
+        unsafe { bindings::rvfs_param_nfs_export() }
+    }
+
+    /// `metacopy`
+    pub fn metacopy() -> bool {
+        // SAFETY: Reads a variable once.
+        unsafe { bindings::rvfs_param_metacopy() }
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Paths: a mount and a dentry.
+//!
+//! C header: [`include/linux/path.h`](srctree/include/linux/path.h)
+
+use crate::{
+    bindings,
+    cred::AsMounter,
+    dentry::Dentry,
+    mount::Mount,
+    FileSystem,
+    Layer,
+    Of, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    fs::File,
+    prelude::*,
+    str::CStr,
+    sync::aref::ARef, //
+};
+
+/// A referenced path of whatever file system, as a mount option names it.
+///
+/// # Invariants
+///
+/// `0` holds a reference on a mount and one on a dentry of it.
+pub struct Path(bindings::path);
+
+// SAFETY: Mounts and dentries may be used and put in any task.
+unsafe impl Send for Path {}
+// SAFETY: A shared reference gives out shared references only.
+unsafe impl Sync for Path {}
+
+impl Path {
+    /// Resolves `name` for the current task, following links (`kern_path()`).
+    pub fn lookup(name: &CStr) -> Result<Self> {
+        let mut path = bindings::path::default();
+        // SAFETY: The name is NUL-terminated; the path is written on success.
+        to_result(unsafe {
+            bindings::kern_path(
+                name.as_char_ptr(),
+                bindings::rvfs_const_RVFS_LOOKUP_FOLLOW,
+                &mut path,
+            )
+        })?;
+        // INVARIANT: `kern_path()` returns references.
+        Ok(Self(path))
+    }
+
+    /// The path of an open file.
+    pub fn of_file(file: &File) -> Self {
+        // SAFETY: `f_path` is constant while the file is open.
+        let path = unsafe { (*file.as_ptr()).__bindgen_anon_1.f_path };
+        // SAFETY: The file holds references, so more can be taken.
+        unsafe { bindings::path_get(&path) };
+        // INVARIANT: References were taken just now.
+        Self(path)
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *const bindings::path {
+        &self.0
+    }
+
+    /// The dentry.
+    pub fn dentry(&self) -> &Dentry<Layer> {
+        // SAFETY: By the type invariant.
+        unsafe { Dentry::from_raw(self.0.dentry) }
+    }
+
+    /// The mount.
+    pub fn mount(&self) -> &Mount {
+        // SAFETY: By the type invariant.
+        unsafe { Mount::from_raw(self.0.mnt) }
+    }
+
+    /// As a path in a layer.
+    pub fn as_layer_path(&self) -> LayerPath<'_> {
+        LayerPath {
+            mount: self.mount(),
+            dentry: self.dentry(),
+        }
+    }
+
+    /// Whether the mount is read-only (`__mnt_is_readonly()`).
+    pub fn is_readonly(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::__mnt_is_readonly(self.0.mnt) }
+    }
+
+    /// Runs `f` with the path as text, as the current task sees it (`d_path()`).
+    pub fn with_text<R>(&self, f: impl FnOnce(&CStr) -> Result<R>) -> Result<R> {
+        let mut buffer = KVec::<u8>::with_capacity(PATH_MAX, GFP_KERNEL)?;
+        // SAFETY: The path is valid; the buffer has room for that many bytes.
+        let text = from_err_ptr(unsafe {
+            bindings::d_path(
+                &self.0,
+                buffer.spare_capacity_mut().as_mut_ptr().cast(),
+                PATH_MAX as c_int,
+            )
+        })?;
+        // SAFETY: `d_path()` returns a NUL-terminated string within the buffer.
+        f(unsafe { CStr::from_char_ptr(text) })
+    }
+}
+
+/// The size of a buffer for a path, with its NUL.
+const PATH_MAX: usize = bindings::PATH_MAX as usize;
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the references are ours.
+        unsafe { bindings::path_put(&self.0) };
+    }
+}
+
+/// A dentry of a layer with the layer's private mount.
+#[derive(Clone, Copy)]
+pub struct LayerPath<'a> {
+    /// The private mount of the layer.
+    pub mount: &'a Mount,
+    /// The dentry.
+    pub dentry: &'a Dentry<Layer>,
+}
+
+impl LayerPath<'_> {
+    /// As C has it, without references: valid as long as `self`.
+    #[inline]
+    pub(crate) fn to_raw(self) -> bindings::path {
+        bindings::path {
+            mnt: self.mount.as_raw(),
+            dentry: self.dentry.as_raw(),
+        }
+    }
+
+    /// Checks the mounter's permissions (`inode_permission()`).
+    #[inline]
+    pub fn permission(&self, _as_mounter: &AsMounter, mask: i32) -> Result {
+        let inode = self.dentry.inode().ok_or(ENOENT)?;
+        // SAFETY: Mount and inode are valid.
+        to_result(unsafe {
+            bindings::inode_permission(self.mount.idmap().as_raw(), inode.as_raw(), mask)
+        })
+    }
+
+    /// Updates the access time, as the mount's flags and the file system have it.
+    pub fn touch_atime(&self) {
+        // SAFETY: The path is valid.
+        unsafe { bindings::touch_atime(&self.to_raw()) };
+    }
+
+    /// Opens it for the mounter, for reading or for writing, checking the mounter's permissions.
+    pub fn open(&self, as_mounter: &AsMounter, write: bool) -> Result<ARef<File>> {
+        let (mut flags, mask) = if write {
+            (bindings::O_WRONLY, bindings::rvfs_const_RVFS_MAY_WRITE)
+        } else {
+            (bindings::O_RDONLY, bindings::rvfs_const_RVFS_MAY_READ)
+        };
+        flags |= bindings::O_LARGEFILE;
+        // CAST: flag bits.
+        self.permission(
+            as_mounter,
+            (mask | bindings::rvfs_const_RVFS_MAY_OPEN) as i32,
+        )?;
+        if self.owner_or_capable(as_mounter) {
+            flags |= bindings::O_NOATIME;
+        }
+        // SAFETY: The path is valid, and the current credentials are the mounter's.
+        let file = from_err_ptr(unsafe {
+            bindings::dentry_open(
+                &self.to_raw(),
+                flags as c_int,
+                bindings::rvfs_current_cred(),
+            )
+        })?;
+        // SAFETY: `dentry_open()` returns a new reference; the file has no position lock in use.
+        Ok(unsafe { ARef::from_raw(core::ptr::NonNull::new_unchecked(file.cast())) })
+    }
+
+    /// Whether the mounter owns the file or may act as its owner.
+    pub fn owner_or_capable(&self, _as_mounter: &AsMounter) -> bool {
+        self.dentry.inode().is_some_and(|inode| {
+            // SAFETY: Mount and inode are valid.
+            unsafe { bindings::inode_owner_or_capable(self.mount.idmap().as_raw(), inode.as_raw()) }
+        })
+    }
+}
+
+/// A path of the file system `F` itself, as the VFS passes it.
+///
+/// # Invariants
+///
+/// `raw` is valid for `'a`, and its dentry is one of `F`.
+#[derive(Clone, Copy)]
+pub struct OwnPath<'a, F> {
+    raw: *const bindings::path,
+    _life: PhantomData<&'a ()>,
+    _of: Of<F>,
+}
+
+impl<'a, F: FileSystem> OwnPath<'a, F> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    pub(crate) unsafe fn from_raw(raw: *const bindings::path) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+            _of: PhantomData,
+        }
+    }
+
+    /// The dentry.
+    pub fn dentry(&self) -> &'a Dentry<F> {
+        // SAFETY: By the type invariant.
+        unsafe { Dentry::from_raw((*self.raw).dentry) }
+    }
+
+    /// The mount of the file system.
+    pub fn mount(&self) -> &'a Mount {
+        // SAFETY: By the type invariant.
+        unsafe { Mount::from_raw((*self.raw).mnt) }
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registration of a file system.
+
+use crate::{
+    bindings,
+    fs_context,
+    inode::Allocation,
+    FileSystem,
+    Of, //
+};
+use core::marker::{
+    PhantomData,
+    PhantomPinned, //
+};
+use kernel::{
+    error::to_result,
+    module::this_module,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// A registered file system type, with the slab cache of its inodes.
+///
+/// # Invariants
+///
+/// - `fs_type` is registered.
+/// - `cache` is a slab cache for [`Allocation`]s of `F`.
+#[repr(C)]
+#[pin_data(PinnedDrop)]
+pub struct Registration<F: FileSystem> {
+    #[pin]
+    fs_type: Opaque<bindings::file_system_type>,
+    cache: *mut bindings::kmem_cache,
+    #[pin]
+    _pin: PhantomPinned,
+    _of: Of<F>,
+}
+
+// SAFETY: The registration is only read after it was made.
+unsafe impl<F: FileSystem> Sync for Registration<F> {}
+// SAFETY: `unregister_filesystem()` may be called from any task.
+unsafe impl<F: FileSystem> Send for Registration<F> {}
+
+impl<F: FileSystem> Registration<F> {
+    /// Registers `F` with the mount operations `O`.
+    ///
+    /// Returns `EBUSY` where the name is taken.
+    pub fn new<O: fs_context::Operations<FileSystem = F>>() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            cache: new_cache::<F>()?,
+            fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
+                // SAFETY: `slot` is valid for a write.
+                unsafe { slot.write(file_system_type::<F, O>()) };
+                // SAFETY: The type is complete, and stays where it is until it is unregistered.
+                to_result(unsafe { bindings::register_filesystem(slot) }).inspect_err(|_| {
+                    // SAFETY: No inode was allocated.
+                    unsafe { bindings::kmem_cache_destroy(cache_of::<F>(slot)) };
+                })
+            }),
+            _pin: PhantomPinned,
+            _of: PhantomData,
+        })
+    }
+
+    /// The slab cache of the inodes of `sb`.
+    ///
+    /// # Safety
+    ///
+    /// `sb` must be a super block of `F`.
+    pub(crate) unsafe fn inode_cache(sb: *mut bindings::super_block) -> *mut bindings::kmem_cache {
+        // SAFETY: A super block pins its type, which by the type invariant is the first member of
+        // a registration.
+        unsafe { cache_of::<F>((*sb).s_type) }
+    }
+}
+
+/// The cache of the registration that `fs_type` is part of.
+///
+/// # Safety
+///
+/// `fs_type` must be the first member of a [`Registration`] of `F` whose cache is set.
+unsafe fn cache_of<F: FileSystem>(
+    fs_type: *mut bindings::file_system_type,
+) -> *mut bindings::kmem_cache {
+    // SAFETY: By the safety requirements; `repr(C)` puts the type at the start.
+    unsafe { (*fs_type.cast::<Registration<F>>()).cache }
+}
+
+fn new_cache<F: FileSystem>() -> Result<*mut bindings::kmem_cache> {
+    let size = u32::try_from(Allocation::<F>::SIZE)?;
+    // SAFETY: The name is a constant string.
+    let cache = unsafe { bindings::rvfs_inode_cache_create(F::INODE_CACHE.as_char_ptr(), size) };
+    if cache.is_null() {
+        return Err(ENOMEM);
+    }
+    Ok(cache)
+}
+
+fn file_system_type<F: FileSystem, O: fs_context::Operations<FileSystem = F>>(
+) -> bindings::file_system_type {
+    bindings::file_system_type {
+        name: F::NAME.as_char_ptr(),
+        owner: this_module::<O::OwnerModule>().as_ptr(),
+        // CAST: flag bits.
+        fs_flags: (bindings::rvfs_const_RVFS_FS_USERNS_MOUNT
+            | bindings::rvfs_const_RVFS_FS_ALLOW_IDMAP) as c_int,
+        init_fs_context: Some(fs_context::Table::<O>::init_callback),
+        parameters: O::parameters().as_raw(),
+        kill_sb: Some(bindings::kill_anon_super),
+        ..pin_init::zeroed()
+    }
+}
+
+#[pinned_drop]
+impl<F: FileSystem> PinnedDrop for Registration<F> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant. The module cannot go while anything is mounted.
+        unsafe { bindings::unregister_filesystem(self.fs_type.get()) };
+        // Inodes are freed by RCU.
+        // SAFETY: Task context.
+        unsafe { bindings::rcu_barrier() };
+        // SAFETY: By the type invariant, and no inode is left.
+        unsafe { bindings::kmem_cache_destroy(self.cache) };
+    }
+}

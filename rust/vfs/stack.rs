@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a stacked inode knows of its layers.
+//!
+//! The upper dentry appears once, at copy up; the stack of lower dentries is set before the inode
+//! is published and does not change. Both are read by RCU walk without a reference on the inode.
+//!
+//! Security tools read the upper dentry at the address right behind `struct inode`, therefore it
+//! is the first member here, and [`crate::inode`] puts this structure right behind the inode.
+
+use crate::{
+    bindings,
+    dentry::Dentry,
+    Layer, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ptr::{
+        self,
+        NonNull, //
+    },
+    sync::atomic::{
+        AtomicPtr,
+        Ordering, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// A dentry in one lower layer, with the index of the layer.
+///
+/// # Invariants
+///
+/// `dentry` is a dentry on which the [`LowerStack`] that holds this entry owns a reference.
+#[derive(Clone, Copy)]
+pub struct LowerEntry {
+    dentry: NonNull<Dentry<Layer>>,
+    layer: u16,
+}
+
+impl LowerEntry {
+    /// The dentry.
+    #[inline]
+    pub fn dentry(&self) -> &Dentry<Layer> {
+        // SAFETY: By the type invariant; the borrow of the entry borrows the stack, or is a copy
+        // that [`LowerStack::iter`] gives out with the stack's lifetime.
+        unsafe { self.dentry.as_ref() }
+    }
+
+    /// The index of the layer: 1 is the topmost lower one.
+    #[inline]
+    pub fn layer(&self) -> usize {
+        usize::from(self.layer)
+    }
+}
+
+/// Where the entries are: one is stored in place, so that a lookup that finds one allocates nothing.
+enum Entries {
+    None,
+    One([LowerEntry; 1]),
+    Many(KVec<LowerEntry>),
+}
+
+/// The lower dentries of one object, topmost first.
+pub struct LowerStack(Entries);
+
+// SAFETY: Dentries may be used and put in any task.
+unsafe impl Send for LowerStack {}
+// SAFETY: A shared reference only reads, and dentries are `Sync`.
+unsafe impl Sync for LowerStack {}
+
+impl LowerStack {
+    /// A stack without layers.
+    pub const fn new() -> Self {
+        Self(Entries::None)
+    }
+
+    /// Adds a dentry of layer `layer` at the bottom. Returns `ENOMEM`, and puts the dentry then.
+    pub fn push(&mut self, dentry: ARef<Dentry<Layer>>, layer: usize) -> Result {
+        let layer = u16::try_from(layer)?;
+        match &mut self.0 {
+            Entries::None => {
+                // INVARIANT: The reference is passed on to the stack.
+                let dentry = ARef::into_raw(dentry);
+                self.0 = Entries::One([LowerEntry { dentry, layer }]);
+            }
+            Entries::One([first]) => {
+                let mut many = KVec::with_capacity(4, GFP_KERNEL)?;
+                many.push(*first, GFP_KERNEL)?;
+                self.0 = Entries::Many(many);
+                return self.push_many(dentry, layer);
+            }
+            Entries::Many(_) => return self.push_many(dentry, layer),
+        }
+        Ok(())
+    }
+
+    fn push_many(&mut self, dentry: ARef<Dentry<Layer>>, layer: u16) -> Result {
+        if let Entries::Many(many) = &mut self.0 {
+            many.reserve(1, GFP_KERNEL)?;
+            // INVARIANT: The reference is passed on to the stack; there is room for it.
+            let dentry = ARef::into_raw(dentry);
+            many.push(LowerEntry { dentry, layer }, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// The entries, topmost first.
+    #[inline]
+    pub fn as_slice(&self) -> &[LowerEntry] {
+        match &self.0 {
+            Entries::None => &[],
+            Entries::One(one) => one,
+            Entries::Many(many) => many,
+        }
+    }
+
+    /// The number of layers.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is no layer.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    /// The topmost entry.
+    #[inline]
+    pub fn first(&self) -> Option<&LowerEntry> {
+        self.as_slice().first()
+    }
+
+    /// The lowest entry, which holds the data of a file.
+    #[inline]
+    pub fn last(&self) -> Option<&LowerEntry> {
+        self.as_slice().last()
+    }
+
+    /// Puts the dentries and leaves the memory as it is.
+    ///
+    /// # Safety
+    ///
+    /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
+    /// dropped: see [`LayerStack::free`].
+    unsafe fn put_dentries(&self) {
+        for entry in self.as_slice() {
+            // SAFETY: By the type invariant of the entry the stack owns this reference.
+            drop(unsafe { ARef::from_raw(entry.dentry) });
+        }
+    }
+}
+
+impl Default for LowerStack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for LowerStack {
+    fn drop(&mut self) {
+        // SAFETY: Dropped once, and nothing looks at it afterwards.
+        unsafe { self.put_dentries() };
+    }
+}
+
+/// The layers of an inode.
+///
+/// # Invariants
+///
+/// - `upper` is null or a dentry on which this object owns a reference; it changes once, from null.
+/// - `lower` does not change after the inode was published.
+#[repr(C)]
+pub(crate) struct LayerStack {
+    upper: AtomicPtr<bindings::dentry>,
+    lower: ManuallyDrop<LowerStack>,
+}
+
+impl LayerStack {
+    /// No layers yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            upper: AtomicPtr::new(ptr::null_mut()),
+            lower: ManuallyDrop::new(LowerStack::new()),
+        }
+    }
+
+    /// Sets the lower layers of an inode that nobody else sees yet.
+    pub(crate) fn set_lower(&mut self, lower: LowerStack) {
+        // The old stack is the empty one; dropping it does nothing.
+        *self.lower = lower;
+    }
+
+    /// The upper dentry, if the object has been copied up or was made in the upper layer.
+    #[inline]
+    pub(crate) fn upper(&self) -> Option<&Dentry<Layer>> {
+        // ORDERING: Acquire pairs with the Release in `publish_upper`: who sees the pointer sees
+        // the dentry, and what copy up stored in the inode before, as complete.
+        let upper = self.upper.load(Ordering::Acquire);
+        // SAFETY: By the type invariant the reference on it lives as long as `self` is borrowed by
+        // somebody who references the inode.
+        (!upper.is_null()).then(|| unsafe { Dentry::from_raw(upper) })
+    }
+
+    /// Makes `upper` visible.
+    ///
+    /// Returns the reference back where there is an upper dentry already.
+    pub(crate) fn publish_upper(
+        &self,
+        upper: ARef<Dentry<Layer>>,
+    ) -> Result<(), ARef<Dentry<Layer>>> {
+        let raw = ARef::into_raw(upper).as_ptr().cast::<bindings::dentry>();
+        // ORDERING: Release, see `upper`.
+        match self.upper.compare_exchange(
+            ptr::null_mut(),
+            raw,
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => Ok(()),
+            // SAFETY: The reference was taken apart above and has not been passed on.
+            Err(_) => Err(unsafe { Dentry::from_raw_owned(raw) }),
+        }
+    }
+
+    /// The lower dentries.
+    #[inline]
+    pub(crate) fn lower(&self) -> &LowerStack {
+        &self.lower
+    }
+
+    /// First step of the end of an inode: puts all dentries. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// To be called once, from `->destroy_inode`. Afterwards only RCU walk may look at the stack,
+    /// until [`free`](Self::free).
+    pub(crate) unsafe fn put_dentries(&self) {
+        if let Some(upper) = self.upper() {
+            // SAFETY: By the type invariant this object owns the reference. The pointer stays: RCU
+            // walk may still read it, and a dentry is freed only after a grace period.
+            drop(unsafe { Dentry::<Layer>::from_raw_owned(upper.as_raw()) });
+        }
+        // SAFETY: By the safety requirements.
+        unsafe { self.lower.put_dentries() };
+    }
+
+    /// Second step: frees the memory of the stack, after a grace period. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// To be called once, from `->free_inode`, after [`put_dentries`](Self::put_dentries).
+    pub(crate) unsafe fn free(&mut self) {
+        let lower: *mut LowerStack = &mut *self.lower;
+        // SAFETY: `LowerStack` has a `Drop` that would put the dentries a second time, so only its
+        // member is dropped, which frees the vector; its elements need no drop.
+        unsafe { ptr::drop_in_place(&raw mut (*lower).0) };
+    }
+}

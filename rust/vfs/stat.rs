@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File attributes as `stat()` shows them.
+//!
+//! C header: [`include/linux/stat.h`](srctree/include/linux/stat.h)
+
+use crate::{
+    bindings,
+    cred::AsMounter,
+    inode::Inode,
+    mount::Idmap,
+    path::{
+        LayerPath,
+        OwnPath, //
+    },
+    FileSystem, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// What a caller of `statx()` wants.
+#[derive(Clone, Copy)]
+pub struct StatRequest {
+    /// Which attributes (`STATX_*`).
+    pub mask: u32,
+    /// How (`AT_STATX_*`).
+    pub flags: u32,
+}
+
+impl StatRequest {
+    /// The attributes that `stat()` has, as fresh as it has them.
+    pub const BASIC: Self = Self {
+        mask: bindings::STATX_BASIC_STATS,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
+    /// The times.
+    pub const TIMES: Self = Self {
+        mask: bindings::STATX_ATIME | bindings::STATX_MTIME,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
+    /// The inode number.
+    pub const INO: Self = Self {
+        mask: bindings::STATX_INO,
+        flags: 0,
+    };
+}
+
+/// `struct kstat`.
+#[repr(transparent)]
+pub struct Kstat(bindings::kstat);
+
+impl Kstat {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid and not used otherwise for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::kstat) -> &'a mut Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &mut *ptr.cast() }
+    }
+
+    pub(crate) fn as_raw(&self) -> &bindings::kstat {
+        &self.0
+    }
+
+    /// Type and permissions.
+    pub fn mode(&self) -> u16 {
+        self.0.mode
+    }
+
+    /// The inode number.
+    pub fn ino(&self) -> u64 {
+        self.0.ino
+    }
+
+    /// Sets the inode number.
+    pub fn set_ino(&mut self, ino: u64) {
+        self.0.ino = ino;
+    }
+
+    /// Sets the device number of the file system.
+    pub fn set_dev(&mut self, dev: u32) {
+        self.0.dev = dev;
+    }
+
+    /// The number of links.
+    pub fn nlink(&self) -> u32 {
+        self.0.nlink
+    }
+
+    /// Sets the number of links.
+    pub fn set_nlink(&mut self, nlink: u32) {
+        self.0.nlink = nlink;
+    }
+
+    /// The device number of a device.
+    pub fn rdev(&self) -> u32 {
+        self.0.rdev
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> i64 {
+        self.0.size
+    }
+
+    /// Sets the size in bytes.
+    pub fn set_size(&mut self, size: i64) {
+        self.0.size = size;
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        u32::from(self.0.mode) & bindings::S_IFMT == bindings::S_IFDIR
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_reg(&self) -> bool {
+        u32::from(self.0.mode) & bindings::S_IFMT == bindings::S_IFREG
+    }
+
+    /// Whether it is a symbolic link.
+    pub fn is_symlink(&self) -> bool {
+        u32::from(self.0.mode) & bindings::S_IFMT == bindings::S_IFLNK
+    }
+
+    /// Shows append-only and immutable as the inode has them (`generic_fill_statx_attr()`).
+    pub fn fill_attr_flags<F: FileSystem>(&mut self, inode: &Inode<F>) {
+        // SAFETY: Both are valid.
+        unsafe { bindings::generic_fill_statx_attr(inode.as_raw(), &mut self.0) };
+    }
+
+    /// Shows the owner through the id mapping of the file system's own mount.
+    pub fn map_owner<F: FileSystem>(&mut self, inode: &Inode<F>, idmap: Idmap<'_>) {
+        // SAFETY: All are valid.
+        unsafe { bindings::rvfs_kstat_map_owner(&mut self.0, inode.as_raw(), idmap.as_raw()) };
+    }
+
+    /// Fills it in from a layer, without the security hooks that the VFS has called already.
+    pub fn fill_from_layer(
+        &mut self,
+        _as_mounter: &AsMounter,
+        path: LayerPath<'_>,
+        request: StatRequest,
+    ) -> Result {
+        // SAFETY: The path is valid and the buffer ours.
+        to_result(unsafe {
+            bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
+        })
+    }
+}
+
+impl LayerPath<'_> {
+    /// The attributes of an object of a layer, for the mounter (`vfs_getattr()`).
+    pub fn getattr(&self, _as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
+        let mut stat = bindings::kstat::default();
+        // SAFETY: The path is valid and the buffer local.
+        to_result(unsafe {
+            bindings::vfs_getattr(&self.to_raw(), &mut stat, request.mask, request.flags)
+        })?;
+        Ok(Kstat(stat))
+    }
+
+    /// As [`getattr`](Self::getattr), where security hooks have been called for the overlay's own
+    /// object (`vfs_getattr_nosec()`).
+    pub fn getattr_nosec(&self, as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
+        let mut stat = Kstat(bindings::kstat::default());
+        stat.fill_from_layer(as_mounter, *self, request)?;
+        Ok(stat)
+    }
+}
+
+impl<F: FileSystem> OwnPath<'_, F> {
+    /// The attributes of another dentry of the same mount, as `stat()` shows them.
+    pub fn getattr_of(
+        &self,
+        dentry: &crate::dentry::Dentry<F>,
+        request: StatRequest,
+    ) -> Result<Kstat> {
+        let path = bindings::path {
+            mnt: self.mount().as_raw(),
+            dentry: dentry.as_raw(),
+        };
+        let mut stat = bindings::kstat::default();
+        // SAFETY: Mount and dentry are of the same file system and valid.
+        to_result(unsafe { bindings::vfs_getattr(&path, &mut stat, request.mask, request.flags) })?;
+        Ok(Kstat(stat))
+    }
+}

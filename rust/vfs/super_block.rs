@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Super blocks.
+//!
+//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
+
+mod new;
+mod ops;
+
+pub use new::NewSuperBlock;
+pub use ops::{
+    layer_namelen,
+    Operations,
+    SeqOptions,
+    Statfs,
+    Table, //
+};
+
+use crate::{
+    bindings,
+    dentry::Dentry,
+    FileSystem,
+    Layer,
+    Of, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// How a layer's file system makes file handles, see [`SuperBlock::file_handles`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FileHandles {
+    /// It has none, or the mounter may not decode them.
+    None,
+    /// The default kind, with an inode number of 32 bits.
+    Ino32,
+    /// A kind of its own.
+    Other,
+}
+
+/// A device number for something that has none (`get_anon_bdev()`).
+///
+/// # Invariants
+///
+/// `0` was allocated for this object.
+pub struct AnonDev(bindings::dev_t);
+
+impl AnonDev {
+    /// Gets an unused number.
+    pub fn new() -> Result<Self> {
+        let mut dev = 0;
+        // SAFETY: Writes to a local variable.
+        to_result(unsafe { bindings::get_anon_bdev(&mut dev) })?;
+        // INVARIANT: Allocated just now.
+        Ok(Self(dev))
+    }
+
+    /// The number.
+    pub fn get(&self) -> u32 {
+        self.0
+    }
+}
+
+impl Drop for AnonDev {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::free_anon_bdev(self.0) };
+    }
+}
+
+/// `struct super_block` of the file system `F`, or of a layer.
+///
+/// # Invariants
+///
+/// Valid as long as it is borrowed. Of a [`FileSystem`], `s_fs_info` is its `Super`.
+#[repr(transparent)]
+pub struct SuperBlock<F> {
+    sb: Opaque<bindings::super_block>,
+    _of: Of<F>,
+}
+
+// SAFETY: What a shared reference reads is constant or read once, as in C.
+unsafe impl<F> Sync for SuperBlock<F> {}
+// SAFETY: There are only shared references.
+unsafe impl<F> Send for SuperBlock<F> {}
+
+impl<F> SuperBlock<F> {
+    /// Makes a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be valid for `'a` and of a file system that `F` names.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::super_block {
+        self.sb.get()
+    }
+
+    /// The device number that `stat()` shows.
+    #[inline]
+    pub fn dev(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; constant once mounted.
+        unsafe { (*self.as_raw()).s_dev }
+    }
+
+    /// `s_flags`.
+    fn flags(&self) -> c_ulong {
+        // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+        unsafe { (&raw const (*self.as_raw()).s_flags).read_volatile() }
+    }
+
+    /// Whether it is mounted read-only.
+    pub fn is_rdonly(&self) -> bool {
+        self.flags() & bindings::rvfs_const_RVFS_SB_RDONLY as c_ulong != 0
+    }
+
+    /// Whether names may be casefolded (`sb_has_encoding()`).
+    pub fn has_encoding(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_sb_has_encoding(self.as_raw()) }
+    }
+}
+
+impl SuperBlock<Layer> {
+    /// Whether both are the same file system.
+    pub fn is(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+
+    /// How many file systems it stacks on.
+    pub fn stack_depth(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; constant once mounted.
+        u32::try_from(unsafe { (*self.as_raw()).s_stack_depth }).unwrap_or(0)
+    }
+
+    /// The granularity of times in nanoseconds.
+    pub fn time_gran(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; constant once mounted.
+        unsafe { (*self.as_raw()).s_time_gran }
+    }
+
+    /// Whether files without privileges need no check at a write (`SB_NOSEC`).
+    pub fn is_nosec(&self) -> bool {
+        self.flags() & bindings::rvfs_const_RVFS_SB_NOSEC as c_ulong != 0
+    }
+
+    /// The UUID.
+    pub fn uuid(&self) -> [u8; 16] {
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.as_raw()).s_uuid.b }
+    }
+
+    /// How it makes file handles. The mounter's credentials have to be in force.
+    pub fn file_handles(&self, _as_mounter: &crate::cred::AsMounter) -> FileHandles {
+        // SAFETY: Valid by the type invariant.
+        match unsafe { bindings::rvfs_can_decode_fh(self.as_raw()) } {
+            0 => FileHandles::None,
+            1 => FileHandles::Ino32,
+            _ => FileHandles::Other,
+        }
+    }
+
+    /// Writes everything back (`sync_filesystem()`).
+    pub fn sync(&self) -> Result {
+        // SAFETY: Valid by the type invariant; `s_umount` is taken by the function.
+        to_result(unsafe { bindings::rvfs_sync_filesystem(self.as_raw()) })
+    }
+
+    /// The current point in the sequence of write-back errors (`errseq_sample()`).
+    pub fn errseq_sample(&self) -> u32 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_errseq_sample(self.as_raw()) }
+    }
+
+    /// The write-back error since `since`, if there was one (`errseq_check()`).
+    pub fn errseq_check(&self, since: u32) -> Result {
+        // SAFETY: Valid by the type invariant.
+        to_result(unsafe { bindings::rvfs_errseq_check(self.as_raw(), since) })
+    }
+}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// What the mounted instance knows.
+    #[inline]
+    pub fn data(&self) -> &F::Super {
+        // SAFETY: By the type invariant; it is dropped only when nothing is in use any more.
+        unsafe { &*(*self.as_raw()).s_fs_info.cast() }
+    }
+
+    /// The root.
+    #[inline]
+    pub fn root(&self) -> &Dentry<F> {
+        // SAFETY: A mounted super block has a root, which lives as long as it is mounted.
+        unsafe { Dentry::from_raw((*self.as_raw()).s_root) }
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A super block that is being filled.
+
+use super::{
+    Operations,
+    SuperBlock,
+    Table, //
+};
+use crate::{
+    bindings,
+    dentry::{
+        self,
+        Dentry, //
+    },
+    inode::NewInode,
+    FileSystem,
+    Layer, //
+};
+use core::ptr;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::ForeignOwnable, //
+};
+
+/// A super block of `F` that is being filled: it has no data and no root yet.
+///
+/// # Invariants
+///
+/// `sb` is a super block of `F` with its operations set and without a root, which nobody else uses.
+pub struct NewSuperBlock<'a, F: FileSystem> {
+    sb: &'a SuperBlock<F>,
+}
+
+impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
+    /// Sets the operations, so that inodes can be allocated.
+    ///
+    /// # Safety
+    ///
+    /// `sb` must be a super block of `F` in its `fill_super`.
+    pub(crate) unsafe fn from_raw<O: Operations<FileSystem = F>>(
+        sb: *mut bindings::super_block,
+    ) -> Self {
+        // SAFETY: By the safety requirements.
+        unsafe { (*sb).s_op = Table::<O>::TABLE };
+        // INVARIANT: By the safety requirements and the line above.
+        Self {
+            // SAFETY: By the safety requirements. Its data is not read before it is set.
+            sb: unsafe { SuperBlock::from_raw(sb) },
+        }
+    }
+
+    fn raw(&self) -> *mut bindings::super_block {
+        self.sb.as_raw()
+    }
+
+    /// The super block, for the inode cache only: it has no data yet.
+    pub(crate) fn sb_for_inodes(&self) -> &SuperBlock<F> {
+        self.sb
+    }
+
+    /// Sets how many file systems this one stacks on.
+    ///
+    /// Returns `EINVAL` where that is too deep.
+    pub fn set_stack_depth(&mut self, depth: u32) -> Result {
+        if depth > bindings::rvfs_const_RVFS_MAX_STACK_DEPTH {
+            return Err(EINVAL);
+        }
+        // SAFETY: Valid by the type invariant. CAST: a small number.
+        unsafe { (*self.raw()).s_stack_depth = depth as c_int };
+        Ok(())
+    }
+
+    /// Takes the granularity of times and the lack of security attributes from the upper layer.
+    pub fn take_upper_traits(&mut self, upper: &SuperBlock<Layer>) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.raw()).s_time_gran = upper.time_gran() };
+        if upper.is_nosec() {
+            // SAFETY: As above.
+            unsafe { (*self.raw()).s_flags |= bindings::rvfs_const_RVFS_SB_NOSEC as c_ulong };
+        }
+    }
+
+    /// Makes it read-only.
+    pub fn set_rdonly(&mut self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.raw()).s_flags |= bindings::rvfs_const_RVFS_SB_RDONLY as c_ulong };
+    }
+
+    /// Whether it is read-only.
+    pub fn is_rdonly(&self) -> bool {
+        self.sb.is_rdonly()
+    }
+
+    /// Folds the case of names as `layer` does. Returns `EINVAL` for strict encodings.
+    pub fn take_encoding(&mut self, layer: &SuperBlock<Layer>) -> Result {
+        // SAFETY: Both are valid.
+        to_result(unsafe { bindings::rvfs_sb_take_encoding(self.raw(), layer.as_raw()) })
+    }
+
+    /// Whether `layer` folds the case of names in the same way.
+    pub fn same_encoding(&self, layer: &SuperBlock<Layer>) -> bool {
+        // SAFETY: Both are valid.
+        unsafe { bindings::rvfs_sb_same_encoding(self.raw(), layer.as_raw()) }
+    }
+
+    /// Whether names may be casefolded.
+    pub fn has_encoding(&self) -> bool {
+        self.sb.has_encoding()
+    }
+
+    /// Sets the UUID.
+    pub fn set_uuid(&mut self, uuid: &[u8; 16]) {
+        // SAFETY: Valid by the type invariant.
+        let sb = unsafe { &mut *self.raw() };
+        sb.s_uuid.b = *uuid;
+        sb.s_uuid_len = 16;
+    }
+
+    /// Sets the operations of dentries, of their own kind for casefolded layers.
+    pub fn set_dentry_operations<D: dentry::Operations<FileSystem = F>>(&mut self, casefold: bool) {
+        // SAFETY: Valid by the type invariant; the tables are constants.
+        unsafe {
+            bindings::rvfs_set_d_op(
+                self.raw(),
+                dentry::Table::<D>::TABLE,
+                casefold,
+                dentry::Table::<D>::CASEFOLD_TABLE,
+            )
+        };
+    }
+
+    /// Sets the flags of a stacking file system, and its magic number.
+    pub fn set_stacking(&mut self, magic: c_ulong) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_sb_set_stacking_flags(self.raw()) };
+        // SAFETY: As above.
+        unsafe { (*self.raw()).s_magic = magic };
+    }
+
+    /// Sets the handlers of extended attributes.
+    pub fn set_xattr_handlers(&mut self, handlers: crate::xattr::Handlers) {
+        // SAFETY: Valid by the type invariant; the handlers are constants.
+        unsafe { (*self.raw()).s_xattr = handlers.as_raw() };
+    }
+
+    /// Ends with `data` and the root that `make_root` makes.
+    ///
+    /// `make_root` is called with the super block complete but for its root.
+    pub fn finish(
+        self,
+        data: F::Super,
+        make_root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
+        init_root: impl FnOnce(&Dentry<F>),
+    ) -> Result {
+        let data = KBox::new(data, GFP_KERNEL)?;
+        let sb = self.raw();
+        // SAFETY: Valid by the type invariant, and without data.
+        unsafe { (*sb).s_fs_info = data.into_foreign() };
+        let result = make_root(self.sb).and_then(|inode| {
+            // SAFETY: The inode is a complete directory; its reference is passed on.
+            let root = unsafe { bindings::d_make_root(inode.into_raw()) };
+            if root.is_null() {
+                return Err(ENOMEM);
+            }
+            // SAFETY: A new dentry of this super block.
+            init_root(unsafe { Dentry::from_raw(root) });
+            // SAFETY: Valid by the type invariant.
+            unsafe { (*sb).s_root = root };
+            Ok(())
+        });
+        if result.is_err() {
+            // SAFETY: Without a root nothing else is called for this super block, so the data is
+            // taken back here. Inodes made for it are gone: `make_root` and `d_make_root()` put
+            // theirs on failure.
+            let data: KBox<F::Super> = unsafe { KBox::from_foreign((*sb).s_fs_info) };
+            // SAFETY: As above.
+            unsafe { (*sb).s_fs_info = ptr::null_mut() };
+            drop(data);
+        }
+        result
+    }
+}

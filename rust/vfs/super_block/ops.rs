@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct super_operations`.
+
+use super::SuperBlock;
+use crate::{
+    bindings,
+    dentry::Dentry,
+    inode,
+    path::LayerPath,
+    FileSystem, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    error::{
+        from_result,
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    prelude::*,
+    seq_file::SeqFile,
+    str::CStr,
+    types::ForeignOwnable, //
+};
+
+/// `struct kstatfs` that is to be filled in.
+pub struct Statfs(*mut bindings::kstatfs);
+
+impl Statfs {
+    /// Asks a layer (`vfs_statfs()`).
+    pub fn of_layer(&mut self, path: LayerPath<'_>) -> Result {
+        // SAFETY: The path is valid and the buffer the caller's.
+        to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), self.0) })
+    }
+
+    /// Sets the type and the longest name.
+    pub fn set_type(&mut self, magic: c_long, namelen: c_long) {
+        // SAFETY: The buffer is the caller's.
+        unsafe { bindings::rvfs_set_statfs(self.0, magic, namelen) };
+    }
+
+    /// Sets the id of the file system to that made from the UUID of `sb`.
+    pub fn set_fsid<F>(&mut self, sb: &SuperBlock<F>) {
+        // SAFETY: The buffer is the caller's and the super block valid.
+        unsafe { bindings::rvfs_fsid_from_uuid(self.0, sb.as_raw()) };
+    }
+}
+
+/// The longest name that the file system of `path` takes (`statfs.f_namelen`).
+pub fn layer_namelen(path: LayerPath<'_>) -> Result<c_long> {
+    let mut statfs = bindings::kstatfs::default();
+    // SAFETY: The path is valid and the buffer local.
+    to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), &mut statfs) })?;
+    Ok(statfs.f_namelen)
+}
+
+/// Where mount options are shown (`/proc/mounts`).
+pub struct SeqOptions<'a>(&'a SeqFile);
+
+impl SeqOptions<'_> {
+    /// Shows `,name=value` with the value escaped (`seq_show_option()`).
+    pub fn value(&self, name: &CStr, value: &CStr) {
+        // SAFETY: The file is valid and the strings NUL-terminated.
+        unsafe {
+            bindings::rvfs_seq_show_option(
+                core::ptr::from_ref(self.0).cast_mut().cast(),
+                name.as_char_ptr(),
+                value.as_char_ptr(),
+            )
+        };
+    }
+
+    /// Shows `,name`.
+    pub fn flag(&self, name: &CStr) {
+        // SAFETY: The file is valid and the string NUL-terminated.
+        unsafe {
+            bindings::rvfs_seq_show_option(
+                core::ptr::from_ref(self.0).cast_mut().cast(),
+                name.as_char_ptr(),
+                core::ptr::null(),
+            )
+        };
+    }
+}
+
+/// The operations of `struct super_operations`, beside those for inodes, which the crate provides.
+#[vtable]
+pub trait Operations {
+    /// Whose super blocks these are.
+    type FileSystem: FileSystem;
+
+    /// Fills in the numbers of the file system.
+    fn statfs(_dentry: &Dentry<Self::FileSystem>, _buf: &mut Statfs) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes back what is dirty; with `wait` also waits for it.
+    fn sync_fs(_sb: &SuperBlock<Self::FileSystem>, _wait: bool) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Shows the mount options.
+    fn show_options(_root: &Dentry<Self::FileSystem>, _m: &SeqOptions<'_>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The table of an implementation of [`Operations`].
+pub struct Table<T: Operations>(PhantomData<T>);
+
+impl<T: Operations> Table<T> {
+    /// # Safety
+    ///
+    /// This and the other callbacks: to be called by the VFS only, with objects of `T::FileSystem`.
+    unsafe extern "C" fn statfs_callback(
+        dentry: *mut bindings::dentry,
+        buf: *mut kernel::bindings::kstatfs,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let dentry = unsafe { Dentry::from_raw(dentry) };
+        from_result(|| T::statfs(dentry, &mut Statfs(buf.cast())).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::statfs_callback`].
+    unsafe extern "C" fn sync_fs_callback(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        // SAFETY: By the safety requirements.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        from_result(|| T::sync_fs(sb, wait != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::statfs_callback`].
+    unsafe extern "C" fn show_options_callback(
+        m: *mut bindings::seq_file,
+        root: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let root = unsafe { Dentry::from_raw(root) };
+        // SAFETY: The VFS passes a valid file.
+        T::show_options(root, &SeqOptions(unsafe { SeqFile::from_raw(m) }));
+        0
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::statfs_callback`]. Called once, for a super block with a root.
+    unsafe extern "C" fn put_super_callback(sb: *mut bindings::super_block) {
+        // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
+        let data: KBox<<T::FileSystem as FileSystem>::Super> =
+            unsafe { KBox::from_foreign((*sb).s_fs_info) };
+        drop(data);
+        // SAFETY: By the safety requirements.
+        unsafe { (*sb).s_fs_info = core::ptr::null_mut() };
+    }
+
+    const OPS: bindings::super_operations = bindings::super_operations {
+        alloc_inode: Some(inode::alloc_inode::<T::FileSystem>),
+        destroy_inode: Some(inode::destroy_inode::<T::FileSystem>),
+        free_inode: Some(inode::free_inode::<T::FileSystem>),
+        drop_inode: Some(bindings::inode_just_drop),
+        put_super: Some(Self::put_super_callback),
+        statfs: if T::HAS_STATFS {
+            Some(Self::statfs_callback)
+        } else {
+            None
+        },
+        sync_fs: if T::HAS_SYNC_FS {
+            Some(Self::sync_fs_callback)
+        } else {
+            None
+        },
+        show_options: if T::HAS_SHOW_OPTIONS {
+            Some(Self::show_options_callback)
+        } else {
+            None
+        },
+        ..pin_init::zeroed()
+    };
+
+    /// The table as C wants it.
+    pub(crate) const TABLE: &'static bindings::super_operations = &Self::OPS;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes.
+//!
+//! C header: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
+
+use crate::{
+    bindings,
+    cred::AsMounter,
+    path::LayerPath, //
+};
+use core::ptr;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    str::CStr, //
+};
+
+/// The length that a function of C returned, or its error.
+pub(crate) fn length(ret: isize) -> Result<usize> {
+    usize::try_from(ret).map_err(|_| {
+        // CAST: an error number.
+        to_result(ret as c_int).err().unwrap_or(EINVAL)
+    })
+}
+
+impl LayerPath<'_> {
+    /// Reads an attribute of a layer's object into `value` and returns its length
+    /// (`vfs_getxattr()`). `ERANGE` where it is longer.
+    ///
+    /// An empty buffer asks for the length.
+    pub fn getxattr(
+        &self,
+        _as_mounter: &AsMounter,
+        name: &CStr,
+        value: &mut [u8],
+    ) -> Result<usize> {
+        let ptr = if value.is_empty() {
+            ptr::null_mut()
+        } else {
+            value.as_mut_ptr()
+        };
+        // SAFETY: The path is valid, the name NUL-terminated, and the buffer has that length.
+        length(unsafe {
+            bindings::vfs_getxattr(
+                self.mount.idmap().as_raw(),
+                self.dentry.as_raw(),
+                name.as_char_ptr(),
+                ptr.cast(),
+                value.len(),
+            )
+        })
+    }
+
+    /// Lists the attributes of a layer's object, each with a NUL, and returns the length
+    /// (`vfs_listxattr()`).
+    ///
+    /// An empty buffer asks for the length.
+    pub fn listxattr(&self, _as_mounter: &AsMounter, list: &mut [u8]) -> Result<usize> {
+        let ptr = if list.is_empty() {
+            ptr::null_mut()
+        } else {
+            list.as_mut_ptr()
+        };
+        // SAFETY: The dentry is valid and the buffer has that length.
+        length(unsafe { bindings::vfs_listxattr(self.dentry.as_raw(), ptr.cast(), list.len()) })
+    }
+}
+
+/// A list of handlers, as a super block has it.
+pub struct Handlers(*const *const bindings::xattr_handler);
+
+impl Handlers {
+    pub(crate) fn as_raw(&self) -> *const *const bindings::xattr_handler {
+        self.0
+    }
+}
