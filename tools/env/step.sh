@@ -4,6 +4,14 @@
 
 # step TITLE LOG COMMAND...: runs COMMAND with its output in LOG; on failure shows the end of LOG and returns the command's status.
 step() {
+	local log=$2 status=0
+	quiet_step "$@" || status=$?
+	[ $status = 0 ] || { say "   the end of $log:"; tail -n 25 "$log" >&2; }
+	return $status
+}
+
+# quiet_step: the same, but leaves it to the caller to show what failed.
+quiet_step() {
 	local title=$1 log=$2 start=$SECONDS pid status=0 shown
 	shift 2
 	say "== $title"
@@ -26,8 +34,7 @@ step() {
 		grep '^note: ' "$log" >&2 || true
 		say "   done in $((SECONDS - start)) s"
 	else
-		say "   failed after $((SECONDS - start)) s; the end of $log:"
-		tail -n 25 "$log" >&2
+		say "   failed after $((SECONDS - start)) s"
 	fi
 	return $status
 }
