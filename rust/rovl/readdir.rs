@@ -2,6 +2,14 @@
 
 //! Reading directories.
 
+mod names;
+
+pub(crate) use names::{
+    d_type_supported,
+    names,
+    Names, //
+};
+
 use kernel::prelude::*;
 
 /// Where an inode keeps the merged entries of a directory.

@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading directories.
+//! Reading directories: those of layers, and passing entries to whoever reads ours.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use crate::bindings;
+mod read;
+
+pub use read::DirEntry;
+
+use crate::{
+    bindings,
+    cred::AsMounter, //
+};
 use core::marker::PhantomData;
-use kernel::prelude::*;
+use kernel::{
+    error::to_result,
+    fs::File,
+    prelude::*, //
+};
 
 /// Where the entries of a directory go (`struct dir_context`).
 ///
@@ -45,11 +56,87 @@ impl DirContext<'_> {
     }
 
     /// Passes an entry on. Returns `false` where there is no more room.
+    #[inline]
     pub fn emit(&mut self, name: &[u8], ino: u64, kind: u32) -> bool {
         let Ok(len) = c_int::try_from(name.len()) else {
             return false;
         };
         // SAFETY: Valid by the type invariant; the name has that length.
         unsafe { bindings::rvfs_dir_emit(self.raw, name.as_ptr().cast(), len, ino, kind) }
+    }
+
+    /// Passes on the entries of an open directory of a layer as they are, from the position of
+    /// `file` on (`iterate_dir()`).
+    pub fn pass_on(&mut self, _as_mounter: &AsMounter, file: &File) -> Result {
+        // SAFETY: Both are valid, and the caller of `->iterate_shared` holds the overlay file's
+        // position lock, which protects that of `file` as well.
+        to_result(unsafe { bindings::iterate_dir(file.as_ptr(), self.raw) })
+    }
+
+    /// Like [`pass_on`](Self::pass_on), with the inode numbers that `ino` gives.
+    pub fn pass_on_with_ino(
+        &mut self,
+        _as_mounter: &AsMounter,
+        file: &File,
+        ino: impl FnMut(DirEntry<'_>) -> u64,
+    ) -> Result {
+        let mut translator = Translator {
+            // SAFETY: Valid by the type invariant.
+            ctx: read::context(Translator::actor_of(&ino), unsafe { (*self.raw).count }),
+            to: self.raw,
+            ino,
+        };
+        // SAFETY: As for `pass_on`; the actor belongs to this type, of which the context is the
+        // first member.
+        let ret = unsafe { bindings::iterate_dir(file.as_ptr(), (&raw mut translator).cast()) };
+        self.set_pos(translator.ctx.pos);
+        to_result(ret)
+    }
+}
+
+/// Changes inode numbers on the way to another context.
+///
+/// # Invariants
+///
+/// `to` is valid, and not used otherwise while this is.
+#[repr(C)]
+struct Translator<F> {
+    ctx: bindings::dir_context,
+    to: *mut bindings::dir_context,
+    ino: F,
+}
+
+impl<F: FnMut(DirEntry<'_>) -> u64> Translator<F> {
+    /// The actor for a closure of a type that has no name.
+    fn actor_of(_: &F) -> read::Actor {
+        Self::actor
+    }
+
+    /// # Safety
+    ///
+    /// To be called by `iterate_dir()` with the first member of a valid `Self`.
+    unsafe extern "C" fn actor(
+        ctx: *mut bindings::dir_context,
+        name: *const c_char,
+        len: c_int,
+        offset: bindings::loff_t,
+        ino: u64,
+        kind: c_uint,
+    ) -> bool {
+        // SAFETY: By the safety requirements; nobody else uses it during the call.
+        let this = unsafe { &mut *ctx.cast::<Self>() };
+        // SAFETY: The caller passes a name of that length.
+        let entry = unsafe { DirEntry::from_raw(name, len, ino, kind) };
+        let ino = (this.ino)(entry);
+        let to = this.to;
+        // SAFETY: Valid by the type invariant.
+        let Some(actor) = (unsafe { (*to).actor }) else {
+            return false;
+        };
+        // SAFETY: The arguments are those that the actor of the other context would have got.
+        let more = unsafe { actor(to, name, len, offset, ino, kind) };
+        // SAFETY: Valid by the type invariant.
+        this.ctx.count = unsafe { (*to).count };
+        more
     }
 }
