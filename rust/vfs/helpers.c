@@ -417,6 +417,30 @@ bool rvfs_kgid_mapped_here(kgid_t gid)
 	return kgid_has_mapping(current_user_ns(), gid);
 }
 
+/* Access control lists */
+
+void rvfs_posix_acl_release(struct posix_acl *acl)
+{
+	posix_acl_release(acl);
+}
+
+/* The ids in @acl, a list of @inode, as a mount with @idmap shows them. */
+void rvfs_posix_acl_map(struct posix_acl *acl, const struct inode *inode,
+			struct mnt_idmap *idmap)
+{
+	struct user_namespace *ns = i_user_ns(inode);
+	struct posix_acl_entry *pa, *pe;
+
+	FOREACH_ACL_ENTRY(pa, acl, pe) {
+		if (pa->e_tag == ACL_USER)
+			pa->e_uid = vfsuid_into_kuid(make_vfsuid(idmap, ns,
+								 pa->e_uid));
+		else if (pa->e_tag == ACL_GROUP)
+			pa->e_gid = vfsgid_into_kgid(make_vfsgid(idmap, ns,
+								 pa->e_gid));
+	}
+}
+
 /* Super blocks and mounts */
 
 bool rvfs_sb_has_encoding(const struct super_block *sb)

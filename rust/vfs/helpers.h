@@ -66,6 +66,19 @@ enum rvfs_const {
 	RVFS_S_APPEND = S_APPEND,
 	RVFS_S_IMMUTABLE = S_IMMUTABLE,
 	RVFS_S_CASEFOLD = S_CASEFOLD,
+	RVFS_ATTR_MODE = ATTR_MODE,
+	RVFS_ATTR_UID = ATTR_UID,
+	RVFS_ATTR_GID = ATTR_GID,
+	RVFS_ATTR_SIZE = ATTR_SIZE,
+	RVFS_ATTR_ATIME = ATTR_ATIME,
+	RVFS_ATTR_MTIME = ATTR_MTIME,
+	RVFS_ATTR_CTIME = ATTR_CTIME,
+	RVFS_ATTR_ATIME_SET = ATTR_ATIME_SET,
+	RVFS_ATTR_MTIME_SET = ATTR_MTIME_SET,
+	RVFS_ATTR_KILL_SUID = ATTR_KILL_SUID,
+	RVFS_ATTR_KILL_SGID = ATTR_KILL_SGID,
+	RVFS_ATTR_FILE = ATTR_FILE,
+	RVFS_ATTR_OPEN = ATTR_OPEN,
 };
 
 /* Credentials */
@@ -128,6 +141,11 @@ void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
 			  struct mnt_idmap *idmap);
 bool rvfs_kuid_mapped_here(kuid_t uid);
 bool rvfs_kgid_mapped_here(kgid_t gid);
+
+/* Access control lists */
+void rvfs_posix_acl_release(struct posix_acl *acl);
+void rvfs_posix_acl_map(struct posix_acl *acl, const struct inode *inode,
+			struct mnt_idmap *idmap);
 
 /* Super blocks and mounts */
 bool rvfs_sb_has_encoding(const struct super_block *sb);

@@ -7,7 +7,10 @@
 use crate::{
     bindings,
     cred::AsMounter,
-    path::LayerPath, //
+    dentry::Dentry,
+    mount::WriteGuard,
+    path::LayerPath,
+    Layer, //
 };
 use core::ptr;
 use kernel::{
@@ -64,6 +67,55 @@ impl LayerPath<'_> {
         };
         // SAFETY: The dentry is valid and the buffer has that length.
         length(unsafe { bindings::vfs_listxattr(self.dentry.as_raw(), ptr.cast(), list.len()) })
+    }
+}
+
+impl WriteGuard<'_> {
+    /// Sets an attribute of a layer's object, whose inode is not locked (`vfs_setxattr()`).
+    ///
+    /// Access control lists have functions of their own, see [`crate::posix_acl`].
+    pub fn setxattr(
+        &self,
+        _as_mounter: &AsMounter,
+        dentry: &Dentry<Layer>,
+        name: &CStr,
+        value: &[u8],
+    ) -> Result {
+        self.check(dentry)?;
+        dentry.inode().ok_or(ENOENT)?;
+        // SAFETY: The dentry is valid and positive, the name NUL-terminated, and the value has that
+        // length.
+        to_result(unsafe {
+            bindings::vfs_setxattr(
+                self.mount().idmap().as_raw(),
+                dentry.as_raw(),
+                name.as_char_ptr(),
+                value.as_ptr().cast(),
+                value.len(),
+                0,
+            )
+        })
+    }
+
+    /// Removes an attribute of a layer's object, whose inode is not locked (`vfs_removexattr()`).
+    ///
+    /// Returns `ENODATA` where there is none.
+    pub fn removexattr(
+        &self,
+        _as_mounter: &AsMounter,
+        dentry: &Dentry<Layer>,
+        name: &CStr,
+    ) -> Result {
+        self.check(dentry)?;
+        dentry.inode().ok_or(ENOENT)?;
+        // SAFETY: The dentry is valid and positive, the name NUL-terminated.
+        to_result(unsafe {
+            bindings::vfs_removexattr(
+                self.mount().idmap().as_raw(),
+                dentry.as_raw(),
+                name.as_char_ptr(),
+            )
+        })
     }
 }
 

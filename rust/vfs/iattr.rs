@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing attributes of inodes.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::{
+    bindings,
+    cred::AsMounter,
+    dentry::Dentry,
+    inode::{
+        Inode,
+        InodeLock, //
+    },
+    mount::WriteGuard,
+    stat::Kstat,
+    Layer, //
+};
+use core::ptr;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// Who holds `i_rwsem` of inodes of a layer.
+///
+/// # Safety
+///
+/// [`holds`](Self::holds) returns `true` only if the lock of `inode` is held for writing, by this
+/// task, for as long as `self` is borrowed.
+pub unsafe trait HoldsLock {
+    /// Whether `i_rwsem` of `inode` is held for writing.
+    fn holds(&self, inode: &Inode<Layer>) -> bool;
+}
+
+// SAFETY: By the type invariant of `InodeLock`.
+unsafe impl HoldsLock for InodeLock<'_, Layer> {
+    fn holds(&self, inode: &Inode<Layer>) -> bool {
+        self.inode().is(inode)
+    }
+}
+
+/// Attributes to be set (`struct iattr`).
+///
+/// Owners are as the mount shows them through which they are set.
+///
+/// # Invariants
+///
+/// `ATTR_FILE` is not set, so that the file in it is not used.
+#[derive(Clone, Copy)]
+pub struct Iattr(bindings::iattr);
+
+impl Iattr {
+    fn new(valid: u32) -> Self {
+        // INVARIANT: No caller in this file passes ATTR_FILE.
+        Self(bindings::iattr {
+            ia_valid: valid,
+            ..Default::default()
+        })
+    }
+
+    /// The permissions of `mode`.
+    pub fn mode(mode: u16) -> Self {
+        let mut attr = Self::new(bindings::rvfs_const_RVFS_ATTR_MODE);
+        attr.0.ia_mode = mode;
+        attr
+    }
+
+    /// The owner and the group.
+    pub fn owner(stat: &Kstat) -> Self {
+        let stat = stat.as_raw();
+        let mut attr =
+            Self::new(bindings::rvfs_const_RVFS_ATTR_UID | bindings::rvfs_const_RVFS_ATTR_GID);
+        attr.0.__bindgen_anon_1.ia_uid = stat.uid;
+        attr.0.__bindgen_anon_2.ia_gid = stat.gid;
+        attr
+    }
+
+    /// The size in bytes.
+    pub fn size(size: i64) -> Self {
+        let mut attr = Self::new(bindings::rvfs_const_RVFS_ATTR_SIZE);
+        attr.0.ia_size = size;
+        attr
+    }
+
+    /// The times of last access and of last modification.
+    pub fn times(stat: &Kstat) -> Self {
+        let stat = stat.as_raw();
+        let mut attr = Self::new(
+            bindings::rvfs_const_RVFS_ATTR_ATIME
+                | bindings::rvfs_const_RVFS_ATTR_MTIME
+                | bindings::rvfs_const_RVFS_ATTR_ATIME_SET
+                | bindings::rvfs_const_RVFS_ATTR_MTIME_SET
+                | bindings::rvfs_const_RVFS_ATTR_CTIME,
+        );
+        attr.0.ia_atime = stat.atime;
+        attr.0.ia_mtime = stat.mtime;
+        attr
+    }
+}
+
+impl WriteGuard<'_> {
+    /// Sets attributes of an object of a layer, whose inode the caller has locked
+    /// (`notify_change()`).
+    ///
+    /// Returns `EINVAL` if `lock` is not that of the inode, `ENOENT` of a negative dentry, and
+    /// `EWOULDBLOCK` while somebody holds a lease on the file.
+    pub fn notify_change(
+        &self,
+        _as_mounter: &AsMounter,
+        lock: &impl HoldsLock,
+        dentry: &Dentry<Layer>,
+        attr: &Iattr,
+    ) -> Result {
+        self.check(dentry)?;
+        if !lock.holds(dentry.inode().ok_or(ENOENT)?) {
+            return Err(EINVAL);
+        }
+        let mut attr = attr.0;
+        // SAFETY: The dentry is valid and of this mount's file system; its inode is locked, see
+        // `HoldsLock`; the attributes are a copy, and the file in them is not used.
+        to_result(unsafe {
+            bindings::notify_change(
+                self.mount().idmap().as_raw(),
+                dentry.as_raw(),
+                &mut attr,
+                ptr::null_mut(),
+            )
+        })
+    }
+}
