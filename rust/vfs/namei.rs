@@ -4,6 +4,17 @@
 //!
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h)
 
+mod dirop;
+
+pub use dirop::{
+    Creating,
+    Removing,
+    RenameFlag,
+    RenameFlags,
+    Renaming,
+    Target, //
+};
+
 use crate::{
     bindings,
     cred::AsMounter,

@@ -15,7 +15,10 @@ use crate::{
     },
     file,
     mount::Idmap,
-    namei::InLookup,
+    namei::{
+        InLookup,
+        RenameFlags, //
+    },
     path::OwnPath,
     stat::{
         Kstat,
@@ -179,7 +182,7 @@ pub trait Operations {
     fn rename(
         _old: Stable<'_, Self::FileSystem>,
         _new: Stable<'_, Self::FileSystem>,
-        _flags: u32,
+        _flags: RenameFlags,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -429,7 +432,7 @@ impl<T: Operations> Table<T> {
     ) -> c_int {
         // SAFETY: By the safety requirements; both directories are locked.
         let (old, new) = unsafe { (Stable::from_raw(old), Stable::from_raw(new)) };
-        from_result(|| T::rename(old, new, flags).map(|()| 0))
+        from_result(|| T::rename(old, new, RenameFlags::from_raw(flags)).map(|()| 0))
     }
 
     /// # Safety
