@@ -51,7 +51,7 @@ rovl_bindgen_types := fs_context|fs_context_operations|fs_context_purpose|fs_con
 rovl_bindgen_types := $(rovl_bindgen_types)|fs_parse_result|fs_parse_result__bindgen_ty_.*|p_log|fc_log
 rovl_bindgen_types := $(rovl_bindgen_types)|fs_parameter__bindgen_ty_.*
 rovl_bindgen_types := $(rovl_bindgen_types)|kstatfs|__kernel_fsid_t|backing_file_ctx|export_operations|fid.*
-rovl_bindgen_types := $(rovl_bindgen_types)|file_kattr|posix_acl|posix_acl_entry|rvfs_.*
+rovl_bindgen_types := $(rovl_bindgen_types)|file_kattr|rvfs_.*
 
 quiet_cmd_rovl_bindgen = BINDGEN $@
       cmd_rovl_bindgen = $(BINDGEN) $< \

@@ -441,6 +441,74 @@ void rvfs_posix_acl_map(struct posix_acl *acl, const struct inode *inode,
 	}
 }
 
+/* Without CONFIG_FS_POSIX_ACL some of these are missing and some are inline. */
+struct posix_acl *rvfs_posix_acl_clone(const struct posix_acl *acl)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	return posix_acl_clone(acl, GFP_KERNEL);
+#else
+	return NULL;
+#endif
+}
+
+struct posix_acl *rvfs_vfs_get_acl(struct mnt_idmap *idmap,
+				   struct dentry *dentry, const char *name)
+{
+	return vfs_get_acl(idmap, dentry, name);
+}
+
+int rvfs_vfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry,
+		     const char *name, struct posix_acl *acl)
+{
+	return vfs_set_acl(idmap, dentry, name, acl);
+}
+
+int rvfs_vfs_remove_acl(struct mnt_idmap *idmap, struct dentry *dentry,
+			const char *name)
+{
+	return vfs_remove_acl(idmap, dentry, name);
+}
+
+struct posix_acl *rvfs_get_inode_acl(struct inode *inode, int type)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	return get_inode_acl(inode, type);
+#else
+	return NULL;
+#endif
+}
+
+struct posix_acl *rvfs_get_cached_acl_rcu(struct inode *inode, int type)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	return get_cached_acl_rcu(inode, type);
+#else
+	return NULL;
+#endif
+}
+
+bool rvfs_in_group_or_capable(struct mnt_idmap *idmap,
+			      const struct inode *inode)
+{
+	return in_group_or_capable(idmap, inode,
+				   i_gid_into_vfsgid(idmap, inode));
+}
+
+/* File attributes */
+
+/* Security modules know the ioctl commands only. */
+int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
+			   bool set)
+{
+	unsigned int cmd;
+
+	if (set)
+		cmd = fa->fsx_valid ? FS_IOC_FSSETXATTR : FS_IOC_SETFLAGS;
+	else
+		cmd = fa->fsx_valid ? FS_IOC_FSGETXATTR : FS_IOC_GETFLAGS;
+	return security_file_ioctl(file, cmd, 0);
+}
+
 /* Super blocks and mounts */
 
 bool rvfs_sb_has_encoding(const struct super_block *sb)

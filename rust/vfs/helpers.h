@@ -66,6 +66,8 @@ enum rvfs_const {
 	RVFS_S_APPEND = S_APPEND,
 	RVFS_S_IMMUTABLE = S_IMMUTABLE,
 	RVFS_S_CASEFOLD = S_CASEFOLD,
+	RVFS_ACL_TYPE_ACCESS = ACL_TYPE_ACCESS,
+	RVFS_ACL_TYPE_DEFAULT = ACL_TYPE_DEFAULT,
 	RVFS_ATTR_MODE = ATTR_MODE,
 	RVFS_ATTR_UID = ATTR_UID,
 	RVFS_ATTR_GID = ATTR_GID,
@@ -146,6 +148,21 @@ bool rvfs_kgid_mapped_here(kgid_t gid);
 void rvfs_posix_acl_release(struct posix_acl *acl);
 void rvfs_posix_acl_map(struct posix_acl *acl, const struct inode *inode,
 			struct mnt_idmap *idmap);
+struct posix_acl *rvfs_posix_acl_clone(const struct posix_acl *acl);
+struct posix_acl *rvfs_vfs_get_acl(struct mnt_idmap *idmap,
+				   struct dentry *dentry, const char *name);
+int rvfs_vfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry,
+		     const char *name, struct posix_acl *acl);
+int rvfs_vfs_remove_acl(struct mnt_idmap *idmap, struct dentry *dentry,
+			const char *name);
+struct posix_acl *rvfs_get_inode_acl(struct inode *inode, int type);
+struct posix_acl *rvfs_get_cached_acl_rcu(struct inode *inode, int type);
+bool rvfs_in_group_or_capable(struct mnt_idmap *idmap,
+			      const struct inode *inode);
+
+/* File attributes */
+int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
+			   bool set);
 
 /* Super blocks and mounts */
 bool rvfs_sb_has_encoding(const struct super_block *sb);

@@ -8,13 +8,25 @@ use crate::{
     bindings,
     cred::AsMounter,
     dentry::Dentry,
-    mount::WriteGuard,
+    inode::{
+        Inode,
+        RcuReal, //
+    },
+    mount::{
+        Idmap,
+        WriteGuard, //
+    },
     path::LayerPath,
+    FileSystem,
     Layer, //
 };
 use core::{
+    marker::PhantomData,
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
     error::{
@@ -43,6 +55,23 @@ impl AclKind {
         match self {
             Self::Access => c"system.posix_acl_access",
             Self::Default => c"system.posix_acl_default",
+        }
+    }
+
+    /// The kind for one of `ACL_TYPE_*`. Returns `EINVAL` for another number.
+    pub(crate) fn from_raw(kind: c_int) -> Result<Self> {
+        match u32::try_from(kind)? {
+            bindings::rvfs_const_RVFS_ACL_TYPE_ACCESS => Ok(Self::Access),
+            bindings::rvfs_const_RVFS_ACL_TYPE_DEFAULT => Ok(Self::Default),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn as_raw(self) -> c_int {
+        // CAST: constants that fit.
+        match self {
+            Self::Access => bindings::rvfs_const_RVFS_ACL_TYPE_ACCESS as c_int,
+            Self::Default => bindings::rvfs_const_RVFS_ACL_TYPE_DEFAULT as c_int,
         }
     }
 
@@ -89,7 +118,7 @@ impl PosixAcl {
     /// A copy that nobody else has (`posix_acl_clone()`).
     pub fn try_clone(&self) -> Result<Self> {
         // SAFETY: Valid by the type invariant.
-        let copy = unsafe { bindings::posix_acl_clone(self.as_raw(), bindings::GFP_KERNEL) };
+        let copy = unsafe { bindings::rvfs_posix_acl_clone(self.as_raw()) };
         // SAFETY: Null, or a new list.
         unsafe { Self::from_raw_owned(copy) }.ok_or(ENOMEM)
     }
@@ -111,7 +140,7 @@ impl LayerPath<'_> {
         let inode = self.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: Mount and dentry are valid, the latter positive, and the name NUL-terminated.
         let acl = from_err_ptr(unsafe {
-            bindings::vfs_get_acl(
+            bindings::rvfs_vfs_get_acl(
                 self.mount.idmap().as_raw(),
                 self.dentry.as_raw(),
                 kind.xattr_name().as_char_ptr(),
@@ -119,6 +148,29 @@ impl LayerPath<'_> {
         })?;
         // SAFETY: `vfs_get_acl()` returns a new reference.
         let acl = unsafe { PosixAcl::from_raw_owned(acl) }.ok_or(ENODATA)?;
+        self.map_acl(inode, acl)
+    }
+
+    /// Reads an access control list of a layer's object for a check of permissions, which security
+    /// modules are not asked for (`get_inode_acl()`). Ids are as for [`get_acl`](Self::get_acl).
+    ///
+    /// Returns `None` where there is none.
+    pub fn get_inode_acl(
+        &self,
+        _as_mounter: &AsMounter,
+        kind: AclKind,
+    ) -> Result<Option<PosixAcl>> {
+        let inode = self.dentry.inode().ok_or(ENOENT)?;
+        // SAFETY: The inode is valid.
+        let acl =
+            from_err_ptr(unsafe { bindings::rvfs_get_inode_acl(inode.as_raw(), kind.as_raw()) })?;
+        // SAFETY: `get_inode_acl()` returns null or a new reference.
+        let acl = unsafe { PosixAcl::from_raw_owned(acl) };
+        acl.map(|acl| self.map_acl(inode, acl)).transpose()
+    }
+
+    /// Shows the ids in `acl`, a list of `inode`, through the layer's mount.
+    fn map_acl(&self, inode: &Inode<Layer>, acl: PosixAcl) -> Result<PosixAcl> {
         if !self.mount.is_idmapped() {
             return Ok(acl);
         }
@@ -152,7 +204,7 @@ impl WriteGuard<'_> {
         let acl = acl.try_clone()?;
         // SAFETY: The dentry is valid and positive, the list ours alone.
         to_result(unsafe {
-            bindings::vfs_set_acl(
+            bindings::rvfs_vfs_set_acl(
                 self.mount().idmap().as_raw(),
                 dentry.as_raw(),
                 kind.xattr_name().as_char_ptr(),
@@ -173,11 +225,62 @@ impl WriteGuard<'_> {
         dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The dentry is valid and positive.
         to_result(unsafe {
-            bindings::vfs_remove_acl(
+            bindings::rvfs_vfs_remove_acl(
                 self.mount().idmap().as_raw(),
                 dentry.as_raw(),
                 kind.xattr_name().as_char_ptr(),
             )
         })
+    }
+}
+
+impl Inode<Layer> {
+    /// Whether its file system can store access control lists.
+    pub fn can_set_acl(&self) -> bool {
+        // SAFETY: Valid by the type invariant; `i_op` is never null.
+        unsafe { (*(*self.as_raw()).i_op).set_acl.is_some() }
+    }
+}
+
+impl<F: FileSystem> Inode<F> {
+    /// Whether the caller is in the group of the inode, or may act as if
+    /// (`in_group_or_capable()`).
+    pub fn in_group_or_capable(&self, idmap: Idmap<'_>) -> bool {
+        // SAFETY: Both are valid by their type invariants.
+        unsafe { bindings::rvfs_in_group_or_capable(idmap.as_raw(), self.as_raw()) }
+    }
+}
+
+/// What RCU walk gets for a list: one without a reference, none, or a mark that says to walk with
+/// references.
+pub struct RcuAcl<'a> {
+    raw: *mut bindings::posix_acl,
+    _life: PhantomData<&'a ()>,
+}
+
+impl RcuAcl<'_> {
+    /// There is no list.
+    pub fn none() -> Self {
+        Self {
+            raw: ptr::null_mut(),
+            _life: PhantomData,
+        }
+    }
+
+    /// For the VFS, which knows the marks.
+    pub(crate) fn as_raw(&self) -> *mut bindings::posix_acl {
+        self.raw
+    }
+}
+
+impl<'a> RcuReal<'a> {
+    /// The cached list of an inode of a layer (`get_cached_acl_rcu()`).
+    pub fn cached_acl(&self, kind: AclKind) -> RcuAcl<'a> {
+        RcuAcl {
+            // SAFETY: The inode is not freed by its type invariant, and neither is a list that it
+            // has now: both wait for a grace period.
+            raw: unsafe { bindings::rvfs_get_cached_acl_rcu(self.as_raw(), kind.as_raw()) },
+            _life: PhantomData,
+        }
     }
 }

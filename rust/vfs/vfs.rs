@@ -25,6 +25,7 @@ pub mod cred;
 pub mod dentry;
 pub mod dir_context;
 pub mod file;
+pub mod fileattr;
 pub mod fs_context;
 pub mod iattr;
 pub mod inode;

@@ -76,10 +76,22 @@ impl WriteGuard<'_> {
     /// Access control lists have functions of their own, see [`crate::posix_acl`].
     pub fn setxattr(
         &self,
+        as_mounter: &AsMounter,
+        dentry: &Dentry<Layer>,
+        name: &CStr,
+        value: &[u8],
+    ) -> Result {
+        self.setxattr_flags(as_mounter, dentry, name, value, 0)
+    }
+
+    /// As [`setxattr`](Self::setxattr), with `XATTR_CREATE` or `XATTR_REPLACE` in `flags`.
+    pub fn setxattr_flags(
+        &self,
         _as_mounter: &AsMounter,
         dentry: &Dentry<Layer>,
         name: &CStr,
         value: &[u8],
+        flags: i32,
     ) -> Result {
         self.check(dentry)?;
         dentry.inode().ok_or(ENOENT)?;
@@ -92,7 +104,7 @@ impl WriteGuard<'_> {
                 name.as_char_ptr(),
                 value.as_ptr().cast(),
                 value.len(),
-                0,
+                flags,
             )
         })
     }

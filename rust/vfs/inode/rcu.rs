@@ -132,6 +132,18 @@ impl RcuReal<'_> {
         self.layer
     }
 
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::inode {
+        self.inode.as_ptr()
+    }
+
+    /// Whether ACLs are in use (`IS_POSIXACL()`).
+    #[inline]
+    pub fn has_posix_acl(&self) -> bool {
+        // SAFETY: Not freed by the type invariant, and it pins its super block until then.
+        unsafe { bindings::rvfs_is_posixacl(self.as_raw()) }
+    }
+
     /// Whether it is a device, a fifo or a socket.
     #[inline]
     pub fn is_special(&self) -> bool {
