@@ -1,7 +1,236 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Overlay inodes: their operations, and how they are found and made.
+//! Overlay inodes: how they are found and made.
+//!
+//! An inode is found in the cache by the inode of a layer that does not change at copy up: the
+//! topmost lower one where there is one, so that watches and file locks survive. A lower file with
+//! several links is the exception, because copy up breaks the link: until then each of its names
+//! has an overlay inode of its own, which the cache does not know.
 
 mod ops;
 
-pub(crate) use ops::tables_for;
+use crate::{
+    entry::{
+        Flag,
+        InodeExt, //
+    },
+    super_data::Super,
+    Rovl, //
+};
+use core::sync::atomic::Ordering;
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::xattr::Name;
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    inode::{
+        Fetched,
+        Inode,
+        NewInode, //
+    },
+    path::LayerPath,
+    stack::LowerStack,
+    super_block::SuperBlock,
+    Layer, //
+};
+
+/// The flags of an inode that an overlay inode shows.
+const COPIED_FLAGS: u32 = bindings::S_APPEND
+    | bindings::S_IMMUTABLE
+    | bindings::S_SYNC
+    | bindings::S_NOATIME
+    | bindings::S_CASEFOLD;
+
+/// What an object is made of, as a lookup found it or a creation made it.
+pub(crate) struct Parts {
+    /// The dentry in the upper layer.
+    pub(crate) upper: Option<ARef<Dentry<Layer>>>,
+    /// The dentries in the lower layers; of a file in the upper layer, its origin.
+    pub(crate) lower: LowerStack,
+}
+
+impl Parts {
+    fn upper_inode(&self) -> Option<&Inode<Layer>> {
+        self.upper.as_ref()?.inode()
+    }
+
+    fn lower_inode(&self) -> Option<&Inode<Layer>> {
+        self.lower.first()?.dentry().inode()
+    }
+
+    /// The path that shows the attributes.
+    fn real_path<'a>(&'a self, ofs: &'a Super) -> Result<LayerPath<'a>> {
+        match &self.upper {
+            Some(upper) => ofs.upper_path(upper),
+            None => ofs.lower_path(self.lower.first().ok_or(EIO)?).ok_or(EIO),
+        }
+    }
+
+    /// Whether the cache knows the inode by its lower inode.
+    fn is_keyed_by_lower(&self, ofs: &Super) -> bool {
+        let Some(lower) = self.lower_inode() else {
+            return false;
+        };
+        // Without an upper layer nothing is ever copied up.
+        ofs.mounts.upper().is_none() || lower.is_dir() || lower.nlink() <= 1
+    }
+
+    /// Whether an inode from the cache is made of the same.
+    fn matches(&self, inode: &Inode<Rovl>) -> bool {
+        let (upper, lower) = (self.upper_inode(), self.lower_inode());
+        if inode.is_dir() {
+            // A lower directory that was moved to the upper layer behind our back, or an upper one
+            // that now covers another lower one.
+            if (lower.is_none() && inode.lower_inode().is_some())
+                || (upper.is_none() && inode.upper().is_some())
+            {
+                return false;
+            }
+        }
+        // Where we know less than the cache, that is no contradiction: the name of a hard link that
+        // was copied up under another name has no upper dentry, and an origin may not be found.
+        let same = |ours: Option<&Inode<Layer>>, cached: Option<&Inode<Layer>>| {
+            ours.is_none_or(|ours| cached.is_some_and(|cached| cached.is(ours)))
+        };
+        same(lower, inode.lower_inode()) && same(upper, inode.upper_inode())
+    }
+
+    /// Whether a directory may contain whiteouts.
+    ///
+    /// One that is not merged now may have been when it was the upper directory of a merged one.
+    fn may_have_whiteouts(&self, ofs: &Super, m: &AsMounter, path: LayerPath<'_>) -> bool {
+        (self.upper.is_some() && !self.lower.is_empty())
+            || self.lower.len() > 1
+            || ofs.has_xattr(m, path, Name::Origin)
+    }
+}
+
+/// Makes an inode for a new object, to be passed to [`get`] once the object exists.
+pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInode<Rovl>> {
+    let mut inode = sb.new_inode()?;
+    inode.set_type(mode, rdev, ops::tables_for(mode));
+    Ok(inode)
+}
+
+/// Finds or makes the inode for an object made of `parts`; a new one is made of `new`, if given.
+///
+/// Returns `ESTALE` if the cache has one that is made of something else.
+pub(crate) fn get(
+    m: &AsMounter,
+    sb: &SuperBlock<Rovl>,
+    parts: Parts,
+    new: Option<NewInode<Rovl>>,
+) -> Result<ARef<Inode<Rovl>>> {
+    let result = find_or_make(m, sb, parts, new);
+    if let Err(err) = result {
+        vfs::log::warn_dentry(c"failed to get inode", sb.root(), err);
+    }
+    result
+}
+
+fn find_or_make(
+    m: &AsMounter,
+    sb: &SuperBlock<Rovl>,
+    parts: Parts,
+    new: Option<NewInode<Rovl>>,
+) -> Result<ARef<Inode<Rovl>>> {
+    let ofs = sb.data();
+    let by_lower = parts.is_keyed_by_lower(ofs);
+    let key = if by_lower {
+        parts.lower_inode()
+    } else {
+        parts.upper_inode()
+    };
+    let Some(key) = key else {
+        // A lower hard link that copy up will break.
+        let ino = parts.lower_inode().ok_or(EIO)?.ino();
+        return fill(m, ofs, sb.new_inode()?, parts, by_lower, ino);
+    };
+    let fetched = match new {
+        Some(new) => new.insert(key)?,
+        None => sb.iget(key)?,
+    };
+    let ino = key.ino();
+    match fetched {
+        Fetched::Existing(inode) if parts.matches(&inode) => Ok(inode),
+        Fetched::Existing(_) => Err(ESTALE),
+        Fetched::New(mut inode) => {
+            let real = parts.real_path(ofs)?.dentry.inode().ok_or(EIO)?;
+            inode.set_nlink(if real.is_dir() { 1 } else { real.nlink() });
+            fill(m, ofs, inode, parts, by_lower, ino)
+        }
+    }
+}
+
+/// Completes a new inode and lets others see it.
+fn fill(
+    m: &AsMounter,
+    ofs: &Super,
+    mut inode: NewInode<Rovl>,
+    parts: Parts,
+    by_lower: bool,
+    ino: u64,
+) -> Result<ARef<Inode<Rovl>>> {
+    let path = parts.real_path(ofs)?;
+    let real = path.dentry.inode().ok_or(EIO)?;
+    let is_dir = real.is_dir();
+    inode.set_type(real.mode(), real.rdev(), ops::tables_for(real.mode()));
+    inode.copy_attr(real, path.mount.idmap());
+    inode.set_flags(real.flags(), COPIED_FLAGS);
+    inode.set_ino(number(ofs, is_dir, ino));
+
+    let data = inode.data();
+    if by_lower {
+        data.set(Flag::ConstIno);
+    }
+    if is_dir && parts.may_have_whiteouts(ofs, m, path) {
+        data.set(Flag::Whiteouts);
+    }
+    if parts.upper.is_some() {
+        data.set(Flag::UpperData);
+        if is_dir && ofs.is_impure(m, path) {
+            data.set(Flag::Impure);
+        }
+    }
+    inode.set_layers(parts.upper, parts.lower);
+    Ok(inode.publish())
+}
+
+/// The number of an inode: that of the layer, unless it could be one of several file systems.
+///
+/// Files then show the layer's number with a device number of its own, see [`crate::getattr`];
+/// directories show the overlay's device number, and so need a number of the overlay's.
+fn number(ofs: &Super, is_dir: bool, ino: u64) -> u64 {
+    if ofs.same_fs || !is_dir {
+        return ino;
+    }
+    // ORDERING: Only uniqueness matters.
+    ofs.last_ino.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
+
+/// Makes the inode of the root, which the cache does not know.
+pub(crate) fn make_root(
+    m: &AsMounter,
+    sb: &SuperBlock<Rovl>,
+    parts: Parts,
+) -> Result<NewInode<Rovl>> {
+    let ofs = sb.data();
+    let mut inode = new(sb, u16::try_from(bindings::S_IFDIR)?, 0)?;
+    let path = parts.real_path(ofs)?;
+    let real = path.dentry.inode().ok_or(EIO)?;
+    inode.copy_attr(real, path.mount.idmap());
+    inode.set_flags(real.flags(), COPIED_FLAGS);
+    inode.set_ino(number(ofs, true, real.ino()));
+    let data = inode.data();
+    data.set(Flag::Whiteouts);
+    data.set(Flag::UpperData);
+    if parts.upper.is_some() && ofs.is_impure(m, path) {
+        data.set(Flag::Impure);
+    }
+    inode.set_layers(parts.upper, parts.lower);
+    Ok(inode)
+}

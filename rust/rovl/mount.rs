@@ -2,27 +2,232 @@
 
 //! Making a mount.
 
+mod layers;
+mod overlap;
+mod upper;
+
 use crate::{
-    options::Context,
+    dentry_ops::DentryOps,
+    entry::{
+        DentryExt,
+        DentryFlag, //
+    },
+    inode::{
+        self,
+        Parts, //
+    },
+    options::{
+        Config,
+        Context, //
+    },
+    super_data::{
+        Super,
+        Work, //
+    },
+    super_ops::MAGIC,
+    whiteout,
     Rovl, //
 };
-use kernel::prelude::*;
+use core::{
+    mem,
+    sync::atomic::{
+        AtomicBool,
+        AtomicU64,
+        Ordering, //
+    },
+};
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::aref::ARef, //
+};
+use layers::Layers;
+use ondisk::marker::Opaque;
 use vfs::{
+    cred::{
+        AsMounter,
+        Mounter, //
+    },
+    dentry::Dentry,
     fs_context::FsContext,
+    stack::{
+        LowerEntry,
+        LowerStack, //
+    },
     super_block::{
         NewSuperBlock,
         SuperBlock, //
     },
+    Layer, //
 };
 
-pub(crate) fn fill_super(
-    _context: &mut Context,
-    _fc: &FsContext,
-    _sb: NewSuperBlock<'_, Rovl>,
-) -> Result {
-    Err(EINVAL)
+/// A mount in the making: the super block, what is known of it so far, and where to complain.
+pub(crate) struct Making<'a, 'sb> {
+    pub(crate) fc: &'a FsContext,
+    pub(crate) m: &'a AsMounter,
+    pub(crate) sb: &'a mut NewSuperBlock<'sb, Rovl>,
+    pub(crate) config: &'a mut Config,
+    pub(crate) layers: Layers,
 }
 
-pub(crate) fn reconfigure(_sb: &SuperBlock<Rovl>, _fc: &FsContext) -> Result {
+impl Making<'_, '_> {
+    /// Tells the user why the mount is refused.
+    pub(crate) fn refuse<T>(&self, err: Error, why: core::fmt::Arguments<'_>) -> Result<T> {
+        self.fc.error(why);
+        Err(err)
+    }
+}
+
+/// Fills the super block of a new mount.
+pub(crate) fn fill_super(
+    context: &mut Context,
+    fc: &FsContext,
+    mut sb: NewSuperBlock<'_, Rovl>,
+) -> Result {
+    // The file descriptor of the context may have come from another user namespace.
+    if !fc.in_current_userns() {
+        fc.error(fmt!(
+            "the mount was prepared in another user namespace than it is made in"
+        ));
+        return Err(EINVAL);
+    }
+    let mut mounter = match context.mounter.take() {
+        Some(mounter) => mounter,
+        None => Mounter::current()?,
+    };
+    let mut config = mem::replace(&mut context.config, Config::new());
+    let made: Result<(Layers, Option<Work>)> = mounter.run(|m| {
+        prepare_config(context, &mut config, fc)?;
+        let mut making = Making {
+            fc,
+            m,
+            sb: &mut sb,
+            config: &mut config,
+            layers: Layers::new(context.layers.lower.len())?,
+        };
+        let work = upper::add(&mut making, &mut context.layers)?;
+        layers::add_lower(&mut making, &mut context.layers)?;
+        upper::finish(&mut making, &context.layers, work.is_some())?;
+        overlap::check(&making, &context.layers)?;
+        Ok((making.layers, work))
+    });
+    let (layers, work) = made?;
+    mounter.lower_cap_sys_resource();
+    finish(context, config, sb, mounter, layers, work)
+}
+
+/// Makes the options consistent and takes over the names of the layers.
+fn prepare_config(context: &mut Context, config: &mut Config, fc: &FsContext) -> Result {
+    let layers = &mut context.layers;
+    config.verify(&context.given, layers.upper.is_some(), fc)?;
+    if layers.lower.is_empty() {
+        fc.error(fmt!("missing 'lowerdir'"));
+        return Err(EINVAL);
+    }
+    config.lowerdir_all = layers.lowerdir_all.take();
+    for named in &layers.lower {
+        config
+            .lowerdirs
+            .push(CString::try_from(&*named.name)?, GFP_KERNEL)?;
+    }
+    if let (Some(upper), Some(work)) = (&layers.upper, &layers.work) {
+        config.upperdir = Some(CString::try_from(&*upper.name)?);
+        config.workdir = Some(CString::try_from(&*work.name)?);
+    }
+    Ok(())
+}
+
+/// Gives the super block its data and its root.
+fn finish(
+    context: &Context,
+    config: Config,
+    mut sb: NewSuperBlock<'_, Rovl>,
+    mounter: Mounter,
+    layers: Layers,
+    work: Option<Work>,
+) -> Result {
+    let casefold = context.layers.casefold.unwrap_or(false);
+    sb.set_dentry_operations::<DentryOps>(casefold);
+    sb.set_stacking(c_ulong::try_from(MAGIC)?);
+    let mut lower = LowerStack::new();
+    for (i, named) in context.layers.lower.iter().enumerate() {
+        lower.push(ARef::from(named.path.dentry()), i.saturating_add(1))?;
+    }
+    let upper: Option<ARef<Dentry<Layer>>> = context
+        .layers
+        .upper
+        .as_ref()
+        .map(|named| ARef::from(named.path.dentry()));
+    let data = Super {
+        traps: layers.traps,
+        whiteout: whiteout::Shared::new()?,
+        work,
+        in_use: layers.in_use,
+        same_fs: layers.filesystems.same_fs(upper.is_some()),
+        filesystems: layers.filesystems.into_infos()?,
+        mounts: layers.mounts,
+        layers: layers.infos,
+        config,
+        namelen: layers.namelen,
+        no_xattr: AtomicBool::new(layers.no_xattr),
+        last_ino: AtomicU64::new(1),
+        errseq: layers.errseq,
+        casefold,
+        mounter,
+    };
+    sb.finish(
+        data,
+        |sb| {
+            let parts = Parts { upper, lower };
+            sb.data().as_mounter(|m| inode::make_root(m, sb, parts))
+        },
+        init_root,
+    )
+}
+
+/// Sets the flags of the root.
+fn init_root(root: &Dentry<Rovl>) {
+    let Some(inode) = root.inode() else {
+        return;
+    };
+    let ofs = root.sb().data();
+    let lower = inode.lower().as_slice();
+    if inode.upper().is_some() {
+        root.mark(DentryFlag::UpperAlias);
+    }
+    // The lowest layer has nothing below it to hide.
+    let but_last = lower.split_last().map_or(&[][..], |(_, rest)| rest);
+    ofs.as_mounter(|m| {
+        for entry in but_last {
+            let Some(path) = ofs.lower_path(entry) else {
+                continue;
+            };
+            if ofs.opaque(m, path) == Opaque::XattrWhiteouts {
+                if let Some(info) = ofs.layers.get(entry.layer()) {
+                    // ORDERING: Nobody sees the mount yet.
+                    info.has_xwhiteouts.store(true, Ordering::Relaxed);
+                }
+                root.mark(DentryFlag::Xwhiteouts);
+            }
+        }
+    });
+    let dentries = lower.iter().map(LowerEntry::dentry);
+    root.init_weak_revalidation(Iterator::chain(inode.upper().into_iter(), dentries));
+}
+
+/// Changes an existing mount; only between read-only and writable.
+pub(crate) fn reconfigure(sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
+    let ofs = sb.data();
+    if !fc.is_rdonly() && ofs.is_forced_readonly() {
+        fc.error(fmt!(
+            "the mount is read-only for good: it has no upperdir, or no usable workdir"
+        ));
+        return Err(EROFS);
+    }
+    if fc.is_rdonly() && !sb.is_rdonly() && ofs.config.should_sync() {
+        if let Some(upper) = ofs.mounts.upper() {
+            upper.sb().sync()?;
+        }
+    }
     Ok(())
 }

@@ -9,15 +9,22 @@
 
 #![forbid(unsafe_code)]
 
+mod dentry_ops;
 mod entry;
+mod getattr;
 mod inode;
 mod layer_xattr;
+mod lookup;
 mod mount;
 mod options;
+mod origin;
+mod permission;
 mod readdir;
 mod super_data;
 mod super_ops;
+mod uuid;
 mod whiteout;
+mod workdir;
 
 use kernel::{
     prelude::*,

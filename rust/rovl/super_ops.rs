@@ -18,7 +18,7 @@ use vfs::{
 };
 
 /// `OVERLAYFS_SUPER_MAGIC`
-const MAGIC: c_long = 0x794c_7630;
+pub(crate) const MAGIC: c_long = 0x794c_7630;
 
 /// Operations of the super block.
 pub(crate) struct SuperOps;

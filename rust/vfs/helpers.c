@@ -363,6 +363,11 @@ void rvfs_copyattr(struct inode *to, struct inode *from,
 	spin_unlock(&to->i_lock);
 }
 
+void rvfs_copy_atime(struct inode *to, const struct inode *from)
+{
+	inode_set_atime_to_ts(to, inode_get_atime(from));
+}
+
 /* mtime and ctime, if they differ. */
 void rvfs_copy_times(struct inode *to, const struct inode *from)
 {

@@ -134,6 +134,7 @@ bool rvfs_is_inuse(struct inode *inode);
 loff_t rvfs_i_size_read(const struct inode *inode);
 void rvfs_copyattr(struct inode *to, struct inode *from,
 		   struct mnt_idmap *idmap);
+void rvfs_copy_atime(struct inode *to, const struct inode *from);
 void rvfs_copy_times(struct inode *to, const struct inode *from);
 bool rvfs_is_posixacl(const struct inode *inode);
 bool rvfs_is_deaddir(const struct inode *inode);

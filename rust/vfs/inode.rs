@@ -67,6 +67,24 @@ use kernel::{
     },
 };
 
+/// What a permission check asks for (`MAY_*`).
+pub mod mask {
+    use crate::bindings;
+
+    // CAST: small flag bits.
+
+    /// To execute a file, or to search a directory.
+    pub const EXEC: i32 = bindings::rvfs_const_RVFS_MAY_EXEC as i32;
+    /// To write.
+    pub const WRITE: i32 = bindings::rvfs_const_RVFS_MAY_WRITE as i32;
+    /// To read.
+    pub const READ: i32 = bindings::rvfs_const_RVFS_MAY_READ as i32;
+    /// To append.
+    pub const APPEND: i32 = bindings::rvfs_const_RVFS_MAY_APPEND as i32;
+    /// To open.
+    pub const OPEN: i32 = bindings::rvfs_const_RVFS_MAY_OPEN as i32;
+}
+
 /// `struct inode` of the file system `F`, or of a layer.
 ///
 /// # Invariants
@@ -399,6 +417,12 @@ impl<F: FileSystem> Inode<F> {
     pub fn copy_attr(&self, real: &Inode<Layer>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::rvfs_copyattr(self.as_raw(), real.as_raw(), idmap.as_raw()) };
+    }
+
+    /// Copies the access time from an inode of a layer.
+    pub fn copy_atime(&self, real: &Inode<Layer>) {
+        // SAFETY: Both are valid by their type invariants.
+        unsafe { bindings::rvfs_copy_atime(self.as_raw(), real.as_raw()) };
     }
 
     /// Copies mtime and ctime from an inode of a layer.

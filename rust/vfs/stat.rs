@@ -40,6 +40,11 @@ impl StatRequest {
         mask: bindings::STATX_ATIME | bindings::STATX_MTIME,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
+    /// What is shown of the lower origin of a copied up object.
+    pub const ORIGIN: Self = Self {
+        mask: bindings::STATX_INO | bindings::STATX_NLINK,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
     /// The inode number.
     pub const INO: Self = Self {
         mask: bindings::STATX_INO,

@@ -2,12 +2,63 @@
 
 //! The operations of each type of inode; what they do is in the file named after the operation.
 
-use crate::Rovl;
-use kernel::prelude::*;
-use vfs::inode::{
-    Operations,
-    RawTables, //
+use crate::{
+    entry::{
+        DentryExt,
+        InodeExt, //
+    },
+    getattr::getattr,
+    lookup::lookup,
+    permission::{
+        permission,
+        permission_rcu, //
+    },
+    Rovl, //
 };
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::Dentry,
+    inode::{
+        DelayedCall,
+        Inode,
+        Link,
+        Operations,
+        RawTables,
+        RcuInode, //
+    },
+    mount::Idmap,
+    namei::InLookup,
+    path::OwnPath,
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+};
+
+/// `->get_link`
+fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
+    let path = dentry.positive()?.real_path()?;
+    DentryExt::ofs(dentry).as_mounter(|m| path.dentry.get_link(m, done))
+}
+
+/// `->update_time` for the access time: that of the upper object, which the mount's flags and the
+/// file system may leave as it is. Lower objects keep theirs.
+fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+    let Some(upper) = inode.upper_path() else {
+        return Ok(());
+    };
+    if nowait {
+        return Err(EAGAIN);
+    }
+    upper.touch_atime();
+    if let Some(upper) = upper.dentry.inode() {
+        inode.copy_atime(upper);
+    }
+    Ok(())
+}
 
 /// Directories.
 struct DirOps;
@@ -15,6 +66,31 @@ struct DirOps;
 #[vtable]
 impl Operations for DirOps {
     type FileSystem = Rovl;
+
+    fn lookup(dir: &Inode<Rovl>, dentry: InLookup<'_, Rovl>) -> Result<Option<ARef<Dentry<Rovl>>>> {
+        lookup(dir, dentry)
+    }
+
+    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
 }
 
 /// Regular files.
@@ -23,6 +99,27 @@ struct FileOps;
 #[vtable]
 impl Operations for FileOps {
     type FileSystem = Rovl;
+
+    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
 }
 
 /// Symbolic links.
@@ -31,6 +128,23 @@ struct SymlinkOps;
 #[vtable]
 impl Operations for SymlinkOps {
     type FileSystem = Rovl;
+
+    fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
+        get_link(dentry, done)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
 }
 
 /// Devices, fifos and sockets.
@@ -39,6 +153,27 @@ struct SpecialOps;
 #[vtable]
 impl Operations for SpecialOps {
     type FileSystem = Rovl;
+
+    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
 }
 
 static DIR: RawTables<Rovl> = RawTables::new::<DirOps>();
@@ -47,7 +182,7 @@ static SYMLINK: RawTables<Rovl> = RawTables::new::<SymlinkOps>();
 static SPECIAL: RawTables<Rovl> = RawTables::new::<SpecialOps>();
 
 /// The operations for inodes with the type of `mode`.
-pub(crate) fn tables_for(mode: u16) -> &'static RawTables<Rovl> {
+pub(super) fn tables_for(mode: u16) -> &'static RawTables<Rovl> {
     match u32::from(mode) & kernel::bindings::S_IFMT {
         kernel::bindings::S_IFDIR => &DIR,
         kernel::bindings::S_IFREG => &FILE,

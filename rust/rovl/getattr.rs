@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `stat()`: attributes of the layers, with numbers that do not change at copy up.
+
+use crate::{
+    entry::{
+        InodeExt,
+        PathType, //
+    },
+    super_data::Super,
+    Rovl, //
+};
+use kernel::prelude::*;
+use vfs::{
+    cred::AsMounter,
+    inode::Inode,
+    mount::Idmap,
+    path::OwnPath,
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+};
+
+/// `->getattr`
+pub(crate) fn getattr(
+    idmap: Idmap<'_>,
+    path: OwnPath<'_, Rovl>,
+    stat: &mut Kstat,
+    request: StatRequest,
+) -> Result {
+    let inode = path.dentry().inode().ok_or(ESTALE)?;
+    let ofs = inode.ofs();
+    let kind = inode.path_type();
+    let fsid = ofs.as_mounter(|m| {
+        stat.fill_from_layer(m, inode.real_path()?, request)?;
+        origin_number(m, inode, kind, stat, request)
+    })?;
+    stat.fill_attr_flags(inode);
+    show_numbers(ofs, inode, stat, fsid);
+    if inode.is_dir() && kind.merge {
+        // Counting the directories of a merged one costs more than it is worth; `find` understands.
+        stat.set_nlink(1);
+    }
+    stat.map_owner(inode, idmap);
+    Ok(())
+}
+
+/// Shows the inode number of the lower object that was copied up, and returns the number of the
+/// file system that it is on.
+///
+/// A file with several links below shows its own: copy up breaks the link, and then there are two
+/// files.
+fn origin_number(
+    m: &AsMounter,
+    inode: &Inode<Rovl>,
+    kind: PathType,
+    stat: &mut Kstat,
+    request: StatRequest,
+) -> Result<usize> {
+    let ofs = inode.ofs();
+    let is_dir = inode.is_dir();
+    if is_dir && !ofs.same_fs {
+        return Ok(0);
+    }
+    let Some(lower) = inode.lower().first() else {
+        return Ok(0);
+    };
+    if !kind.upper {
+        return Ok(ofs.fsid(lower.layer()));
+    }
+    if !kind.origin {
+        return Ok(0);
+    }
+    let path = ofs.lower_path(lower).ok_or(EIO)?;
+    let request = StatRequest {
+        mask: StatRequest::ORIGIN.mask,
+        ..request
+    };
+    let origin = path.getattr_nosec(m, request)?;
+    if is_dir || origin.nlink() == 1 {
+        stat.set_ino(origin.ino());
+        return Ok(ofs.fsid(lower.layer()));
+    }
+    Ok(0)
+}
+
+/// Makes the pair of device and inode number unique.
+fn show_numbers(ofs: &Super, inode: &Inode<Rovl>, stat: &mut Kstat, fsid: usize) {
+    if ofs.same_fs {
+        stat.set_dev(inode.sb().dev());
+    } else if inode.is_dir() {
+        // One device for all directories, so that `find -xdev` stays within the mount.
+        stat.set_dev(inode.sb().dev());
+        stat.set_ino(inode.ino());
+    } else if let Some(fs) = ofs.filesystems.get(fsid) {
+        stat.set_dev(fs.dev.get());
+    }
+}

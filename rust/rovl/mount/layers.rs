@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Collecting the layers of a mount.
+
+use super::Making;
+use crate::{
+    options::{
+        LayerList,
+        NamedPath,
+        XinoMode, //
+    },
+    super_data::{
+        FsInfo,
+        InUse,
+        LayerInfo, //
+    },
+    Rovl, //
+};
+use core::sync::atomic::AtomicBool;
+use kernel::prelude::*;
+use vfs::{
+    inode::Trap,
+    mount::LayerMounts,
+    path::LayerPath,
+    super_block::{
+        layer_namelen,
+        AnonDev,
+        FileHandles,
+        SuperBlock, //
+    },
+    Layer, //
+};
+
+const NULL_UUID: [u8; 16] = [0; 16];
+
+/// The layers of a mount in the making. What goes wrong later drops it, which undoes all.
+pub(crate) struct Layers {
+    pub(crate) traps: KVec<Trap<Rovl>>,
+    pub(crate) in_use: KVec<InUse>,
+    pub(crate) mounts: LayerMounts,
+    pub(crate) infos: KVec<LayerInfo>,
+    pub(crate) filesystems: FileSystems,
+    pub(crate) namelen: usize,
+    /// The upper layer cannot store our extended attributes.
+    pub(crate) no_xattr: bool,
+    /// A layer has no file handles.
+    pub(crate) no_file_handles: bool,
+    pub(crate) errseq: u32,
+    /// How many file systems the deepest layer stacks on.
+    pub(crate) depth: u32,
+}
+
+impl Layers {
+    /// None yet, with room for `lower` lower ones.
+    pub(crate) fn new(lower: usize) -> Result<Self> {
+        Ok(Self {
+            traps: KVec::new(),
+            in_use: KVec::new(),
+            mounts: LayerMounts::with_capacity(lower)?,
+            infos: KVec::with_capacity(lower.saturating_add(1), GFP_KERNEL)?,
+            filesystems: FileSystems::new()?,
+            namelen: 0,
+            no_xattr: false,
+            no_file_handles: false,
+            errseq: 0,
+            depth: 0,
+        })
+    }
+
+    /// Notes one more layer, on the file system `fsid`.
+    pub(crate) fn push_info(&mut self, fsid: usize) -> Result {
+        self.infos.push(
+            LayerInfo {
+                fsid,
+                has_xwhiteouts: AtomicBool::new(false),
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+}
+
+/// A file system that layers are on.
+struct FsEntry {
+    /// A layer on it; `None` for the upper one if there is no upper layer.
+    layer: Option<usize>,
+    dev: AnonDev,
+    bad_uuid: bool,
+    is_lower: bool,
+}
+
+/// The file systems that the layers are on; the upper one is the first, also if there is no upper
+/// layer.
+pub(crate) struct FileSystems(KVec<FsEntry>);
+
+impl FileSystems {
+    fn new() -> Result<Self> {
+        let mut this = Self(KVec::new());
+        this.push(None, false)?;
+        Ok(this)
+    }
+
+    fn push(&mut self, layer: Option<usize>, bad_uuid: bool) -> Result {
+        self.0.push(
+            FsEntry {
+                layer,
+                dev: AnonDev::new()?,
+                bad_uuid,
+                is_lower: layer.is_some(),
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+
+    /// The upper layer is there.
+    pub(crate) fn set_upper(&mut self) {
+        if let Some(upper) = self.0.first_mut() {
+            upper.layer = Some(0);
+        }
+    }
+
+    /// Whether all layers are on one file system.
+    pub(crate) fn same_fs(&self, has_upper: bool) -> bool {
+        self.0.len() == if has_upper { 1 } else { 2 }
+    }
+
+    /// What a mounted overlay knows of them.
+    pub(crate) fn into_infos(self) -> Result<KVec<FsInfo>> {
+        let mut infos = KVec::with_capacity(self.0.len(), GFP_KERNEL)?;
+        for entry in self.0 {
+            infos.push(
+                FsInfo {
+                    dev: entry.dev,
+                    bad_uuid: entry.bad_uuid,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(infos)
+    }
+}
+
+/// Takes a layer's longest name and stacking depth into account, and whether it has file handles.
+pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<FileHandles> {
+    let path = named.path.as_layer_path();
+    let namelen = layer_namelen(path)
+        .or_else(|err| making.refuse(err, fmt!("statfs failed on '{}'", &*named.name)))?;
+    let layers = &mut making.layers;
+    layers.namelen = layers.namelen.max(usize::try_from(namelen)?);
+    let sb = path.dentry.layer_sb();
+    layers.depth = layers.depth.max(sb.stack_depth());
+    let handles = sb.file_handles(making.m);
+    if handles == FileHandles::None {
+        layers.no_file_handles = true;
+    }
+    Ok(handles)
+}
+
+/// Sets a trap at the root of a layer, so that no other layer can contain it unnoticed.
+pub(crate) fn set_trap(
+    making: &mut Making<'_, '_>,
+    option: &str,
+    name: &CStr,
+    path: LayerPath<'_>,
+) -> Result {
+    let trap = Trap::set(making.sb, path.dentry).or_else(|err| {
+        if err == ELOOP {
+            making.fc.error(fmt!(
+                "conflicting {option} path: {name} is used for another layer too"
+            ));
+        }
+        Err(err)
+    })?;
+    making.layers.traps.push(trap, GFP_KERNEL)?;
+    Ok(())
+}
+
+/// Tells that a layer is the upper or work directory of another mount.
+pub(crate) fn report_in_use(making: &Making<'_, '_>, option: &str, name: &CStr) {
+    making.fc.warn(fmt!(
+        "{option} {name} is in-use as upperdir/workdir of another mount, accessing files from both \
+         mounts will result in undefined behavior."
+    ));
+}
+
+/// Adds all lower layers, top-down.
+pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Result {
+    if list.upper.is_none() && list.lower.len() == 1 {
+        return making.refuse(
+            EINVAL,
+            fmt!("at least 2 lowerdir are needed while upperdir nonexistent"),
+        );
+    }
+    for named in &list.lower {
+        survey(making, named)?;
+    }
+    let depth = making.layers.depth.saturating_add(1);
+    if making.sb.set_stack_depth(depth).is_err() {
+        return making.refuse(EINVAL, fmt!("lowerdir: maximum fs stacking depth exceeded"));
+    }
+    if list.upper.is_none() {
+        // Index 0 is that of the upper layer, also if there is none.
+        making.layers.push_info(0)?;
+    }
+    for named in &list.lower {
+        add_one(making, named, list.casefold.unwrap_or(false))?;
+    }
+    Ok(())
+}
+
+fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, casefold: bool) -> Result {
+    let path = named.path.as_layer_path();
+    let fsid = fsid_for(making, named)?;
+    set_trap(making, "lowerdir", &named.name, path)?;
+    if path.dentry.inode().is_some_and(|inode| inode.is_inuse()) {
+        report_in_use(making, "lowerdir", &named.name);
+    }
+    making
+        .layers
+        .mounts
+        .push_lower(&named.path)
+        .or_else(|err| {
+            making.refuse(
+                err,
+                fmt!("lowerdir: failed to clone the mount of {}", &*named.name),
+            )
+        })?;
+    making.layers.push_info(fsid)?;
+    if casefold {
+        take_encoding(making, path.dentry.layer_sb(), &named.name)?;
+    }
+    Ok(())
+}
+
+/// Folds the case of names as the first layer does, and refuses others that do it differently.
+pub(crate) fn take_encoding(
+    making: &mut Making<'_, '_>,
+    sb: &SuperBlock<Layer>,
+    name: &CStr,
+) -> Result {
+    if !making.sb.has_encoding() && making.sb.take_encoding(sb).is_err() {
+        return making.refuse(EINVAL, fmt!("{name}: strict encoding not supported"));
+    }
+    if !making.sb.same_encoding(sb) {
+        return making.refuse(
+            EINVAL,
+            fmt!("{name}: all layers must have the same encoding"),
+        );
+    }
+    Ok(())
+}
+
+/// The number of the file system of a lower layer, a new one for one that is new.
+fn fsid_for(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<usize> {
+    let sb = named.path.dentry().layer_sb();
+    let layers = &mut making.layers;
+    let known = layers.filesystems.0.iter().position(|fs| {
+        let mount = fs.layer.and_then(|layer| layers.mounts.get(layer));
+        mount.is_some_and(|mount| mount.sb().is(sb))
+    });
+    if let Some(known) = known {
+        if let Some(fs) = layers.filesystems.0.get_mut(known) {
+            fs.is_lower = true;
+        }
+        return Ok(known);
+    }
+    let uuid = if making.config.origin_uuid() {
+        sb.uuid()
+    } else {
+        NULL_UUID
+    };
+    let bad_uuid = !uuid_ok(making, &uuid);
+    if bad_uuid && making.config.xino == XinoMode::Auto {
+        making.config.xino = XinoMode::Off;
+        let what = if uuid == NULL_UUID {
+            "null"
+        } else {
+            "conflicting"
+        };
+        making.fc.warn(fmt!(
+            "{what} uuid in non-single lower fs '{}', falling back to xino=off",
+            &*named.name
+        ));
+    }
+    let layers = &mut making.layers;
+    let fsid = layers.filesystems.0.len();
+    let layer = layers.mounts.num_lower().saturating_add(1);
+    layers.filesystems.push(Some(layer), bad_uuid)?;
+    Ok(fsid)
+}
+
+/// Whether a UUID identifies its file system among the lower ones.
+///
+/// One that several have identifies none of them. The null UUID identifies nothing either, because
+/// a file system like squashfs may have been made anew with other inode numbers.
+fn uuid_ok(making: &mut Making<'_, '_>, uuid: &[u8; 16]) -> bool {
+    let layers = &mut making.layers;
+    if layers.mounts.upper().is_none() {
+        return true;
+    }
+    if making.config.allow_offline_changes() && *uuid == NULL_UUID {
+        return false;
+    }
+    let by_uuid = making.config.origin_uuid();
+    for fs in layers.filesystems.0.iter_mut().filter(|fs| fs.is_lower) {
+        let Some(mount) = fs.layer.and_then(|layer| layers.mounts.get(layer)) else {
+            continue;
+        };
+        let same = if by_uuid {
+            mount.sb().uuid() == *uuid
+        } else {
+            *uuid == NULL_UUID
+        };
+        if same {
+            fs.bad_uuid = true;
+            return false;
+        }
+    }
+    true
+}

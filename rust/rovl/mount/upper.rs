@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The upper layer of a mount in the making, with its work directory.
+
+use super::{
+    layers::{
+        report_in_use,
+        set_trap,
+        survey,
+        take_encoding, //
+    },
+    Making, //
+};
+use crate::{
+    options::{
+        LayerList,
+        NamedPath, //
+    },
+    super_data::{
+        InUse,
+        Work, //
+    },
+    uuid,
+    workdir, //
+};
+use kernel::prelude::*;
+use vfs::{
+    path::LayerPath,
+    super_block::FileHandles, //
+};
+
+/// Adds the upper layer, if there is one, and makes the work directory.
+pub(super) fn add(making: &mut Making<'_, '_>, list: &mut LayerList) -> Result<Option<Work>> {
+    let Some(upper) = &list.upper else {
+        return Ok(None);
+    };
+    let Some(work) = &list.work else {
+        return making.refuse(EINVAL, fmt!("missing 'workdir'"));
+    };
+    add_upper(making, upper, list.casefold.unwrap_or(false))?;
+    check_volatile(making)?;
+    add_work(making, upper, work)
+}
+
+fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> Result {
+    // Checked when the option was given, but the mount may have changed since.
+    if upper.path.is_readonly() {
+        return making.refuse(
+            EINVAL,
+            fmt!(
+                "upperdir: {} is on a read-only mount, try a mount with lower layers only",
+                &*upper.name
+            ),
+        );
+    }
+    survey(making, upper)?;
+    set_trap(making, "upperdir", &upper.name, upper.path.as_layer_path())?;
+    making.layers.mounts.set_upper(&upper.path).or_else(|err| {
+        making.refuse(
+            err,
+            fmt!("upperdir: failed to clone the mount of {}", &*upper.name),
+        )
+    })?;
+    making.layers.filesystems.set_upper();
+    making.layers.push_info(0)?;
+    let sb = upper.path.dentry().layer_sb();
+    making.sb.take_upper_traits(sb);
+    if casefold {
+        take_encoding(making, sb, &upper.name)?;
+    }
+    use_exclusively(making, "upperdir", upper)
+}
+
+/// Marks a directory as in use by this mount, or tells that another one uses it.
+fn use_exclusively(making: &mut Making<'_, '_>, option: &str, named: &NamedPath) -> Result {
+    match InUse::try_new(named.path.dentry()) {
+        Some(in_use) => making.layers.in_use.push(in_use, GFP_KERNEL)?,
+        None => report_in_use(making, option, &named.name),
+    }
+    Ok(())
+}
+
+/// A volatile mount notices write-back errors from now on, so there must be no unseen one before.
+fn check_volatile(making: &mut Making<'_, '_>) -> Result {
+    if making.config.should_sync() {
+        return Ok(());
+    }
+    let Some(upper) = making.layers.mounts.upper() else {
+        return Ok(());
+    };
+    let since = upper.sb().errseq_sample();
+    if upper.sb().errseq_check(since).is_err() {
+        return making.refuse(
+            EIO,
+            fmt!(
+                "Cannot mount volatile when upperdir has an unseen error. Sync upperdir fs to clear \
+                 state."
+            ),
+        );
+    }
+    making.layers.errseq = since;
+    Ok(())
+}
+
+fn add_work(
+    making: &mut Making<'_, '_>,
+    upper: &NamedPath,
+    work: &NamedPath,
+) -> Result<Option<Work>> {
+    let (upper_dir, base) = (upper.path.dentry(), work.path.dentry());
+    if !core::ptr::eq(upper.path.mount(), work.path.mount()) {
+        return making.refuse(
+            EINVAL,
+            fmt!(
+                "workdir and upperdir must reside under the same mount: {} and {} do not",
+                &*work.name,
+                &*upper.name
+            ),
+        );
+    }
+    if base.is_subdir_of(upper_dir) || upper_dir.is_subdir_of(base) {
+        return making.refuse(
+            EINVAL,
+            fmt!(
+                "workdir and upperdir must be separate subtrees: {} and {} are not",
+                &*work.name,
+                &*upper.name
+            ),
+        );
+    }
+    use_exclusively(making, "workdir", work)?;
+    set_trap(making, "workdir", &work.name, work.path.as_layer_path())?;
+    let mount = making.layers.mounts.upper().ok_or(EROFS)?;
+    let made = workdir::make(making.fc, making.config, making.m, mount, work)?;
+    let Some(made) = made else {
+        return Ok(None);
+    };
+    making.layers.no_xattr = made.no_xattr;
+    if made.handles == FileHandles::None {
+        making.layers.no_file_handles = true;
+    }
+    let dir = made.work.dir.clone();
+    let path = LayerPath {
+        mount: work.path.mount(),
+        dentry: &dir,
+    };
+    set_trap(making, "workdir", &work.name, path)?;
+    Ok(Some(made.work))
+}
+
+/// What depends on both the upper and the lower layers: whether the mount is read-only, and the
+/// identity of the overlay.
+pub(super) fn finish(making: &mut Making<'_, '_>, list: &LayerList, has_work: bool) -> Result {
+    if !has_work {
+        making.sb.set_rdonly();
+    }
+    let Some(upper) = making.layers.mounts.upper() else {
+        return Ok(());
+    };
+    if making.config.has_fsid() && list.upper.is_some() {
+        let path = LayerPath {
+            mount: upper,
+            dentry: upper.root(),
+        };
+        if let Some(uuid) = uuid::load_or_make(making.fc, making.config, making.m, path)? {
+            making.sb.set_uuid(&uuid);
+        }
+    }
+    Ok(())
+}

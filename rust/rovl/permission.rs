@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Permissions: the caller's on the overlay, and the mounter's on the layer.
+
+use crate::{
+    entry::InodeExt,
+    Rovl, //
+};
+use kernel::prelude::*;
+use vfs::{
+    inode::{
+        mask,
+        Inode,
+        RcuInode, //
+    },
+    mount::Idmap, //
+};
+
+/// `->permission`
+pub(crate) fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, wanted: i32) -> Result {
+    inode.generic_permission(idmap, wanted)?;
+    let path = inode.real_path()?;
+    let wanted = mounters_mask(wanted, inode.upper().is_some(), inode.is_special());
+    inode.ofs().as_mounter(|m| path.permission(m, wanted))
+}
+
+/// `->permission` in RCU walk
+pub(crate) fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, wanted: i32) -> Result {
+    let real = inode.real().ok_or(ECHILD)?;
+    inode.generic_permission(idmap, wanted)?;
+    let ofs = inode.super_data();
+    let mount = ofs.mounts.get(real.layer()).ok_or(ECHILD)?;
+    let wanted = mounters_mask(wanted, real.layer() == 0, real.is_special());
+    ofs.as_mounter(|m| real.permission(m, mount, wanted))
+}
+
+/// What the mounter needs of the layer for the caller to get `wanted`: a lower file is not written
+/// but read, for its copy up.
+fn mounters_mask(wanted: i32, is_upper: bool, is_special: bool) -> i32 {
+    if is_upper || is_special || wanted & mask::WRITE == 0 {
+        wanted
+    } else {
+        wanted & !(mask::WRITE | mask::APPEND) | mask::READ
+    }
+}
