@@ -53,7 +53,8 @@ impl<F: FileSystem> Registration<F> {
                 // SAFETY: `slot` is valid for a write.
                 unsafe { slot.write(file_system_type::<F, O>()) };
                 // SAFETY: The type is complete, and stays where it is until it is unregistered.
-                to_result(unsafe { bindings::register_filesystem(slot) }).inspect_err(|_| {
+                to_result(unsafe { bindings::register_filesystem(slot) }).inspect_err(|err| {
+                    explain::<F>(*err);
                     // SAFETY: No inode was allocated.
                     unsafe { bindings::kmem_cache_destroy(cache_of::<F>(slot)) };
                 })
@@ -85,6 +86,17 @@ unsafe fn cache_of<F: FileSystem>(
 ) -> *mut bindings::kmem_cache {
     // SAFETY: By the safety requirements; `repr(C)` puts the type at the start.
     unsafe { (*fs_type.cast::<Registration<F>>()).cache }
+}
+
+/// Says why a file system could not be registered.
+fn explain<F: FileSystem>(err: Error) {
+    if err == EBUSY {
+        pr_err!(
+            "cannot register file system type '{}': the name is taken, unload the module that has it \
+             or use this one under its other name\n",
+            F::NAME
+        );
+    }
 }
 
 fn new_cache<F: FileSystem>() -> Result<*mut bindings::kmem_cache> {

@@ -15,9 +15,8 @@
 
 use kernel::prelude::*;
 
-// Unused when nothing here prints; `pr_*!` needs it in a crate without `module!`.
-#[allow(dead_code)]
-const __LOG_PREFIX: &[u8] = b"vfs\0";
+// What `pr_*!` puts before a message, in a crate without `module!`.
+const __LOG_PREFIX: &[u8] = b"rovl\0";
 
 mod bindings;
 
