@@ -55,7 +55,7 @@ programs: env
 fmt: env
 	@tools/check/rustfmt
 
-## clippy, rustdoc: the lints that `make test` runs
+## clippy: (and rustdoc) the lints that `make test` runs
 clippy rustdoc: env
 	@tools/check/$@
 
@@ -80,4 +80,4 @@ distclean: clean
 	@tools/env/clean
 
 help:
-	@sed -n 's/^## /  make /p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | while IFS=: read -r target text; do printf '  make %-16s%s\n' "$$target" "$$text"; done

@@ -23,16 +23,15 @@ as_root() {
 
 # The key of an artefact: a hash of all that decides its content. An artefact is made anew when its key changes.
 artefact_key() {
-	local inputs
+	local inputs values=("$DEBIAN_SUITE" "$DEBIAN_MIRROR")
 	case $1 in
-	build) inputs=(packages/build steps/build) ;;
-	kernel) inputs=(packages/build steps/build steps/kernel images.sh) ;;
-	guest) inputs=(packages/guest packages/demo steps/guest) ;;
-	debug) inputs=(packages/build steps/build steps/kernel steps/debug debug.config images.sh) ;;
+	build) inputs=(packages/build bootstrap steps/build) ;;
+	kernel) inputs=(steps/kernel steps/kernel-inside images.sh) values=("$(artefact_key build)" "$KERNEL_VERSION" "$STOCK_MAKE") ;;
+	guest) inputs=(packages/guest packages/demo bootstrap steps/guest steps/guest-inside) ;;
 	scratch) inputs=(steps/scratch) ;;
+	debug) inputs=(debug.config steps/debug steps/debug-inside) values=("$(artefact_key kernel)" "$DEBUG_MAKE") ;;
 	*) die "there is no artefact named $1: use build, kernel, guest, scratch or debug" ;;
 	esac
-	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "$KERNEL_VERSION" "$DEBIAN_SUITE" "$DEBIAN_MIRROR" \
-		"$STOCK_MAKE" "$DEBUG_MAKE"; } | sha256sum | cut -c1-12)
+	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "${values[@]}"; } | sha256sum | cut -c1-12)
 }
 artefact() { printf '%s/%s-%s\n' "$ROVL_CACHE" "$1" "$(artefact_key "$1")"; }
