@@ -23,6 +23,7 @@ mod bindings;
 pub mod cred;
 pub mod dentry;
 pub mod dir_context;
+pub mod exportfs;
 pub mod file;
 pub mod fileattr;
 pub mod fs_context;
