@@ -4,8 +4,10 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod layer;
 mod ops;
 
+pub use layer::LayerFile;
 pub use ops::{
     Operations,
     Table, //

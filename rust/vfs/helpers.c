@@ -4,6 +4,8 @@
  * crate.  One function a thing; what to do with them is decided in Rust.
  */
 #include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/siphash.h>
 #include <linux/unicode.h>
 #include "helpers.h"
 
@@ -714,6 +716,18 @@ bool rvfs_dir_emit(struct dir_context *ctx, const char *name, int len, u64 ino,
 	return dir_emit(ctx, name, len, ino, type);
 }
 
+u32 rvfs_name_hash(const char *name, size_t len, u64 key0, u64 key1)
+{
+	hsiphash_key_t key = { { key0, key1 } };
+
+	return hsiphash(name, len, &key);
+}
+
+bool rvfs_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
 /* Reports */
 
 void rvfs_seq_show_option(struct seq_file *m, const char *name,
@@ -726,6 +740,13 @@ void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err)
 {
 	pr_warn_ratelimited("%s: %s (%pd2, err=%d)\n", KBUILD_MODNAME, msg,
 			    dentry, err);
+}
+
+void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
+		    int len, int err)
+{
+	pr_warn_ratelimited("%s: %s (%pd2/%*pE, err=%d)\n", KBUILD_MODNAME,
+			    msg, dir, len, name, err);
 }
 
 void rvfs_warn(const char *msg)

@@ -200,13 +200,18 @@ char *rvfs_next_option(char **s);
 int rvfs_vfs_whiteout(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry);
 
+/* Reading directories */
 bool rvfs_dir_emit(struct dir_context *ctx, const char *name, int len, u64 ino,
 		   unsigned int type);
+u32 rvfs_name_hash(const char *name, size_t len, u64 key0, u64 key1);
+bool rvfs_fatal_signal_pending(void);
 
 /* Reports */
 void rvfs_seq_show_option(struct seq_file *m, const char *name,
 			  const char *value);
 void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err);
+void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
+		    int len, int err);
 void rvfs_warn(const char *msg);
 
 /* What the overlay's own tables and parameters are: see overlay_tables.c */

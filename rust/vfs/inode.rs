@@ -8,10 +8,15 @@
 //! layers and drops the file system's part. `->free_inode` runs after a grace period and only frees
 //! memory, because RCU walk may look at the layers until then.
 
+mod locked;
 mod new;
 mod ops;
 mod rcu;
 
+pub use locked::{
+    ByInodeLock,
+    Locked, //
+};
 pub use new::{
     Fetched,
     NewInode,

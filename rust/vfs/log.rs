@@ -17,6 +17,23 @@ pub fn warn_dentry<F>(message: &CStr, dentry: &Dentry<F>, err: Error) {
     unsafe { bindings::rvfs_warn_dentry(message.as_char_ptr(), dentry.as_raw(), err.to_errno()) };
 }
 
+/// Warns about the entry `name` of `dir`, with an error.
+pub fn warn_name<F>(message: &CStr, dir: &Dentry<F>, name: &[u8], err: Error) {
+    let Ok(len) = c_int::try_from(name.len()) else {
+        return;
+    };
+    // SAFETY: The message is NUL-terminated, the dentry valid, and the name has that length.
+    unsafe {
+        bindings::rvfs_warn_name(
+            message.as_char_ptr(),
+            dir.as_raw(),
+            name.as_ptr().cast(),
+            len,
+            err.to_errno(),
+        )
+    };
+}
+
 /// Warns (`pr_warn_ratelimited()`).
 pub fn warn(message: &CStr) {
     // SAFETY: The message is NUL-terminated.

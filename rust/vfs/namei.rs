@@ -5,6 +5,7 @@
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h)
 
 mod dirop;
+mod own;
 
 pub use dirop::{
     Creating,

@@ -81,6 +81,7 @@ struct Reader<F> {
     each: F,
     /// Whether the file system had an entry at all.
     any: bool,
+    seen: u32,
     result: Result,
 }
 
@@ -90,6 +91,7 @@ impl<F: FnMut(DirEntry<'_>) -> Result> Reader<F> {
             ctx: context(Self::actor, c_int::MAX),
             each,
             any: false,
+            seen: 0,
             result: Ok(()),
         }
     }
@@ -111,6 +113,13 @@ impl<F: FnMut(DirEntry<'_>) -> Result> Reader<F> {
             return false;
         }
         this.any = true;
+        // A layer's file system may hand out a whole directory without looking for a signal.
+        this.seen = this.seen.wrapping_add(1);
+        // SAFETY: No requirements.
+        if this.seen % 256 == 0 && unsafe { bindings::rvfs_fatal_signal_pending() } {
+            this.result = Err(EINTR);
+            return false;
+        }
         // SAFETY: The caller passes a name of that length.
         this.result = (this.each)(unsafe { DirEntry::from_raw(name, len, ino, kind) });
         this.result.is_ok()

@@ -6,7 +6,10 @@ use super::OwnFile;
 use crate::{
     bindings,
     dir_context::DirContext,
-    inode::Inode,
+    inode::{
+        Inode,
+        Locked, //
+    },
     FileSystem, //
 };
 use core::{
@@ -57,7 +60,12 @@ pub trait Operations: Send + Sync + Sized + 'static {
     }
 
     /// Reads a directory, from the position on. The directory is locked for writing.
-    fn iterate(&self, _file: &OwnFile<Self::FileSystem>, _ctx: &mut DirContext<'_>) -> Result {
+    fn iterate(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _dir: Locked<'_, Self::FileSystem>,
+        _ctx: &mut DirContext<'_>,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
@@ -163,7 +171,9 @@ impl<T: Operations> Table<T> {
         let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
         // SAFETY: The VFS passes a valid context.
         let mut ctx = unsafe { DirContext::from_raw(ctx) };
-        from_result(|| T::iterate(private, this, &mut ctx).map(|()| 0))
+        // SAFETY: `wrap_directory_iterator()` holds the lock, and calls this once.
+        let dir = unsafe { Locked::new(this.inode()) };
+        from_result(|| T::iterate(private, this, dir, &mut ctx).map(|()| 0))
     }
 
     const OPS: bindings::file_operations = bindings::file_operations {

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Looking up names in the file system itself.
+
+use super::qstr;
+use crate::{
+    bindings,
+    dentry::Dentry,
+    inode::Locked,
+    path::OwnPath,
+    FileSystem, //
+};
+use kernel::{
+    error::from_err_ptr,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+impl<F: FileSystem> OwnPath<'_, F> {
+    /// Looks `name` up in this directory, as a caller would (`lookup_one()`). The result may be
+    /// negative.
+    ///
+    /// `EINVAL` if `lock` is of another inode, and for `.` and `..`. Checks the current
+    /// credentials' permission to search the directory.
+    pub fn lookup_locked(&self, lock: &Locked<'_, F>, name: &[u8]) -> Result<ARef<Dentry<F>>> {
+        let dir = self.dentry();
+        if !dir.inode().is_some_and(|inode| inode.is(lock.inode())) || !dir.can_lookup() {
+            return Err(EINVAL);
+        }
+        let mut qstr = qstr(name)?;
+        // SAFETY: Mount and directory are valid, the directory is locked, the name is not kept.
+        let dentry = from_err_ptr(unsafe {
+            bindings::lookup_one(self.mount().idmap().as_raw(), &mut qstr, dir.as_raw())
+        })?;
+        // SAFETY: A new reference to a dentry of the same file system.
+        Ok(unsafe { Dentry::from_raw_owned(dentry) })
+    }
+}
