@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cleanup;
 mod dentry_ops;
 mod entry;
 mod getattr;
@@ -22,7 +23,6 @@ mod permission;
 mod readdir;
 mod super_data;
 mod super_ops;
-mod upper;
 mod uuid;
 mod whiteout;
 mod workdir;
