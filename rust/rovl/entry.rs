@@ -33,10 +33,40 @@ pub(crate) enum Flag {
     UpperData = 3,
 }
 
+/// The set of [`Flag`]s of an inode.
+pub(crate) struct Flags(AtomicU32);
+
+impl Flags {
+    /// None.
+    const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Whether `flag` is set.
+    #[inline]
+    pub(crate) fn test(&self, flag: Flag) -> bool {
+        // ORDERING: Acquire pairs with the Release in `set`: what was done before the flag was set
+        // is visible to whoever sees it.
+        self.0.load(Ordering::Acquire) & (1 << flag as u32) != 0
+    }
+
+    /// Sets `flag`.
+    pub(crate) fn set(&self, flag: Flag) {
+        // ORDERING: See `test`.
+        self.0.fetch_or(1 << flag as u32, Ordering::Release);
+    }
+
+    /// Clears `flag`.
+    pub(crate) fn clear(&self, flag: Flag) {
+        // ORDERING: See `test`.
+        self.0.fetch_and(!(1 << flag as u32), Ordering::Release);
+    }
+}
+
 /// What an overlay inode knows beside its layers.
 #[pin_data]
 pub(crate) struct OvlInode {
-    flags: AtomicU32,
+    flags: Flags,
     /// Counts changes of a directory, for the cache of its merged entries. Changed with `i_rwsem`
     /// held for writing.
     version: AtomicU64,
@@ -49,7 +79,7 @@ impl OvlInode {
     /// Of a new inode.
     pub(crate) fn init() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            flags: AtomicU32::new(0),
+            flags: Flags::new(),
             version: AtomicU64::new(0),
             dir_cache <- crate::readdir::CacheSlot::init(),
         })
@@ -58,21 +88,17 @@ impl OvlInode {
     /// Whether `flag` is set.
     #[inline]
     pub(crate) fn test(&self, flag: Flag) -> bool {
-        // ORDERING: Acquire pairs with the Release in `set`: what was done before the flag was set
-        // is visible to whoever sees it.
-        self.flags.load(Ordering::Acquire) & (1 << flag as u32) != 0
+        self.flags.test(flag)
     }
 
     /// Sets `flag`.
     pub(crate) fn set(&self, flag: Flag) {
-        // ORDERING: See `test`.
-        self.flags.fetch_or(1 << flag as u32, Ordering::Release);
+        self.flags.set(flag);
     }
 
     /// Clears `flag`.
     pub(crate) fn clear(&self, flag: Flag) {
-        // ORDERING: See `test`.
-        self.flags.fetch_and(!(1 << flag as u32), Ordering::Release);
+        self.flags.clear(flag);
     }
 
     /// The number of changes of a directory. The caller holds `i_rwsem`.
@@ -280,5 +306,25 @@ impl DentryExt for Dentry<Rovl> {
 
     fn is_pure_upper(&self) -> bool {
         self.lower().is_empty() && self.inode().is_some_and(InodeExt::is_real_dir)
+    }
+}
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_entry)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_independent() {
+        let flags = Flags::new();
+        flags.set(Flag::Whiteouts);
+        assert!(flags.test(Flag::Whiteouts));
+        assert!(!flags.test(Flag::Impure));
+        assert!(!flags.test(Flag::ConstIno));
+        assert!(!flags.test(Flag::UpperData));
+        flags.set(Flag::Impure);
+        flags.clear(Flag::Whiteouts);
+        assert!(flags.test(Flag::Impure));
+        assert!(!flags.test(Flag::Whiteouts));
     }
 }

@@ -43,3 +43,30 @@ fn mounters_mask(wanted: i32, is_upper: bool, is_special: bool) -> i32 {
         wanted & !(mask::WRITE | mask::APPEND) | mask::READ
     }
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_permission)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upper_objects_need_what_the_caller_wants() {
+        let all = mask::READ | mask::WRITE | mask::APPEND | mask::EXEC;
+        assert_eq!(mounters_mask(all, true, false), all);
+    }
+
+    #[test]
+    fn a_lower_file_is_read_for_its_copy_up() {
+        assert_eq!(mounters_mask(mask::WRITE, false, false), mask::READ);
+        assert_eq!(
+            mounters_mask(mask::WRITE | mask::APPEND | mask::OPEN, false, false),
+            mask::READ | mask::OPEN
+        );
+        assert_eq!(mounters_mask(mask::EXEC, false, false), mask::EXEC);
+    }
+
+    #[test]
+    fn a_lower_device_is_opened_as_it_is() {
+        assert_eq!(mounters_mask(mask::WRITE, false, true), mask::WRITE);
+    }
+}

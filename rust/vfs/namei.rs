@@ -148,3 +148,19 @@ impl LayerPath<'_> {
         Ok(unsafe { Dentry::from_raw_owned(dentry) })
     }
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(vfs_namei)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_its_bytes_and_length() -> Result {
+        let name = b"a\xffb";
+        let qstr = qstr(name)?;
+        assert!(core::ptr::eq(qstr.name, name.as_ptr()));
+        // SAFETY: Written by `qstr()`.
+        assert_eq!(unsafe { qstr.__bindgen_anon_1.__bindgen_anon_1 }.len, 3);
+        Ok(())
+    }
+}

@@ -114,3 +114,47 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_options)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_allow_changes_while_not_mounted() {
+        let mut config = Config::new();
+        config.redirect = RedirectMode::Follow;
+        config.index = false;
+        config.metacopy = false;
+        config.xino = XinoMode::Auto;
+        assert!(config.allow_offline_changes());
+        config.xino = XinoMode::On;
+        assert!(!config.allow_offline_changes());
+    }
+
+    #[test]
+    fn the_mode_of_syncing_says_what_is_synced() {
+        let mut config = Config::new();
+        config.fsync = FsyncMode::Volatile;
+        assert!(!config.should_sync() && !config.should_sync_metadata());
+        config.fsync = FsyncMode::Auto;
+        assert!(config.should_sync() && !config.should_sync_metadata());
+        config.fsync = FsyncMode::Strict;
+        assert!(config.should_sync() && config.should_sync_metadata());
+    }
+
+    #[test]
+    fn a_uuid_of_its_own_gives_the_overlay_an_fsid() {
+        let mut config = Config::new();
+        for (uuid, has_fsid, origin_uuid) in [
+            (UuidMode::Off, false, false),
+            (UuidMode::Null, false, true),
+            (UuidMode::Auto, true, true),
+            (UuidMode::On, true, true),
+        ] {
+            config.uuid = uuid;
+            assert_eq!(config.has_fsid(), has_fsid);
+            assert_eq!(config.origin_uuid(), origin_uuid);
+        }
+    }
+}
