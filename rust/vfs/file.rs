@@ -4,24 +4,46 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod io;
 mod layer;
 mod ops;
 
+pub use io::{
+    FlOwner,
+    IocbFlags,
+    IovIter,
+    Kiocb,
+    NewVma,
+    Pipe, //
+};
 pub use layer::LayerFile;
 pub use ops::{
     Operations,
+    RangeEnd,
     Table, //
+};
+
+pub(crate) use io::{
+    count_result,
+    offset_result, //
 };
 
 use crate::{
     bindings,
     dentry::Dentry,
-    inode::Inode,
+    inode::{
+        Inode,
+        InodeLock, //
+    },
     path::OwnPath,
     FileSystem,
     Of, //
 };
-use kernel::types::Opaque;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// An open file of `F`, `struct file`.
 ///
@@ -78,6 +100,25 @@ impl<F: FileSystem> OwnFile<F> {
     pub fn flags(&self) -> u32 {
         // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
         unsafe { (&raw const (*self.as_raw()).f_flags).read_volatile() }
+    }
+
+    /// Clears those of `flags` that only matter while the file is opened. To be called in `->open`.
+    pub fn clear_flags(&self, flags: u32) {
+        let flags = self.flags() & !flags;
+        // SAFETY: Valid by the type invariant; a racy write of an integer, as in C.
+        unsafe { (&raw mut (*self.as_raw()).f_flags).write_volatile(flags) };
+    }
+
+    /// Takes away what a change of the file's content takes away: set-user-ID, set-group-ID and
+    /// capabilities (`file_remove_privs()`).
+    ///
+    /// Returns `EINVAL` where `lock` is not that of the file's inode.
+    pub fn remove_privs(&self, lock: &InodeLock<'_, F>) -> Result {
+        if !lock.inode().is(self.inode()) {
+            return Err(EINVAL);
+        }
+        // SAFETY: Valid by the type invariant, and its inode is locked.
+        to_result(unsafe { bindings::file_remove_privs(self.as_raw()) })
     }
 
     /// The position. Whoever changes it holds `f_pos_lock` or the inode's lock.

@@ -516,6 +516,23 @@ int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
 	return security_file_ioctl(file, cmd, 0);
 }
 
+/* Files */
+
+void rvfs_file_replace_flags(struct file *file, unsigned int mask,
+			     unsigned int flags)
+{
+	spin_lock(&file->f_lock);
+	file->f_flags = (file->f_flags & ~mask) | (flags & mask);
+	file->f_iocb_flags = iocb_flags(file);
+	spin_unlock(&file->f_lock);
+}
+
+void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
+{
+	init_sync_kiocb(iocb, file);
+	iocb->ki_pos = pos;
+}
+
 /* Super blocks and mounts */
 
 bool rvfs_sb_has_encoding(const struct super_block *sb)

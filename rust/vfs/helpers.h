@@ -55,6 +55,7 @@ enum rvfs_const {
 	RVFS_IOCB_NOWAIT = IOCB_NOWAIT,
 	RVFS_IOCB_DSYNC = IOCB_DSYNC,
 	RVFS_IOCB_SYNC = IOCB_SYNC,
+	RVFS_FMODE_CAN_ODIRECT = (__force int)FMODE_CAN_ODIRECT,
 	RVFS_FILEID_INO32_GEN = FILEID_INO32_GEN,
 	RVFS_FILEID_INVALID = FILEID_INVALID,
 	RVFS_MAX_HANDLE_SZ = MAX_HANDLE_SZ,
@@ -164,6 +165,11 @@ bool rvfs_in_group_or_capable(struct mnt_idmap *idmap,
 /* File attributes */
 int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
 			   bool set);
+
+/* Files */
+void rvfs_file_replace_flags(struct file *file, unsigned int mask,
+			     unsigned int flags);
+void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos);
 
 /* Super blocks and mounts */
 bool rvfs_sb_has_encoding(const struct super_block *sb);

@@ -8,11 +8,13 @@
 //! layers and drops the file system's part. `->free_inode` runs after a grace period and only frees
 //! memory, because RCU walk may look at the layers until then.
 
+mod fiemap;
 mod locked;
 mod new;
 mod ops;
 mod rcu;
 
+pub use fiemap::Fiemap;
 pub use locked::{
     ByInodeLock,
     Locked, //

@@ -225,6 +225,12 @@ impl<'a, F: FileSystem> OwnPath<'a, F> {
         unsafe { Dentry::from_raw((*self.raw).dentry) }
     }
 
+    /// Updates the access time, as the mount's flags and the file system have it.
+    pub fn touch_atime(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::touch_atime(self.raw) };
+    }
+
     /// The mount of the file system.
     pub fn mount(&self) -> &'a Mount {
         // SAFETY: By the type invariant.

@@ -9,8 +9,8 @@
 //! is the first member here, and [`crate::inode`] puts this structure right behind the inode.
 
 use crate::{
-    bindings,
     dentry::Dentry,
+    publish::Once,
     Layer, //
 };
 use core::{
@@ -18,10 +18,6 @@ use core::{
     ptr::{
         self,
         NonNull, //
-    },
-    sync::atomic::{
-        AtomicPtr,
-        Ordering, //
     },
 };
 use kernel::{
@@ -172,11 +168,11 @@ impl Drop for LowerStack {
 ///
 /// # Invariants
 ///
-/// - `upper` is null or a dentry on which this object owns a reference; it changes once, from null.
 /// - `lower` does not change after the inode was published.
+/// - Dropping neither member puts dentries: [`put_dentries`](Self::put_dentries) does.
 #[repr(C)]
 pub(crate) struct LayerStack {
-    upper: AtomicPtr<bindings::dentry>,
+    upper: ManuallyDrop<Once<Dentry<Layer>>>,
     lower: ManuallyDrop<LowerStack>,
 }
 
@@ -184,7 +180,7 @@ impl LayerStack {
     /// No layers yet.
     pub(crate) const fn new() -> Self {
         Self {
-            upper: AtomicPtr::new(ptr::null_mut()),
+            upper: ManuallyDrop::new(Once::new()),
             lower: ManuallyDrop::new(LowerStack::new()),
         }
     }
@@ -196,14 +192,11 @@ impl LayerStack {
     }
 
     /// The upper dentry, if the object has been copied up or was made in the upper layer.
+    ///
+    /// Who sees it sees what copy up stored in the inode before.
     #[inline]
     pub(crate) fn upper(&self) -> Option<&Dentry<Layer>> {
-        // ORDERING: Acquire pairs with the Release in `publish_upper`: who sees the pointer sees
-        // the dentry, and what copy up stored in the inode before, as complete.
-        let upper = self.upper.load(Ordering::Acquire);
-        // SAFETY: By the type invariant the reference on it lives as long as `self` is borrowed by
-        // somebody who references the inode.
-        (!upper.is_null()).then(|| unsafe { Dentry::from_raw(upper) })
+        self.upper.get()
     }
 
     /// Makes `upper` visible.
@@ -213,18 +206,7 @@ impl LayerStack {
         &self,
         upper: ARef<Dentry<Layer>>,
     ) -> Result<(), ARef<Dentry<Layer>>> {
-        let raw = ARef::into_raw(upper).as_ptr().cast::<bindings::dentry>();
-        // ORDERING: Release, see `upper`.
-        match self.upper.compare_exchange(
-            ptr::null_mut(),
-            raw,
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
-            Ok(_) => Ok(()),
-            // SAFETY: The reference was taken apart above and has not been passed on.
-            Err(_) => Err(unsafe { Dentry::from_raw_owned(raw) }),
-        }
+        self.upper.publish(upper).map(|_| ())
     }
 
     /// The lower dentries.
@@ -241,8 +223,8 @@ impl LayerStack {
     /// until [`free`](Self::free).
     pub(crate) unsafe fn put_dentries(&self) {
         if let Some(upper) = self.upper() {
-            // SAFETY: By the type invariant this object owns the reference. The pointer stays: RCU
-            // walk may still read it, and a dentry is freed only after a grace period.
+            // SAFETY: `upper` owns this reference and is never dropped. The pointer stays: RCU walk
+            // may still read it, and a dentry is freed only after a grace period.
             drop(unsafe { Dentry::<Layer>::from_raw_owned(upper.as_raw()) });
         }
         // SAFETY: By the safety requirements.

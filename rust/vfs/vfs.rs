@@ -20,6 +20,7 @@ const __LOG_PREFIX: &[u8] = b"rovl\0";
 
 mod bindings;
 
+pub mod backing_file;
 pub mod cred;
 pub mod dentry;
 pub mod dir_context;
@@ -35,6 +36,7 @@ pub mod namei;
 pub mod overlay_tables;
 pub mod path;
 pub mod posix_acl;
+pub mod publish;
 pub mod registration;
 pub mod stack;
 pub mod stat;

@@ -2,7 +2,18 @@
 
 //! `struct file_operations`.
 
-use super::OwnFile;
+mod data;
+
+pub use data::RangeEnd;
+
+use super::{
+    FlOwner,
+    IovIter,
+    Kiocb,
+    NewVma,
+    OwnFile,
+    Pipe, //
+};
 use crate::{
     bindings,
     dir_context::DirContext,
@@ -56,6 +67,99 @@ pub trait Operations: Send + Sync + Sized + 'static {
         _end: i64,
         _datasync: bool,
     ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads into `iter`, as `iocb` says. Returns the number of bytes, or `EIOCBQUEUED`.
+    fn read_iter(&self, _iocb: Kiocb<'_, Self::FileSystem>, _iter: IovIter<'_>) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes from `iter`, as `iocb` says. Returns the number of bytes, or `EIOCBQUEUED`.
+    fn write_iter(&self, _iocb: Kiocb<'_, Self::FileSystem>, _iter: IovIter<'_>) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Moves `len` bytes from `pos` on into a pipe without copying them, and moves `pos`. Returns
+    /// the number of bytes.
+    fn splice_read(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _pos: &mut i64,
+        _pipe: Pipe<'_>,
+        _len: usize,
+        _flags: u32,
+    ) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Moves `len` bytes from a pipe to `pos` without copying them, and moves `pos`. Returns the
+    /// number of bytes.
+    fn splice_write(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _pipe: Pipe<'_>,
+        _pos: &mut i64,
+        _len: usize,
+        _flags: u32,
+    ) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets up `vma` to show the file.
+    fn mmap(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _vma: NewVma<'_, Self::FileSystem>,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Allocates, punches, zeroes, … `len` bytes from `offset` on, as `mode` (`FALLOC_FL_*`) says.
+    fn fallocate(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _mode: i32,
+        _offset: i64,
+        _len: i64,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Is told how `len` bytes from `offset` on will be used (`POSIX_FADV_*`).
+    fn fadvise(
+        &self,
+        _file: &OwnFile<Self::FileSystem>,
+        _offset: i64,
+        _len: i64,
+        _advice: i32,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// A descriptor for the file is closed.
+    fn flush(&self, _file: &OwnFile<Self::FileSystem>, _owner: FlOwner) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Copies `len` bytes. Returns the number of bytes copied.
+    fn copy_file_range(
+        _src: RangeEnd<'_, Self>,
+        _dst: RangeEnd<'_, Self>,
+        _len: usize,
+        _flags: u32,
+    ) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes `len` bytes be shared, as `flags` (`REMAP_FILE_*`) say. Returns the number of bytes
+    /// shared.
+    fn remap_file_range(
+        _src: RangeEnd<'_, Self>,
+        _dst: RangeEnd<'_, Self>,
+        _len: i64,
+        _flags: u32,
+    ) -> Result<i64> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -187,6 +291,56 @@ impl<T: Operations> Table<T> {
         },
         fsync: if T::HAS_FSYNC {
             Some(Self::fsync_callback)
+        } else {
+            None
+        },
+        read_iter: if T::HAS_READ_ITER {
+            Some(Self::read_iter_callback)
+        } else {
+            None
+        },
+        write_iter: if T::HAS_WRITE_ITER {
+            Some(Self::write_iter_callback)
+        } else {
+            None
+        },
+        splice_read: if T::HAS_SPLICE_READ {
+            Some(Self::splice_read_callback)
+        } else {
+            None
+        },
+        splice_write: if T::HAS_SPLICE_WRITE {
+            Some(Self::splice_write_callback)
+        } else {
+            None
+        },
+        mmap: if T::HAS_MMAP {
+            Some(Self::mmap_callback)
+        } else {
+            None
+        },
+        fallocate: if T::HAS_FALLOCATE {
+            Some(Self::fallocate_callback)
+        } else {
+            None
+        },
+        fadvise: if T::HAS_FADVISE {
+            Some(Self::fadvise_callback)
+        } else {
+            None
+        },
+        flush: if T::HAS_FLUSH {
+            Some(Self::flush_callback)
+        } else {
+            None
+        },
+        copy_file_range: if T::HAS_COPY_FILE_RANGE {
+            Some(Self::copy_file_range_callback)
+        } else {
+            None
+        },
+        remap_file_range: if T::HAS_REMAP_FILE_RANGE {
+            Some(Self::remap_file_range_callback)
         } else {
             None
         },

@@ -3,6 +3,7 @@
 //! `struct inode_operations`.
 
 use super::{
+    Fiemap,
     Inode,
     RcuInode, //
 };
@@ -199,6 +200,16 @@ pub trait Operations {
 
     /// Updates the access time (`FS_UPD_ATIME`); other times are the layers' own.
     fn update_atime(_inode: &Inode<Self::FileSystem>, _nowait: bool) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Tells the extents of the `len` bytes from `start` on.
+    fn fiemap(
+        _inode: &Inode<Self::FileSystem>,
+        _request: Fiemap<'_>,
+        _start: u64,
+        _len: u64,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
@@ -532,6 +543,11 @@ impl<T: Operations> Table<T> {
         },
         update_time: if T::HAS_UPDATE_ATIME {
             Some(Self::update_time_callback)
+        } else {
+            None
+        },
+        fiemap: if T::HAS_FIEMAP {
+            Some(Self::fiemap_callback)
         } else {
             None
         },

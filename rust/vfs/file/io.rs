@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the VFS hands to operations on the data of a file, to be passed on to a layer.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/uio.h`](srctree/include/linux/uio.h)
+//!
+//! These types are passed by value: who starts an asynchronous request gives up its [`Kiocb`],
+//! which another task may complete and free before the call that started it has returned.
+
+use super::OwnFile;
+use crate::{
+    bindings,
+    FileSystem,
+    Of, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// A request to read or write a file of `F`, `struct kiocb`.
+///
+/// # Invariants
+///
+/// `raw` is valid as long as this object exists, and its file is one of `F`, open for `'a`.
+pub struct Kiocb<'a, F> {
+    raw: *mut bindings::kiocb,
+    _life: PhantomData<&'a ()>,
+    _of: Of<F>,
+}
+
+impl<'a, F: FileSystem> Kiocb<'a, F> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+            _of: PhantomData,
+        }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::kiocb {
+        self.raw
+    }
+
+    /// The file.
+    #[inline]
+    pub fn file(&self) -> &'a OwnFile<F> {
+        // SAFETY: By the type invariant.
+        unsafe { OwnFile::from_raw((*self.raw).ki_filp) }
+    }
+
+    /// `ki_flags` (`IOCB_*`).
+    #[inline]
+    pub fn flags(&self) -> IocbFlags {
+        // SAFETY: Valid by the type invariant; nobody else uses the request before it is started.
+        IocbFlags(unsafe { (*self.raw).ki_flags })
+    }
+}
+
+/// `IOCB_*`: how a request is to be done.
+#[derive(Clone, Copy)]
+pub struct IocbFlags(c_int);
+
+impl IocbFlags {
+    /// Without the wish that data or metadata be on disk at the end (`IOCB_DSYNC`, `IOCB_SYNC`).
+    #[inline]
+    pub fn without_sync(self) -> Self {
+        const SYNC: u32 =
+            bindings::rvfs_const_RVFS_IOCB_DSYNC | bindings::rvfs_const_RVFS_IOCB_SYNC;
+        // CAST: flag bits.
+        Self(self.0 & !(SYNC as c_int))
+    }
+
+    #[inline]
+    pub(crate) fn as_raw(self) -> c_int {
+        self.0
+    }
+}
+
+/// Where data comes from or goes to, `struct iov_iter`.
+///
+/// # Invariants
+///
+/// `raw` is valid, and used by nobody else, as long as this object exists.
+pub struct IovIter<'a> {
+    raw: *mut bindings::iov_iter,
+    _life: PhantomData<&'a ()>,
+}
+
+impl IovIter<'_> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+        }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::iov_iter {
+        self.raw
+    }
+
+    /// Whether there is nothing to transfer (`iov_iter_count()` is 0).
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        let vector = unsafe { &(*self.raw).__bindgen_anon_1.__bindgen_anon_1 };
+        // SAFETY: Every variant of the union has the count at this place.
+        unsafe { vector.as_ref() }.count == 0
+    }
+}
+
+/// A pipe that data is spliced from or to, `struct pipe_inode_info`.
+///
+/// # Invariants
+///
+/// `raw` is valid for `'a`.
+#[derive(Clone, Copy)]
+pub struct Pipe<'a> {
+    raw: *mut bindings::pipe_inode_info,
+    _life: PhantomData<&'a ()>,
+}
+
+impl Pipe<'_> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::pipe_inode_info) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+        }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub(crate) fn as_raw(self) -> *mut bindings::pipe_inode_info {
+        self.raw
+    }
+}
+
+/// A piece of address space that is being set up to show a file of `F`,
+/// `struct vm_area_struct`.
+///
+/// # Invariants
+///
+/// `raw` is valid and not yet visible, as long as this object exists, and its file is one of `F`.
+pub struct NewVma<'a, F> {
+    raw: *mut bindings::vm_area_struct,
+    _life: PhantomData<&'a ()>,
+    _of: Of<F>,
+}
+
+impl<F: FileSystem> NewVma<'_, F> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::vm_area_struct) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+            _of: PhantomData,
+        }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::vm_area_struct {
+        self.raw
+    }
+}
+
+/// Who closes a file descriptor (`fl_owner_t`): only compared, never followed.
+#[derive(Clone, Copy)]
+pub struct FlOwner(pub(crate) bindings::fl_owner_t);
+
+/// Turns a count of bytes or a negative errno into a result.
+#[inline]
+pub(crate) fn count_result(ret: isize) -> Result<usize> {
+    match usize::try_from(ret) {
+        Ok(count) => Ok(count),
+        // CAST: a negative value is an errno.
+        Err(_) => Err(errno(ret as c_int)),
+    }
+}
+
+/// Turns an offset or a negative errno into a result.
+#[inline]
+pub(crate) fn offset_result(ret: bindings::loff_t) -> Result<i64> {
+    if ret < 0 {
+        // CAST: a negative value is an errno.
+        Err(errno(ret as c_int))
+    } else {
+        Ok(ret)
+    }
+}
+
+/// The error of a negative errno.
+fn errno(ret: c_int) -> Error {
+    to_result(ret).err().unwrap_or(EIO)
+}
+
+/// The reverse of [`count_result`].
+#[inline]
+pub(super) fn from_count(result: Result<usize>) -> isize {
+    match result {
+        // CAST: a count of bytes of one call is at most `MAX_RW_COUNT`.
+        Ok(count) => count as isize,
+        Err(err) => err.to_errno() as isize,
+    }
+}
+
+/// The reverse of [`offset_result`].
+#[inline]
+pub(super) fn from_offset(result: Result<i64>) -> bindings::loff_t {
+    match result {
+        Ok(offset) => offset,
+        Err(err) => i64::from(err.to_errno()),
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callbacks of `struct file_operations` that concern the data of a file.
+
+use super::{
+    super::{
+        io::{
+            from_count,
+            from_offset,
+            FlOwner,
+            IovIter,
+            Kiocb,
+            NewVma,
+            Pipe, //
+        },
+        OwnFile, //
+    },
+    Operations,
+    Table, //
+};
+use crate::bindings;
+use kernel::{
+    error::from_result,
+    prelude::*, //
+};
+
+/// One of the two files of an operation that moves data between files.
+pub struct RangeEnd<'a, T: Operations> {
+    /// What is known of the open file.
+    pub private: &'a T,
+    /// The file.
+    pub file: &'a OwnFile<T::FileSystem>,
+    /// Where the range begins, in bytes.
+    pub pos: i64,
+}
+
+impl<T: Operations> Table<T> {
+    /// Both files of an operation.
+    ///
+    /// Returns `EXDEV` where they do not have the same operations.
+    ///
+    /// # Safety
+    ///
+    /// Both must be open files, valid for `'a`, and `dst` one with these operations.
+    unsafe fn range_ends<'a>(
+        src: (*mut bindings::file, i64),
+        dst: (*mut bindings::file, i64),
+    ) -> Result<(RangeEnd<'a, T>, RangeEnd<'a, T>)> {
+        // SAFETY: By the safety requirements; constant while the files are open.
+        if unsafe { (*src.0).f_op != (*dst.0).f_op } {
+            return Err(EXDEV);
+        }
+        // SAFETY: `src` has the operations of `dst`, which are these.
+        let src = unsafe { Self::range_end(src.0, src.1) };
+        // SAFETY: By the safety requirements.
+        Ok((src, unsafe { Self::range_end(dst.0, dst.1) }))
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be an open file with these operations, valid for `'a`.
+    unsafe fn range_end<'a>(file: *mut bindings::file, pos: i64) -> RangeEnd<'a, T> {
+        RangeEnd {
+            // SAFETY: By the safety requirements.
+            private: unsafe { Self::private(file) },
+            // SAFETY: By the safety requirements.
+            file: unsafe { OwnFile::from_raw(file) },
+            pos,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn read_iter_callback(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By the safety requirements.
+        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIter::from_raw(iter)) };
+        // SAFETY: By the safety requirements.
+        let private = unsafe { Self::private(iocb.file().as_raw()) };
+        from_count(T::read_iter(private, iocb, iter))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn write_iter_callback(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By the safety requirements.
+        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIter::from_raw(iter)) };
+        // SAFETY: By the safety requirements.
+        let private = unsafe { Self::private(iocb.file().as_raw()) };
+        from_count(T::write_iter(private, iocb, iter))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn splice_read_callback(
+        file: *mut bindings::file,
+        pos: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        // SAFETY: By the safety requirements; the position is the caller's.
+        let (pos, pipe) = unsafe { (&mut *pos, Pipe::from_raw(pipe)) };
+        from_count(T::splice_read(private, this, pos, pipe, len, flags))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn splice_write_callback(
+        pipe: *mut bindings::pipe_inode_info,
+        file: *mut bindings::file,
+        pos: *mut bindings::loff_t,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        // SAFETY: By the safety requirements; the position is the caller's.
+        let (pos, pipe) = unsafe { (&mut *pos, Pipe::from_raw(pipe)) };
+        from_count(T::splice_write(private, this, pipe, pos, len, flags))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn mmap_callback(
+        file: *mut bindings::file,
+        vma: *mut bindings::vm_area_struct,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        // SAFETY: By the safety requirements; the area was made for this file.
+        let vma = unsafe { NewVma::from_raw(vma) };
+        from_result(|| T::mmap(private, this, vma).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn fallocate_callback(
+        file: *mut bindings::file,
+        mode: c_int,
+        offset: bindings::loff_t,
+        len: bindings::loff_t,
+    ) -> c_long {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        from_result(|| T::fallocate(private, this, mode, offset, len).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn fadvise_callback(
+        file: *mut bindings::file,
+        offset: bindings::loff_t,
+        len: bindings::loff_t,
+        advice: c_int,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        from_result(|| T::fadvise(private, this, offset, len, advice).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    pub(super) unsafe extern "C" fn flush_callback(
+        file: *mut bindings::file,
+        id: bindings::fl_owner_t,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        from_result(|| T::flush(private, this, FlOwner(id)).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`]; `src` may be any open file.
+    pub(super) unsafe extern "C" fn copy_file_range_callback(
+        src: *mut bindings::file,
+        src_pos: bindings::loff_t,
+        dst: *mut bindings::file,
+        dst_pos: bindings::loff_t,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        // SAFETY: By the safety requirements.
+        let ends = unsafe { Self::range_ends((src, src_pos), (dst, dst_pos)) };
+        from_count(ends.and_then(|(src, dst)| T::copy_file_range(src, dst, len, flags)))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`]; `src` may be any open file.
+    pub(super) unsafe extern "C" fn remap_file_range_callback(
+        src: *mut bindings::file,
+        src_pos: bindings::loff_t,
+        dst: *mut bindings::file,
+        dst_pos: bindings::loff_t,
+        len: bindings::loff_t,
+        flags: c_uint,
+    ) -> bindings::loff_t {
+        // SAFETY: By the safety requirements.
+        let ends = unsafe { Self::range_ends((src, src_pos), (dst, dst_pos)) };
+        from_offset(ends.and_then(|(src, dst)| T::remap_file_range(src, dst, len, flags)))
+    }
+}

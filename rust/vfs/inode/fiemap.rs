@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the data of a file is on disk.
+//!
+//! C header: [`include/linux/fiemap.h`](srctree/include/linux/fiemap.h)
+
+use super::{
+    Inode,
+    Operations,
+    Table, //
+};
+use crate::{
+    bindings,
+    cred::AsMounter,
+    Layer, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*, //
+};
+
+/// A request for the extents of a file, `struct fiemap_extent_info`.
+///
+/// # Invariants
+///
+/// `raw` is valid for `'a`.
+pub struct Fiemap<'a> {
+    raw: *mut bindings::fiemap_extent_info,
+    _life: PhantomData<&'a ()>,
+}
+
+impl Inode<Layer> {
+    /// The extents of the `len` bytes from `start` on (`->fiemap`). Returns `EOPNOTSUPP`.
+    pub fn fiemap(
+        &self,
+        _as_mounter: &AsMounter,
+        request: Fiemap<'_>,
+        start: u64,
+        len: u64,
+    ) -> Result {
+        // SAFETY: An inode has operations, which are constant.
+        let fiemap = unsafe { (*(*self.as_raw()).i_op).fiemap }.ok_or(EOPNOTSUPP)?;
+        // SAFETY: Both are valid by their type invariants.
+        to_result(unsafe { fiemap(self.as_raw(), request.raw, start, len) })
+    }
+}
+
+impl<T: Operations> Table<T> {
+    /// # Safety
+    ///
+    /// See `lookup_callback`.
+    pub(super) unsafe extern "C" fn fiemap_callback(
+        inode: *mut bindings::inode,
+        request: *mut bindings::fiemap_extent_info,
+        start: u64,
+        len: u64,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let inode = unsafe { Inode::from_raw(inode) };
+        // INVARIANT: The VFS passes a valid request.
+        let request = Fiemap {
+            raw: request,
+            _life: PhantomData,
+        };
+        from_result(|| T::fiemap(inode, request, start, len).map(|()| 0))
+    }
+}
