@@ -140,3 +140,10 @@ impl AsMounter {
         uid && gid
     }
 }
+
+/// Whether the current credentials have `CAP_SYS_ADMIN` in the initial user namespace. That is not
+/// reported to audit, as if it had been used.
+pub fn is_admin_noaudit() -> bool {
+    // SAFETY: Looks at the current task only.
+    unsafe { bindings::rvfs_is_admin_noaudit() }
+}

@@ -46,6 +46,11 @@ struct user_namespace *rvfs_current_user_ns(void)
 	return current_user_ns();
 }
 
+bool rvfs_is_admin_noaudit(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
+}
+
 /* Dentries */
 
 void rvfs_dget(struct dentry *dentry)

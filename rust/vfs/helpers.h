@@ -92,6 +92,7 @@ const struct cred *rvfs_current_real_cred(void);
 void rvfs_put_cred(const struct cred *cred);
 void rvfs_lower_cap_sys_resource(struct cred *cred);
 struct user_namespace *rvfs_current_user_ns(void);
+bool rvfs_is_admin_noaudit(void);
 
 /* Dentries */
 void rvfs_dget(struct dentry *dentry);

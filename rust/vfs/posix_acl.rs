@@ -115,6 +115,14 @@ impl PosixAcl {
         ManuallyDrop::new(self).as_raw()
     }
 
+    /// What a callback returns to C for `result`: an error, null, or a list with the reference.
+    pub(crate) fn into_result(result: Result<Option<Self>>) -> *mut bindings::posix_acl {
+        match result {
+            Ok(acl) => acl.map_or(ptr::null_mut(), Self::into_raw),
+            Err(err) => err.to_ptr(),
+        }
+    }
+
     /// A copy that nobody else has (`posix_acl_clone()`).
     pub fn try_clone(&self) -> Result<Self> {
         // SAFETY: Valid by the type invariant.
@@ -162,8 +170,8 @@ impl LayerPath<'_> {
     ) -> Result<Option<PosixAcl>> {
         let inode = self.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The inode is valid.
-        let acl =
-            from_err_ptr(unsafe { bindings::rvfs_get_inode_acl(inode.as_raw(), kind.as_raw()) })?;
+        let acl = unsafe { bindings::rvfs_get_inode_acl(inode.as_raw(), kind.as_raw()) };
+        let acl = from_err_ptr(acl)?;
         // SAFETY: `get_inode_acl()` returns null or a new reference.
         let acl = unsafe { PosixAcl::from_raw_owned(acl) };
         acl.map(|acl| self.map_acl(inode, acl)).transpose()

@@ -24,6 +24,7 @@ pub mod backing_file;
 pub mod cred;
 pub mod dentry;
 pub mod dir_context;
+pub mod export;
 pub mod file;
 pub mod fileattr;
 pub mod fs_context;

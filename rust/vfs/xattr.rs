@@ -4,6 +4,15 @@
 //!
 //! C header: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
 
+mod handler;
+
+pub(crate) use handler::list_into;
+pub use handler::{
+    Change,
+    Handler,
+    Handlers, //
+};
+
 use crate::{
     bindings,
     cred::AsMounter,
@@ -128,14 +137,5 @@ impl WriteGuard<'_> {
                 name.as_char_ptr(),
             )
         })
-    }
-}
-
-/// A list of handlers, as a super block has it.
-pub struct Handlers(*const *const bindings::xattr_handler);
-
-impl Handlers {
-    pub(crate) fn as_raw(&self) -> *const *const bindings::xattr_handler {
-        self.0
     }
 }

@@ -2,6 +2,8 @@
 
 //! `struct inode_operations`.
 
+mod attrs;
+
 use super::{
     Fiemap,
     Inode,
@@ -15,12 +17,18 @@ use crate::{
         Stable, //
     },
     file,
+    fileattr::FileKattr,
     mount::Idmap,
     namei::{
         InLookup,
         RenameFlags, //
     },
     path::OwnPath,
+    posix_acl::{
+        AclKind,
+        PosixAcl,
+        RcuAcl, //
+    },
     stat::{
         Kstat,
         StatRequest, //
@@ -194,6 +202,57 @@ pub trait Operations {
         _path: OwnPath<'_, Self::FileSystem>,
         _stat: &mut Kstat,
         _request: StatRequest,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Lists the extended attributes, each name with a NUL, and returns the length. An empty buffer
+    /// asks for the length.
+    fn listxattr(_dentry: &Dentry<Self::FileSystem>, _list: &mut [u8]) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads an access control list to check permissions.
+    fn get_inode_acl(_inode: &Inode<Self::FileSystem>, _kind: AclKind) -> Result<Option<PosixAcl>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// As [`get_inode_acl`](Self::get_inode_acl) in RCU walk, without blocking. `ECHILD` asks for a
+    /// call of that.
+    fn get_inode_acl_rcu<'a>(
+        _inode: RcuInode<'a, Self::FileSystem>,
+        _kind: AclKind,
+    ) -> Result<RcuAcl<'a>> {
+        Err(ECHILD)
+    }
+
+    /// Reads an access control list for the caller.
+    fn get_acl(_dentry: &Dentry<Self::FileSystem>, _kind: AclKind) -> Result<Option<PosixAcl>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets an access control list, or removes it. `i_rwsem` is held for writing.
+    ///
+    /// Ids in `acl` are those of the file system, not as the mount shows them.
+    fn set_acl(
+        _idmap: Idmap<'_>,
+        _dentry: &Dentry<Self::FileSystem>,
+        _acl: Option<&PosixAcl>,
+        _kind: AclKind,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Fills in file attributes.
+    fn fileattr_get(_dentry: &Dentry<Self::FileSystem>, _attrs: &mut FileKattr) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets file attributes. `i_rwsem` is held for writing.
+    fn fileattr_set(
+        _idmap: Idmap<'_>,
+        _dentry: &Dentry<Self::FileSystem>,
+        _attrs: &mut FileKattr,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -538,6 +597,36 @@ impl<T: Operations> Table<T> {
         },
         getattr: if T::HAS_GETATTR {
             Some(Self::getattr_callback)
+        } else {
+            None
+        },
+        listxattr: if T::HAS_LISTXATTR {
+            Some(Self::listxattr_callback)
+        } else {
+            None
+        },
+        get_inode_acl: if T::HAS_GET_INODE_ACL {
+            Some(Self::get_inode_acl_callback)
+        } else {
+            None
+        },
+        get_acl: if T::HAS_GET_ACL {
+            Some(Self::get_acl_callback)
+        } else {
+            None
+        },
+        set_acl: if T::HAS_SET_ACL {
+            Some(Self::set_acl_callback)
+        } else {
+            None
+        },
+        fileattr_get: if T::HAS_FILEATTR_GET {
+            Some(Self::fileattr_get_callback)
+        } else {
+            None
+        },
+        fileattr_set: if T::HAS_FILEATTR_SET {
+            Some(Self::fileattr_set_callback)
         } else {
             None
         },

@@ -13,7 +13,9 @@ use crate::{
         self,
         Dentry, //
     },
+    export,
     inode::NewInode,
+    xattr::Handlers,
     FileSystem,
     Layer, //
 };
@@ -140,9 +142,16 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     }
 
     /// Sets the handlers of extended attributes.
-    pub fn set_xattr_handlers(&mut self, handlers: crate::xattr::Handlers) {
+    pub fn set_xattr_handlers(&mut self, handlers: &Handlers<F>) {
         // SAFETY: Valid by the type invariant; the handlers are constants.
         unsafe { (*self.raw()).s_xattr = handlers.as_raw() };
+    }
+
+    /// Sets how file handles are made.
+    pub fn set_export_operations<E: export::Operations<FileSystem = F>>(&mut self) {
+        let table = ptr::from_ref(export::Table::<E>::TABLE);
+        // SAFETY: Valid by the type invariant; the table is a constant.
+        unsafe { (*self.raw()).s_export_op = table.cast() };
     }
 
     /// Ends with `data` and the root that `make_root` makes.
