@@ -538,6 +538,18 @@ void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
 	iocb->ki_pos = pos;
 }
 
+/* Copying data */
+
+bool rvfs_file_can_seek(const struct file *file)
+{
+	return file->f_mode & FMODE_LSEEK;
+}
+
+bool rvfs_is_killed(void)
+{
+	return signal_pending_state(TASK_KILLABLE, current);
+}
+
 /* Super blocks and mounts */
 
 bool rvfs_sb_has_encoding(const struct super_block *sb)

@@ -82,6 +82,7 @@ enum rvfs_const {
 	RVFS_ATTR_KILL_SGID = ATTR_KILL_SGID,
 	RVFS_ATTR_FILE = ATTR_FILE,
 	RVFS_ATTR_OPEN = ATTR_OPEN,
+	RVFS_SPLICE_F_MOVE = SPLICE_F_MOVE,
 };
 
 /* Credentials */
@@ -171,6 +172,10 @@ int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
 void rvfs_file_replace_flags(struct file *file, unsigned int mask,
 			     unsigned int flags);
 void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos);
+
+/* Copying data */
+bool rvfs_file_can_seek(const struct file *file);
+bool rvfs_is_killed(void);
 
 /* Super blocks and mounts */
 bool rvfs_sb_has_encoding(const struct super_block *sb);

@@ -21,6 +21,7 @@ const __LOG_PREFIX: &[u8] = b"rovl\0";
 mod bindings;
 
 pub mod backing_file;
+pub mod copy;
 pub mod cred;
 pub mod dentry;
 pub mod dir_context;
@@ -39,6 +40,7 @@ pub mod path;
 pub mod posix_acl;
 pub mod publish;
 pub mod registration;
+pub mod security;
 pub mod stack;
 pub mod stat;
 pub mod super_block;
