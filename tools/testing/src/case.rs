@@ -2,10 +2,10 @@
 //! A test: what it is given, and how its end is told to the harness.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::panic::{catch_unwind, panic_any, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use libtest_mimic::{Completion, Failed, Trial};
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Factor on the length of loops.
     pub scale: f64,
+    /// Whether to tell how long each test took.
+    pub times: bool,
     /// Module file of the type under test, when there is one to load again.
     pub module: Option<PathBuf>,
 }
@@ -33,7 +35,7 @@ pub struct Test {
     /// Settings of the run.
     pub settings: Settings,
     name: String,
-    log: RefCell<Vec<String>>,
+    log: Mutex<Vec<String>>,
 }
 
 /// A named test function.
@@ -106,7 +108,7 @@ impl Case {
             let test = Test {
                 settings: (*settings).clone(),
                 name: name.replace("::", "."),
-                log: RefCell::new(Vec::new()),
+                log: Mutex::new(Vec::new()),
             };
             test.run(self.run)
         })
@@ -116,7 +118,12 @@ impl Case {
 impl Test {
     fn run(&self, body: fn(&Test)) -> Result<Completion, Failed> {
         drop(take_panic_message());
+        self.remove_directories();
+        let start = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(self)));
+        if self.settings.times {
+            eprintln!("{:>8} ms {}", start.elapsed().as_millis(), self.name);
+        }
         let message = take_panic_message();
         let left = mount::unmount_all_below(&self.roots());
         let outcome = match outcome {
@@ -127,16 +134,20 @@ impl Test {
                 Err(_) => Err(message),
             },
         };
+        self.remove_directories();
+        outcome.map_err(|message| self.report(&message))
+    }
+
+    /// Removes what an earlier run or this one left; what stays is met by the next run.
+    fn remove_directories(&self) {
         for root in self.roots() {
-            // What cannot be removed now is removed or reported when the test runs again.
             let _ = std::fs::remove_dir_all(root);
         }
-        outcome.map_err(|message| self.report(&message))
     }
 
     fn report(&self, message: &str) -> Failed {
         let mut text = message.to_owned();
-        let log = self.log.borrow();
+        let log = self.log.lock().unwrap_or_else(|lock| lock.into_inner());
         if !log.is_empty() {
             text.push_str("\nmount log:\n  ");
             text.push_str(&log.join("\n  "));
@@ -156,7 +167,7 @@ impl Test {
 
     /// Notes a line that is shown when the test fails.
     pub fn note(&self, line: impl Into<String>) {
-        self.log.borrow_mut().push(line.into());
+        self.log.lock().unwrap_or_else(|lock| lock.into_inner()).push(line.into());
     }
 
     /// Length of a loop after scaling, at least one.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Layers on disk, and what a test puts into them before it mounts.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::FileType;
 
@@ -21,7 +21,7 @@ pub struct Layers<'a> {
     test: &'a Test,
     root: PathBuf,
     lower_root: PathBuf,
-    lowers: RefCell<Vec<PathBuf>>,
+    lowers: Mutex<Vec<PathBuf>>,
 }
 
 /// A directory that is filled before the mount; each call makes missing parents.
@@ -41,7 +41,7 @@ impl<'a> Layers<'a> {
             test,
             root: root.to_owned(),
             lower_root: root.to_owned(),
-            lowers: RefCell::new(Vec::new()),
+            lowers: Mutex::new(Vec::new()),
         }
     }
 
@@ -56,9 +56,13 @@ impl<'a> Layers<'a> {
         &self.root
     }
 
+    fn list(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.lowers.lock().unwrap_or_else(|lock| lock.into_inner())
+    }
+
     /// Lower layer `number`, counted from the top; those above it are made too.
     pub fn lower(&self, number: usize) -> Dir {
-        let mut lowers = self.lowers.borrow_mut();
+        let mut lowers = self.list();
         while lowers.len() <= number {
             let path = self.lower_root.join(format!("lower{}", lowers.len()));
             ok(std::fs::create_dir_all(&path));
@@ -71,7 +75,7 @@ impl<'a> Layers<'a> {
 
     /// Paths of all lower layers, top first.
     pub fn lower_paths(&self) -> Vec<PathBuf> {
-        self.lowers.borrow().clone()
+        self.list().clone()
     }
 
     /// The upper layer.
@@ -107,7 +111,7 @@ impl<'a> Layers<'a> {
 
     /// Request for the usual mount: all lower layers, the upper one and the work directory.
     pub fn request(&self) -> Request {
-        if self.lowers.borrow().is_empty() {
+        if self.list().is_empty() {
             self.lower(0);
         }
         self.lower_request()

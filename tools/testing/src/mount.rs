@@ -199,9 +199,10 @@ impl Mounted {
         self
     }
 
-    /// Skips the check that the work directory is clean after the unmount.
+    /// Skips the checks of upper layer and work directory after the unmount.
     pub fn unchecked(mut self) -> Self {
         self.work = None;
+        self.upper = None;
         self
     }
 

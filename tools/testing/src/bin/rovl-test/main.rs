@@ -2,14 +2,24 @@
 //! Guest tests for overlay file systems: the same for the kernel's own `overlay` and for `rovl`.
 
 mod acl;
+mod aio_direct;
+mod bad_mount;
 mod copy_up;
 mod create;
+mod downgraded_mount;
+mod file_io;
 mod link;
 mod lookup;
 mod mmap;
+mod mount_options;
+mod page_cache;
+mod permission;
 mod readdir;
+mod remount;
 mod rename;
 mod setattr;
+mod stat_ino;
+mod statfs;
 mod tmpfile;
 mod whiteout;
 mod xattr;
@@ -43,6 +53,10 @@ struct Options {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     scale: f64,
 
+    /// Tell how long each test took
+    #[arg(long)]
+    times: bool,
+
     /// Module file of the type, to load it again after the test that unloads it
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -69,6 +83,16 @@ const MODULES: &[&[Case]] = &[
     xattr::CASES,
     acl::CASES,
     mmap::CASES,
+    file_io::CASES,
+    aio_direct::CASES,
+    stat_ino::CASES,
+    statfs::CASES,
+    permission::CASES,
+    mount_options::CASES,
+    remount::CASES,
+    bad_mount::CASES,
+    downgraded_mount::CASES,
+    page_cache::CASES,
 ];
 
 fn main() -> ExitCode {
@@ -91,6 +115,7 @@ fn main() -> ExitCode {
         base: base.join("rovl-test"),
         scratch: options.scratch,
         scale: options.scale,
+        times: options.times,
         module: options.module,
     });
     keep_panic_messages();
