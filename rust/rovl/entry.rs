@@ -148,6 +148,10 @@ pub(crate) trait InodeExt {
     ///
     /// Returns `EIO` for an inode without layers, which a lookup never makes.
     fn real_path(&self) -> Result<LayerPath<'_>>;
+    /// The path that has the data of a regular file: the upper one, or the lowest one.
+    ///
+    /// Returns `EIO` for an inode without layers.
+    fn data_path(&self) -> Result<LayerPath<'_>>;
     /// The inode that shows the attributes.
     fn real_inode(&self) -> Result<&Inode<Layer>>;
     /// The upper inode.
@@ -184,6 +188,17 @@ impl InodeExt for Inode<Rovl> {
         match self.upper_path() {
             Some(path) => Ok(path),
             None => self.lower_path().ok_or(EIO),
+        }
+    }
+
+    #[inline]
+    fn data_path(&self) -> Result<LayerPath<'_>> {
+        match self.upper_path() {
+            Some(path) => Ok(path),
+            None => {
+                let lowest = self.lower().last().ok_or(EIO)?;
+                self.ofs().lower_path(lowest).ok_or(EIO)
+            }
         }
     }
 

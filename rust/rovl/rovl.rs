@@ -12,6 +12,7 @@
 mod cleanup;
 mod dentry_ops;
 mod entry;
+mod file;
 mod getattr;
 mod inode;
 mod layer_xattr;

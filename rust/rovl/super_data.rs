@@ -147,6 +147,19 @@ impl Super {
         })
     }
 
+    /// Whether what is written has to reach the disk when asked to.
+    ///
+    /// A volatile mount only reports that something it wrote has been lost meanwhile.
+    pub(crate) fn needs_sync(&self) -> Result<bool> {
+        if self.config.should_sync() {
+            return Ok(true);
+        }
+        if let Some(upper) = self.mounts.upper() {
+            upper.sb().errseq_check(self.errseq)?;
+        }
+        Ok(false)
+    }
+
     /// The work directory, or `EROFS`.
     pub(crate) fn work(&self) -> Result<&Work> {
         self.work.as_ref().ok_or(EROFS)

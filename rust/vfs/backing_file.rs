@@ -16,7 +16,10 @@ pub use io::Callbacks;
 
 use crate::{
     bindings,
-    cred::AsMounter,
+    cred::{
+        AsMounter,
+        Mounter, //
+    },
     dentry::Dentry,
     file::{
         offset_result,
@@ -189,13 +192,13 @@ impl BackingFile {
     }
 
     /// A descriptor of `owner` is closed.
-    pub fn flush(&self, _as_mounter: &AsMounter, owner: FlOwner) -> Result {
+    pub fn flush(&self, mounter: &Mounter, owner: FlOwner) -> Result {
         // SAFETY: An open file has operations, which are constant.
-        match unsafe { (*(*self.as_raw()).f_op).flush } {
-            // SAFETY: The file is valid and open; the owner is only compared.
-            Some(flush) => to_result(unsafe { flush(self.as_raw(), owner.0) }),
-            None => Ok(()),
-        }
+        let Some(flush) = (unsafe { (*(*self.as_raw()).f_op).flush }) else {
+            return Ok(());
+        };
+        // SAFETY: The file is valid and open; the owner is only compared.
+        mounter.run(|_| to_result(unsafe { flush(self.as_raw(), owner.0) }))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
         DentryExt,
         InodeExt, //
     },
+    file::RegularFile,
     getattr::getattr,
     lookup::lookup,
     permission::{
@@ -23,6 +24,7 @@ use vfs::{
     dentry::Dentry,
     inode::{
         DelayedCall,
+        Fiemap,
         Inode,
         Link,
         Operations,
@@ -120,6 +122,13 @@ impl Operations for FileOps {
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
+
+    fn fiemap(inode: &Inode<Rovl>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
+        let data = inode.data_path()?.dentry.inode().ok_or(EIO)?;
+        inode
+            .ofs()
+            .as_mounter(|as_mounter| data.fiemap(as_mounter, request, start, len))
+    }
 }
 
 /// Symbolic links.
@@ -177,7 +186,7 @@ impl Operations for SpecialOps {
 }
 
 static DIR: RawTables<Rovl> = RawTables::new::<DirOps>();
-static FILE: RawTables<Rovl> = RawTables::new::<FileOps>();
+static FILE: RawTables<Rovl> = RawTables::new::<FileOps>().with_file::<RegularFile>();
 static SYMLINK: RawTables<Rovl> = RawTables::new::<SymlinkOps>();
 static SPECIAL: RawTables<Rovl> = RawTables::new::<SpecialOps>();
 

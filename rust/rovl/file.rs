@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open regular files.
+//!
+//! All I/O is done on a file of the layer that has the data, so pages are cached once, in the
+//! layer. A file that was opened before copy up, which only can have been for reading, opens the
+//! upper file when it is used next, and so sees what is written from then on. A mapping stays what
+//! it is.
+
+mod io;
+mod open;
+mod range;
+
+use crate::{
+    entry::InodeExt,
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    backing_file::{
+        BackingFile,
+        Callbacks, //
+    },
+    file::{
+        FlOwner,
+        IovIter,
+        Kiocb,
+        NewVma,
+        Operations,
+        OwnFile,
+        Pipe,
+        RangeEnd, //
+    },
+    inode::Inode,
+    path::LayerPath,
+    publish::Once, //
+};
+
+/// `SEEK_SET` and `SEEK_CUR`
+const SEEK_SET: i32 = bindings::SEEK_SET as i32;
+const SEEK_CUR: i32 = bindings::SEEK_CUR as i32;
+
+/// What is known of an open regular file.
+pub(crate) struct RegularFile {
+    /// The file that had the data when this one was opened.
+    real: ARef<BackingFile>,
+    /// The file that has the data since copy up.
+    upper: Once<BackingFile>,
+}
+
+impl RegularFile {
+    /// Of a file with the data in `real`.
+    pub(crate) fn new(real: ARef<BackingFile>) -> Self {
+        Self {
+            real,
+            upper: Once::new(),
+        }
+    }
+
+    /// The file of the layer that has the data now, with the flags of `file`.
+    #[inline]
+    fn real_file(&self, file: &OwnFile<Rovl>) -> Result<&BackingFile> {
+        self.real_file_at(file, file.inode().data_path()?)
+    }
+
+    /// The file of the layer that is open on `path`, with the flags of `file`.
+    #[inline]
+    fn real_file_at(&self, file: &OwnFile<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
+        let real = if self.real.is_of(path.dentry) {
+            &*self.real
+        } else {
+            self.upper_file(file, path)?
+        };
+        if (file.flags() ^ real.flags()) & !open::EXTRA_FLAGS != 0 {
+            // fcntl() has changed those of the overlay's file since.
+            real.change_flags(file.flags())?;
+        }
+        Ok(real)
+    }
+
+    /// The upper file of a file that was opened before copy up.
+    ///
+    /// Returns `EIO` where the upper file is another one by now, for which somebody must have
+    /// changed the upper layer under us.
+    #[cold]
+    fn upper_file(&self, file: &OwnFile<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
+        let upper = match self.upper.get() {
+            Some(upper) => upper,
+            None => {
+                let opened = open::open_real(file, path)?;
+                self.upper.get_or_publish(opened).ok_or(EIO)?
+            }
+        };
+        if upper.is_of(path.dentry) {
+            Ok(upper)
+        } else {
+            Err(EIO)
+        }
+    }
+}
+
+#[vtable]
+impl Operations for RegularFile {
+    type FileSystem = Rovl;
+
+    fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
+        open::open(inode, file)
+    }
+
+    fn llseek(&self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+        match (offset, whence) {
+            // What needs no lock and no layer.
+            (0, SEEK_CUR) => return Ok(file.pos()),
+            (0, SEEK_SET) => {
+                file.set_pos(0);
+                return Ok(0);
+            }
+            _ => {}
+        }
+        let real = self.real_file(file)?;
+        let inode = file.inode();
+        // The position of this file is what counts; it outlives copy up. But only the layer knows
+        // of holes and limits, so its file is moved from there, and not by two at once.
+        let _lock = inode.lock_own();
+        let pos = inode
+            .ofs()
+            .as_mounter(|as_mounter| real.llseek(as_mounter, file.pos(), offset, whence))?;
+        file.set_pos(pos);
+        Ok(pos)
+    }
+
+    #[inline]
+    fn read_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIter<'_>) -> Result<usize> {
+        io::read_iter(self, iocb, iter)
+    }
+
+    #[inline]
+    fn write_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIter<'_>) -> Result<usize> {
+        io::write_iter(self, iocb, iter)
+    }
+
+    fn splice_read(
+        &self,
+        file: &OwnFile<Rovl>,
+        pos: &mut i64,
+        pipe: Pipe<'_>,
+        len: usize,
+        flags: u32,
+    ) -> Result<usize> {
+        let mounter = &file.inode().ofs().mounter;
+        self.real_file(file)?
+            .splice_read::<Self>(mounter, file, pos, pipe, len, flags)
+    }
+
+    fn splice_write(
+        &self,
+        file: &OwnFile<Rovl>,
+        pipe: Pipe<'_>,
+        pos: &mut i64,
+        len: usize,
+        flags: u32,
+    ) -> Result<usize> {
+        let inode = file.inode();
+        let _lock = inode.lock_rwsem();
+        inode.copy_attr_from_real();
+        self.real_file(file)?.splice_write::<Self>(
+            &inode.ofs().mounter,
+            file,
+            pos,
+            pipe,
+            len,
+            flags,
+        )
+    }
+
+    fn mmap(&self, file: &OwnFile<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
+        self.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
+    }
+
+    fn fsync(&self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+        range::fsync(self, file, start, end, datasync)
+    }
+
+    fn fallocate(&self, file: &OwnFile<Rovl>, mode: i32, offset: i64, len: i64) -> Result {
+        range::fallocate(self, file, mode, offset, len)
+    }
+
+    fn fadvise(&self, file: &OwnFile<Rovl>, offset: i64, len: i64, advice: i32) -> Result {
+        let real = self.real_file(file)?;
+        file.inode()
+            .ofs()
+            .as_mounter(|as_mounter| real.fadvise(as_mounter, offset, len, advice))
+    }
+
+    fn flush(&self, file: &OwnFile<Rovl>, owner: FlOwner) -> Result {
+        self.real_file(file)?
+            .flush(&file.inode().ofs().mounter, owner)
+    }
+
+    fn copy_file_range(
+        src: RangeEnd<'_, Self>,
+        dst: RangeEnd<'_, Self>,
+        len: usize,
+        flags: u32,
+    ) -> Result<usize> {
+        range::copy(&src, &dst, len, flags)
+    }
+
+    fn remap_file_range(
+        src: RangeEnd<'_, Self>,
+        dst: RangeEnd<'_, Self>,
+        len: i64,
+        flags: u32,
+    ) -> Result<i64> {
+        range::remap(&src, &dst, len, flags)
+    }
+}
+
+impl Callbacks for RegularFile {
+    type FileSystem = Rovl;
+
+    fn accessed(file: &OwnFile<Rovl>) {
+        io::accessed(file);
+    }
+
+    fn end_write(file: &OwnFile<Rovl>) {
+        // Size and times are new.
+        file.inode().copy_attr_from_real();
+    }
+}

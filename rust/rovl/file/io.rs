@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading and writing, synchronous or not.
+
+use super::RegularFile;
+use crate::{
+    entry::InodeExt,
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use vfs::file::{
+    IovIter,
+    Kiocb,
+    OwnFile, //
+};
+
+/// Reads. Takes no lock.
+#[inline]
+pub(super) fn read_iter(
+    this: &RegularFile,
+    iocb: Kiocb<'_, Rovl>,
+    iter: IovIter<'_>,
+) -> Result<usize> {
+    if iter.is_empty() {
+        return Ok(0);
+    }
+    let file = iocb.file();
+    let mounter = &file.inode().ofs().mounter;
+    this.real_file(file)?
+        .read_iter::<RegularFile>(mounter, iocb, iter)
+}
+
+/// Writes, under the inode's lock.
+#[inline]
+pub(super) fn write_iter(
+    this: &RegularFile,
+    iocb: Kiocb<'_, Rovl>,
+    iter: IovIter<'_>,
+) -> Result<usize> {
+    if iter.is_empty() {
+        return Ok(0);
+    }
+    let file = iocb.file();
+    let inode = file.inode();
+    let ofs = inode.ofs();
+    let _lock = inode.lock_rwsem();
+    // Whether the write takes away privileges depends on the mode.
+    inode.copy_attr_from_real();
+    let real = this.real_file(file)?;
+    let flags = if ofs.config.should_sync() {
+        iocb.flags()
+    } else {
+        iocb.flags().without_sync()
+    };
+    real.write_iter::<RegularFile>(&ofs.mounter, iocb, iter, flags)
+}
+
+/// Shows the times of the upper file, and updates its access time.
+///
+/// A lower file keeps its access time.
+#[inline]
+pub(super) fn accessed(file: &OwnFile<Rovl>) {
+    if file.flags() & bindings::O_NOATIME != 0 {
+        return;
+    }
+    let inode = file.inode();
+    if let Some(upper) = inode.upper_inode() {
+        inode.copy_times(upper);
+        file.path().touch_atime();
+    }
+}

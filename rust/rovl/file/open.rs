@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Opening regular files.
+
+use super::RegularFile;
+use crate::{
+    entry::InodeExt,
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    backing_file::BackingFile,
+    file::OwnFile,
+    inode::{
+        mask,
+        Inode, //
+    },
+    path::LayerPath, //
+};
+
+/// The flags with which files of layers are opened beside the user's: the access time of the layer
+/// is updated through the overlay.
+pub(crate) const EXTRA_FLAGS: u32 = bindings::O_NOATIME;
+
+/// The flags that have done their work when a file is open.
+const OPENING_FLAGS: u32 =
+    bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
+
+/// Opens `file`, after copying it up if it will be written.
+pub(super) fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<RegularFile>> {
+    // Lower files cannot be written before there is copy up.
+    let flags = file.flags();
+    let write = flags & bindings::O_ACCMODE != bindings::O_RDONLY;
+    if inode.upper().is_none() && (write || flags & bindings::O_TRUNC != 0) {
+        return Err(EROFS);
+    }
+    file.clear_flags(OPENING_FLAGS);
+    let real = open_real(file, inode.data_path()?)?;
+    Ok(KBox::new(RegularFile::new(real), GFP_KERNEL)?)
+}
+
+/// Opens `path` with the flags of `file`, as far as the mounter may.
+pub(super) fn open_real(file: &OwnFile<Rovl>, path: LayerPath<'_>) -> Result<ARef<BackingFile>> {
+    let flags = file.flags() | EXTRA_FLAGS;
+    file.inode().ofs().as_mounter(|as_mounter| {
+        path.permission(as_mounter, permission_mask(flags))?;
+        let flags = if path.owner_or_capable(as_mounter) {
+            flags
+        } else {
+            flags & !bindings::O_NOATIME
+        };
+        BackingFile::open(as_mounter, file, flags, path)
+    })
+}
+
+/// What a file opened with `flags` may do, as a mask for a check of permissions (`ACC_MODE()`).
+fn permission_mask(flags: u32) -> i32 {
+    let access = match flags & bindings::O_ACCMODE {
+        bindings::O_RDONLY => mask::READ,
+        bindings::O_WRONLY => mask::WRITE,
+        _ => mask::READ | mask::WRITE,
+    };
+    let append = if flags & bindings::O_APPEND != 0 {
+        mask::APPEND
+    } else {
+        0
+    };
+    mask::OPEN | access | append
+}

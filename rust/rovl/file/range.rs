@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations on ranges of regular files: sync, allocation, copies and shared extents.
+
+use super::RegularFile;
+use crate::{
+    entry::InodeExt,
+    Rovl, //
+};
+use core::ptr;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use vfs::{
+    backing_file::BackingFile,
+    cred::AsMounter,
+    file::{
+        OwnFile,
+        RangeEnd, //
+    },
+};
+
+/// Syncs the upper file.
+///
+/// A lower file is not synced: it has not been changed, and could answer `EROFS`.
+pub(super) fn fsync(
+    this: &RegularFile,
+    file: &OwnFile<Rovl>,
+    start: i64,
+    end: i64,
+    datasync: bool,
+) -> Result {
+    let inode = file.inode();
+    let ofs = inode.ofs();
+    if !ofs.needs_sync()? {
+        return Ok(());
+    }
+    let Some(upper) = inode.upper_path() else {
+        return Ok(());
+    };
+    if datasync && inode.path_type().merge {
+        return Ok(());
+    }
+    let real = this.real_file_at(file, upper)?;
+    ofs.as_mounter(|as_mounter| real.fsync(as_mounter, start, end, datasync))
+}
+
+/// Allocates or frees space.
+pub(super) fn fallocate(
+    this: &RegularFile,
+    file: &OwnFile<Rovl>,
+    mode: i32,
+    offset: i64,
+    len: i64,
+) -> Result {
+    let inode = file.inode();
+    let lock = inode.lock_rwsem();
+    inode.copy_attr_from_real();
+    file.remove_privs(&lock)?;
+    let real = this.real_file(file)?;
+    let ret = inode
+        .ofs()
+        .as_mounter(|as_mounter| real.fallocate(as_mounter, mode, offset, len));
+    // Also after an error: some of it may have been done.
+    inode.copy_attr_from_real();
+    ret
+}
+
+/// Copies `len` bytes.
+pub(super) fn copy(
+    src: &RangeEnd<'_, RegularFile>,
+    dst: &RangeEnd<'_, RegularFile>,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    let (src_inode, dst_inode) = (src.file.inode(), dst.file.inode());
+    transfer(src, dst, Change::Written, |as_mounter, from, to| {
+        if !ptr::eq(src_inode.sb(), dst_inode.sb()) {
+            // The copy checks with the credentials of the destination's mounter.
+            src_inode
+                .ofs()
+                .as_mounter(|as_source| from.verify_read(as_source, src.pos, len))?;
+        }
+        from.copy_to(as_mounter, src.pos, to, dst.pos, len, flags)
+    })
+}
+
+/// Makes `len` bytes shared: those of `src` appear in `dst`, or equal ones in both become one.
+pub(super) fn remap(
+    src: &RangeEnd<'_, RegularFile>,
+    dst: &RangeEnd<'_, RegularFile>,
+    len: i64,
+    flags: u32,
+) -> Result<i64> {
+    if flags & !(bindings::REMAP_FILE_DEDUP | bindings::REMAP_FILE_ADVISORY) != 0 {
+        return Err(EINVAL);
+    }
+    if flags & bindings::REMAP_FILE_DEDUP == 0 {
+        return transfer(src, dst, Change::Written, |as_mounter, from, to| {
+            from.clone_to(as_mounter, src.pos, to, dst.pos, len, flags)
+        });
+    }
+    // Copying up would make two of what is one.
+    if src.file.inode().upper().is_none() || dst.file.inode().upper().is_none() {
+        return Err(EPERM);
+    }
+    transfer(src, dst, Change::None, |as_mounter, from, to| {
+        from.dedupe_to(as_mounter, src.pos, to, dst.pos, len, flags)
+    })
+}
+
+/// What a transfer does to the content of the destination.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// It is written.
+    Written,
+    /// It stays what it is.
+    None,
+}
+
+/// Runs `op` on the files of the layers, as the mounter of the destination.
+fn transfer<R>(
+    src: &RangeEnd<'_, RegularFile>,
+    dst: &RangeEnd<'_, RegularFile>,
+    change: Change,
+    op: impl FnOnce(&AsMounter, &BackingFile, &BackingFile) -> Result<R>,
+) -> Result<R> {
+    let inode = dst.file.inode();
+    let lock = inode.lock_rwsem();
+    if change == Change::Written {
+        inode.copy_attr_from_real();
+        dst.file.remove_privs(&lock)?;
+    }
+    let to = dst.private.real_file(dst.file)?;
+    let from = src.private.real_file(src.file)?;
+    let ret = inode
+        .ofs()
+        .as_mounter(|as_mounter| op(as_mounter, from, to));
+    inode.copy_attr_from_real();
+    ret
+}
