@@ -6,10 +6,17 @@
 
 use crate::{
     bindings,
-    fs_context::FsContext, //
+    dentry::Stable,
+    fs_context::FsContext,
+    inode::NewInode,
+    FileSystem, //
 };
-use core::ptr::NonNull;
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 use kernel::{
+    error::to_result,
     prelude::*,
     types::NotThreadSafe, //
 };
@@ -146,4 +153,64 @@ impl AsMounter {
 pub fn is_admin_noaudit() -> bool {
     // SAFETY: Looks at the current task only.
     unsafe { bindings::rvfs_is_admin_noaudit() }
+}
+
+/// Credentials with which an object is made in a layer for the caller: the mounter's, with the owner
+/// of the new object, and with what security modules want new objects of the caller to have.
+///
+/// # Invariants
+///
+/// `0` is a `struct cred` on which this object holds a reference.
+pub struct Creator(NonNull<bindings::cred>);
+
+impl Creator {
+    /// Prepares to make the object `dentry` with the owner of `inode`
+    /// (`security_dentry_create_files_as()`).
+    ///
+    /// Returns `EINVAL` where other credentials than the mounter's are in force.
+    pub fn new<F: FileSystem>(
+        as_mounter: &AsMounter,
+        dentry: Stable<'_, F>,
+        inode: &NewInode<F>,
+        mode: u16,
+    ) -> Result<Self> {
+        // SAFETY: Only reads a pointer of the current task.
+        if unsafe { bindings::rvfs_current_cred() } != as_mounter.mounter {
+            return Err(EINVAL);
+        }
+        // SAFETY: Called in task context.
+        let cred = NonNull::new(unsafe { bindings::prepare_creds() }).ok_or(ENOMEM)?;
+        // INVARIANT: `prepare_creds()` returns a new reference.
+        let this = Self(cred);
+        let (uid, gid) = inode.owner();
+        // SAFETY: The credentials are new, and nobody else knows of them.
+        unsafe { (*cred.as_ptr()).fsuid = uid };
+        // SAFETY: As above.
+        unsafe { (*cred.as_ptr()).fsgid = gid };
+        // SAFETY: The dentry and its name are valid and stable, and so are both credentials.
+        to_result(unsafe {
+            bindings::security_dentry_create_files_as(
+                dentry.as_raw(),
+                c_int::from(mode),
+                dentry.name_raw(),
+                as_mounter.caller(),
+                cred.as_ptr(),
+            )
+        })?;
+        Ok(this)
+    }
+
+    /// Runs `f` with these credentials in force.
+    pub fn run<R>(self, as_mounter: &AsMounter, f: impl FnOnce(&AsMounter) -> R) -> R {
+        let cred = ManuallyDrop::new(self).0;
+        // SAFETY: Valid by the type invariant; the reference is passed on.
+        unsafe { as_mounter.run_with(cred.as_ptr(), f) }
+    }
+}
+
+impl Drop for Creator {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this object owns a reference.
+        unsafe { bindings::rvfs_put_cred(self.0.as_ptr()) };
+    }
 }

@@ -26,6 +26,7 @@ use core::{
     slice, //
 };
 use kernel::{
+    prelude::*,
     sync::aref::{
         ARef,
         AlwaysRefCounted, //
@@ -336,6 +337,25 @@ impl<F> Deref for Stable<'_, F> {
     #[inline]
     fn deref(&self) -> &Dentry<F> {
         self.0
+    }
+}
+
+impl<F: FileSystem> Stable<'_, F> {
+    /// Gives a negative dentry its inode (`d_instantiate()`). The caller's operation has locked the
+    /// directory for writing, or nobody else knows of the dentry.
+    ///
+    /// Returns `EEXIST` of a positive one and `EXDEV` for an inode of another mount.
+    pub fn instantiate(&self, inode: ARef<Inode<F>>) -> Result {
+        if !self.is_negative() {
+            return Err(EEXIST);
+        }
+        if !core::ptr::eq(inode.sb(), self.sb()) {
+            return Err(EXDEV);
+        }
+        let inode = ARef::into_raw(inode).as_ptr().cast();
+        // SAFETY: The dentry is negative; the reference on the inode is passed on.
+        unsafe { bindings::d_instantiate(self.as_raw(), inode) };
+        Ok(())
     }
 }
 

@@ -436,6 +436,13 @@ void rvfs_posix_acl_release(struct posix_acl *acl)
 	posix_acl_release(acl);
 }
 
+int rvfs_posix_acl_create(struct inode *dir, umode_t *mode,
+			  struct posix_acl **default_acl,
+			  struct posix_acl **acl)
+{
+	return posix_acl_create(dir, mode, default_acl, acl);
+}
+
 /* The ids in @acl, a list of @inode, as a mount with @idmap shows them. */
 void rvfs_posix_acl_map(struct posix_acl *acl, const struct inode *inode,
 			struct mnt_idmap *idmap)

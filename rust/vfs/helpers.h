@@ -150,6 +150,9 @@ bool rvfs_kgid_mapped_here(kgid_t gid);
 
 /* Access control lists */
 void rvfs_posix_acl_release(struct posix_acl *acl);
+int rvfs_posix_acl_create(struct inode *dir, umode_t *mode,
+			  struct posix_acl **default_acl,
+			  struct posix_acl **acl);
 void rvfs_posix_acl_map(struct posix_acl *acl, const struct inode *inode,
 			struct mnt_idmap *idmap);
 struct posix_acl *rvfs_posix_acl_clone(const struct posix_acl *acl);

@@ -132,6 +132,34 @@ impl PosixAcl {
     }
 }
 
+/// The lists of a new object, see [`inherited`].
+pub struct Inherited {
+    /// The mode, as far as the default list of the directory lets it be.
+    pub mode: u16,
+    /// The list that says who may access the object.
+    pub access: Option<PosixAcl>,
+    /// The list that new entries of the object get, if it is a directory.
+    pub default: Option<PosixAcl>,
+}
+
+/// What a new object with `mode` in `dir` gets from the default list of `dir`, or else from the
+/// caller's umask (`posix_acl_create()`).
+pub fn inherited<F: FileSystem>(dir: &Inode<F>, mode: u16) -> Result<Inherited> {
+    let mut mode = mode;
+    let (mut default, mut access) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: The directory is valid; the rest are local variables.
+    to_result(unsafe {
+        bindings::rvfs_posix_acl_create(dir.as_raw(), &mut mode, &mut default, &mut access)
+    })?;
+    Ok(Inherited {
+        mode,
+        // SAFETY: Null, or a new reference.
+        access: unsafe { PosixAcl::from_raw_owned(access) },
+        // SAFETY: As above.
+        default: unsafe { PosixAcl::from_raw_owned(default) },
+    })
+}
+
 impl Drop for PosixAcl {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the reference is ours.
