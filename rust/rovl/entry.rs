@@ -164,6 +164,11 @@ pub(crate) trait InodeExt {
     fn path_type(&self) -> PathType;
     /// Whether its entries may be read straight from its layer.
     fn is_real_dir(&self) -> bool;
+    /// Takes over the times of a directory that was changed, and notes the change for the cache of
+    /// merged entries. `impurity`: an entry with an origin came or went.
+    ///
+    /// The caller holds `i_rwsem` for writing.
+    fn dir_modified(&self, impurity: bool);
 }
 
 impl InodeExt for Inode<Rovl> {
@@ -246,6 +251,15 @@ impl InodeExt for Inode<Rovl> {
 
     fn is_real_dir(&self) -> bool {
         !self.data().test(Flag::Whiteouts)
+    }
+
+    fn dir_modified(&self, impurity: bool) {
+        self.copy_attr_from_real();
+        // The cache of a directory that is read straight from its layer holds only entries with an
+        // origin.
+        if impurity || !self.is_real_dir() {
+            self.data().bump_version();
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod permission;
 mod readdir;
 mod super_data;
 mod super_ops;
+mod upper;
 mod uuid;
 mod whiteout;
 mod workdir;

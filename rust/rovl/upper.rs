@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The upper layer as something that can be changed.
+//!
+//! All changes of the upper layer go through [`Upper`]: it holds what a change needs, the mounter's
+//! credentials and write access, and knows how the overlay's own attributes are stored.
+
+mod temp;
+mod xattr;
+
+pub(crate) use temp::Temp;
+
+use crate::super_data::Super;
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::temp_name::TempName;
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    inode::Inode,
+    log,
+    mount::WriteGuard,
+    namei::{
+        Creating,
+        Removing,
+        RenameFlags,
+        Renaming,
+        Target, //
+    },
+    path::LayerPath,
+    Layer, //
+};
+
+/// What to make in the upper layer.
+#[derive(Clone, Copy)]
+pub(crate) enum Make<'a> {
+    /// A regular file with this mode.
+    File(u16),
+    /// A directory with this mode.
+    Dir(u16),
+    /// A device, a fifo or a socket with this mode and device number.
+    Special(u16, u32),
+    /// A symbolic link to this target.
+    Symlink(&'a CStr),
+    /// One more name of something in the upper layer.
+    Link(&'a Dentry<Layer>),
+}
+
+/// Returns a name for something in the making, which no other gets until the counter wraps.
+pub(crate) fn temp_name() -> TempName {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    // ORDERING: Only uniqueness matters.
+    ondisk::temp_name::format(LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+}
+
+/// Removes `dentry` from the directory `dir` of the upper layer, where it is of no use any more.
+///
+/// A failure is told and has no other effect, because there is nobody who could do better.
+pub(crate) fn cleanup(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    dir: &Dentry<Layer>,
+    dentry: &Dentry<Layer>,
+) {
+    let result = write
+        .start_removing_dentry(m, dir, dentry)
+        .and_then(Removing::remove);
+    if let Err(err) = result {
+        log::warn_dentry(c"cleanup failed", dentry, err);
+    }
+}
+
+/// Makes something under a temporary name in the directory `dir` of the upper layer.
+pub(crate) fn create_temp_in(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    dir: &Dentry<Layer>,
+    what: Make<'_>,
+) -> Result<ARef<Dentry<Layer>>> {
+    Ok(create_locked(m, write, dir, temp_name().as_bytes(), what)?.keep())
+}
+
+/// Makes something in the directory `dir` of the upper layer, which stays locked.
+///
+/// Returns `ESTALE` where there is something already: the overlay would have known.
+fn create_locked<'a>(
+    m: &'a AsMounter,
+    write: &'a WriteGuard<'a>,
+    dir: &Dentry<Layer>,
+    name: &[u8],
+    what: Make<'_>,
+) -> Result<Creating<'a>> {
+    let creating = write.start_creating(m, dir, name)?;
+    if !creating.dentry().is_negative() {
+        return Err(ESTALE);
+    }
+    let made = match what {
+        Make::File(mode) => creating.create(mode),
+        Make::Dir(mode) => creating.mkdir(mode),
+        Make::Special(mode, rdev) => creating.mknod(mode, rdev),
+        Make::Symlink(target) => creating.symlink(target),
+        Make::Link(old) => creating.link(old),
+    }?;
+    if made.dentry().is_negative() {
+        return Err(EIO);
+    }
+    if !made.dentry().is_unhashed() {
+        return Ok(made);
+    }
+    // A file system that folds case does not cache that a name is free, and so may have left a
+    // dentry that a lookup does not find. Callers rely on one that it does.
+    let made = made.keep();
+    let again = write.start_creating(m, dir, name)?;
+    match (again.dentry().inode(), made.inode()) {
+        (Some(again), Some(made)) if again.is(made) => {}
+        _ => return Err(EIO),
+    }
+    Ok(again)
+}
+
+/// The upper layer, with everything that a change of it needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Upper<'a> {
+    /// The mounted instance.
+    pub(crate) ofs: &'a Super,
+    /// The mounter's credentials, or those of a creator that are derived from them.
+    pub(crate) m: &'a AsMounter,
+    /// Write access.
+    pub(crate) write: &'a WriteGuard<'a>,
+}
+
+impl<'a> Upper<'a> {
+    /// The work directory, or `EROFS`.
+    pub(crate) fn work(&self) -> Result<&'a Dentry<Layer>> {
+        Ok(&self.ofs.work()?.dir)
+    }
+
+    /// A dentry of the upper layer as a path.
+    pub(crate) fn path<'b>(&self, dentry: &'b Dentry<Layer>) -> LayerPath<'b>
+    where
+        'a: 'b,
+    {
+        LayerPath {
+            mount: self.write.mount(),
+            dentry,
+        }
+    }
+
+    /// Looks `name` up in the directory `dir`. The result may be negative.
+    pub(crate) fn lookup(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
+        self.path(dir).lookup(self.m, name)
+    }
+
+    /// Makes something in the directory `dir`. Returns `ESTALE` where there is something already.
+    pub(crate) fn create(
+        &self,
+        dir: &Dentry<Layer>,
+        name: &[u8],
+        what: Make<'_>,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let made = create_locked(self.m, self.write, dir, name, what)?.keep();
+        // A directory inherits from its parent whether it folds case.
+        if made.is_dir() && made.is_casefolded() != self.ofs.casefold {
+            log::warn_dentry(c"wrong inherited casefold", &made, EINVAL);
+            self.cleanup(dir, &made);
+            return Err(EINVAL);
+        }
+        Ok(made)
+    }
+
+    /// Makes something in the work directory, from where it is moved to its place.
+    pub(crate) fn create_temp(&self, what: Make<'_>) -> Result<Temp<'a>> {
+        let made = self.create(self.work()?, temp_name().as_bytes(), what)?;
+        Temp::new(*self, made)
+    }
+
+    /// Locks `dir` to make something under `name`, see [`WriteGuard::start_creating`].
+    pub(crate) fn start_creating(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<Creating<'a>> {
+        self.write.start_creating(self.m, dir, name)
+    }
+
+    /// Locks `dir` to remove `name`, see [`WriteGuard::start_removing`].
+    pub(crate) fn start_removing(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<Removing<'a>> {
+        self.write.start_removing(self.m, dir, name)
+    }
+
+    /// Locks two directories to rename by name, see [`WriteGuard::start_renaming`].
+    pub(crate) fn start_renaming(
+        &self,
+        old: (&Dentry<Layer>, &[u8]),
+        new: (&'a Dentry<Layer>, &[u8]),
+        flags: RenameFlags,
+    ) -> Result<Renaming<'a>> {
+        self.write.start_renaming(self.m, old, new, flags)
+    }
+
+    /// Locks two directories to give a known dentry a name, see
+    /// [`WriteGuard::start_renaming_dentry`].
+    pub(crate) fn start_renaming_dentry(
+        &self,
+        old: (&Dentry<Layer>, &Dentry<Layer>),
+        new: (&'a Dentry<Layer>, &[u8]),
+        target: Target,
+        flags: RenameFlags,
+    ) -> Result<Renaming<'a>> {
+        self.write
+            .start_renaming_dentry(self.m, old, new, target, flags)
+    }
+
+    /// Locks two directories to rename between known dentries, see
+    /// [`WriteGuard::start_renaming_two_dentries`].
+    pub(crate) fn start_renaming_two_dentries(
+        &self,
+        old: (&Dentry<Layer>, &Dentry<Layer>),
+        new: (&'a Dentry<Layer>, &Dentry<Layer>),
+        flags: RenameFlags,
+    ) -> Result<Renaming<'a>> {
+        self.write
+            .start_renaming_two_dentries(self.m, old, new, flags)
+    }
+
+    /// Removes `dentry` from the directory `dir`, see [`cleanup`].
+    pub(crate) fn cleanup(&self, dir: &Dentry<Layer>, dentry: &Dentry<Layer>) {
+        cleanup(self.m, self.write, dir, dentry);
+    }
+
+    /// Whether `dentry`, of the upper layer, is a whiteout.
+    pub(crate) fn is_whiteout(&self, dentry: &Dentry<Layer>) -> bool {
+        self.ofs.is_whiteout(self.m, self.path(dentry))
+    }
+
+    /// Whether `dentry`, of the upper layer, is a name of `inode`.
+    pub(crate) fn is_name_of(dentry: &Dentry<Layer>, inode: Option<&Inode<Layer>>) -> bool {
+        match (dentry.inode(), inode) {
+            (Some(this), Some(inode)) => this.is(inode),
+            _ => false,
+        }
+    }
+}
