@@ -26,6 +26,7 @@ pub mod cred;
 pub mod dentry;
 pub mod dir_context;
 pub mod export;
+pub mod exportfs;
 pub mod file;
 pub mod fileattr;
 pub mod fs_context;

@@ -64,6 +64,35 @@ impl LayerPath<'_> {
         })
     }
 
+    /// Reads an attribute of any length into `value`, which grows as needed, and returns its length.
+    ///
+    /// `EIO` where it changes too fast.
+    pub fn getxattr_growing(
+        &self,
+        as_mounter: &AsMounter,
+        name: &CStr,
+        value: &mut KVVec<u8>,
+    ) -> Result<usize> {
+        let len = match self.getxattr(as_mounter, name, value) {
+            Err(err) if err == ERANGE => {
+                let len = self.getxattr(as_mounter, name, &mut [])?;
+                if len <= value.len() {
+                    return Err(EIO);
+                }
+                len
+            }
+            result => result?,
+        };
+        if len <= value.len() {
+            return Ok(len);
+        }
+        value.resize(len, 0, GFP_KERNEL)?;
+        match self.getxattr(as_mounter, name, value) {
+            Err(err) if err == ERANGE => Err(EIO),
+            result => result,
+        }
+    }
+
     /// Lists the attributes of a layer's object, each with a NUL, and returns the length
     /// (`vfs_listxattr()`).
     ///
