@@ -14,9 +14,12 @@ pub struct NameHasher {
 impl NameHasher {
     /// A hasher with a key of its own.
     pub fn new() -> Self {
+        let random = || {
+            // SAFETY: No requirements.
+            unsafe { bindings::get_random_u64() }
+        };
         Self {
-            // SAFETY: No requirements. Twice, because a key has 128 bits.
-            key: [(); 2].map(|()| unsafe { bindings::get_random_u64() }),
+            key: [random(), random()],
         }
     }
 

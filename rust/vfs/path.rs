@@ -197,12 +197,19 @@ impl LayerPath<'_> {
 /// # Invariants
 ///
 /// `raw` is valid for `'a`, and its dentry is one of `F`.
-#[derive(Clone, Copy)]
 pub struct OwnPath<'a, F> {
     raw: *const bindings::path,
     _life: PhantomData<&'a ()>,
     _of: Of<F>,
 }
+
+impl<F> Clone for OwnPath<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for OwnPath<'_, F> {}
 
 impl<'a, F: FileSystem> OwnPath<'a, F> {
     /// Makes one from a raw pointer.

@@ -14,6 +14,7 @@ use crate::{
         permission,
         permission_rcu, //
     },
+    readdir::DirFile,
     Rovl, //
 };
 use kernel::{
@@ -185,7 +186,7 @@ impl Operations for SpecialOps {
     }
 }
 
-static DIR: RawTables<Rovl> = RawTables::new::<DirOps>();
+static DIR: RawTables<Rovl> = RawTables::new::<DirOps>().with_file::<DirFile>();
 static FILE: RawTables<Rovl> = RawTables::new::<FileOps>().with_file::<RegularFile>();
 static SYMLINK: RawTables<Rovl> = RawTables::new::<SymlinkOps>();
 static SPECIAL: RawTables<Rovl> = RawTables::new::<SpecialOps>();

@@ -10,7 +10,10 @@ use super::{
     VerityMode,
     XinoMode, //
 };
-use kernel::str::CStr;
+use kernel::{
+    prelude::*,
+    str::CStr, //
+};
 use vfs::{
     overlay_tables::module_parameters,
     super_block::SeqOptions, //

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open directories.
+
+use super::{
+    cache::Listing,
+    merged,
+    real, //
+};
+use crate::{
+    entry::InodeExt,
+    Rovl, //
+};
+use kernel::{
+    bindings::{
+        SEEK_CUR,
+        SEEK_SET, //
+    },
+    fs::File,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+};
+use vfs::{
+    cred::AsMounter,
+    dir_context::DirContext,
+    file::{
+        LayerFile,
+        Operations,
+        OwnFile, //
+    },
+    inode::{
+        ByInodeLock,
+        Inode,
+        Locked, //
+    },
+    publish::Once,
+};
+
+/// What is known of an open directory.
+pub(crate) struct DirFile {
+    /// The directory of the topmost layer, as it was when this was opened.
+    real: ARef<File>,
+    /// Whether that is the upper layer.
+    is_upper: bool,
+    /// The directory of the upper layer, where it was copied up since and has been needed.
+    upper: Once<File>,
+    state: ByInodeLock<Rovl, State>,
+}
+
+/// How the directory is read.
+struct State {
+    /// Straight from `real`. It may become a merged directory when it is copied up.
+    is_real: bool,
+    /// The entries of a merged directory, which stay as they are until it is read from the
+    /// beginning.
+    listing: Option<Arc<Listing>>,
+}
+
+impl State {
+    /// Takes notice of what has changed, before the directory is read from the beginning.
+    fn rewind(&mut self, inode: &Inode<Rovl>) {
+        let version = inode.data().version();
+        if let Some(old) = self.listing.take_if(|listing| listing.version != version) {
+            inode.data().dir_cache.close(old);
+        }
+        self.is_real &= inode.is_real_dir();
+    }
+}
+
+impl DirFile {
+    /// The open directory of the upper layer, if there is one.
+    fn upper(&self, m: &AsMounter, inode: &Inode<Rovl>) -> Result<Option<&File>> {
+        let Some(path) = InodeExt::upper_path(inode) else {
+            return Ok(None);
+        };
+        if self.is_upper {
+            return Ok(Some(&self.real));
+        }
+        if let Some(file) = self.upper.get() {
+            return Ok(Some(file));
+        }
+        Ok(self.upper.get_or_publish(path.open(m, false)?))
+    }
+
+    /// Moves the position in the entries of a merged directory.
+    fn seek_merged(file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+        let start = match u32::try_from(whence) {
+            Ok(SEEK_SET) => 0,
+            Ok(SEEK_CUR) => file.pos(),
+            _ => return Err(EINVAL),
+        };
+        let pos = start.checked_add(offset).filter(|&pos| pos >= 0);
+        let pos = pos.ok_or(EINVAL)?;
+        file.set_pos(pos);
+        Ok(pos)
+    }
+
+    /// The entries of a merged directory, as long as it is not read from the beginning.
+    fn listing(
+        &self,
+        m: &AsMounter,
+        file: &OwnFile<Rovl>,
+        dir: &mut Locked<'_, Rovl>,
+    ) -> Result<Arc<Listing>> {
+        if let Some(listing) = &self.state.get(dir)?.listing {
+            return Ok(listing.clone());
+        }
+        let listing = merged::open_listing(m, file.dentry(), dir)?;
+        self.state.get(dir)?.listing = Some(listing.clone());
+        Ok(listing)
+    }
+}
+
+#[vtable]
+impl Operations for DirFile {
+    type FileSystem = Rovl;
+
+    fn open(inode: &Inode<Rovl>, _file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
+        let path = inode.real_path()?;
+        let kind = inode.path_type();
+        let real = inode.ofs().as_mounter(|m| path.open(m, false))?;
+        let state = State {
+            is_real: !kind.merge && inode.is_real_dir(),
+            listing: None,
+        };
+        let this = Self {
+            real,
+            is_upper: kind.upper,
+            upper: Once::new(),
+            state: ByInodeLock::new(inode, state),
+        };
+        Ok(KBox::new(this, GFP_KERNEL)?)
+    }
+
+    fn release(self: KBox<Self>, inode: &Inode<Rovl>) {
+        if let Some(listing) = KBox::into_inner(self).state.into_inner().listing {
+            inode.data().dir_cache.close(listing);
+        }
+    }
+
+    fn llseek(&self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+        let inode = file.inode();
+        let mut lock = inode.lock_rwsem();
+        let mut dir = lock.proof();
+        let state = self.state.get(&mut dir)?;
+        if file.pos() == 0 {
+            state.rewind(inode);
+        }
+        if !state.is_real {
+            return Self::seek_merged(file, offset, whence);
+        }
+        let pos = inode
+            .ofs()
+            .as_mounter(|m| self.real.llseek(m, offset, whence));
+        file.set_pos(self.real.pos());
+        pos
+    }
+
+    fn fsync(&self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+        let inode = file.inode();
+        let ofs = inode.ofs();
+        if !ofs.must_sync()? {
+            return Ok(());
+        }
+        ofs.as_mounter(|m| match self.upper(m, inode)? {
+            Some(upper) => upper.fsync_range(m, start, end, datasync),
+            // A lower directory does not change.
+            None => Ok(()),
+        })
+    }
+
+    fn iterate(
+        &self,
+        file: &OwnFile<Rovl>,
+        mut dir: Locked<'_, Rovl>,
+        ctx: &mut DirContext<'_>,
+    ) -> Result {
+        let inode = file.inode();
+        let state = self.state.get(&mut dir)?;
+        if ctx.pos() == 0 {
+            state.rewind(inode);
+        }
+        let is_real = state.is_real;
+        inode.ofs().as_mounter(|m| {
+            if is_real {
+                return real::emit(m, file.path(), &dir, &self.real, self.is_upper, ctx);
+            }
+            let listing = self.listing(m, file, &mut dir)?;
+            merged::emit(file.path(), &dir, &listing, ctx)
+        })
+    }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The entries of a directory, in an array and with their names in another.
+//!
+//! An entry takes 16 bytes and its name, and its number is its offset in the directory.
+
+use core::sync::atomic::{
+    AtomicU64,
+    AtomicU8,
+    Ordering, //
+};
+use kernel::prelude::*;
+use vfs::dir_context::DirEntry;
+
+/// What is known of an entry.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    /// It is in the upper layer.
+    Upper = 1,
+    /// It is hidden: a whiteout, or removed since.
+    Hidden = 2,
+    /// It may be a whiteout by its xattr, which a lookup says.
+    MaybeXattrWhiteout = 4,
+    /// The overlay shows another inode number than the layer, which a lookup says.
+    OwnNumber = 8,
+    /// It stands in the place of the lowest layer's entry of the same name.
+    Moved = 16,
+}
+
+/// An entry.
+///
+/// Its marks and its number are changed with `i_rwsem` of the overlay directory held for writing,
+/// or before anybody else sees them, therefore all accesses are relaxed.
+pub(super) struct Entry {
+    ino: AtomicU64,
+    /// Where its name starts.
+    name: u32,
+    len: u16,
+    kind: u8,
+    marks: AtomicU8,
+}
+
+impl Entry {
+    /// The inode number: the layer's, or once it is known the overlay's.
+    #[inline]
+    pub(super) fn ino(&self) -> u64 {
+        // ORDERING: See the type.
+        self.ino.load(Ordering::Relaxed)
+    }
+
+    /// Sets the inode number.
+    pub(super) fn set_ino(&self, ino: u64) {
+        // ORDERING: See the type.
+        self.ino.store(ino, Ordering::Relaxed);
+    }
+
+    /// The type (`DT_*`).
+    #[inline]
+    pub(super) fn kind(&self) -> u32 {
+        u32::from(self.kind)
+    }
+
+    #[inline]
+    fn marks(&self) -> u8 {
+        // ORDERING: See the type.
+        self.marks.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has `mark`.
+    #[inline]
+    pub(super) fn is(&self, mark: Mark) -> bool {
+        self.marks() & mark as u8 != 0
+    }
+
+    /// Whether it has to be looked up before it is shown.
+    #[inline]
+    pub(super) fn needs_lookup(&self) -> bool {
+        self.marks() & LOOKUP != 0
+    }
+
+    /// Sets `mark`.
+    pub(super) fn set(&self, mark: Mark) {
+        // ORDERING: See the type.
+        self.marks
+            .store(self.marks() | mark as u8, Ordering::Relaxed);
+    }
+
+    /// Notes that it has been looked up.
+    pub(super) fn set_looked_up(&self) {
+        // ORDERING: See the type.
+        self.marks.store(self.marks() & !LOOKUP, Ordering::Relaxed);
+    }
+
+    /// Another entry for the same name.
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            ino: AtomicU64::new(self.ino()),
+            marks: AtomicU8::new(self.marks()),
+            ..*self
+        }
+    }
+}
+
+/// Marks for which an entry has to be looked up.
+const LOOKUP: u8 = Mark::MaybeXattrWhiteout as u8 | Mark::OwnNumber as u8;
+
+/// Entries, some of which may have been taken out to be put in again at another place.
+pub(super) struct Entries {
+    names: KVVec<u8>,
+    list: KVVec<Entry>,
+}
+
+impl Entries {
+    /// No entries.
+    pub(super) const fn new() -> Self {
+        Self {
+            names: KVVec::new(),
+            list: KVVec::new(),
+        }
+    }
+
+    /// Adds an entry of a layer and returns its number.
+    ///
+    /// `ENOMEM`, also where the names take more than 4 GiB; `ENAMETOOLONG` for one over 64 KiB.
+    pub(super) fn push(&mut self, entry: DirEntry<'_>, marks: u8) -> Result<u32> {
+        let number = u32::try_from(self.list.len()).map_err(|_| ENOMEM)?;
+        let name = u32::try_from(self.names.len()).map_err(|_| ENOMEM)?;
+        let len = u16::try_from(entry.name.len()).map_err(|_| ENAMETOOLONG)?;
+        self.names.extend_from_slice(entry.name, GFP_KERNEL)?;
+        let entry = Entry {
+            ino: AtomicU64::new(entry.ino),
+            name,
+            len,
+            kind: u8::try_from(entry.kind).unwrap_or(0),
+            marks: AtomicU8::new(marks),
+        };
+        self.list.push(entry, GFP_KERNEL)?;
+        Ok(number)
+    }
+
+    /// Adds `entry`, which is called `name` in another list, and returns its number.
+    pub(super) fn push_as(&mut self, entry: &Entry, name: &[u8]) -> Result<u32> {
+        let entry = DirEntry {
+            name,
+            ino: entry.ino(),
+            kind: entry.kind(),
+        };
+        self.push(entry, 0)
+    }
+
+    /// Adds an entry that was taken out.
+    pub(super) fn put_back(&mut self, entry: Entry) -> Result {
+        Ok(self.list.push(entry, GFP_KERNEL)?)
+    }
+
+    /// Takes all entries out. Their names stay.
+    pub(super) fn take_list(&mut self) -> KVVec<Entry> {
+        core::mem::replace(&mut self.list, KVVec::new())
+    }
+
+    /// The name of one of these entries.
+    #[inline]
+    pub(super) fn name(&self, entry: &Entry) -> &[u8] {
+        // CAST: `usize` has at least 32 bits.
+        let start = entry.name as usize;
+        let end = start.saturating_add(usize::from(entry.len));
+        self.names.get(start..end).unwrap_or_default()
+    }
+
+    /// Entry `number`.
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> Option<&Entry> {
+        self.list.get(number)
+    }
+
+    /// All entries.
+    #[inline]
+    pub(super) fn iter(&self) -> core::slice::Iter<'_, Entry> {
+        self.list.iter()
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Gives back memory that was allocated in advance.
+    pub(super) fn shrink(&mut self) {
+        // Where there is no memory for a smaller copy, the larger one stays.
+        let _ = self.names.shrink_to(0, GFP_KERNEL);
+        let _ = self.list.shrink_to(0, GFP_KERNEL);
+    }
+}

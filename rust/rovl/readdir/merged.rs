@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Merging the entries of all layers of a directory.
+//!
+//! The layers are read once each, from the top. The entries of the lowest one come first, also those
+//! that a layer above has too: as they rarely change, offsets stay what they are when something is
+//! added above.
+
+use super::{
+    cache::Listing,
+    entries::{
+        Entries,
+        Entry,
+        Mark, //
+    },
+    index::NameIndex,
+    number, //
+};
+use crate::{
+    entry::{
+        DentryExt,
+        DentryFlag,
+        Flag,
+        InodeExt, //
+    },
+    Rovl, //
+};
+use core::sync::atomic::Ordering;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    dir_context::{
+        DirContext,
+        DirEntry, //
+    },
+    inode::Locked,
+    path::{
+        LayerPath,
+        OwnPath, //
+    },
+};
+
+/// What the entries are read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be shown.
+    Show,
+    /// To find out whether there is anything to be shown: the first such entry ends the reading with
+    /// `ENOTEMPTY`.
+    FindOne,
+}
+
+/// Whether a layer holds what may be a whiteout by its xattr.
+fn has_xattr_whiteouts(dentry: &Dentry<Rovl>, layer: usize) -> bool {
+    let layers = &DentryExt::ofs(dentry).layers;
+    // ORDERING: Set before the dentry was published, like its flag.
+    layers
+        .get(layer)
+        .is_some_and(|layer| layer.has_xwhiteouts.load(Ordering::Relaxed))
+        && dentry.has(DentryFlag::Xwhiteouts)
+}
+
+/// What matters of a layer while it is read.
+#[derive(Clone, Copy)]
+struct Reading {
+    upper: bool,
+    lowest: bool,
+    xattr_whiteouts: bool,
+}
+
+/// The merging of the layers of one directory.
+struct Merge {
+    purpose: Purpose,
+    /// Whether inode numbers of what was copied up are to be those of before.
+    same_fs: bool,
+    /// Whether entries of the upper layer may have been copied up.
+    impure: bool,
+    /// The entries of the layers so far, or when it comes to the lowest of that one.
+    entries: Entries,
+    /// When it comes to the lowest layer: the entries of those above.
+    above: KVVec<Entry>,
+    /// The numbers of the entries above the lowest layer.
+    index: NameIndex,
+    /// Numbers of devices in the layer that is being read: they may be whiteouts.
+    devices: KVVec<u32>,
+}
+
+impl Merge {
+    /// The marks of a new entry.
+    fn marks(&self, entry: &DirEntry<'_>, layer: Reading) -> u8 {
+        let Reading {
+            upper,
+            xattr_whiteouts,
+            ..
+        } = layer;
+        let own_number = match entry.name {
+            b".." => true,
+            b"." => upper,
+            _ => upper && self.impure,
+        };
+        let mut marks = 0;
+        if upper {
+            marks |= Mark::Upper as u8;
+        }
+        if own_number && self.same_fs {
+            marks |= Mark::OwnNumber as u8;
+        }
+        if xattr_whiteouts && entry.kind == DirEntry::REG {
+            marks |= Mark::MaybeXattrWhiteout as u8;
+        }
+        marks
+    }
+
+    /// Adds an entry whose name has not been seen.
+    fn push(&mut self, entry: DirEntry<'_>, marks: u8) -> Result<u32> {
+        let is_device = entry.kind == DirEntry::CHR;
+        if self.purpose == Purpose::FindOne && !is_device && !entry.is_dot_or_dotdot() {
+            return Err(ENOTEMPTY);
+        }
+        let number = self.entries.push(entry, marks)?;
+        if is_device {
+            self.devices.push(number, GFP_KERNEL)?;
+        }
+        Ok(number)
+    }
+
+    /// Adds an entry of a layer that is not the lowest.
+    fn add(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
+        let hash = self.index.hash(entry.name);
+        let entries = &self.entries;
+        let is_it = |number: u32| {
+            // CAST: `usize` has at least 32 bits.
+            let known = entries.get(number as usize);
+            known.is_some_and(|known| entries.name(known) == entry.name)
+        };
+        if self.index.find(hash, is_it).is_some() {
+            return Ok(());
+        }
+        let number = self.push(entry, marks)?;
+        self.index.insert(hash, number)
+    }
+
+    /// Adds an entry of the lowest layer, or in its place that of a layer above.
+    fn add_lowest(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
+        if !self.index.is_empty() {
+            let (above, entries) = (&self.above, &self.entries);
+            // CAST: `usize` has at least 32 bits.
+            let get = |number: u32| above.get(number as usize);
+            let is_it = |number| get(number).is_some_and(|known| entries.name(known) == entry.name);
+            let found = self.index.find(self.index.hash(entry.name), is_it);
+            if let Some(known) = found.and_then(get) {
+                if known.is(Mark::Moved) {
+                    return Ok(());
+                }
+                let moved = known.duplicate();
+                known.set(Mark::Moved);
+                return self.entries.put_back(moved);
+            }
+        }
+        self.push(entry, marks).map(|_| ())
+    }
+
+    /// Reads one layer.
+    fn read(&mut self, m: &AsMounter, path: LayerPath<'_>, layer: Reading) -> Result {
+        if layer.lowest {
+            self.above = self.entries.take_list();
+        }
+        self.devices.clear();
+        path.read_dir(m, |entry| {
+            let marks = self.marks(&entry, layer);
+            if layer.lowest {
+                self.add_lowest(entry, marks)
+            } else {
+                self.add(entry, marks)
+            }
+        })?;
+        self.find_whiteouts(m, path)
+    }
+
+    /// Hides those devices of a layer that are whiteouts.
+    fn find_whiteouts(&self, m: &AsMounter, path: LayerPath<'_>) -> Result {
+        for &number in self.devices.iter() {
+            // CAST: `usize` has at least 32 bits.
+            let Some(entry) = self.entries.get(number as usize) else {
+                continue;
+            };
+            match path.lookup_positive_killable(m, self.entries.name(entry)) {
+                Ok(dentry) if dentry.is_whiteout_device() => entry.set(Mark::Hidden),
+                Err(err) if err == EINTR => return Err(err),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// All entries.
+    fn finish(mut self) -> Result<Entries> {
+        for entry in self.above.iter() {
+            if !entry.is(Mark::Moved) {
+                self.entries.put_back(entry.duplicate())?;
+            }
+        }
+        Ok(self.entries)
+    }
+}
+
+/// Reads all layers of a directory.
+pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
+    let inode = dentry.positive()?;
+    let ofs = InodeExt::ofs(inode);
+    let mut merge = Merge {
+        purpose,
+        same_fs: ofs.same_fs,
+        impure: inode.data().test(Flag::Impure),
+        entries: Entries::new(),
+        above: KVVec::new(),
+        index: NameIndex::new(),
+        devices: KVVec::new(),
+    };
+    let lower = inode.lower().as_slice();
+    if let Some(path) = InodeExt::upper_path(inode) {
+        let layer = Reading {
+            upper: true,
+            lowest: lower.is_empty(),
+            xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
+        };
+        merge.read(m, path, layer)?;
+    }
+    for (index, entry) in lower.iter().enumerate() {
+        let layer = Reading {
+            upper: false,
+            lowest: index.saturating_add(1) == lower.len(),
+            xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
+        };
+        merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
+    }
+    merge.finish()
+}
+
+/// The listing of a directory for one more open file: the one that others read, if nothing has
+/// changed since, or a new one.
+///
+/// The caller holds `i_rwsem` of the directory for writing, as `lock` shows.
+pub(super) fn open_listing(
+    m: &AsMounter,
+    dentry: &Dentry<Rovl>,
+    lock: &Locked<'_, Rovl>,
+) -> Result<Arc<Listing>> {
+    let data = lock.inode().data();
+    let version = data.version();
+    if let Some(listing) = data.dir_cache.open(version) {
+        return Ok(listing);
+    }
+    // Nobody can use it any more.
+    data.dir_cache.set(None);
+    let mut entries = read(m, dentry, Purpose::Show)?;
+    entries.shrink();
+    let listing = Listing::new(version, entries, NameIndex::new())?;
+    data.dir_cache.set(Some(listing));
+    data.dir_cache.open(version).ok_or(EIO)
+}
+
+/// Passes the entries on, from the position of `ctx` on.
+pub(super) fn emit(
+    dir: OwnPath<'_, Rovl>,
+    lock: &Locked<'_, Rovl>,
+    listing: &Listing,
+    ctx: &mut DirContext<'_>,
+) -> Result {
+    let entries = &listing.entries;
+    loop {
+        let pos = ctx.pos();
+        let Some(entry) = usize::try_from(pos).ok().and_then(|pos| entries.get(pos)) else {
+            return Ok(());
+        };
+        if !entry.is(Mark::Hidden) {
+            let name = entries.name(entry);
+            if entry.needs_lookup() {
+                number::complete(dir, lock, name, entry)?;
+            }
+            if !entry.is(Mark::Hidden) && !ctx.emit(name, entry.ino(), entry.kind()) {
+                return Ok(());
+            }
+        }
+        ctx.set_pos(pos.saturating_add(1));
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories of one layer, which are read straight from it.
+
+use super::{
+    cache::Listing,
+    entries::{
+        Entries,
+        Mark, //
+    },
+    index::NameIndex,
+    number, //
+};
+use crate::{
+    entry::{
+        DentryExt,
+        Flag,
+        InodeExt, //
+    },
+    Rovl, //
+};
+use kernel::{
+    fs::File,
+    prelude::*,
+    sync::Arc, //
+};
+use ondisk::xattr::Name;
+use vfs::{
+    cred::AsMounter,
+    dir_context::DirContext,
+    inode::{
+        Inode,
+        Locked, //
+    },
+    path::OwnPath,
+    stat::StatRequest, //
+};
+
+/// Passes the entries of `file` on, the open directory of the layer.
+///
+/// `upper` says that it is one of the upper layer and was so when it was opened.
+pub(super) fn emit(
+    m: &AsMounter,
+    dir: OwnPath<'_, Rovl>,
+    lock: &Locked<'_, Rovl>,
+    file: &File,
+    upper: bool,
+    ctx: &mut DirContext<'_>,
+) -> Result {
+    let inode = lock.inode();
+    if !InodeExt::ofs(inode).same_fs {
+        return ctx.pass_on(m, file);
+    }
+    let parent = number_of_merged_parent(dir)?;
+    let impure = if upper && inode.data().test(Flag::Impure) {
+        open_impure(m, dir, lock)?
+    } else {
+        None
+    };
+    if parent.is_none() && impure.is_none() {
+        return ctx.pass_on(m, file);
+    }
+    ctx.pass_on_with_ino(m, file, |entry| {
+        let known = match (entry.name, parent) {
+            (b"..", Some(parent)) => Some(parent),
+            _ => impure
+                .as_ref()
+                .and_then(|impure| impure.find(entry.name))
+                .map(|known| known.ino()),
+        };
+        known.unwrap_or(entry.ino)
+    })
+}
+
+/// The number that `stat()` shows for the parent, if it is a merged directory: then it is not the
+/// one of the layer's parent.
+fn number_of_merged_parent(dir: OwnPath<'_, Rovl>) -> Result<Option<u64>> {
+    // Even a locked directory can be moved by d_splice_alias(), hence the reference.
+    let parent = dir.dentry().parent();
+    if !parent.path_type().merge {
+        return Ok(None);
+    }
+    Ok(Some(dir.getattr_of(&parent, StatRequest::INO)?.ino()))
+}
+
+/// The entries of an impure directory whose inode number is not that of the upper layer.
+///
+/// Returns `None` where there are none, and takes the mark from the directory then.
+fn open_impure(
+    m: &AsMounter,
+    dir: OwnPath<'_, Rovl>,
+    lock: &Locked<'_, Rovl>,
+) -> Result<Option<Arc<Listing>>> {
+    let inode = lock.inode();
+    let data = inode.data();
+    let version = data.version();
+    if let Some(listing) = data.dir_cache.get(version) {
+        return Ok(Some(listing));
+    }
+    // Nobody can use it any more.
+    data.dir_cache.set(None);
+    let (entries, index) = read_impure(m, dir, lock)?;
+    if entries.is_empty() {
+        remove_impure_mark(m, inode);
+        return Ok(None);
+    }
+    let listing = Listing::new(version, entries, index)?;
+    data.dir_cache.set(Some(listing.clone()));
+    Ok(Some(listing))
+}
+
+fn read_impure(
+    m: &AsMounter,
+    dir: OwnPath<'_, Rovl>,
+    lock: &Locked<'_, Rovl>,
+) -> Result<(Entries, NameIndex)> {
+    let upper = InodeExt::upper_path(lock.inode()).ok_or(EIO)?;
+    let mut all = Entries::new();
+    upper.read_dir(m, |entry| {
+        if !entry.is_dot_or_dotdot() {
+            all.push(entry, Mark::OwnNumber as u8)?;
+        }
+        Ok(())
+    })?;
+    let mut index = NameIndex::new();
+    let mut changed = Entries::new();
+    for entry in all.iter() {
+        let name = all.name(entry);
+        let of_layer = entry.ino();
+        number::complete(dir, lock, name, entry)?;
+        if entry.ino() != of_layer {
+            let number = changed.push_as(entry, name)?;
+            index.insert(index.hash(name), number)?;
+        }
+    }
+    changed.shrink();
+    Ok((changed, index))
+}
+
+/// Marks a directory as one without copied up entries.
+fn remove_impure_mark(m: &AsMounter, inode: &Inode<Rovl>) {
+    let ofs = InodeExt::ofs(inode);
+    if let (Some(upper), Ok(mount)) = (inode.upper(), ofs.upper_mount()) {
+        if let Ok(write) = mount.want_write() {
+            // Without the attribute the directory is read faster, with it as well as before.
+            let _ = write.removexattr(m, upper, ofs.xattr_name(Name::Impure));
+        }
+    }
+    inode.data().clear(Flag::Impure);
+}
