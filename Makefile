@@ -9,7 +9,8 @@ ROUNDS ?= 5
 DEMO_TYPE ?= rovl
 
 export ROVL_NAME
-tree := $(or $(KDIR),stock)
+# Debian's kernel is built with gcc; what clang builds has to go with the debug kernel, which clang built.
+tree := $(or $(KDIR),$(if $(LLVM),debug,stock))
 # What kbuild understands is handed through.
 pass := $(foreach v,LLVM CLIPPY W V C CC RUSTC INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP KCFLAGS KRUSTFLAGS ROVL_KUNIT,\
 	$(if $(filter command line environment,$(origin $(v))),'$(v)=$($(v))'))
@@ -18,7 +19,7 @@ kmake := tools/env/kmake
 .DEFAULT_GOAL := module
 .PHONY: module overlay run shell test bench debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
-## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (LLVM=1, CLIPPY=1, W=, V= as in the kernel)
+## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
 	@$(kmake) '$(tree)' $(pass) modules
 
@@ -62,6 +63,7 @@ clippy rustdoc: env
 ## rust-analyzer: make rust-project.json
 rust-analyzer: env
 	@$(kmake) '$(tree)' $(pass) rust-analyzer
+	@$(if $(KDIR),,tools/env/rust-project '$(tree)')
 
 ## modules_install: install the module (INSTALL_MOD_PATH= as in the kernel)
 modules_install: module
@@ -69,7 +71,7 @@ modules_install: module
 
 # With a tree of the user's own nothing of the environment is needed.
 env:
-	@$(if $(KDIR),,tools/env/setup build kernel)
+	@$(if $(KDIR),,tools/env/setup build kernel $(filter debug,$(tree)))
 
 ## clean: remove what was built
 clean:
