@@ -1,21 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The work directory.
+//! The work directory: made anew for each mount, and used to find out what the upper file system
+//! can do.
+
+mod probe;
 
 use crate::{
+    cleanup::{
+        self,
+        Unclean, //
+    },
     options::{
         Config,
+        FsyncMode,
         NamedPath, //
     },
     super_data::Work,
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    str::BStr,
+    sync::aref::ARef, //
+};
+use ondisk::workdir::{
+    VOLATILE_DIRTY,
+    WORK, //
+};
+use probe::Probe;
 use vfs::{
     cred::AsMounter,
+    dentry::Dentry,
     fs_context::FsContext,
-    mount::Mount,
-    super_block::FileHandles, //
+    iattr::Iattr,
+    mount::{
+        Mount,
+        WriteGuard, //
+    },
+    namei::Creating,
+    posix_acl::AclKind,
+    super_block::FileHandles,
+    Layer, //
 };
+
+/// The mode of a directory without permissions.
+// CAST: a constant that fits.
+const DIR_MODE: u16 = kernel::bindings::S_IFDIR as u16;
+
+/// The mode of a regular file without permissions.
+// CAST: a constant that fits.
+const FILE_MODE: u16 = kernel::bindings::S_IFREG as u16;
 
 /// A work directory, with what is known of the upper file system from making it.
 pub(crate) struct Made {
@@ -27,12 +60,164 @@ pub(crate) struct Made {
 }
 
 /// Makes `work` in the directory `base`. Returns `None` where the mount has to be read-only.
+///
+/// Options that the upper file system cannot support are turned off.
 pub(crate) fn make(
-    _fc: &FsContext,
-    _config: &mut Config,
-    _m: &AsMounter,
-    _upper: &Mount,
-    _base: &NamedPath,
+    fc: &FsContext,
+    config: &mut Config,
+    m: &AsMounter,
+    upper: &Mount,
+    base: &NamedPath,
 ) -> Result<Option<Made>> {
-    Ok(None)
+    let write = upper.want_write().inspect_err(|err| {
+        fc.error(fmt!(
+            "workdir: cannot write to {} (errno: {})",
+            &*base.name,
+            err.to_errno().saturating_neg()
+        ))
+    })?;
+    let making = Making {
+        fc,
+        m,
+        write: &write,
+        base,
+    };
+    let Some(dir) = making.fresh()? else {
+        return Ok(None);
+    };
+    let probe = Probe::run(&making, config, &dir)?;
+    if config.fsync == FsyncMode::Volatile {
+        making.leave_dirty_mark().inspect_err(|_| {
+            fc.error(fmt!(
+                "volatile: failed to create work/incompat/volatile/dirty in {}",
+                &*base.name
+            ))
+        })?;
+    }
+    let handles = dir.layer_sb().file_handles(m);
+    making.without_file_handles(config, handles);
+    Ok(Some(Made {
+        work: Work {
+            dir,
+            tmpfile: probe.tmpfile,
+        },
+        no_xattr: !probe.xattr,
+        handles,
+    }))
+}
+
+/// A work directory in the making.
+struct Making<'a> {
+    fc: &'a FsContext,
+    m: &'a AsMounter,
+    write: &'a WriteGuard<'a>,
+    /// The directory that the option `workdir` names.
+    base: &'a NamedPath,
+}
+
+impl Making<'_> {
+    /// Makes the directory. `None` where that fails, so that the mount has to be read-only; an error
+    /// where an earlier mount forbids a new one.
+    fn fresh(&self) -> Result<Option<ARef<Dentry<Layer>>>> {
+        match self.create() {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Unclean::Incompatible(feature)) => {
+                self.fc.error(fmt!(
+                    "workdir: overlay with incompat feature '{}' in {} cannot be mounted",
+                    BStr::from_bytes(&feature),
+                    &*self.base.name
+                ));
+                Err(EINVAL)
+            }
+            Err(Unclean::Failed(err)) => {
+                self.fc.warn(fmt!(
+                    "workdir: failed to create directory {}/work (errno: {}); mounting read-only",
+                    &*self.base.name,
+                    err.to_errno().saturating_neg()
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    fn create(&self) -> Result<ARef<Dentry<Layer>>, Unclean> {
+        let base = self.base.path.dentry();
+        for retried in [false, true] {
+            let creating = self
+                .write
+                .start_creating(self.m, base, WORK.to_bytes())
+                .map_err(Unclean::Failed)?;
+            if creating.dentry().is_negative() {
+                return Ok(self.make_bare(creating)?);
+            }
+            let old = creating.keep();
+            if retried {
+                break;
+            }
+            match cleanup::remove_work(self.m, self.write, base, &old) {
+                Err(unclean @ Unclean::Incompatible(_)) => return Err(unclean),
+                // Whether it could be removed shows at the next attempt.
+                Ok(()) | Err(Unclean::Failed(_)) => {}
+            }
+        }
+        Err(Unclean::Failed(EEXIST))
+    }
+
+    /// Makes a directory without permissions, whatever it inherits.
+    fn make_bare(&self, creating: Creating<'_>) -> Result<ARef<Dentry<Layer>>> {
+        let dir = creating.mkdir(DIR_MODE)?.keep();
+        // There are file systems that make an object and leave the dentry negative.
+        let inode = dir.inode().ok_or(EINVAL)?;
+        for kind in [AclKind::Default, AclKind::Access] {
+            match self.write.remove_acl(self.m, &dir, kind) {
+                Err(err) if err != ENODATA && err != EOPNOTSUPP => return Err(err),
+                _ => {}
+            }
+        }
+        let lock = inode.lock();
+        self.write
+            .notify_change(self.m, &lock, &dir, &Iattr::mode(DIR_MODE))?;
+        drop(lock);
+        Ok(dir)
+    }
+
+    /// Leaves the mark of a volatile mount, which only a sync of everything allows to remove.
+    fn leave_dirty_mark(&self) -> Result {
+        let mut dir: ARef<Dentry<Layer>> = ARef::from(self.base.path.dentry());
+        let mut names = VOLATILE_DIRTY.iter().peekable();
+        while let Some(name) = names.next() {
+            let is_dir = names.peek().is_some();
+            let creating = self.write.start_creating(self.m, &dir, name.to_bytes())?;
+            let made = if !creating.dentry().is_negative() {
+                creating
+            } else if is_dir {
+                creating.mkdir(DIR_MODE)?
+            } else {
+                creating.create(FILE_MODE)?
+            };
+            if is_dir && !made.dentry().can_lookup() {
+                return Err(ENOTDIR);
+            }
+            let made = made.keep();
+            dir = made;
+        }
+        Ok(())
+    }
+
+    /// Turns off what needs file handles of the upper file system, if it has none.
+    fn without_file_handles(&self, config: &mut Config, handles: FileHandles) {
+        if config.index && handles == FileHandles::None {
+            config.index = false;
+            self.fc.warn(fmt!(
+                "index: upper fs of {} does not support file handles, falling back to index=off",
+                &*self.base.name
+            ));
+        }
+        if config.nfs_export && !config.index {
+            config.nfs_export = false;
+            self.fc.warn(fmt!(
+                "NFS export requires \"index=on\", falling back to nfs_export=off"
+            ));
+        }
+    }
 }

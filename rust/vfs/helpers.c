@@ -559,6 +559,14 @@ bool rvfs_is_killed(void)
 
 /* Super blocks and mounts */
 
+void rvfs_uuid_gen(u8 *uuid)
+{
+	uuid_t new;
+
+	uuid_gen(&new);
+	export_uuid(uuid, &new);
+}
+
 bool rvfs_sb_has_encoding(const struct super_block *sb)
 {
 	return sb_has_encoding(sb);

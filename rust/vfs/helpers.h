@@ -181,6 +181,7 @@ bool rvfs_file_can_seek(const struct file *file);
 bool rvfs_is_killed(void);
 
 /* Super blocks and mounts */
+void rvfs_uuid_gen(u8 *uuid);
 bool rvfs_sb_has_encoding(const struct super_block *sb);
 int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from);
 bool rvfs_sb_same_encoding(const struct super_block *a,

@@ -40,11 +40,13 @@ use kernel::{
 /// Returns `ENAMETOOLONG` for one that cannot be a name.
 pub(crate) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
     let len = u32::try_from(name.len()).map_err(|_| ENAMETOOLONG)?;
-    let mut qstr = bindings::qstr::default();
-    qstr.name = name.as_ptr();
-    qstr.__bindgen_anon_1.__bindgen_anon_1 =
-        bindings::qstr__bindgen_ty_1__bindgen_ty_1 { hash: 0, len };
-    Ok(qstr)
+    let hash_len = bindings::qstr__bindgen_ty_1__bindgen_ty_1 { hash: 0, len };
+    Ok(bindings::qstr {
+        name: name.as_ptr(),
+        __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
+            __bindgen_anon_1: hash_len,
+        },
+    })
 }
 
 /// A dentry of `F` in lookup.

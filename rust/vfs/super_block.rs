@@ -70,6 +70,14 @@ impl Drop for AnonDev {
     }
 }
 
+/// A random UUID (`uuid_gen()`).
+pub fn new_uuid() -> [u8; 16] {
+    let mut uuid = [0; 16];
+    // SAFETY: The buffer has the length of a UUID.
+    unsafe { bindings::rvfs_uuid_gen(uuid.as_mut_ptr()) };
+    uuid
+}
+
 /// `struct super_block` of the file system `F`, or of a layer.
 ///
 /// # Invariants

@@ -10,10 +10,7 @@ use super::{
     VerityMode,
     XinoMode, //
 };
-use kernel::{
-    prelude::*,
-    str::CStr, //
-};
+use kernel::str::CStr;
 use vfs::{
     overlay_tables::module_parameters,
     super_block::SeqOptions, //

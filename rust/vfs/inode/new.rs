@@ -294,8 +294,10 @@ impl<F: FileSystem> Drop for NewInode<F> {
 ///
 /// # Invariants
 ///
-/// `0` is a referenced inode of `F` without layers.
-pub struct Trap<F: FileSystem>(ARef<Inode<F>>);
+/// `_inode` is a referenced inode of `F` without layers.
+pub struct Trap<F: FileSystem> {
+    _inode: ARef<Inode<F>>,
+}
 
 impl<F: FileSystem> Trap<F> {
     /// Sets a trap at `dir`, while the super block is being made.
@@ -310,7 +312,9 @@ impl<F: FileSystem> Trap<F> {
                 unsafe { (*inode.raw()).i_mode = bindings::S_IFDIR as u16 };
                 // SAFETY: As above.
                 unsafe { (*inode.raw()).i_flags = bindings::rvfs_const_RVFS_S_DEAD };
-                Ok(Self(inode.publish()))
+                Ok(Self {
+                    _inode: inode.publish(),
+                })
             }
         }
     }
