@@ -14,6 +14,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
+    fileattr,
     super_data::Super,
     Rovl, //
 };
@@ -39,7 +40,7 @@ use vfs::{
 };
 
 /// The flags of an inode that an overlay inode shows.
-const COPIED_FLAGS: u32 = bindings::S_APPEND
+pub(crate) const COPIED_FLAGS: u32 = bindings::S_APPEND
     | bindings::S_IMMUTABLE
     | bindings::S_SYNC
     | bindings::S_NOATIME
@@ -195,6 +196,9 @@ fn fill(
         if is_dir && ofs.is_impure(m, path) {
             data.set(Flag::Impure);
         }
+    }
+    if parts.upper.is_some() {
+        fileattr::load_protattr(m, ofs, &mut inode, path);
     }
     inode.set_layers(parts.upper, parts.lower);
     Ok(inode.publish())

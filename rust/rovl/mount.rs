@@ -12,6 +12,7 @@ use crate::{
         DentryExt,
         DentryFlag, //
     },
+    export,
     inode::{
         self,
         Parts, //
@@ -26,6 +27,7 @@ use crate::{
     },
     super_ops::MAGIC,
     whiteout,
+    xattr,
     Rovl, //
 };
 use core::{
@@ -148,6 +150,10 @@ fn finish(
 ) -> Result {
     let casefold = context.layers.casefold.unwrap_or(false);
     sb.set_dentry_operations::<DentryOps>(casefold);
+    sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
+    if !layers.no_file_handles {
+        sb.set_export_operations::<export::Fids>();
+    }
     sb.set_stacking(c_ulong::try_from(MAGIC)?);
     let mut lower = LowerStack::new();
     for (i, named) in context.layers.lower.iter().enumerate() {

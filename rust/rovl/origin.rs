@@ -49,15 +49,23 @@ pub(crate) fn handle_of(
     if sb.file_handles(m) == FileHandles::None {
         return Ok(None);
     }
-    let fid = lower.inode().ok_or(EIO)?.encode_fid(m)?;
+    encode(m, ofs, lower, false).map(Some)
+}
+
+/// The handle of `real`, which is of the upper layer if `upper`.
+pub(crate) fn encode(
+    m: &AsMounter,
+    ofs: &Super,
+    real: &Dentry<Layer>,
+    upper: bool,
+) -> Result<FileHandle> {
+    let fid = real.inode().ok_or(EIO)?.encode_fid(m)?;
     let uuid = if ofs.config.origin_uuid() {
-        sb.uuid()
+        real.layer_sb().uuid()
     } else {
         uuid::NULL
     };
-    FileHandle::encode(fid.kind(), fid.bytes(), &uuid, false)
-        .map(Some)
-        .map_err(|_| EIO)
+    FileHandle::encode(fid.kind(), fid.bytes(), &uuid, upper).map_err(|_| EIO)
 }
 
 /// Stores `handle` as the origin of `upper`, an object of the upper layer whose inode is not locked.

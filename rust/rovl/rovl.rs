@@ -9,10 +9,14 @@
 
 #![forbid(unsafe_code)]
 
+mod acl;
 mod cleanup;
 mod dentry_ops;
 mod entry;
+mod export;
+mod fault;
 mod file;
+mod fileattr;
 mod getattr;
 mod inode;
 mod layer_xattr;
@@ -28,6 +32,7 @@ mod upper;
 mod uuid;
 mod whiteout;
 mod workdir;
+mod xattr;
 
 use kernel::{
     prelude::*,

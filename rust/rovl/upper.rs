@@ -5,6 +5,7 @@
 //! All changes of the upper layer go through [`Upper`]: it holds what a change needs, the mounter's
 //! credentials and write access, and knows how the overlay's own attributes are stored.
 
+mod attrs;
 mod temp;
 mod xattr;
 

@@ -76,6 +76,11 @@ impl Iattr {
         attr
     }
 
+    /// The mode without the bit `S_ISGID`.
+    pub fn kill_sgid() -> Self {
+        Self::new(bindings::rvfs_const_RVFS_ATTR_KILL_SGID)
+    }
+
     /// The size in bytes.
     pub fn size(size: i64) -> Self {
         let mut attr = Self::new(bindings::rvfs_const_RVFS_ATTR_SIZE);

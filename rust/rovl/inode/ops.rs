@@ -3,11 +3,13 @@
 //! The operations of each type of inode; what they do is in the file named after the operation.
 
 use crate::{
+    acl,
     entry::{
         DentryExt,
         InodeExt, //
     },
     file::RegularFile,
+    fileattr,
     getattr::getattr,
     lookup::lookup,
     permission::{
@@ -15,6 +17,7 @@ use crate::{
         permission_rcu, //
     },
     readdir::DirFile,
+    xattr::listxattr,
     Rovl, //
 };
 use kernel::{
@@ -23,6 +26,7 @@ use kernel::{
 };
 use vfs::{
     dentry::Dentry,
+    fileattr::FileKattr,
     inode::{
         DelayedCall,
         Fiemap,
@@ -35,6 +39,11 @@ use vfs::{
     mount::Idmap,
     namei::InLookup,
     path::OwnPath,
+    posix_acl::{
+        AclKind,
+        PosixAcl,
+        RcuAcl, //
+    },
     stat::{
         Kstat,
         StatRequest, //
@@ -94,6 +103,39 @@ impl Operations for DirOps {
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_inode_acl(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_inode_acl_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_acl(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &Dentry<Rovl>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set_acl(idmap, dentry, acl, kind)
+    }
+
+    fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::get(dentry, attrs)
+    }
+
+    fn fileattr_set(_idmap: Idmap<'_>, dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::set(dentry, attrs)
+    }
 }
 
 /// Regular files.
@@ -122,6 +164,39 @@ impl Operations for FileOps {
 
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_inode_acl(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_inode_acl_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_acl(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &Dentry<Rovl>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set_acl(idmap, dentry, acl, kind)
+    }
+
+    fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::get(dentry, attrs)
+    }
+
+    fn fileattr_set(_idmap: Idmap<'_>, dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::set(dentry, attrs)
     }
 
     fn fiemap(inode: &Inode<Rovl>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
@@ -155,6 +230,10 @@ impl Operations for SymlinkOps {
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
 }
 
 /// Devices, fifos and sockets.
@@ -183,6 +262,31 @@ impl Operations for SpecialOps {
 
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_inode_acl(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_inode_acl_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_acl(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &Dentry<Rovl>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set_acl(idmap, dentry, acl, kind)
     }
 }
 

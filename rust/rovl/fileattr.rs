@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File attributes, as chattr(1) sets them.
+//!
+//! The upper inode must not be append-only or immutable, because then the overlay itself could
+//! neither move it to its place nor set attributes of its own. These two are kept in an extended
+//! attribute, `protattr`, and in the flags of the overlay inode, which the VFS enforces.
+
+use crate::{
+    entry::{
+        DentryExt,
+        InodeExt, //
+    },
+    inode::COPIED_FLAGS,
+    super_data::Super,
+    upper::Upper,
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use ondisk::{
+    protattr::{
+        self,
+        Protattr, //
+    },
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    fileattr::{
+        Attr,
+        FileKattr, //
+    },
+    inode::{
+        Inode,
+        NewInode, //
+    },
+    log,
+    path::LayerPath,
+    Layer, //
+};
+
+/// The flags of an inode that `protattr` holds.
+const PROTECTED_FLAGS: u32 = bindings::S_APPEND | bindings::S_IMMUTABLE;
+
+/// The flags of an inode for `attr`.
+fn inode_flags(attr: Protattr) -> u32 {
+    let append = if attr.append { bindings::S_APPEND } else { 0 };
+    let immutable = if attr.immutable {
+        bindings::S_IMMUTABLE
+    } else {
+        0
+    };
+    append | immutable
+}
+
+/// Adds the flags that `protattr` of the upper object holds to those of a new inode.
+///
+/// An upper inode may have the flags itself, from a time when they were not kept apart.
+pub(crate) fn load_protattr(
+    m: &AsMounter,
+    ofs: &Super,
+    inode: &mut NewInode<Rovl>,
+    upper: LayerPath<'_>,
+) {
+    let mut value = [0; protattr::MAX_LEN];
+    let Ok(len) = ofs.get_xattr(m, upper, Name::Protattr, &mut value) else {
+        return;
+    };
+    match Protattr::parse(value.get(..len).unwrap_or_default()) {
+        Ok(attr) => {
+            let flags = inode_flags(attr);
+            inode.set_flags(flags, flags);
+        }
+        Err(_) => log::warn_dentry(c"incompatible overlay.protattr", upper.dentry, EINVAL),
+    }
+}
+
+/// Moves the protecting attributes from `attrs` to `protattr` of `upper`, the upper object of
+/// `inode`, and to the flags of `inode`.
+///
+/// Returns `EPERM` where they cannot be stored.
+pub(crate) fn store_protattr(
+    layer: &Upper<'_>,
+    inode: &Inode<Rovl>,
+    upper: &Dentry<Layer>,
+    attrs: &mut FileKattr,
+) -> Result {
+    let attr = Protattr {
+        append: attrs.has(Attr::APPEND),
+        immutable: attrs.has(Attr::IMMUTABLE),
+    };
+    if let Some(value) = attr.encode() {
+        layer.set_xattr_or(upper, Name::Protattr, &value, Err(EPERM))?;
+    } else if inode.flags() & PROTECTED_FLAGS != 0 {
+        match layer.remove_xattr(upper, Name::Protattr) {
+            Err(err) if err != EOPNOTSUPP && err != ENODATA => return Err(err),
+            _ => {}
+        }
+    }
+    inode.set_flags(inode_flags(attr), PROTECTED_FLAGS);
+    attrs.remove(Attr::APPEND);
+    attrs.remove(Attr::IMMUTABLE);
+    Ok(())
+}
+
+/// `->fileattr_get`
+pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+    let inode = dentry.positive()?;
+    let path = inode.real_path()?;
+    inode.ofs().as_mounter(|m| path.get_fileattr(m, attrs))?;
+    if inode.flags() & bindings::S_APPEND != 0 {
+        attrs.insert(Attr::APPEND);
+    }
+    if inode.flags() & bindings::S_IMMUTABLE != 0 {
+        attrs.insert(Attr::IMMUTABLE);
+    }
+    Ok(())
+}
+
+/// `->fileattr_set`
+pub(crate) fn set(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+    let inode = dentry.positive()?;
+    let ofs = inode.ofs();
+    let upper = inode.upper().ok_or(EROFS)?;
+    let result = ofs.change_upper(|layer| {
+        store_protattr(layer, inode, upper, attrs)?;
+        layer.set_fileattr(upper, attrs)
+    });
+    let real = upper.inode().ok_or(EIO)?.flags();
+    inode.set_flags(real | inode.flags() & PROTECTED_FLAGS, COPIED_FLAGS);
+    inode.copy_attr_from_real();
+    result
+}
