@@ -11,6 +11,7 @@
 
 mod acl;
 mod cleanup;
+mod copy_up;
 mod dentry_ops;
 mod entry;
 mod export;

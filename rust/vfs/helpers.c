@@ -410,6 +410,11 @@ const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done)
 	return vfs_get_link(dentry, done);
 }
 
+void rvfs_do_delayed_call(struct delayed_call *done)
+{
+	do_delayed_call(done);
+}
+
 void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
 			  struct mnt_idmap *idmap)
 {

@@ -108,6 +108,16 @@ impl LayerPath<'_> {
     }
 }
 
+impl Dentry<Layer> {
+    /// Whether its file system can list attributes.
+    pub fn lists_xattrs(&self) -> bool {
+        self.inode().is_some_and(|inode| {
+            // SAFETY: Valid by the type invariant; `i_op` is never null.
+            unsafe { (*(*inode.as_raw()).i_op).listxattr.is_some() }
+        })
+    }
+}
+
 impl WriteGuard<'_> {
     /// Sets an attribute of a layer's object, whose inode is not locked (`vfs_setxattr()`).
     ///

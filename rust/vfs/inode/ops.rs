@@ -48,7 +48,10 @@ use kernel::{
         VTABLE_DEFAULT_ERROR, //
     },
     prelude::*,
-    str::CStr,
+    str::{
+        CStr,
+        CString, //
+    },
     sync::aref::ARef, //
 };
 
@@ -298,6 +301,27 @@ impl Dentry<Layer> {
             raw: from_err_ptr(raw.cast_mut())?.cast_const(),
             _life: PhantomData,
         })
+    }
+}
+
+impl Dentry<Layer> {
+    /// A copy of the target of a symbolic link of a layer.
+    pub fn read_link(&self, as_mounter: &AsMounter) -> Result<CString> {
+        let mut done = bindings::delayed_call::default();
+        let call = DelayedCall {
+            raw: &mut done,
+            _life: PhantomData,
+        };
+        let target = self.get_link(as_mounter, call).and_then(|link| {
+            if link.raw.is_null() {
+                return Err(EIO);
+            }
+            // SAFETY: NUL-terminated, and valid until the delayed call.
+            Ok(CString::try_from(unsafe { CStr::from_char_ptr(link.raw) })?)
+        });
+        // SAFETY: Empty, or set by `get_link`; the target is not used any more.
+        unsafe { bindings::rvfs_do_delayed_call(&mut done) };
+        target
     }
 }
 

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copy up: before something of a lower layer is changed it is copied to the upper one.
+//!
+//! The copy is made in the work directory, where nobody sees it, and moved to its place when it is
+//! complete. Parents are copied up first. The inode's own lock makes one copy of what several tasks
+//! want to change at once; write access to the upper layer is held all the time, but freezing it is
+//! only prevented while its directories are changed, not while data is copied.
+
+mod data;
+mod metadata;
+mod place;
+mod xattrs;
+
+use crate::{
+    entry::{
+        DentryExt,
+        DentryFlag,
+        Flag,
+        InodeExt, //
+    },
+    origin,
+    super_data::Super,
+    upper::Upper,
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    str::CString,
+    sync::aref::ARef, //
+};
+use ondisk::{
+    file_handle::FileHandle,
+    nlink::{
+        Base,
+        Nlink, //
+    },
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    iattr::Iattr,
+    inode::Inode,
+    mount::WriteAccess,
+    path::LayerPath,
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+    Layer, //
+};
+
+/// What is needed of an object in the upper layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Attributes and name.
+    Metadata,
+    /// Data, too.
+    Data,
+    /// No data: it is going to be truncated.
+    NoData,
+}
+
+/// Copies `dentry` up, to change its attributes or its name.
+///
+/// The caller holds no write access to the upper layer, and no lock of it.
+pub(crate) fn copy_up(dentry: &Dentry<Rovl>) -> Result {
+    ensure(dentry, Need::Metadata)
+}
+
+/// Copies `dentry` up, to change its data.
+pub(crate) fn copy_up_with_data(dentry: &Dentry<Rovl>) -> Result {
+    ensure(dentry, Need::Data)
+}
+
+/// Copies `dentry` up if it is opened with `flags` (`O_*`) to be changed.
+pub(crate) fn maybe_copy_up(dentry: &Dentry<Rovl>, flags: u32) -> Result {
+    let need = if flags & bindings::O_TRUNC != 0 {
+        Need::NoData
+    } else if matches!(
+        flags & bindings::O_ACCMODE,
+        bindings::O_WRONLY | bindings::O_RDWR
+    ) {
+        Need::Data
+    } else {
+        return Ok(());
+    };
+    if dentry.positive()?.is_special() {
+        return Ok(());
+    }
+    ensure(dentry, need)
+}
+
+/// Whether there is nothing to be done. What is missing is looked for again under the lock.
+fn is_done(dentry: &Dentry<Rovl>) -> bool {
+    dentry.upper().is_some() && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected())
+}
+
+fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
+    while !is_done(dentry) {
+        // Without a name there is no place for it in the upper layer.
+        if dentry.is_disconnected() {
+            return Err(EIO);
+        }
+        let (parent, next) = topmost_missing(dentry)?;
+        let ofs = DentryExt::ofs(dentry);
+        let need = if next.is(dentry) {
+            need
+        } else {
+            Need::Metadata
+        };
+        ofs.as_mounter(|m| CopyUp::new(m, ofs, &parent, &next, need)?.run())?;
+    }
+    Ok(())
+}
+
+/// Of `dentry` and its parents the topmost one that is not in the upper layer, with its parent.
+fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<(ARef<Dentry<Rovl>>, ARef<Dentry<Rovl>>)> {
+    let mut next: ARef<Dentry<Rovl>> = ARef::from(dentry);
+    loop {
+        let parent = next.parent();
+        if parent.upper().is_some() {
+            return Ok((parent, next));
+        }
+        // The root, of a mount without an upper layer.
+        if parent.is(&next) {
+            return Err(EROFS);
+        }
+        next = parent;
+    }
+}
+
+/// One object that is copied up, with what was found out before it is locked.
+struct CopyUp<'a> {
+    m: &'a AsMounter,
+    ofs: &'a Super,
+    dentry: &'a Dentry<Rovl>,
+    inode: &'a Inode<Rovl>,
+    parent: &'a Dentry<Rovl>,
+    /// The upper directory of `parent`.
+    dir: &'a Dentry<Layer>,
+    /// What is copied.
+    lower: LayerPath<'a>,
+    /// The attributes of the lower object; its size is zero if no data is needed.
+    stat: Kstat,
+    /// The times of the upper parent.
+    dir_times: Kstat,
+    /// The target of a symbolic link.
+    link: Option<CString>,
+}
+
+impl<'a> CopyUp<'a> {
+    fn new(
+        m: &'a AsMounter,
+        ofs: &'a Super,
+        parent: &'a Dentry<Rovl>,
+        dentry: &'a Dentry<Rovl>,
+        need: Need,
+    ) -> Result<Self> {
+        ofs.work()?;
+        let inode = dentry.positive()?;
+        let lower = inode.lower_path().ok_or(EIO)?;
+        let mut stat = lower.getattr(m, StatRequest::BASIC)?;
+        if !m.ids_mapped(&stat) {
+            return Err(EOVERFLOW);
+        }
+        let upper_parent = parent.upper_path().ok_or(EIO)?;
+        let dir_times = upper_parent.getattr(m, StatRequest::TIMES)?;
+        if need == Need::NoData {
+            stat.set_size(0);
+        }
+        let link = if stat.is_symlink() {
+            Some(lower.dentry.read_link(m)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            m,
+            ofs,
+            dentry,
+            inode,
+            parent,
+            dir: upper_parent.dentry,
+            lower,
+            stat,
+            dir_times,
+            link,
+        })
+    }
+
+    /// Copies it up, unless somebody else has done so meanwhile.
+    fn run(&self) -> Result {
+        let _lock = self.inode.lock_interruptible()?;
+        if is_done(self.dentry) {
+            return Ok(());
+        }
+        let access = self.ofs.upper_mount()?.get_write_access()?;
+        if self.inode.upper().is_none() {
+            // The name may change, and even its memory go away, if a lookup finds the directory
+            // under another name after a change of the lower layer.
+            self.dentry.with_name(|name| self.copy(&access, name))?;
+        }
+        if !self.dentry.has(DentryFlag::UpperAlias) {
+            self.dentry.with_name(|name| self.link_up(&access, name))?;
+        }
+        Ok(())
+    }
+
+    /// Whether metadata is synced before the copy is moved to its place. Data is synced then, too.
+    fn syncs_metadata(&self) -> bool {
+        self.ofs.config.should_sync_metadata() && (self.stat.is_reg() || self.stat.is_dir())
+    }
+
+    /// The handle to store as the origin: none for a hard link, whose association with the other
+    /// names ends here.
+    fn origin(&self) -> Result<Origin> {
+        if self.stat.is_dir() || self.stat.nlink() == 1 {
+            origin::handle_of(self.m, self.ofs, self.lower.dentry).map(Origin::Store)
+        } else {
+            Ok(Origin::Forget)
+        }
+    }
+
+    /// Makes the copy and publishes it.
+    fn copy(&self, access: &WriteAccess<'_>, name: &[u8]) -> Result {
+        let origin = self.origin()?;
+        self.mark_parent(access)?;
+        let upper = if self.stat.is_reg() && self.ofs.work()?.tmpfile {
+            self.by_tmpfile(access, name, &origin)?
+        } else {
+            self.by_workdir(access, name, &origin)?
+        };
+        // Who sees the upper dentry sees these flags.
+        self.inode.data().set(Flag::UpperData);
+        if self.stat.is_dir() {
+            self.inode.data().set(Flag::Whiteouts);
+        }
+        self.inode.set_upper(upper.clone())?;
+        self.settle(access, &upper);
+        Ok(())
+    }
+
+    /// Marks the upper parent, because it is going to contain an entry that has an origin.
+    fn mark_parent(&self, access: &WriteAccess<'_>) -> Result {
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        upper.set_impure(self.parent)
+    }
+
+    /// Notes that there is an upper dentry for this name.
+    fn settle(&self, access: &WriteAccess<'_>, upper: &Dentry<Layer>) {
+        self.restore_times(access);
+        self.dentry.mark(DentryFlag::UpperAlias);
+        self.dentry.add_revalidation(upper);
+    }
+
+    /// Gives the upper parent back its times, which nobody can see that a copy up changed. Without
+    /// effect where that fails.
+    fn restore_times(&self, access: &WriteAccess<'_>) {
+        if let Some(inode) = self.dir.inode() {
+            let write = access.start_write();
+            let lock = inode.lock();
+            let times = Iattr::times(&self.dir_times);
+            let _ = write.notify_change(self.m, &lock, self.dir, &times);
+        }
+    }
+
+    /// Makes this name, too, a name of the upper inode, which has been copied up under another one.
+    fn link_up(&self, access: &WriteAccess<'_>, name: &[u8]) -> Result {
+        let old = self.inode.upper().ok_or(EIO)?;
+        self.mark_parent(access)?;
+        let made = {
+            let write = access.start_write();
+            let upper = Upper {
+                ofs: self.ofs,
+                m: self.m,
+                write: &write,
+            };
+            let lower = self.lower.dentry.inode().ok_or(EIO)?;
+            self.store_nlink(&upper, old, Base::Lower, lower.nlink())?;
+            let linked = upper.start_creating(self.dir, name)?.link(old)?;
+            linked.keep()
+        };
+        self.settle(access, &made);
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        let links = old.inode().ok_or(EIO)?.nlink();
+        self.store_nlink(&upper, old, Base::Upper, links)
+    }
+
+    /// Stores the number of links of the union relative to that of one of its inodes, so that it is
+    /// known after a crash between a change of the one and of the other.
+    fn store_nlink(
+        &self,
+        upper: &Upper<'_>,
+        dentry: &Dentry<Layer>,
+        base: Base,
+        real: u32,
+    ) -> Result {
+        let nlink = Nlink::new(base, self.inode.nlink(), real);
+        upper.set_xattr(dentry, Name::Nlink, &nlink.encode())
+    }
+}
+
+/// What becomes of the origin of a copy.
+enum Origin {
+    /// It is stored, as a handle if there is one.
+    Store(Option<FileHandle>),
+    /// It is not.
+    Forget,
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making the copy, out of sight, and moving it to its place.
+
+use super::{
+    CopyUp,
+    Origin, //
+};
+use crate::upper::{
+    Make,
+    Temp,
+    Upper, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::Dentry,
+    mount::WriteAccess,
+    namei::Target,
+    path::LayerPath,
+    Layer, //
+};
+
+impl CopyUp<'_> {
+    /// Copies a regular file as an unnamed one that gets its name in the end. That locks only the
+    /// directory with the name, and leaves nothing behind on a failure.
+    pub(super) fn by_tmpfile(
+        &self,
+        access: &WriteAccess<'_>,
+        name: &[u8],
+        origin: &Origin,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let work = &self.ofs.work()?.dir;
+        let file = self.m.for_copy_up(self.dentry, |m| {
+            let write = access.start_write();
+            write.tmpfile(m, work, self.stat.mode())
+        })?;
+        self.copy_data(&file)?;
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        let temp = write.dentry_of(&file)?;
+        self.copy_metadata(&upper, temp, origin)?;
+        // The named dentry is the one to keep: a layer that revalidates dentries asks for parent
+        // and name.
+        let linked = upper.start_creating(self.dir, name)?.link(temp)?;
+        Ok(linked.keep())
+    }
+
+    /// Copies anything under a temporary name in the work directory, from where it is moved.
+    pub(super) fn by_workdir(
+        &self,
+        access: &WriteAccess<'_>,
+        name: &[u8],
+        origin: &Origin,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let made = self.m.for_copy_up(self.dentry, |m| {
+            let write = access.start_write();
+            let upper = Upper {
+                ofs: self.ofs,
+                m,
+                write: &write,
+            };
+            let temp = upper.create_temp(self.empty()?)?;
+            temp.moved()
+        })?;
+        // Data goes first: writing it would remove file capabilities.
+        let copied = self.copy_data_to(&made);
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        // Removed from now on, unless it is moved.
+        let temp = Temp::new(upper, made)?;
+        copied?;
+        // The name may have been taken since the lookup, and what has it is not replaced.
+        let renaming = temp
+            .start_moving_to_name(self.dir, name, Target::New)
+            .map_err(|err| if err == EEXIST { err } else { EIO })?;
+        self.copy_metadata(&upper, temp.dentry()?, origin)?;
+        renaming.rename()?;
+        temp.moved()
+    }
+
+    /// What to make: without permissions, which the umask would change.
+    fn empty(&self) -> Result<Make<'_>> {
+        let mode = u32::from(self.stat.mode()) & bindings::S_IFMT;
+        // CAST: a part of an `u16`.
+        let kind = mode as u16;
+        Ok(match mode {
+            bindings::S_IFREG => Make::File(kind),
+            bindings::S_IFDIR => Make::Dir(kind),
+            bindings::S_IFLNK => Make::Symlink(self.link.as_deref().ok_or(EIO)?),
+            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {
+                Make::Special(kind, self.stat.rdev())
+            }
+            _ => return Err(EPERM),
+        })
+    }
+
+    fn copy_data_to(&self, made: &Dentry<Layer>) -> Result {
+        if !self.stat.is_reg() || self.stat.size() == 0 {
+            return Ok(());
+        }
+        let path = LayerPath {
+            mount: self.ofs.upper_mount()?,
+            dentry: made,
+        };
+        let file = path.open(self.m, true)?;
+        self.copy_data(&file)
+    }
+}
