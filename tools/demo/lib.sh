@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What the demonstration shows and compares. Sourced by guest, which sets lower1, lower2, upper and failed.
 
 ok() { printf '     ok    %s\n' "$*"; }
