@@ -3,6 +3,7 @@
 //! POSIX access control lists: those of the layer that shows the object.
 
 use crate::{
+    copy_up::copy_up,
     entry::{
         DentryExt,
         InodeExt, //
@@ -95,9 +96,10 @@ pub(crate) fn set_acl(
 }
 
 /// Takes the bit `S_ISGID` from the mode.
-fn clear_sgid(_dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
+fn clear_sgid(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
+    copy_up(dentry)?;
     let ofs = inode.ofs();
-    let upper = inode.upper().ok_or(EROFS)?;
+    let upper = inode.upper().ok_or(EIO)?;
     ofs.change_upper(|layer| layer.set_attr(upper, &Iattr::kill_sgid()))?;
     inode.copy_attr_from_real();
     Ok(())
@@ -105,7 +107,7 @@ fn clear_sgid(_dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
 
 /// Sets or removes a list of the upper layer, after copy up if need be.
 fn change(
-    _dentry: &Dentry<Rovl>,
+    dentry: &Dentry<Rovl>,
     inode: &Inode<Rovl>,
     acl: Option<&PosixAcl>,
     kind: AclKind,
@@ -117,8 +119,9 @@ fn change(
             let lower = inode.lower_path().ok_or(EIO)?;
             ofs.as_mounter(|m| lower.get_acl(m, kind))?;
         }
+        copy_up(dentry)?;
     }
-    let upper = inode.upper().ok_or(EROFS)?;
+    let upper = inode.upper().ok_or(EIO)?;
     let result = ofs.change_upper(|layer| layer.change_acl(upper, kind, acl));
     // The change may have changed the mode, and has changed times.
     inode.copy_attr_from_real();

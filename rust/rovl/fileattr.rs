@@ -7,6 +7,7 @@
 //! attribute, `protattr`, and in the flags of the overlay inode, which the VFS enforces.
 
 use crate::{
+    copy_up::copy_up,
     entry::{
         DentryExt,
         InodeExt, //
@@ -107,6 +108,56 @@ pub(crate) fn store_protattr(
     Ok(())
 }
 
+/// Copies attributes from `from` to its copy `to` in the upper layer, of which `inode` is made.
+///
+/// That an upper layer has no attributes is no reason not to copy the object.
+pub(crate) fn copy(
+    layer: &Upper<'_>,
+    inode: &Inode<Rovl>,
+    from: LayerPath<'_>,
+    to: &Dentry<Layer>,
+) -> Result {
+    // Attributes that matter to the VFS are in the flags of the inode; others stay behind.
+    if inode.flags() & COPIED_FLAGS & !bindings::S_CASEFOLD == 0 {
+        return Ok(());
+    }
+    let Some(mut old) = read(layer.m, from)? else {
+        return Ok(());
+    };
+    if old.has(Attr::APPEND) || old.has(Attr::IMMUTABLE) {
+        match store_protattr(layer, inode, to, &mut old) {
+            Err(err) if err == EPERM => {
+                log::warn_dentry(c"copying fileattr: no xattr on upper", to, err);
+            }
+            result => result?,
+        }
+    }
+    if !old.has(Attr::SYNC) && !old.has(Attr::NOATIME) {
+        return Ok(());
+    }
+    let Some(mut new) = read(layer.m, layer.path(to))? else {
+        log::warn_dentry(c"copying fileattr: no support on upper", to, ENOTTY);
+        return Ok(());
+    };
+    new.copy(Attr::SYNC, &old);
+    new.copy(Attr::NOATIME, &old);
+    layer.set_fileattr(to, &mut new)
+}
+
+/// The attributes of a layer's object, or `None` where its file system has none.
+fn read(m: &AsMounter, path: LayerPath<'_>) -> Result<Option<FileKattr>> {
+    let mut attrs = FileKattr::for_flags();
+    match path.get_fileattr(m, &mut attrs) {
+        Ok(()) => Ok(Some(attrs)),
+        // Some file systems in user space have an error of their own for it.
+        Err(err) if err == ENOTTY || err == EINVAL => Ok(None),
+        Err(err) => {
+            log::warn_dentry(c"failed to retrieve fileattr", path.dentry, err);
+            Err(err)
+        }
+    }
+}
+
 /// `->fileattr_get`
 pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
     let inode = dentry.positive()?;
@@ -123,9 +174,10 @@ pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
 
 /// `->fileattr_set`
 pub(crate) fn set(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+    copy_up(dentry)?;
     let inode = dentry.positive()?;
     let ofs = inode.ofs();
-    let upper = inode.upper().ok_or(EROFS)?;
+    let upper = inode.upper().ok_or(EIO)?;
     let result = ofs.change_upper(|layer| {
         store_protattr(layer, inode, upper, attrs)?;
         layer.set_fileattr(upper, attrs)

@@ -8,6 +8,7 @@
 //! kept under a name with one more `overlay.` in it.
 
 use crate::{
+    copy_up::copy_up,
     entry::{
         DentryExt,
         InodeExt, //
@@ -113,7 +114,7 @@ fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
 }
 
 /// Changes the attribute `name` of the upper layer, after copy up if need be.
-fn set(_dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'_>) -> Result {
+fn set(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'_>) -> Result {
     let ofs = inode.ofs();
     if inode.upper().is_none() {
         if matches!(change, Change::Remove) {
@@ -121,8 +122,9 @@ fn set(_dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<
             let lower = inode.lower_path().ok_or(EIO)?;
             ofs.as_mounter(|m| lower.getxattr(m, name, &mut []))?;
         }
+        copy_up(dentry)?;
     }
-    let upper = inode.upper().ok_or(EROFS)?;
+    let upper = inode.upper().ok_or(EIO)?;
     let result = ofs.change_upper(|layer| layer.change_xattr(upper, name, change));
     // The change has also changed times.
     inode.copy_attr_from_real();

@@ -7,6 +7,7 @@ use super::{
     Origin, //
 };
 use crate::{
+    fileattr,
     origin,
     upper::Upper, //
 };
@@ -27,6 +28,9 @@ impl CopyUp<'_> {
         origin: &Origin,
     ) -> Result {
         self.copy_xattrs(upper, temp)?;
+        if self.stat.is_reg() || self.stat.is_dir() {
+            fileattr::copy(upper, self.inode, self.lower, temp)?;
+        }
         if let Origin::Store(handle) = origin {
             origin::set(self.m, self.ofs, upper.write, temp, handle.as_ref())?;
         }
