@@ -4,6 +4,7 @@
 
 use super::RegularFile;
 use crate::{
+    copy_up::maybe_copy_up,
     entry::InodeExt,
     Rovl, //
 };
@@ -32,12 +33,7 @@ const OPENING_FLAGS: u32 =
 
 /// Opens `file`, after copying it up if it will be written.
 pub(super) fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<RegularFile>> {
-    // Lower files cannot be written before there is copy up.
-    let flags = file.flags();
-    let write = flags & bindings::O_ACCMODE != bindings::O_RDONLY;
-    if inode.upper().is_none() && (write || flags & bindings::O_TRUNC != 0) {
-        return Err(EROFS);
-    }
+    maybe_copy_up(file.dentry(), file.flags())?;
     file.clear_flags(OPENING_FLAGS);
     let real = open_real(file, inode.data_path()?)?;
     Ok(KBox::new(RegularFile::new(real), GFP_KERNEL)?)
