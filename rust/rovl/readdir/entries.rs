@@ -191,3 +191,53 @@ impl Entries {
         let _ = self.list.shrink_to(0, GFP_KERNEL);
     }
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_readdir_entries)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_marks() -> Result {
+        let mut entries = Entries::new();
+        let names: [&[u8]; 3] = [b"first", b"", b"third"];
+        for (ino, name) in (7..).zip(names) {
+            let entry = DirEntry {
+                name,
+                ino,
+                kind: DirEntry::CHR,
+            };
+            entries.push(entry, Mark::Upper as u8)?;
+        }
+        assert!(entries.iter().map(|entry| entries.name(entry)).eq(names));
+        assert!(entries.iter().map(Entry::ino).eq(7..10));
+        assert!(entries.iter().all(|entry| entry.kind() == DirEntry::CHR));
+        assert!(entries.get(3).is_none());
+
+        let Some(entry) = entries.get(1) else {
+            return Err(EINVAL);
+        };
+        assert!(!entry.needs_lookup());
+        entry.set(Mark::OwnNumber);
+        assert!(entry.needs_lookup());
+        entry.set(Mark::Hidden);
+        entry.set_looked_up();
+        assert!(!entry.needs_lookup());
+        assert!(entry.is(Mark::Hidden) && entry.is(Mark::Upper));
+        assert!(!entry.is(Mark::OwnNumber));
+        Ok(())
+    }
+
+    #[test]
+    fn too_long() {
+        let Ok(name) = KVVec::from_elem(b'x', 70_000, GFP_KERNEL) else {
+            return;
+        };
+        let entry = DirEntry {
+            name: &name,
+            ino: 1,
+            kind: DirEntry::REG,
+        };
+        assert_eq!(Entries::new().push(entry, 0), Err(ENAMETOOLONG));
+    }
+}

@@ -100,3 +100,47 @@ impl NameIndex {
         Ok(())
     }
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_readdir_index)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_was_added() -> Result {
+        let mut index = NameIndex::new();
+        assert!(index.is_empty());
+        let hash = |entry: u32| entry.wrapping_mul(0x9e37_79b9);
+        for entry in 0..1000 {
+            assert_eq!(index.find(hash(entry), |found| found == entry), None);
+            index.insert(hash(entry), entry)?;
+        }
+        for entry in 0..1000 {
+            assert_eq!(index.find(hash(entry), |found| found == entry), Some(entry));
+        }
+        assert_eq!(index.find(hash(1000), |_| true), None);
+        Ok(())
+    }
+
+    #[test]
+    fn equal_hashes() -> Result {
+        let mut index = NameIndex::new();
+        for entry in 0..200 {
+            index.insert(u32::MAX, entry)?;
+        }
+        for entry in 0..200 {
+            assert_eq!(index.find(u32::MAX, |found| found == entry), Some(entry));
+        }
+        assert_eq!(index.find(u32::MAX, |_| false), None);
+        assert_eq!(index.find(u32::MAX - 1, |_| true), None);
+        Ok(())
+    }
+
+    #[test]
+    fn keys_differ() {
+        let (a, b) = (NameIndex::new(), NameIndex::new());
+        let names: [&[u8]; 4] = [b"", b"a", b"file", b"a much longer name than the others"];
+        assert!(names.iter().any(|name| a.hash(name) != b.hash(name)));
+        assert!(names.iter().all(|name| a.hash(name) == a.hash(name)));
+    }
+}

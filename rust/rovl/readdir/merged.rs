@@ -90,6 +90,18 @@ struct Merge {
 }
 
 impl Merge {
+    fn new(purpose: Purpose, same_fs: bool, impure: bool) -> Self {
+        Self {
+            purpose,
+            same_fs,
+            impure,
+            entries: Entries::new(),
+            above: KVVec::new(),
+            index: NameIndex::new(),
+            devices: KVVec::new(),
+        }
+    }
+
     /// The marks of a new entry.
     fn marks(&self, entry: &DirEntry<'_>, layer: Reading) -> u8 {
         let Reading {
@@ -144,6 +156,11 @@ impl Merge {
         self.index.insert(hash, number)
     }
 
+    /// Sets the entries so far aside.
+    fn start_lowest(&mut self) {
+        self.above = self.entries.take_list();
+    }
+
     /// Adds an entry of the lowest layer, or in its place that of a layer above.
     fn add_lowest(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
         if !self.index.is_empty() {
@@ -167,7 +184,7 @@ impl Merge {
     /// Reads one layer.
     fn read(&mut self, m: &AsMounter, path: LayerPath<'_>, layer: Reading) -> Result {
         if layer.lowest {
-            self.above = self.entries.take_list();
+            self.start_lowest();
         }
         self.devices.clear();
         path.read_dir(m, |entry| {
@@ -212,15 +229,7 @@ impl Merge {
 pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
     let inode = dentry.positive()?;
     let ofs = InodeExt::ofs(inode);
-    let mut merge = Merge {
-        purpose,
-        same_fs: ofs.same_fs,
-        impure: inode.data().test(Flag::Impure),
-        entries: Entries::new(),
-        above: KVVec::new(),
-        index: NameIndex::new(),
-        devices: KVVec::new(),
-    };
+    let mut merge = Merge::new(purpose, ofs.same_fs, inode.data().test(Flag::Impure));
     let lower = inode.lower().as_slice();
     if let Some(path) = InodeExt::upper_path(inode) {
         let layer = Reading {
@@ -287,5 +296,96 @@ pub(super) fn emit(
             }
         }
         ctx.set_pos(pos.saturating_add(1));
+    }
+}
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_readdir_merged)]
+mod tests {
+    use super::*;
+
+    const UPPER: Reading = Reading {
+        upper: true,
+        lowest: false,
+        xattr_whiteouts: false,
+    };
+    const LOWEST: Reading = Reading {
+        upper: false,
+        lowest: true,
+        xattr_whiteouts: true,
+    };
+
+    fn entry(name: &[u8], ino: u64) -> DirEntry<'_> {
+        DirEntry {
+            name,
+            ino,
+            kind: DirEntry::REG,
+        }
+    }
+
+    fn numbers(entries: &Entries, expected: &[u64]) -> bool {
+        entries.iter().map(Entry::ino).eq(expected.iter().copied())
+    }
+
+    #[test]
+    fn lowest_comes_first() -> Result {
+        let mut merge = Merge::new(Purpose::Show, true, false);
+        for (name, ino) in [(b"a", 1), (b"b", 2), (b"c", 3), (b"a", 4)] {
+            merge.add(entry(name, ino), 0)?;
+        }
+        merge.start_lowest();
+        for (name, ino) in [(b"b", 12), (b"d", 14), (b"b", 15), (b"a", 11)] {
+            merge.add_lowest(entry(name, ino), 0)?;
+        }
+        assert!(numbers(&merge.finish()?, &[2, 14, 1, 3]));
+        Ok(())
+    }
+
+    #[test]
+    fn hidden_stay_hidden() -> Result {
+        let mut merge = Merge::new(Purpose::Show, true, false);
+        merge.add(entry(b"a", 1), Mark::Upper as u8)?;
+        if let Some(entry) = merge.entries.get(0) {
+            entry.set(Mark::Hidden);
+        }
+        merge.start_lowest();
+        merge.add_lowest(entry(b"a", 2), 0)?;
+        let entries = merge.finish()?;
+        assert!(numbers(&entries, &[1]));
+        assert!(entries
+            .iter()
+            .all(|entry| entry.is(Mark::Hidden) && entry.is(Mark::Upper)));
+        Ok(())
+    }
+
+    #[test]
+    fn one_is_enough() {
+        let mut merge = Merge::new(Purpose::FindOne, true, false);
+        assert!(merge.add(entry(b".", 1), 0).is_ok());
+        assert!(merge.add(entry(b"..", 2), 0).is_ok());
+        let device = DirEntry {
+            kind: DirEntry::CHR,
+            ..entry(b"a", 3)
+        };
+        assert!(merge.add(device, 0).is_ok());
+        // A whiteout may hide it.
+        assert!(merge.add(entry(b"a", 4), 0).is_ok());
+        assert_eq!(merge.add(entry(b"b", 5), 0), Err(ENOTEMPTY));
+    }
+
+    #[test]
+    fn numbers_that_a_lookup_tells() {
+        let own = |same_fs, impure, name, layer| {
+            let merge = Merge::new(Purpose::Show, same_fs, impure);
+            merge.marks(&entry(name, 1), layer) & Mark::OwnNumber as u8 != 0
+        };
+        assert!(own(true, false, b"..", LOWEST));
+        assert!(!own(true, true, b".", LOWEST));
+        assert!(!own(true, true, b"a", LOWEST));
+        assert!(own(true, false, b".", UPPER));
+        assert!(!own(true, false, b"a", UPPER));
+        assert!(own(true, true, b"a", UPPER));
+        assert!(!own(false, true, b"a", UPPER));
+        assert!(!own(false, true, b"..", UPPER));
     }
 }

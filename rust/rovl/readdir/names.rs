@@ -78,3 +78,21 @@ pub(crate) fn d_type_supported(m: &AsMounter, path: LayerPath<'_>) -> Result<boo
     })?;
     Ok(supported)
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_readdir_names)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_kept_in_order() -> Result {
+        let mut names = Names::new();
+        assert_eq!(names.iter().count(), 0);
+        let expected: [&[u8]; 4] = [b"b", b"", b"longer name", b"a"];
+        for name in expected {
+            names.push(name)?;
+        }
+        assert!(names.iter().eq(expected));
+        Ok(())
+    }
+}

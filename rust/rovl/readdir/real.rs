@@ -17,6 +17,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
+    upper::Upper,
     Rovl, //
 };
 use kernel::{
@@ -140,10 +141,15 @@ fn read_impure(
 /// Marks a directory as one without copied up entries.
 fn remove_impure_mark(m: &AsMounter, inode: &Inode<Rovl>) {
     let ofs = InodeExt::ofs(inode);
-    if let (Some(upper), Ok(mount)) = (inode.upper(), ofs.upper_mount()) {
+    if let (Some(dir), Ok(mount)) = (inode.upper(), ofs.upper_mount()) {
         if let Ok(write) = mount.want_write() {
+            let upper = Upper {
+                ofs,
+                m,
+                write: &write,
+            };
             // Without the attribute the directory is read faster, with it as well as before.
-            let _ = write.removexattr(m, upper, ofs.xattr_name(Name::Impure));
+            let _ = upper.remove_xattr(dir, Name::Impure);
         }
     }
     inode.data().clear(Flag::Impure);
