@@ -15,8 +15,13 @@ quiet_step() {
 	local title=$1 log=$2 start=$SECONDS pid status=0 shown
 	shift 2
 	say "== $title"
+	# In a process group of its own, so that all of it ends when this is interrupted.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null 9>&- &
 	pid=$!
+	set +m
+	# shellcheck disable=SC2064 # the process of this step
+	trap "kill -TERM -- -$pid 2>/dev/null; exit 130" INT TERM
 	shown=$SECONDS
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
@@ -29,6 +34,7 @@ quiet_step() {
 		fi
 	done
 	wait "$pid" || status=$?
+	trap - INT TERM
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 	if [ $status = 0 ]; then
 		grep '^note: ' "$log" >&2 || true
