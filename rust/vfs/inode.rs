@@ -547,8 +547,8 @@ pub(crate) unsafe extern "C" fn free_inode<F: FileSystem>(inode: *mut bindings::
     let this = inode.cast::<Allocation<F>>();
     // SAFETY: By the safety requirements; nobody looks at the layers after the grace period.
     unsafe { (*this).layers.free() };
-    // SAFETY: The super block outlives its inodes, and module exit waits for this callback.
-    let cache = unsafe { Registration::<F>::inode_cache((*inode).i_sb) };
-    // SAFETY: Allocated from this cache.
-    unsafe { bindings::kmem_cache_free(cache, inode.cast()) };
+    // Not `kmem_cache_free()`: nothing says that the super block, through which the cache is found,
+    // is still there. Both are freed by RCU, whose callbacks have no order between CPUs.
+    // SAFETY: The memory is from a slab cache, which `kfree()` finds by itself.
+    unsafe { bindings::kfree(inode.cast()) };
 }
