@@ -64,9 +64,8 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
     /// What the mounted instance knows.
     #[inline]
     pub fn super_data(&self) -> &'a F::Super {
-        // SAFETY: The inode is not freed by the type invariant. A mount that RCU walk can reach is
-        // not torn down before the walk has ended: unmounting waits for a grace period between
-        // taking the mount out of the tree and giving up the super block.
+        // SAFETY: The inode is not freed by the type invariant. Neither is its super block, nor the
+        // data of it: `->put_super` waits for a grace period, after the last reference on a mount.
         unsafe { &*(*(*self.raw()).i_sb).s_fs_info.cast() }
     }
 

@@ -148,6 +148,11 @@ impl<T: Operations> Table<T> {
     ///
     /// See [`Self::statfs_callback`]. Called once, for a super block with a root.
     unsafe extern "C" fn put_super_callback(sb: *mut bindings::super_block) {
+        // RCU walk may still read the data: where it starts at the working directory of a task that
+        // shares it, and the mount is not in a tree any more, the last reference on the mount can
+        // go meanwhile.
+        // SAFETY: Task context.
+        unsafe { bindings::synchronize_rcu_expedited() };
         // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
         let data: KBox<<T::FileSystem as FileSystem>::Super> =
             unsafe { KBox::from_foreign((*sb).s_fs_info) };
