@@ -30,7 +30,6 @@ use kernel::{
 /// # Invariants
 ///
 /// `dentry` is a dentry on which the [`LowerStack`] that holds this entry owns a reference.
-#[derive(Clone, Copy)]
 pub struct LowerEntry {
     dentry: NonNull<Dentry<Layer>>,
     layer: u16,
@@ -40,8 +39,8 @@ impl LowerEntry {
     /// The dentry.
     #[inline]
     pub fn dentry(&self) -> &Dentry<Layer> {
-        // SAFETY: By the type invariant; the borrow of the entry borrows the stack, or is a copy
-        // that [`LowerStack::iter`] gives out with the stack's lifetime.
+        // SAFETY: By the type invariant; the borrow of the entry borrows the stack, because entries
+        // are neither made nor copied outside of it.
         unsafe { self.dentry.as_ref() }
     }
 
@@ -84,7 +83,12 @@ impl LowerStack {
             }
             Entries::One([first]) => {
                 let mut many = KVec::with_capacity(4, GFP_KERNEL)?;
-                many.push(*first, GFP_KERNEL)?;
+                // INVARIANT: The reference is passed on to the new entry when `self.0` is replaced.
+                let first = LowerEntry {
+                    dentry: first.dentry,
+                    layer: first.layer,
+                };
+                many.push(first, GFP_KERNEL)?;
                 self.0 = Entries::Many(many);
                 return self.push_many(dentry, layer);
             }
