@@ -109,9 +109,13 @@ impl<F> Dentry<F> {
     }
 
     /// Whether there is no inode.
+    ///
+    /// If there is one, its type and what the dentry says of it are visible as well, also where it
+    /// has appeared just now.
     #[inline]
     pub fn is_negative(&self) -> bool {
-        self.inode().is_none()
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_is_negative(self.as_raw()) }
     }
 
     /// Whether both are the same object.

@@ -58,6 +58,12 @@ void rvfs_dget(struct dentry *dentry)
 	dget(dentry);
 }
 
+/* A dentry turns positive without a lock that a reader of it could hold. */
+bool rvfs_d_is_negative(const struct dentry *dentry)
+{
+	return d_flags_negative(smp_load_acquire(&dentry->d_flags));
+}
+
 bool rvfs_d_can_lookup(const struct dentry *dentry)
 {
 	return d_can_lookup(dentry);

@@ -97,6 +97,7 @@ bool rvfs_is_admin_noaudit(void);
 
 /* Dentries */
 void rvfs_dget(struct dentry *dentry);
+bool rvfs_d_is_negative(const struct dentry *dentry);
 bool rvfs_d_can_lookup(const struct dentry *dentry);
 bool rvfs_d_is_dir(const struct dentry *dentry);
 bool rvfs_d_is_reg(const struct dentry *dentry);

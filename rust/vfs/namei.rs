@@ -49,6 +49,17 @@ pub(crate) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
     })
 }
 
+/// Whether names can be looked up in `dir`; `ENOTDIR` or `ENOENT` if not.
+fn check_dir(dir: &Dentry<Layer>) -> Result {
+    if dir.can_lookup() {
+        Ok(())
+    } else if dir.is_negative() {
+        Err(ENOENT)
+    } else {
+        Err(ENOTDIR)
+    }
+}
+
 /// A dentry of `F` in lookup.
 pub struct InLookup<'a, F>(Stable<'a, F>);
 
@@ -95,8 +106,9 @@ impl LayerPath<'_> {
     /// Looks `name` up in this directory of a layer, with the mounter's permission to search it
     /// (`lookup_one_unlocked()`). The result may be negative.
     pub fn lookup(&self, _as_mounter: &AsMounter, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
+        check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;
-        // SAFETY: Mount and directory are valid, the name is not kept.
+        // SAFETY: Mount and directory are valid, the latter is one, and the name is not kept.
         let dentry = from_err_ptr(unsafe {
             bindings::lookup_one_unlocked(
                 self.mount.idmap().as_raw(),
@@ -137,8 +149,9 @@ impl LayerPath<'_> {
         _as_mounter: &AsMounter,
         name: &[u8],
     ) -> Result<ARef<Dentry<Layer>>> {
+        check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;
-        // SAFETY: Mount and directory are valid, the name is not kept.
+        // SAFETY: Mount and directory are valid, the latter is one, and the name is not kept.
         let dentry = from_err_ptr(unsafe {
             bindings::lookup_one_positive_killable(
                 self.mount.idmap().as_raw(),

@@ -151,8 +151,10 @@ impl LayerPath<'_> {
 
     /// Updates the access time, as the mount's flags and the file system have it.
     pub fn touch_atime(&self) {
-        // SAFETY: The path is valid.
-        unsafe { bindings::touch_atime(&self.to_raw()) };
+        if self.dentry.inode().is_some() {
+            // SAFETY: The path is valid and positive.
+            unsafe { bindings::touch_atime(&self.to_raw()) };
+        }
     }
 
     /// Opens it for the mounter, for reading or for writing, checking the mounter's permissions.

@@ -150,7 +150,8 @@ impl Kstat {
         path: LayerPath<'_>,
         request: StatRequest,
     ) -> Result {
-        // SAFETY: The path is valid and the buffer ours.
+        path.dentry.inode().ok_or(ENOENT)?;
+        // SAFETY: The path is valid and positive, and the buffer ours.
         to_result(unsafe {
             bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
         })
@@ -160,8 +161,9 @@ impl Kstat {
 impl LayerPath<'_> {
     /// The attributes of an object of a layer, for the mounter (`vfs_getattr()`).
     pub fn getattr(&self, _as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
+        self.dentry.inode().ok_or(ENOENT)?;
         let mut stat = bindings::kstat::default();
-        // SAFETY: The path is valid and the buffer local.
+        // SAFETY: The path is valid and positive, and the buffer local.
         to_result(unsafe {
             bindings::vfs_getattr(&self.to_raw(), &mut stat, request.mask, request.flags)
         })?;
@@ -184,12 +186,16 @@ impl<F: FileSystem> OwnPath<'_, F> {
         dentry: &crate::dentry::Dentry<F>,
         request: StatRequest,
     ) -> Result<Kstat> {
+        if !core::ptr::eq(dentry.sb(), self.dentry().sb()) {
+            return Err(EXDEV);
+        }
+        dentry.inode().ok_or(ENOENT)?;
         let path = bindings::path {
             mnt: self.mount().as_raw(),
             dentry: dentry.as_raw(),
         };
         let mut stat = bindings::kstat::default();
-        // SAFETY: Mount and dentry are of the same file system and valid.
+        // SAFETY: Mount and dentry are of the same super block and valid, the latter is positive.
         to_result(unsafe { bindings::vfs_getattr(&path, &mut stat, request.mask, request.flags) })?;
         Ok(Kstat(stat))
     }

@@ -47,12 +47,14 @@ impl LayerPath<'_> {
         name: &CStr,
         value: &mut [u8],
     ) -> Result<usize> {
+        self.dentry.inode().ok_or(ENOENT)?;
         let ptr = if value.is_empty() {
             ptr::null_mut()
         } else {
             value.as_mut_ptr()
         };
-        // SAFETY: The path is valid, the name NUL-terminated, and the buffer has that length.
+        // SAFETY: The path is valid and positive, the name NUL-terminated, and the buffer has that
+        // length.
         length(unsafe {
             bindings::vfs_getxattr(
                 self.mount.idmap().as_raw(),
@@ -98,12 +100,13 @@ impl LayerPath<'_> {
     ///
     /// An empty buffer asks for the length.
     pub fn listxattr(&self, _as_mounter: &AsMounter, list: &mut [u8]) -> Result<usize> {
+        self.dentry.inode().ok_or(ENOENT)?;
         let ptr = if list.is_empty() {
             ptr::null_mut()
         } else {
             list.as_mut_ptr()
         };
-        // SAFETY: The dentry is valid and the buffer has that length.
+        // SAFETY: The dentry is valid and positive, and the buffer has that length.
         length(unsafe { bindings::vfs_listxattr(self.dentry.as_raw(), ptr.cast(), list.len()) })
     }
 }

@@ -111,11 +111,7 @@ impl Drop for Locked<'_> {
 /// Whether names can be looked up in `dir`; `ENOTDIR` or `ENOENT` if not.
 fn check_dir(write: &WriteGuard<'_>, dir: &Dentry<Layer>) -> Result {
     write.check(dir)?;
-    match dir.inode() {
-        None => Err(ENOENT),
-        Some(_) if !dir.can_lookup() => Err(ENOTDIR),
-        Some(_) => Ok(()),
-    }
+    super::check_dir(dir)
 }
 
 /// A name of the layer in which something is made: `start_creating()` and `end_creating()`.
