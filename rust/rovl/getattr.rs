@@ -32,8 +32,16 @@ pub(crate) fn getattr(
     let inode = path.dentry().inode().ok_or(ESTALE)?;
     let ofs = inode.ofs();
     let kind = inode.path_type();
+    // That of `kind`, also if copy up publishes the upper object meanwhile: its own inode number
+    // must not show.
+    let real = if kind.upper {
+        inode.upper_path()
+    } else {
+        inode.lower_path()
+    };
+    let real = real.ok_or(EIO)?;
     let fsid = ofs.as_mounter(|m| {
-        stat.fill_from_layer(m, inode.real_path()?, request)?;
+        stat.fill_from_layer(m, real, request)?;
         origin_number(m, inode, kind, stat, request)
     })?;
     stat.fill_attr_flags(inode);
