@@ -197,25 +197,35 @@ impl<F: FileSystem> NewInode<F> {
     /// Sets type, device number and operations.
     pub fn set_type(&mut self, mode: u16, rdev: u32, tables: &RawTables<F>) {
         let inode = self.raw();
-        // SAFETY: Valid by the type invariant, and nobody else uses it.
-        let this = unsafe { &mut *inode };
-        this.i_mode = mode;
-        this.i_flags |= bindings::rvfs_const_RVFS_S_NOCMTIME;
-        this.i_op = tables.inode;
+        // No reference is made to it: if it is hashed, others use its list heads and its lock.
+        // SAFETY: Valid by the type invariant, and nobody else uses this member.
+        unsafe { (*inode).i_mode = mode };
+        // SAFETY: As above.
+        unsafe { (*inode).i_flags |= bindings::rvfs_const_RVFS_S_NOCMTIME };
+        // SAFETY: As above; the tables are constants.
+        unsafe { (*inode).i_op = tables.inode };
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::rvfs_inode_no_acl_cache(inode) };
         // SAFETY: As above; the lock is initialised and not held.
         unsafe { bindings::rvfs_set_lock_classes(inode, (*self.inode.as_ptr()).lock.get()) };
         match u32::from(mode) & bindings::S_IFMT {
             bindings::S_IFREG => {
-                this.__bindgen_anon_3.i_fop = tables.file;
+                self.set_file_operations(tables);
                 // SAFETY: Valid by the type invariant.
                 unsafe { bindings::rvfs_inode_set_direct_io(inode) };
             }
-            bindings::S_IFDIR => this.__bindgen_anon_3.i_fop = tables.file,
+            bindings::S_IFDIR => self.set_file_operations(tables),
             bindings::S_IFLNK => {}
             // SAFETY: Valid by the type invariant.
             _ => unsafe { bindings::init_special_inode(inode, mode, rdev) },
+        }
+    }
+
+    /// Without operations it keeps those that refuse to open it.
+    fn set_file_operations(&mut self, tables: &RawTables<F>) {
+        if !tables.file.is_null() {
+            // SAFETY: As for `i_op` in `set_type`.
+            unsafe { (*self.raw()).__bindgen_anon_3.i_fop = tables.file };
         }
     }
 

@@ -114,10 +114,11 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
 
     /// Sets the UUID.
     pub fn set_uuid(&mut self, uuid: &[u8; 16]) {
-        // SAFETY: Valid by the type invariant.
-        let sb = unsafe { &mut *self.raw() };
-        sb.s_uuid.b = *uuid;
-        sb.s_uuid_len = 16;
+        let sb = self.raw();
+        // SAFETY: Valid by the type invariant, and nobody else uses this member.
+        unsafe { (*sb).s_uuid.b = *uuid };
+        // SAFETY: As above.
+        unsafe { (*sb).s_uuid_len = 16 };
     }
 
     /// Sets the operations of dentries, of their own kind for casefolded layers.
