@@ -12,6 +12,9 @@ mod metadata;
 mod place;
 mod xattrs;
 
+pub(crate) use metadata::set_attributes;
+pub(crate) use xattrs::copy_xattrs;
+
 use crate::{
     entry::{
         DentryExt,
@@ -104,25 +107,34 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
         if dentry.is_disconnected() {
             return Err(EIO);
         }
-        let (parent, next) = topmost_missing(dentry)?;
-        let ofs = DentryExt::ofs(dentry);
-        let need = if next.is(dentry) {
+        let missing = topmost_missing(dentry)?;
+        let need = if missing.dentry.is(dentry) {
             need
         } else {
             Need::Metadata
         };
-        ofs.as_mounter(|m| CopyUp::new(m, ofs, &parent, &next, need)?.run())?;
+        let ofs = DentryExt::ofs(dentry);
+        ofs.as_mounter(|m| CopyUp::new(m, ofs, &missing, need)?.run())?;
     }
     Ok(())
 }
 
-/// Of `dentry` and its parents the topmost one that is not in the upper layer, with its parent.
-fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<(ARef<Dentry<Rovl>>, ARef<Dentry<Rovl>>)> {
+/// A dentry that is not in the upper layer, with its parent, which is.
+struct Missing {
+    parent: ARef<Dentry<Rovl>>,
+    dentry: ARef<Dentry<Rovl>>,
+}
+
+/// Of `dentry` and its parents the topmost one that is not in the upper layer.
+fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing> {
     let mut next: ARef<Dentry<Rovl>> = ARef::from(dentry);
     loop {
         let parent = next.parent();
         if parent.upper().is_some() {
-            return Ok((parent, next));
+            return Ok(Missing {
+                parent,
+                dentry: next,
+            });
         }
         // The root, of a mount without an upper layer.
         if parent.is(&next) {
@@ -152,13 +164,8 @@ struct CopyUp<'a> {
 }
 
 impl<'a> CopyUp<'a> {
-    fn new(
-        m: &'a AsMounter,
-        ofs: &'a Super,
-        parent: &'a Dentry<Rovl>,
-        dentry: &'a Dentry<Rovl>,
-        need: Need,
-    ) -> Result<Self> {
+    fn new(m: &'a AsMounter, ofs: &'a Super, missing: &'a Missing, need: Need) -> Result<Self> {
+        let (parent, dentry) = (&*missing.parent, &*missing.dentry);
         ofs.work()?;
         let inode = dentry.positive()?;
         let lower = inode.lower_path().ok_or(EIO)?;
@@ -213,14 +220,15 @@ impl<'a> CopyUp<'a> {
         self.ofs.config.should_sync_metadata() && (self.stat.is_reg() || self.stat.is_dir())
     }
 
-    /// The handle to store as the origin: none for a hard link, whose association with the other
-    /// names ends here.
+    /// The origin to store: none for a hard link, whose association with the other names ends here.
     fn origin(&self) -> Result<Origin> {
-        if self.stat.is_dir() || self.stat.nlink() == 1 {
-            origin::handle_of(self.m, self.ofs, self.lower.dentry).map(Origin::Store)
+        let stored = self.stat.is_dir() || self.stat.nlink() == 1;
+        let handle = if stored {
+            origin::handle_of(self.m, self.ofs, self.lower.dentry)?
         } else {
-            Ok(Origin::Forget)
-        }
+            None
+        };
+        Ok(Origin { stored, handle })
     }
 
     /// Makes the copy and publishes it.
@@ -312,10 +320,10 @@ impl<'a> CopyUp<'a> {
     }
 }
 
-/// What becomes of the origin of a copy.
-enum Origin {
-    /// It is stored, as a handle if there is one.
-    Store(Option<FileHandle>),
-    /// It is not.
-    Forget,
+/// The origin that a copy is given.
+struct Origin {
+    /// Whether it is given one at all.
+    stored: bool,
+    /// Its handle, if there is one.
+    handle: Option<FileHandle>,
 }

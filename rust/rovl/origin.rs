@@ -7,8 +7,8 @@
 //! handle for it.
 
 use crate::{
-    layer_xattr::Stored,
     super_data::Super,
+    upper::Upper,
     Rovl, //
 };
 use kernel::{
@@ -30,10 +30,7 @@ use vfs::{
     exportfs::Fid,
     inode::Inode,
     log,
-    mount::{
-        Mount,
-        WriteGuard, //
-    },
+    mount::Mount,
     path::LayerPath,
     super_block::FileHandles,
     Layer, //
@@ -68,20 +65,17 @@ pub(crate) fn encode(
     FileHandle::encode(fid.kind(), fid.bytes(), &uuid, upper).map_err(|_| EIO)
 }
 
-/// Stores `handle` as the origin of `upper`, an object of the upper layer whose inode is not locked.
+/// Stores `handle` as the origin of `dentry`, an object of the upper layer whose inode is not locked.
 pub(crate) fn set(
-    m: &AsMounter,
-    ofs: &Super,
-    guard: &WriteGuard<'_>,
-    upper: &Dentry<Layer>,
+    upper: &Upper<'_>,
+    dentry: &Dentry<Layer>,
     handle: Option<&FileHandle>,
 ) -> Result {
     let value = handle.map_or(&[][..], FileHandle::as_bytes);
-    match ofs.set_xattr(m, guard, upper, Name::Origin, value) {
-        Ok(Stored::Yes | Stored::Unsupported) => Ok(()),
+    match upper.set_xattr_or(dentry, Name::Origin, value, Ok(())) {
         // Links and devices cannot have attributes of the namespace `user`.
         Err(err) if err == EPERM => Ok(()),
-        Err(err) => Err(err),
+        result => result,
     }
 }
 
@@ -124,9 +118,14 @@ pub(crate) fn fix(
         return Ok(());
     }
     let handle = handle_of(m, ofs, lower)?;
-    let guard = ofs.upper_mount()?.want_write()?;
-    set(m, ofs, &guard, upper, handle.as_ref())?;
-    ofs.set_impure(m, &guard, dir)
+    let write = ofs.upper_mount()?.want_write()?;
+    let layer = Upper {
+        ofs,
+        m,
+        write: &write,
+    };
+    set(&layer, upper, handle.as_ref())?;
+    ofs.set_impure(m, &write, dir)
 }
 
 /// Reads the handle in the attribute of `upper`. One that is damaged, or was written by something

@@ -27,6 +27,7 @@ mod options;
 mod origin;
 mod permission;
 mod readdir;
+mod setattr;
 mod super_data;
 mod super_ops;
 mod upper;

@@ -430,6 +430,30 @@ void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
 	stat->gid = vfsgid_into_kgid(make_vfsgid(idmap, ns, stat->gid));
 }
 
+/* Owners as a mount with @idmap shows them become those of the file system. */
+void rvfs_iattr_unmap_owner(struct iattr *attr, const struct inode *inode,
+			    struct mnt_idmap *idmap)
+{
+	struct user_namespace *ns = i_user_ns(inode);
+
+	if (attr->ia_valid & ATTR_UID)
+		attr->ia_vfsuid = VFSUIDT_INIT(from_vfsuid(idmap, ns,
+							   attr->ia_vfsuid));
+	if (attr->ia_valid & ATTR_GID)
+		attr->ia_vfsgid = VFSGIDT_INIT(from_vfsgid(idmap, ns,
+							   attr->ia_vfsgid));
+}
+
+int rvfs_get_write_access(struct inode *inode)
+{
+	return get_write_access(inode);
+}
+
+void rvfs_put_write_access(struct inode *inode)
+{
+	put_write_access(inode);
+}
+
 bool rvfs_kuid_mapped_here(kuid_t uid)
 {
 	return kuid_has_mapping(current_user_ns(), uid);

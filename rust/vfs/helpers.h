@@ -147,6 +147,10 @@ const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done);
 void rvfs_do_delayed_call(struct delayed_call *done);
 void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
 			  struct mnt_idmap *idmap);
+void rvfs_iattr_unmap_owner(struct iattr *attr, const struct inode *inode,
+			    struct mnt_idmap *idmap);
+int rvfs_get_write_access(struct inode *inode);
+void rvfs_put_write_access(struct inode *inode);
 bool rvfs_kuid_mapped_here(kuid_t uid);
 bool rvfs_kgid_mapped_here(kgid_t gid);
 

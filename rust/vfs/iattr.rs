@@ -12,11 +12,18 @@ use crate::{
         Inode,
         InodeLock, //
     },
-    mount::WriteGuard,
+    mount::{
+        Idmap,
+        WriteGuard, //
+    },
     stat::Kstat,
+    FileSystem,
     Layer, //
 };
-use core::ptr;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -132,5 +139,91 @@ impl WriteGuard<'_> {
                 ptr::null_mut(),
             )
         })
+    }
+}
+
+/// A change of attributes that a caller asks for, as `->setattr` gets it.
+///
+/// # Invariants
+///
+/// `raw` is valid for `'a` and not used otherwise.
+pub struct Setattr<'a> {
+    raw: *mut bindings::iattr,
+    _life: PhantomData<&'a mut ()>,
+}
+
+impl Setattr<'_> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::iattr) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+        }
+    }
+
+    /// Checks whether the caller may do this (`setattr_prepare()`), and takes away what it may not
+    /// keep, like the set-group-ID bit. `i_rwsem` is held for writing.
+    pub fn prepare<F: FileSystem>(&mut self, idmap: Idmap<'_>, dentry: &Dentry<F>) -> Result {
+        dentry.inode().ok_or(ENOENT)?;
+        // SAFETY: All are valid, the dentry is positive.
+        to_result(unsafe { bindings::setattr_prepare(idmap.as_raw(), dentry.as_raw(), self.raw) })
+    }
+
+    /// Whether the size is set.
+    pub fn sets_size(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        let valid = unsafe { (*self.raw).ia_valid };
+        valid & bindings::rvfs_const_RVFS_ATTR_SIZE != 0
+    }
+
+    /// What to set on the object of a layer that stands behind `inode`.
+    ///
+    /// Owners are converted from those that the mount with `idmap` shows. Where set-ID bits are to be
+    /// removed the layer finds out the mode by itself. It gets no file, and does not learn that it
+    /// is truncated by open(2), which it has not seen.
+    pub fn for_layer<F: FileSystem>(&self, idmap: Idmap<'_>, inode: &Inode<F>) -> Iattr {
+        // SAFETY: Valid by the type invariant; plain data.
+        let mut attr = unsafe { *self.raw };
+        // SAFETY: All are valid.
+        unsafe { bindings::rvfs_iattr_unmap_owner(&mut attr, inode.as_raw(), idmap.as_raw()) };
+        let kill =
+            bindings::rvfs_const_RVFS_ATTR_KILL_SUID | bindings::rvfs_const_RVFS_ATTR_KILL_SGID;
+        if attr.ia_valid & kill != 0 {
+            attr.ia_valid &= !bindings::rvfs_const_RVFS_ATTR_MODE;
+        }
+        attr.ia_valid &=
+            !(bindings::rvfs_const_RVFS_ATTR_FILE | bindings::rvfs_const_RVFS_ATTR_OPEN);
+        attr.ia_file = ptr::null_mut();
+        // INVARIANT: ATTR_FILE was cleared.
+        Iattr(attr)
+    }
+}
+
+/// The right to write to a file of a layer, which then cannot be executed (`get_write_access()`).
+///
+/// # Invariants
+///
+/// `i_writecount` of `0` is raised by one for this object.
+pub struct FileWriteAccess<'a>(&'a Inode<Layer>);
+
+impl Inode<Layer> {
+    /// Gets the right to write to this file. Returns `ETXTBSY` while it is executed.
+    pub fn get_write_access(&self) -> Result<FileWriteAccess<'_>> {
+        // SAFETY: Valid by the type invariant.
+        to_result(unsafe { bindings::rvfs_get_write_access(self.as_raw()) })?;
+        // INVARIANT: Raised just now.
+        Ok(FileWriteAccess(self))
+    }
+}
+
+impl Drop for FileWriteAccess<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::rvfs_put_write_access(self.0.as_raw()) };
     }
 }

@@ -3,6 +3,7 @@
 //! Copying attributes.
 
 use super::{
+    xattrs::copy_xattrs,
     CopyUp,
     Origin, //
 };
@@ -16,6 +17,8 @@ use vfs::{
     copy,
     dentry::Dentry,
     iattr::Iattr,
+    inode::InodeLock,
+    stat::Kstat,
     Layer, //
 };
 
@@ -27,34 +30,55 @@ impl CopyUp<'_> {
         temp: &Dentry<Layer>,
         origin: &Origin,
     ) -> Result {
-        self.copy_xattrs(upper, temp)?;
+        copy_xattrs(upper, self.lower, temp)?;
         if self.stat.is_reg() || self.stat.is_dir() {
             fileattr::copy(upper, self.inode, self.lower, temp)?;
         }
-        if let Origin::Store(handle) = origin {
-            origin::set(self.m, self.ofs, upper.write, temp, handle.as_ref())?;
+        if origin.stored {
+            origin::set(upper, temp, origin.handle.as_ref())?;
         }
-        self.copy_attributes(upper, temp)?;
+        set_size_and_attributes(upper, temp, &self.stat)?;
         if self.ofs.config.should_sync() && self.syncs_metadata() {
             let file = upper.path(temp).open(self.m, false)?;
             copy::sync(self.m, &file)?;
         }
         Ok(())
     }
+}
 
-    /// Copies size, mode, owner and times.
-    fn copy_attributes(&self, upper: &Upper<'_>, temp: &Dentry<Layer>) -> Result {
-        let lock = temp.inode().ok_or(EIO)?.lock();
-        let set = |attr: &Iattr| upper.write.notify_change(self.m, &lock, temp, attr);
-        if self.stat.is_reg() {
-            set(&Iattr::size(self.stat.size()))?;
-        }
-        if !self.stat.is_symlink() {
-            set(&Iattr::mode(self.stat.mode()))?;
-        }
-        set(&Iattr::owner(&self.stat))?;
-        // Times are worth less than the copy.
-        let _ = set(&Iattr::times(&self.stat));
-        Ok(())
+/// Sets size, mode, owner and times of `dentry`, an object of the upper layer whose inode is not
+/// locked.
+pub(super) fn set_size_and_attributes(
+    upper: &Upper<'_>,
+    dentry: &Dentry<Layer>,
+    stat: &Kstat,
+) -> Result {
+    let lock = dentry.inode().ok_or(EIO)?.lock();
+    if stat.is_reg() {
+        let size = Iattr::size(stat.size());
+        upper.write.notify_change(upper.m, &lock, dentry, &size)?;
     }
+    set_locked(upper, &lock, dentry, stat)
+}
+
+/// Sets mode, owner and times of `dentry`, an object of the upper layer whose inode is not locked.
+pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Layer>, stat: &Kstat) -> Result {
+    let lock = dentry.inode().ok_or(EIO)?.lock();
+    set_locked(upper, &lock, dentry, stat)
+}
+
+fn set_locked(
+    upper: &Upper<'_>,
+    lock: &InodeLock<'_, Layer>,
+    dentry: &Dentry<Layer>,
+    stat: &Kstat,
+) -> Result {
+    let set = |attr: &Iattr| upper.write.notify_change(upper.m, lock, dentry, attr);
+    if !stat.is_symlink() {
+        set(&Iattr::mode(stat.mode()))?;
+    }
+    set(&Iattr::owner(stat))?;
+    // Times are worth less than the object.
+    let _ = set(&Iattr::times(stat));
+    Ok(())
 }

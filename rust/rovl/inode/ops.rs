@@ -17,6 +17,7 @@ use crate::{
         permission_rcu, //
     },
     readdir::DirFile,
+    setattr::setattr,
     xattr::listxattr,
     Rovl, //
 };
@@ -27,6 +28,7 @@ use kernel::{
 use vfs::{
     dentry::Dentry,
     fileattr::FileKattr,
+    iattr::Setattr,
     inode::{
         DelayedCall,
         Fiemap,
@@ -100,6 +102,10 @@ impl Operations for DirOps {
         getattr(idmap, path, stat, request)
     }
 
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
+    }
+
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
@@ -160,6 +166,10 @@ impl Operations for FileOps {
         request: StatRequest,
     ) -> Result {
         getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
     }
 
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
@@ -227,6 +237,10 @@ impl Operations for SymlinkOps {
         getattr(idmap, path, stat, request)
     }
 
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
+    }
+
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
@@ -258,6 +272,10 @@ impl Operations for SpecialOps {
         request: StatRequest,
     ) -> Result {
         getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
     }
 
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {

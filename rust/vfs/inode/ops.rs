@@ -18,6 +18,7 @@ use crate::{
     },
     file,
     fileattr::FileKattr,
+    iattr::Setattr,
     mount::Idmap,
     namei::{
         InLookup,
@@ -256,6 +257,15 @@ pub trait Operations {
         _idmap: Idmap<'_>,
         _dentry: &Dentry<Self::FileSystem>,
         _attrs: &mut FileKattr,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Changes attributes. `i_rwsem` is held for writing.
+    fn setattr(
+        _idmap: Idmap<'_>,
+        _dentry: &Dentry<Self::FileSystem>,
+        _change: Setattr<'_>,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -651,6 +661,11 @@ impl<T: Operations> Table<T> {
         },
         fileattr_set: if T::HAS_FILEATTR_SET {
             Some(Self::fileattr_set_callback)
+        } else {
+            None
+        },
+        setattr: if T::HAS_SETATTR {
+            Some(Self::setattr_callback)
         } else {
             None
         },

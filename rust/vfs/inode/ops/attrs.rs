@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Callbacks for extended attributes, access control lists and file attributes.
+//! Callbacks for attributes, extended ones, access control lists and file attributes.
 
 use super::{
     Operations,
@@ -10,6 +10,7 @@ use crate::{
     bindings,
     dentry::Dentry,
     fileattr::FileKattr,
+    iattr::Setattr,
     inode::{
         Inode,
         RcuInode, //
@@ -125,5 +126,20 @@ impl<T: Operations> Table<T> {
         // SAFETY: The VFS passes its own structure, initialised.
         let attrs = unsafe { FileKattr::from_raw(attrs.cast()) };
         from_result(|| T::fileattr_set(idmap, dentry, attrs).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::listxattr_callback`].
+    pub(super) unsafe extern "C" fn setattr_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        attr: *mut bindings::iattr,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), Dentry::from_raw(dentry)) };
+        // SAFETY: The VFS passes its own attributes.
+        let change = unsafe { Setattr::from_raw(attr) };
+        from_result(|| T::setattr(idmap, dentry, change).map(|()| 0))
     }
 }
