@@ -40,6 +40,10 @@ use vfs::{
     publish::Once, //
 };
 
+/// The flags with which files of layers are opened beside the user's: the access time of the layer
+/// is updated through the overlay.
+pub(crate) const EXTRA_FLAGS: u32 = bindings::O_NOATIME;
+
 /// `SEEK_SET` and `SEEK_CUR`
 const SEEK_SET: i32 = bindings::SEEK_SET as i32;
 const SEEK_CUR: i32 = bindings::SEEK_CUR as i32;
@@ -75,7 +79,7 @@ impl RegularFile {
         } else {
             self.upper_file(file, path)?
         };
-        if (file.flags() ^ real.flags()) & !open::EXTRA_FLAGS != 0 {
+        if (file.flags() ^ real.flags()) & !EXTRA_FLAGS != 0 {
             // fcntl() has changed those of the overlay's file since.
             real.change_flags(file.flags())?;
         }

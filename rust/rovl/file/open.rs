@@ -2,7 +2,10 @@
 
 //! Opening regular files.
 
-use super::RegularFile;
+use super::{
+    RegularFile,
+    EXTRA_FLAGS, //
+};
 use crate::{
     copy_up::maybe_copy_up,
     entry::InodeExt,
@@ -22,10 +25,6 @@ use vfs::{
     },
     path::LayerPath, //
 };
-
-/// The flags with which files of layers are opened beside the user's: the access time of the layer
-/// is updated through the overlay.
-pub(crate) const EXTRA_FLAGS: u32 = bindings::O_NOATIME;
 
 /// The flags that have done their work when a file is open.
 const OPENING_FLAGS: u32 =
