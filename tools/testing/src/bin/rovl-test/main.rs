@@ -5,21 +5,27 @@ mod acl;
 mod aio_direct;
 mod bad_mount;
 mod copy_up;
+mod corrupt_layers;
 mod create;
 mod downgraded_mount;
+mod faults;
 mod file_io;
 mod link;
 mod lookup;
 mod mmap;
+mod module;
 mod mount_options;
+mod no_space;
 mod page_cache;
 mod permission;
+mod races;
 mod readdir;
 mod remount;
 mod rename;
 mod setattr;
 mod stat_ino;
 mod statfs;
+mod swap;
 mod tmpfile;
 mod whiteout;
 mod xattr;
@@ -57,7 +63,7 @@ struct Options {
     #[arg(long)]
     times: bool,
 
-    /// Module file of the type, to load it again after the test that unloads it
+    /// Module file of the type, for the test that unloads it [default: /payload/TYPE.ko]
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
 
@@ -92,7 +98,13 @@ const MODULES: &[&[Case]] = &[
     remount::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
+    corrupt_layers::CASES,
+    no_space::CASES,
+    faults::CASES,
     page_cache::CASES,
+    races::CASES,
+    swap::CASES,
+    module::CASES,
 ];
 
 fn main() -> ExitCode {
@@ -110,13 +122,17 @@ fn main() -> ExitCode {
     // Tests look at state of the whole machine (mount tables, page cache, loop devices).
     options.harness.test_threads.get_or_insert(1);
     let base = options.base.unwrap_or_else(|| options.scratch.join("ext4"));
+    let module = options
+        .module
+        .or_else(|| Some(PathBuf::from(format!("/payload/{}.ko", options.kind))))
+        .filter(|path| path.exists());
     let settings = Arc::new(Settings {
         kind: options.kind,
         base: base.join("rovl-test"),
         scratch: options.scratch,
         scale: options.scale,
         times: options.times,
-        module: options.module,
+        module,
     });
     keep_panic_messages();
     let trials = MODULES

@@ -31,6 +31,12 @@ pub struct Map {
     len: usize,
 }
 
+// SAFETY: the mapping belongs to the process, and its bytes are only touched by volatile access,
+// as other processes may do at any time too.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
 impl Map {
     /// Maps the first `len` bytes of a file.
     pub fn new(

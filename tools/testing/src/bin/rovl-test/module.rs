@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The module itself: parameters, use counts, unloading.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rovl_testing::ops::{names, open_read, perm, read, read_fd, set, unlink, write};
+use rovl_testing::{cases, errno, ok, skip, Test};
+use rustix::io::Errno;
+use rustix::system::{delete_module, finit_module};
+
+cases! {
+    parameters_are_in_sysfs,
+    mounts_keep_it_loaded,
+    unloads_without_a_trace,
+}
+
+fn sysfs(t: &Test) -> PathBuf {
+    let path = Path::new("/sys/module").join(t.kind());
+    if !path.join("refcnt").exists() {
+        skip(format!("{} is not a loadable module here", t.kind()));
+    }
+    path
+}
+
+fn remove(t: &Test) -> Result<(), Errno> {
+    let name = ok(std::ffi::CString::new(t.kind()));
+    // O_NONBLOCK: a module in use is left alone.
+    delete_module(&name, libc::O_NONBLOCK)
+}
+
+fn insert(t: &Test) {
+    if let Some(module) = &t.settings.module {
+        ok(finit_module(open_read(module), c"", 0));
+        return;
+    }
+    let loaded = Command::new("modprobe").arg(t.kind()).status();
+    assert!(loaded.is_ok_and(|status| status.success()), "{} is not back", t.kind());
+}
+
+/// Whether the module can be loaded again once it is gone.
+fn can_insert(t: &Test) -> bool {
+    t.settings.module.is_some()
+        || Command::new("modprobe")
+            .args(["--dry-run", "--ignore-install", t.kind()])
+            .status()
+            .is_ok_and(|status| status.success())
+}
+
+fn parameters_are_in_sysfs(t: &Test) {
+    let dir = sysfs(t).join("parameters");
+    let expected = [
+        "check_copy_up",
+        "index",
+        "metacopy",
+        "nfs_export",
+        "redirect_always_follow",
+        "redirect_dir",
+        "redirect_max",
+        "xino_auto",
+    ];
+    assert_eq!(names(&dir), set(&expected));
+    for name in expected {
+        assert_eq!(perm(dir.join(name)), 0o644, "{name}");
+        assert!(!read(dir.join(name)).is_empty(), "{name}");
+    }
+    assert_eq!(read(dir.join("redirect_max")), b"256\n");
+    assert_eq!(read(dir.join("index")), b"N\n");
+}
+
+fn mounts_keep_it_loaded(t: &Test) {
+    sysfs(t);
+    if !can_insert(t) {
+        skip("there is no module file to load again");
+    }
+    let l = t.layers();
+    l.lower(0).file("f", "x");
+    let m = l.mount();
+    assert_eq!(errno(remove(t)), Errno::AGAIN);
+    let file = open_read(m.path("f"));
+    m.detach();
+    assert_eq!(errno(remove(t)), Errno::AGAIN, "an open file keeps the mount");
+    assert_eq!(read_fd(&file), b"x");
+}
+
+fn unloads_without_a_trace(t: &Test) {
+    let sysfs = sysfs(t);
+    if !can_insert(t) {
+        skip("there is no module file to load again");
+    }
+    let l = t.layers();
+    for n in 0..50 {
+        l.lower(0).file(format!("d{n}/f"), "x");
+    }
+    let m = l.mount();
+    for n in 0..50 {
+        write(m.path(format!("d{n}/f")), "y");
+        unlink(m.path(format!("d{n}/f")));
+    }
+    m.unmount();
+    let caches = |path: &str| {
+        let all = std::fs::read_to_string(path).unwrap_or_default();
+        let prefix = if t.is_rovl() { "rovl" } else { "ovl_" };
+        all.lines().filter(|line| line.starts_with(prefix)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let removed = remove(t);
+    let known = ok(std::fs::read_to_string("/proc/filesystems"));
+    let slabs = caches("/proc/slabinfo");
+    let symbols = ok(std::fs::read_to_string("/proc/modules"));
+    let there = sysfs.exists();
+    if removed.is_ok() {
+        insert(t);
+    }
+    ok(removed);
+    assert!(!known.lines().any(|line| line.split_whitespace().last() == Some(t.kind())));
+    assert!(slabs.is_empty(), "{slabs:?}");
+    assert!(!symbols.lines().any(|line| line.split(' ').next() == Some(t.kind())));
+    assert!(!there, "{} is still there", sysfs.display());
+    let m = l.mount();
+    assert!(names(m.path("d0")).is_empty());
+}
