@@ -99,7 +99,7 @@ pub(crate) fn fill_super(
     };
     let mut config = mem::replace(&mut context.config, Config::new());
     let made: Result<(Layers, Option<Work>)> = mounter.run(|m| {
-        prepare_config(context, &mut config, fc)?;
+        prepare_config(m, context, &mut config, fc)?;
         let mut making = Making {
             fc,
             m,
@@ -119,9 +119,14 @@ pub(crate) fn fill_super(
 }
 
 /// Makes the options consistent and takes over the names of the layers.
-fn prepare_config(context: &mut Context, config: &mut Config, fc: &FsContext) -> Result {
+fn prepare_config(
+    m: &AsMounter,
+    context: &mut Context,
+    config: &mut Config,
+    fc: &FsContext,
+) -> Result {
     let layers = &mut context.layers;
-    config.verify(&context.given, layers.upper.is_some(), fc)?;
+    config.verify(m, &context.given, layers.upper.is_some(), fc)?;
     if layers.lower.is_empty() {
         fc.error(fmt!("missing 'lowerdir'"));
         return Err(EINVAL);

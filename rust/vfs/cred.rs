@@ -137,6 +137,13 @@ impl AsMounter {
         ret
     }
 
+    /// Whether the mounter has `CAP_SYS_ADMIN` in the initial user namespace, which access to
+    /// attributes in `trusted.` needs.
+    pub fn is_admin(&self) -> bool {
+        // SAFETY: Looks at the current credentials, which are the mounter's. CAST: small.
+        unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+    }
+
     /// Whether `uid` and `gid` of an object of a layer exist in the mounter's user namespace.
     pub fn ids_mapped(&self, stat: &crate::stat::Kstat) -> bool {
         let raw = stat.as_raw();

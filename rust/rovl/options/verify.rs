@@ -12,18 +12,31 @@ use super::{
     XinoMode, //
 };
 use kernel::prelude::*;
-use vfs::fs_context::FsContext;
+use vfs::{
+    cred::AsMounter,
+    fs_context::FsContext, //
+};
 
 impl Config {
     /// Makes the options consistent, in the order of fs/overlayfs: what was given wins over a
     /// default, two that were given and exclude each other are refused.
     ///
     /// Every change is told in the log of the mount.
-    pub(crate) fn verify(&mut self, given: &Given, has_upper: bool, fc: &FsContext) -> Result {
+    pub(crate) fn verify(
+        &mut self,
+        m: &AsMounter,
+        given: &Given,
+        has_upper: bool,
+        fc: &FsContext,
+    ) -> Result {
         if !has_upper {
             self.without_upper(given, fc);
         }
         self.refuse_unsupported(given, fc)?;
+        if !has_upper && self.redirect == RedirectMode::Follow {
+            // The same, because nothing is renamed. It is what /proc/mounts shows.
+            self.redirect = RedirectMode::On;
+        }
         if self.userxattr {
             // Untrusted layers: what they say about redirects is not followed.
             if given.redirect && self.redirect != RedirectMode::Nofollow {
@@ -34,6 +47,11 @@ impl Config {
                 return Err(EINVAL);
             }
             self.redirect = RedirectMode::Nofollow;
+        } else if given.redirect && self.redirect != RedirectMode::Nofollow && !m.is_admin() {
+            fc.error(fmt!(
+                "redirect_dir requires permission to access trusted xattrs"
+            ));
+            return Err(EPERM);
         }
         Ok(())
     }
