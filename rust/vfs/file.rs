@@ -7,6 +7,7 @@
 mod io;
 mod layer;
 mod ops;
+mod tmpfile;
 
 pub use io::{
     FlOwner,
@@ -22,6 +23,7 @@ pub use ops::{
     RangeEnd,
     Table, //
 };
+pub use tmpfile::TmpFile;
 
 pub(crate) use io::{
     count_result,

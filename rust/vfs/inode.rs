@@ -92,6 +92,9 @@ pub mod mask {
     pub const OPEN: i32 = bindings::rvfs_const_RVFS_MAY_OPEN as i32;
 }
 
+/// The device number of a character device that is a whiteout.
+pub const WHITEOUT_DEV: u32 = bindings::rvfs_const_RVFS_WHITEOUT_DEV;
+
 /// `struct inode` of the file system `F`, or of a layer.
 ///
 /// # Invariants
@@ -264,8 +267,7 @@ impl Inode<Layer> {
     /// Whether it is a whiteout device (char 0:0).
     #[inline]
     pub fn is_whiteout_device(&self) -> bool {
-        self.file_type() == bindings::S_IFCHR
-            && self.rdev() == bindings::rvfs_const_RVFS_WHITEOUT_DEV
+        self.file_type() == bindings::S_IFCHR && self.rdev() == WHITEOUT_DEV
     }
 
     /// Marks it as an upper or work directory in use, unless it is one already.

@@ -200,6 +200,17 @@ pub trait Operations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Makes a file without a name in `dir` and opens it, which ends with
+    /// [`TmpFile::finish`](file::TmpFile::finish).
+    fn tmpfile(
+        _idmap: Idmap<'_>,
+        _dir: &Inode<Self::FileSystem>,
+        _file: file::TmpFile<'_, Self::FileSystem>,
+        _mode: u16,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Fills in `stat`.
     fn getattr(
         _idmap: Idmap<'_>,
@@ -542,6 +553,22 @@ impl<T: Operations> Table<T> {
     /// # Safety
     ///
     /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn tmpfile_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        file: *mut bindings::file,
+        mode: bindings::umode_t,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
+        // SAFETY: The VFS passes a file that is not open, with a new dentry for it.
+        let file = unsafe { file::TmpFile::from_raw(file) };
+        from_result(|| T::tmpfile(idmap, dir, file, mode).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
     unsafe extern "C" fn getattr_callback(
         idmap: *mut bindings::mnt_idmap,
         path: *const bindings::path,
@@ -626,6 +653,11 @@ impl<T: Operations> Table<T> {
         },
         rename: if T::HAS_RENAME {
             Some(Self::rename_callback)
+        } else {
+            None
+        },
+        tmpfile: if T::HAS_TMPFILE {
+            Some(Self::tmpfile_callback)
         } else {
             None
         },

@@ -40,6 +40,11 @@ impl RenameFlags {
     /// No flags.
     pub const NONE: Self = Self(0);
 
+    /// Whether there are others than those in `known`.
+    pub fn has_other_than(self, known: Self) -> bool {
+        self.0 & !known.0 != 0
+    }
+
     /// The flags that the VFS passes to an operation, known or not.
     pub(crate) fn from_raw(flags: u32) -> Self {
         Self(flags)
@@ -114,12 +119,13 @@ impl WriteGuard<'_> {
     ) -> Result<bindings::renamedata> {
         check_dir(self, old_dir)?;
         check_dir(self, new_dir)?;
-        let mut data = bindings::renamedata::default();
-        data.mnt_idmap = self.mount().idmap().as_raw();
-        data.old_parent = old_dir.as_raw();
-        data.new_parent = new_dir.as_raw();
-        data.flags = flags.into();
-        Ok(data)
+        Ok(bindings::renamedata {
+            mnt_idmap: self.mount().idmap().as_raw(),
+            old_parent: old_dir.as_raw(),
+            new_parent: new_dir.as_raw(),
+            flags: flags.into(),
+            ..Default::default()
+        })
     }
 
     /// Looks two names up and locks both directories (`start_renaming()`).

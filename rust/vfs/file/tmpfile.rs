@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making files without a name (`O_TMPFILE`).
+
+use super::{
+    Operations,
+    OwnFile,
+    Table, //
+};
+use crate::{
+    backing_file::BackingFile,
+    bindings,
+    cred::AsMounter,
+    dentry::Stable,
+    inode::Inode,
+    mount::WriteGuard,
+    path::LayerPath,
+    FileSystem,
+    Of, //
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::aref::ARef,
+    types::ForeignOwnable, //
+};
+
+/// A file that `->tmpfile` is to make and to open.
+///
+/// # Invariants
+///
+/// `raw` is a file of `F` that is not open yet, valid for `'a`. Its dentry is unhashed, has a short
+/// name, and is known to nobody else.
+pub struct TmpFile<'a, F> {
+    raw: *mut bindings::file,
+    _life: PhantomData<&'a ()>,
+    _of: Of<F>,
+}
+
+/// The file system has opened the file already.
+///
+/// # Safety
+///
+/// None; it does nothing.
+unsafe extern "C" fn open_nothing(_: *mut bindings::inode, _: *mut bindings::file) -> c_int {
+    0
+}
+
+impl<F: FileSystem> TmpFile<'_, F> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::file) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _life: PhantomData,
+            _of: PhantomData,
+        }
+    }
+
+    /// `f_flags` (`O_*`).
+    pub fn flags(&self) -> u32 {
+        // SAFETY: Valid by the type invariant, and nobody else uses the file.
+        unsafe { (*self.raw).f_flags }
+    }
+
+    /// The dentry, negative until [`instantiate`](Self::instantiate).
+    pub fn dentry(&self) -> Stable<'_, F> {
+        // SAFETY: By the type invariant nobody else changes the dentry, and what changes its name
+        // here takes `&mut self`.
+        unsafe { Stable::from_raw((*self.raw).__bindgen_anon_1.f_path.dentry) }
+    }
+
+    /// Makes a file without a name in `parent`, a directory of a layer, to stand for this one, see
+    /// [`WriteGuard::backing_tmpfile`].
+    pub fn open_backing(
+        &self,
+        as_mounter: &AsMounter,
+        write: &WriteGuard<'_>,
+        flags: u32,
+        parent: LayerPath<'_>,
+        mode: u16,
+    ) -> Result<ARef<BackingFile>> {
+        // SAFETY: Valid by the type invariant. That the file has no inode yet does not matter,
+        // because the function only looks at its path.
+        let file = unsafe { OwnFile::<F>::from_raw(self.raw) };
+        write.backing_tmpfile(as_mounter, file, flags, parent, mode)
+    }
+
+    /// Gives the dentry its inode, and a name that shows the inode number (`d_mark_tmpfile()`).
+    ///
+    /// Returns `EEXIST` where it has one and `EXDEV` for an inode of another mount.
+    pub fn instantiate(&mut self, inode: ARef<Inode<F>>) -> Result {
+        let dentry = self.dentry();
+        if !dentry.is_negative() {
+            return Err(EEXIST);
+        }
+        if !ptr::eq(inode.sb(), dentry.sb()) {
+            return Err(EXDEV);
+        }
+        // SAFETY: The dentry is negative, and otherwise as the type invariant says.
+        unsafe { bindings::d_mark_tmpfile(self.raw, inode.as_raw()) };
+        self.dentry().instantiate(inode)
+    }
+
+    /// Opens the file, of which `private` is known from now on (`finish_open()`).
+    ///
+    /// Returns `EIO` where the inode has not the operations `O`.
+    pub fn finish<O: Operations<FileSystem = F>>(self, private: KBox<O>) -> Result {
+        let dentry = self.dentry().as_raw();
+        let inode = self.dentry().inode().ok_or(EIO)?.as_raw();
+        // SAFETY: Valid by the type invariant of the inode; constant once it is published.
+        let operations = unsafe { (*inode).__bindgen_anon_3.i_fop };
+        if !ptr::eq(operations, Table::<O>::TABLE) {
+            return Err(EIO);
+        }
+        // SAFETY: Valid by the type invariant. The operations, and so the release, are those of
+        // `O`.
+        unsafe { (*self.raw).private_data = private.into_foreign() };
+        // SAFETY: The file is not open by the type invariant, and its dentry positive.
+        let ret = unsafe { bindings::finish_open(self.raw, dentry, Some(open_nothing)) };
+        // SAFETY: Valid by the type invariant.
+        let mode = unsafe { (*self.raw).f_mode };
+        if mode & bindings::rvfs_const_RVFS_FMODE_OPENED == 0 {
+            // Without the flag there will be no release.
+            // SAFETY: Set above; nobody else has used it.
+            drop(unsafe { KBox::<O>::from_foreign((*self.raw).private_data) });
+            // SAFETY: Valid by the type invariant.
+            unsafe { (*self.raw).private_data = ptr::null_mut() };
+        }
+        to_result(ret)
+    }
+}
