@@ -11,7 +11,10 @@ mod xattr;
 
 pub(crate) use temp::Temp;
 
-use crate::super_data::Super;
+use crate::{
+    cleanup,
+    super_data::Super, //
+};
 use core::sync::atomic::{
     AtomicU32,
     Ordering, //
@@ -53,38 +56,31 @@ pub(crate) enum Make<'a> {
     Link(&'a Dentry<Layer>),
 }
 
+impl Make<'_> {
+    /// The mode, of what can have a mode of its own.
+    pub(crate) fn mode(&self) -> Option<u16> {
+        match *self {
+            Self::File(mode) | Self::Dir(mode) | Self::Special(mode, _) => Some(mode),
+            Self::Symlink(_) | Self::Link(_) => None,
+        }
+    }
+
+    /// The same with another mode, of what can have one.
+    pub(crate) fn with_mode(self, mode: u16) -> Self {
+        match self {
+            Self::File(_) => Self::File(mode),
+            Self::Dir(_) => Self::Dir(mode),
+            Self::Special(_, rdev) => Self::Special(mode, rdev),
+            Self::Symlink(_) | Self::Link(_) => self,
+        }
+    }
+}
+
 /// Returns a name for something in the making, which no other gets until the counter wraps.
 pub(crate) fn temp_name() -> TempName {
     static LAST: AtomicU32 = AtomicU32::new(0);
     // ORDERING: Only uniqueness matters.
     ondisk::temp_name::format(LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
-}
-
-/// Removes `dentry` from the directory `dir` of the upper layer, where it is of no use any more.
-///
-/// A failure is told and has no other effect, because there is nobody who could do better.
-pub(crate) fn cleanup(
-    m: &AsMounter,
-    write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    dentry: &Dentry<Layer>,
-) {
-    let result = write
-        .start_removing_dentry(m, dir, dentry)
-        .and_then(Removing::remove);
-    if let Err(err) = result {
-        log::warn_dentry(c"cleanup failed", dentry, err);
-    }
-}
-
-/// Makes something under a temporary name in the directory `dir` of the upper layer.
-pub(crate) fn create_temp_in(
-    m: &AsMounter,
-    write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    what: Make<'_>,
-) -> Result<ARef<Dentry<Layer>>> {
-    Ok(create_locked(m, write, dir, temp_name().as_bytes(), what)?.keep())
 }
 
 /// Makes something in the directory `dir` of the upper layer, which stays locked.
@@ -226,9 +222,13 @@ impl<'a> Upper<'a> {
             .start_renaming_two_dentries(self.m, old, new, flags)
     }
 
-    /// Removes `dentry` from the directory `dir`, see [`cleanup`].
+    /// Removes `dentry` from the directory `dir`, where it is of no use any more.
+    ///
+    /// A failure is told and has no other effect, because there is nobody who could do better.
     pub(crate) fn cleanup(&self, dir: &Dentry<Layer>, dentry: &Dentry<Layer>) {
-        cleanup(self.m, self.write, dir, dentry);
+        if let Err(err) = cleanup::remove(self.m, self.write, dir, dentry) {
+            log::warn_dentry(c"cannot clean up", dentry, err);
+        }
     }
 
     /// Whether `dentry`, of the upper layer, is a whiteout.

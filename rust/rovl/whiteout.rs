@@ -1,22 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Whiteouts.
+//!
+//! All whiteouts of a mount are hard links of one inode, as far as the upper file system lets an
+//! inode have links.
 
+use crate::upper::{
+    temp_name,
+    Temp,
+    Upper, //
+};
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
 use vfs::{
     dentry::Dentry,
+    log,
+    namei::{
+        RenameFlag,
+        RenameFlags, //
+    },
     Layer, //
 };
 
 /// The whiteout in the work directory that new ones are hard links of.
 pub(crate) struct Shared {
     /// The dentry, once one was made.
-    pub(crate) whiteout: Option<ARef<Dentry<Layer>>>,
+    whiteout: Option<ARef<Dentry<Layer>>>,
     /// A hard link failed, so that every whiteout is made anew.
-    pub(crate) disabled: bool,
+    disabled: bool,
 }
 
 impl Shared {
@@ -29,5 +42,66 @@ impl Shared {
             }),
             GFP_KERNEL,
         )
+    }
+}
+
+impl<'a> Upper<'a> {
+    /// Makes a whiteout in the work directory.
+    fn make_whiteout(&self) -> Result<Temp<'a>> {
+        let work = self.work()?;
+        let mut shared = self.ofs.whiteout.lock();
+        let whiteout = match &shared.whiteout {
+            Some(whiteout) => whiteout.clone(),
+            None => {
+                let name = temp_name();
+                let made = self
+                    .start_creating(work, name.as_bytes())?
+                    .whiteout()?
+                    .keep();
+                shared.whiteout.insert(made).clone()
+            }
+        };
+        if !shared.disabled {
+            let name = temp_name();
+            match self.start_creating(work, name.as_bytes())?.link(&whiteout) {
+                Ok(link) => return Temp::new(*self, link.keep()),
+                // This one has as many links as it can have; the next call makes another.
+                Err(err) if err == EMLINK => {}
+                Err(err) => {
+                    log::warn_dentry(
+                        c"cannot link whiteout, whiteouts are not shared any more",
+                        &whiteout,
+                        err,
+                    );
+                    shared.disabled = true;
+                }
+            }
+        }
+        // The shared one itself is used up.
+        shared.whiteout = None;
+        Temp::new(*self, whiteout)
+    }
+
+    /// Puts a whiteout in the place of `dentry` in the directory `dir`, and removes `dentry`, which
+    /// may be negative. A directory has to be empty.
+    pub(crate) fn replace_by_whiteout(
+        &self,
+        dir: &'a Dentry<Layer>,
+        dentry: &Dentry<Layer>,
+    ) -> Result {
+        let is_dir = dentry.is_dir();
+        // Nothing but a directory can replace one, so they are exchanged.
+        let flags = if is_dir {
+            RenameFlag::Exchange.into()
+        } else {
+            RenameFlags::NONE
+        };
+        let whiteout = self.make_whiteout()?;
+        whiteout.start_moving_to(dir, dentry, flags)?.rename()?;
+        whiteout.moved()?;
+        if is_dir {
+            self.cleanup(self.work()?, dentry);
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::{
     acl,
+    create,
     entry::{
         DentryExt,
         InodeExt, //
@@ -11,22 +12,31 @@ use crate::{
     file::RegularFile,
     fileattr,
     getattr::getattr,
+    link::link,
     lookup::lookup,
     permission::{
         permission,
         permission_rcu, //
     },
     readdir::DirFile,
+    remove,
+    rename::rename,
     setattr::setattr,
+    tmpfile::tmpfile,
     xattr::listxattr,
     Rovl, //
 };
 use kernel::{
     prelude::*,
+    str::CStr,
     sync::aref::ARef, //
 };
 use vfs::{
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    file::TmpFile,
     fileattr::FileKattr,
     iattr::Setattr,
     inode::{
@@ -39,7 +49,10 @@ use vfs::{
         RcuInode, //
     },
     mount::Idmap,
-    namei::InLookup,
+    namei::{
+        InLookup,
+        RenameFlags, //
+    },
     path::OwnPath,
     posix_acl::{
         AclKind,
@@ -83,6 +96,53 @@ impl Operations for DirOps {
 
     fn lookup(dir: &Inode<Rovl>, dentry: InLookup<'_, Rovl>) -> Result<Option<ARef<Dentry<Rovl>>>> {
         lookup(dir, dentry)
+    }
+
+    fn create(idmap: Idmap<'_>, dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>, mode: u16) -> Result {
+        create::create(idmap, dir, dentry, mode)
+    }
+
+    fn link(old: &Dentry<Rovl>, _dir: &Inode<Rovl>, new: Stable<'_, Rovl>) -> Result {
+        link(old, new)
+    }
+
+    fn unlink(_dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>) -> Result {
+        remove::unlink(dentry)
+    }
+
+    fn symlink(
+        idmap: Idmap<'_>,
+        dir: &Inode<Rovl>,
+        dentry: Stable<'_, Rovl>,
+        target: &CStr,
+    ) -> Result {
+        create::symlink(idmap, dir, dentry, target)
+    }
+
+    fn mkdir(idmap: Idmap<'_>, dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>, mode: u16) -> Result {
+        create::mkdir(idmap, dir, dentry, mode)
+    }
+
+    fn rmdir(_dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>) -> Result {
+        remove::rmdir(dentry)
+    }
+
+    fn mknod(
+        idmap: Idmap<'_>,
+        dir: &Inode<Rovl>,
+        dentry: Stable<'_, Rovl>,
+        mode: u16,
+        rdev: u32,
+    ) -> Result {
+        create::mknod(idmap, dir, dentry, mode, rdev)
+    }
+
+    fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: RenameFlags) -> Result {
+        rename(old, new, flags)
+    }
+
+    fn tmpfile(idmap: Idmap<'_>, dir: &Inode<Rovl>, file: TmpFile<'_, Rovl>, mode: u16) -> Result {
+        tmpfile(idmap, dir, file, mode)
     }
 
     fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {

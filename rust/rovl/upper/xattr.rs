@@ -3,24 +3,21 @@
 //! Our own extended attributes on the upper layer: writing them.
 
 use super::Upper;
-use crate::entry::{
-    DentryExt,
-    DentryFlag,
-    Flag, //
+use crate::{
+    entry::{
+        DentryExt,
+        DentryFlag, //
+    },
+    layer_xattr::Stored,
+    Rovl, //
 };
-use crate::Rovl;
-use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use ondisk::{
-    marker::{
-        Opaque,
-        IMPURE, //
-    },
+    marker::Opaque,
     xattr::Name, //
 };
 use vfs::{
     dentry::Dentry,
-    log,
     Layer, //
 };
 
@@ -33,13 +30,10 @@ impl Upper<'_> {
 
     /// Removes one of our attributes. `ENODATA` where there is none.
     pub(crate) fn remove_xattr(&self, dentry: &Dentry<Layer>, name: Name) -> Result {
-        self.write
-            .removexattr(self.m, dentry, self.ofs.xattr_name(name))
+        self.ofs.remove_xattr(self.m, self.write, dentry, name)
     }
 
     /// Sets one of our attributes, or returns `unsupported` where the upper layer has none.
-    ///
-    /// The first failure is remembered, so that the layer is not asked again.
     pub(crate) fn set_xattr_or(
         &self,
         dentry: &Dentry<Layer>,
@@ -47,32 +41,18 @@ impl Upper<'_> {
         value: &[u8],
         unsupported: Result,
     ) -> Result {
-        if self.ofs.no_xattr() {
-            return unsupported;
-        }
-        match self.set_xattr(dentry, name, value) {
-            Err(err) if err == EOPNOTSUPP => {
-                log::warn_dentry(c"cannot set our xattrs on upper", dentry, err);
-                // ORDERING: A hint; nothing depends on it.
-                self.ofs.no_xattr.store(true, Ordering::Relaxed);
-                unsupported
-            }
-            result => result,
+        match self
+            .ofs
+            .set_xattr(self.m, self.write, dentry, name, value)?
+        {
+            Stored::Yes => Ok(()),
+            Stored::Unsupported => unsupported,
         }
     }
 
-    /// Marks a directory of the overlay as one that may contain entries that were copied up.
-    ///
-    /// Where the upper layer has no attributes, its entries have no origin either.
+    /// Marks a directory of the overlay as one that may contain entries with an origin.
     pub(crate) fn set_impure(&self, dir: &Dentry<Rovl>) -> Result {
-        let data = dir.positive()?.data();
-        if data.test(Flag::Impure) {
-            return Ok(());
-        }
-        let upper = dir.upper().ok_or(EIO)?;
-        self.set_xattr_or(upper, Name::Impure, IMPURE, Ok(()))?;
-        data.set(Flag::Impure);
-        Ok(())
+        self.ofs.set_impure(self.m, self.write, dir.positive()?)
     }
 
     /// Makes `dir` of the upper layer opaque, which is or will be that of `dentry`.
