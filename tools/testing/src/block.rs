@@ -61,21 +61,32 @@ struct LoopConfig {
 impl Loop {
     /// Attaches `file`; without loop devices the test is ignored.
     pub fn attach(file: &Path) -> Self {
-        let Ok(control) = File::options().read(true).write(true).open("/dev/loop-control") else {
+        let Ok(control) = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/loop-control")
+        else {
             skip("there is no /dev/loop-control (module loop)");
         };
         let backing = ops::open_write(file);
         for _attempt in 0..16 {
             // SAFETY: the request has no argument.
             let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
-            assert!(number >= 0, "LOOP_CTL_GET_FREE: {}", std::io::Error::last_os_error());
+            assert!(
+                number >= 0,
+                "LOOP_CTL_GET_FREE: {}",
+                std::io::Error::last_os_error()
+            );
             let path = PathBuf::from(format!("/dev/loop{number}"));
             let device = ops::open_write(&path);
             if configure(&device, &backing) {
                 return Self { path, device };
             }
         }
-        panic!("no loop device could be set up: {}", std::io::Error::last_os_error());
+        panic!(
+            "no loop device could be set up: {}",
+            std::io::Error::last_os_error()
+        );
     }
 
     /// The device node.
@@ -172,7 +183,13 @@ impl Drop for Image {
 pub fn mount_device(kind: &str, device: &Path, target: &Path, options: &str) -> Mounted {
     ok(std::fs::create_dir_all(target));
     let data = ok(std::ffi::CString::new(options));
-    match mount(device, target, kind, MountFlags::empty(), Some(data.as_c_str())) {
+    match mount(
+        device,
+        target,
+        kind,
+        MountFlags::empty(),
+        Some(data.as_c_str()),
+    ) {
         Ok(()) => Mounted::adopt(target),
         Err(rustix::io::Errno::NODEV) => skip(format!("the kernel has no {kind}")),
         Err(error) => panic!("mount of {kind} with {options:?}: {error}"),
@@ -225,14 +242,23 @@ pub struct Mapped {
 impl Mapped {
     /// Maps `backing` one to one; without the device mapper the test is ignored.
     pub fn linear(name: &str, backing: &Path) -> Self {
-        let Ok(control) = File::options().read(true).write(true).open("/dev/mapper/control") else {
+        let Ok(control) = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/mapper/control")
+        else {
             skip("there is no /dev/mapper/control (module dm-mod)");
         };
         let device = ops::open_read(backing);
         let mut bytes = 0u64;
         // SAFETY: the request writes the size as a 64-bit number.
         let result = unsafe { libc::ioctl(device.as_raw_fd(), BLKGETSIZE64, &raw mut bytes) };
-        assert_eq!(result, 0, "BLKGETSIZE64: {}", std::io::Error::last_os_error());
+        assert_eq!(
+            result,
+            0,
+            "BLKGETSIZE64: {}",
+            std::io::Error::last_os_error()
+        );
         let mut mapped = Self {
             control,
             name: name.chars().take(DM_NAME_LEN - 1).collect(),
@@ -264,7 +290,10 @@ impl Mapped {
 
     /// From now on writes fail with EIO and reads work.
     pub fn fail_writes(&self) {
-        self.load("flakey", &format!("{} 0 0 180 1 error_writes", self.backing.display()));
+        self.load(
+            "flakey",
+            &format!("{} 0 0 180 1 error_writes", self.backing.display()),
+        );
     }
 
     fn load(&self, kind: &str, parameters: &str) {
@@ -324,7 +353,10 @@ impl Mapped {
 }
 
 fn copy_text(to: &mut [u8], text: &str) {
-    assert!(text.len() < to.len(), "{text:?} is too long for the device mapper");
+    assert!(
+        text.len() < to.len(),
+        "{text:?} is too long for the device mapper"
+    );
     to[..text.len()].copy_from_slice(text.as_bytes());
 }
 

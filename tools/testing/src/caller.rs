@@ -30,7 +30,9 @@ fn in_thread<T: Send>(prepare: impl FnOnce() + Send, body: impl FnOnce() -> T + 
             prepare();
             body()
         });
-        thread.join().unwrap_or_else(|payload| resume_unwind(payload))
+        thread
+            .join()
+            .unwrap_or_else(|payload| resume_unwind(payload))
     })
 }
 

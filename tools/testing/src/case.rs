@@ -167,7 +167,10 @@ impl Test {
 
     /// Notes a line that is shown when the test fails.
     pub fn note(&self, line: impl Into<String>) {
-        self.log.lock().unwrap_or_else(|lock| lock.into_inner()).push(line.into());
+        self.log
+            .lock()
+            .unwrap_or_else(|lock| lock.into_inner())
+            .push(line.into());
     }
 
     /// Length of a loop after scaling, at least one.

@@ -98,7 +98,10 @@ impl<'a> Layers<'a> {
     /// Request with the lower layers only.
     pub fn lower_request(&self) -> Request {
         let lowers = self.lower_paths();
-        let joined: Vec<String> = lowers.iter().map(|path| path.display().to_string()).collect();
+        let joined: Vec<String> = lowers
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         let joined = joined.join(":");
         let request = Request::new(self.test.kind());
         if joined.len() <= FSCONFIG_TEXT_MAX {
@@ -153,7 +156,10 @@ impl<'a> Layers<'a> {
 
     /// Snapshot of all lower layers, to show later that nothing touched them.
     pub fn lowers_snapshot(&self) -> Vec<tree::Snapshot> {
-        self.lower_paths().iter().map(|path| tree::Snapshot::of(path)).collect()
+        self.lower_paths()
+            .iter()
+            .map(|path| tree::Snapshot::of(path))
+            .collect()
     }
 }
 
@@ -221,7 +227,12 @@ impl Dir {
     /// Makes a whiteout: a character device 0:0.
     #[track_caller]
     pub fn whiteout(&self, relative: impl AsRef<Path>) -> &Self {
-        ok(ops::mknod(self.place(relative), FileType::CharacterDevice, 0, 0));
+        ok(ops::mknod(
+            self.place(relative),
+            FileType::CharacterDevice,
+            0,
+            0,
+        ));
         self
     }
 

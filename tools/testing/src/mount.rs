@@ -117,9 +117,10 @@ impl Request {
             let (key, result) = match setting {
                 Setting::Flag(key) => (key, fsconfig_set_flag(context, key.as_str())),
                 Setting::Fd(key, fd) => (key, fsconfig_set_fd(context, key.as_str(), fd)),
-                Setting::Text(key, text) => {
-                    (key, fsconfig_set_string(context, key.as_str(), text.as_slice()))
-                }
+                Setting::Text(key, text) => (
+                    key,
+                    fsconfig_set_string(context, key.as_str(), text.as_slice()),
+                ),
             };
             result.map_err(|errno| refused(Some(context), key, errno))?;
         }
@@ -129,8 +130,14 @@ impl Request {
     /// Mounts at `target`.
     pub fn mount(&self, target: &Path) -> Result<Mounted, Refused> {
         let (fd, log) = self.detached_with_log()?;
-        move_mount(&fd, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .map_err(|errno| refused(None, "move_mount", errno))?;
+        move_mount(
+            &fd,
+            "",
+            CWD,
+            target,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+        .map_err(|errno| refused(None, "move_mount", errno))?;
         Ok(Mounted {
             target: target.to_owned(),
             work: self.work.clone(),
@@ -167,8 +174,7 @@ pub fn reconfigure(target: &Path, flags: &[&str], texts: &[(&str, &str)]) -> Res
         fsconfig_set_flag(&context, *flag).map_err(|e| refused(Some(&context), flag, e))?;
     }
     for (key, value) in texts {
-        fsconfig_set_string(&context, *key, *value)
-            .map_err(|e| refused(Some(&context), key, e))?;
+        fsconfig_set_string(&context, *key, *value).map_err(|e| refused(Some(&context), key, e))?;
     }
     fsconfig_reconfigure(&context).map_err(|e| refused(Some(&context), "reconfigure", e))
 }
@@ -251,7 +257,10 @@ impl Mounted {
         }
         if let Some(upper) = &self.upper {
             let temporary = tree::temporary_names(upper);
-            assert!(temporary.is_empty(), "temporary names in the upper layer: {temporary:?}");
+            assert!(
+                temporary.is_empty(),
+                "temporary names in the upper layer: {temporary:?}"
+            );
         }
     }
 }

@@ -88,7 +88,12 @@ pub fn file_handle(path: &Path) -> (u8, Vec<u8>) {
             0,
         )
     };
-    assert_eq!(result, 0, "name_to_handle_at: {}", std::io::Error::last_os_error());
+    assert_eq!(
+        result,
+        0,
+        "name_to_handle_at: {}",
+        std::io::Error::last_os_error()
+    );
     let len = ok(usize::try_from(handle.bytes));
     (ok(u8::try_from(handle.kind)), handle.data[..len].to_vec())
 }
@@ -105,7 +110,12 @@ fn filesystem_uuid(path: &Path) -> [u8; 16] {
     let mut answer = [0u8; 17];
     // SAFETY: the request writes a struct of 17 bytes: a length and the identifier.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_GETFSUUID, answer.as_mut_ptr()) };
-    assert_eq!(result, 0, "FS_IOC_GETFSUUID: {}", std::io::Error::last_os_error());
+    assert_eq!(
+        result,
+        0,
+        "FS_IOC_GETFSUUID: {}",
+        std::io::Error::last_os_error()
+    );
     let mut uuid = [0u8; 16];
     uuid.copy_from_slice(&answer[1..]);
     uuid
@@ -115,5 +125,10 @@ fn filesystem_uuid(path: &Path) -> [u8; 16] {
 #[track_caller]
 pub fn assert_origin(upper: &Path, lower: &Path) {
     let seen = ok(ops::getxattr(upper, ORIGIN));
-    assert_eq!(seen, expected_origin(lower), "origin of {}", upper.display());
+    assert_eq!(
+        seen,
+        expected_origin(lower),
+        "origin of {}",
+        upper.display()
+    );
 }

@@ -82,8 +82,10 @@ fn line(root: &Path, relative: &Path) -> String {
             let _ = write!(text, " -> {}", link_target(&path));
         }
         FileType::CharacterDevice | FileType::BlockDevice => {
-            let (major, minor) =
-                (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+            let (major, minor) = (
+                rustix::fs::major(stat.st_rdev),
+                rustix::fs::minor(stat.st_rdev),
+            );
             let _ = write!(text, " {major}:{minor}");
         }
         _ => (),
@@ -180,7 +182,11 @@ impl Snapshot {
     #[track_caller]
     pub fn assert_same(&self, other: &Self) {
         let differences = self.differences(other);
-        assert!(differences.is_empty(), "trees differ:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "trees differ:\n{}",
+            differences.join("\n")
+        );
     }
 }
 
@@ -197,7 +203,12 @@ fn full(path: &Path) -> String {
     );
     match kind(&stat) {
         FileType::RegularFile => {
-            let _ = write!(text, " {} bytes {:016x}", stat.st_size, digest(&ops::read(path)));
+            let _ = write!(
+                text,
+                " {} bytes {:016x}",
+                stat.st_size,
+                digest(&ops::read(path))
+            );
         }
         FileType::Symlink => {
             let _ = write!(text, " -> {}", link_target(path));

@@ -36,16 +36,24 @@ fn with_user(id: u32, perm: u16) -> Vec<u8> {
 
 fn lower_list_is_seen_and_enforced(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "secret").xattr("f", ACCESS, with_user(ALICE, 4));
+    l.lower(0)
+        .file("f", "secret")
+        .xattr("f", ACCESS, with_user(ALICE, 4));
     let m = l.mount();
     let path = m.path("f");
     assert_eq!(ok(getxattr(&path, ACCESS)), with_user(ALICE, 4));
     as_user(ALICE, || {
         drop(open_read(&path));
-        assert_eq!(errno(rustix::fs::open(&path, OFlags::WRONLY, mode(0))), Errno::ACCESS);
+        assert_eq!(
+            errno(rustix::fs::open(&path, OFlags::WRONLY, mode(0))),
+            Errno::ACCESS
+        );
     });
     as_user(BOB, || {
-        assert_eq!(errno(rustix::fs::open(&path, OFlags::RDONLY, mode(0))), Errno::ACCESS);
+        assert_eq!(
+            errno(rustix::fs::open(&path, OFlags::RDONLY, mode(0))),
+            Errno::ACCESS
+        );
     });
     l.assert_upper(&[]);
 }
@@ -55,7 +63,10 @@ fn set_copies_up(t: &Test) {
     l.lower(0).file("f", "x");
     let m = l.mount();
     ok(setxattr(m.path("f"), ACCESS, with_user(ALICE, 6)));
-    assert_eq!(ok(getxattr(l.upper().path("f"), ACCESS)), with_user(ALICE, 6));
+    assert_eq!(
+        ok(getxattr(l.upper().path("f"), ACCESS)),
+        with_user(ALICE, 6)
+    );
     assert_eq!(ok(listxattr(m.path("f"))), set(&[ACCESS]));
     let path = m.path("f");
     as_user(ALICE, || drop(rovl_testing::ops::open_write(&path)));
@@ -63,7 +74,9 @@ fn set_copies_up(t: &Test) {
 
 fn removal(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "x").xattr("f", ACCESS, with_user(ALICE, 6));
+    l.lower(0)
+        .file("f", "x")
+        .xattr("f", ACCESS, with_user(ALICE, 6));
     l.lower(0).dir("d").xattr("d", DEFAULT, with_user(ALICE, 6));
     let m = l.mount();
     ok(lremovexattr(m.path("f"), ACCESS));
@@ -73,7 +86,10 @@ fn removal(t: &Test) {
     assert_eq!(errno(getxattr(m.path("d"), DEFAULT)), Errno::NODATA);
     let path = m.path("f");
     as_user(ALICE, || {
-        assert_eq!(errno(rustix::fs::open(&path, OFlags::RDWR, mode(0))), Errno::ACCESS);
+        assert_eq!(
+            errno(rustix::fs::open(&path, OFlags::RDWR, mode(0))),
+            Errno::ACCESS
+        );
     });
 }
 
@@ -89,7 +105,9 @@ fn mode_and_list_agree(t: &Test) {
 
 fn chmod_changes_the_mask(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "x").xattr("f", ACCESS, with_user(ALICE, 6));
+    l.lower(0)
+        .file("f", "x")
+        .xattr("f", ACCESS, with_user(ALICE, 6));
     let m = l.mount();
     chmod(m.path("f"), 0o640);
     let expected = value(&[owner(6), user(ALICE, 6), group_owner(4), mask(4), other(0)]);
@@ -97,12 +115,21 @@ fn chmod_changes_the_mask(t: &Test) {
     assert_eq!(ok(getxattr(l.upper().path("f"), ACCESS)), expected);
     let path = m.path("f");
     as_user(ALICE, || {
-        assert_eq!(errno(rustix::fs::open(&path, OFlags::WRONLY, mode(0))), Errno::ACCESS);
+        assert_eq!(
+            errno(rustix::fs::open(&path, OFlags::WRONLY, mode(0))),
+            Errno::ACCESS
+        );
     });
 }
 
 fn inherited(perm: u16) -> [Entry; 5] {
-    [owner(7), user(ALICE, 7), group_owner(5), mask(perm), other(5)]
+    [
+        owner(7),
+        user(ALICE, 7),
+        group_owner(5),
+        mask(perm),
+        other(5),
+    ]
 }
 
 #[track_caller]
@@ -119,12 +146,19 @@ fn make_children(dir: &std::path::Path) {
     ok(rustix::fs::mkdir(dir.join("sub"), mode(0o777)));
     let flags = OFlags::CREATE | OFlags::WRONLY;
     ok(rustix::fs::open(dir.join("f"), flags, mode(0o666)));
-    ok(rovl_testing::ops::mknod(dir.join("p"), FileType::Fifo, 0o666, 0));
+    ok(rovl_testing::ops::mknod(
+        dir.join("p"),
+        FileType::Fifo,
+        0o666,
+        0,
+    ));
 }
 
 fn default_list_is_inherited(t: &Test) {
     let l = t.layers();
-    l.lower(0).dir("lower").xattr("lower", DEFAULT, value(&inherited(7)));
+    l.lower(0)
+        .dir("lower")
+        .xattr("lower", DEFAULT, value(&inherited(7)));
     let m = l.mount();
     mkdir(m.path("upper"));
     ok(setxattr(m.path("upper"), DEFAULT, value(&inherited(7))));
@@ -150,7 +184,10 @@ fn default_list_over_a_whiteout(t: &Test) {
 
 fn default_list_replaces_the_umask(t: &Test) {
     let l = t.layers();
-    l.lower(0).dir("d").xattr("d", DEFAULT, value(&inherited(7))).dir("plain");
+    l.lower(0)
+        .dir("d")
+        .xattr("d", DEFAULT, value(&inherited(7)))
+        .dir("plain");
     let m = l.mount();
     with_umask(0o077, || {
         for dir in ["d", "plain"] {
@@ -177,11 +214,19 @@ fn list_that_is_not_valid(t: &Test) {
     let m = l.mount();
     let without_mask = value(&[owner(6), user(ALICE, 4), group_owner(4), other(0)]);
     let out_of_order = value(&[user(ALICE, 4), owner(6), group_owner(4), mask(4), other(0)]);
-    for bad in [without_mask, out_of_order, vec![1, 2, 3], vec![2, 0, 0, 0, 1]] {
+    for bad in [
+        without_mask,
+        out_of_order,
+        vec![1, 2, 3],
+        vec![2, 0, 0, 0, 1],
+    ] {
         assert_eq!(errno(setxattr(m.path("f"), ACCESS, bad)), Errno::INVAL);
     }
     let wrong_version = [9, 0, 0, 0];
-    assert_eq!(errno(setxattr(m.path("f"), ACCESS, wrong_version)), Errno::OPNOTSUPP);
+    assert_eq!(
+        errno(setxattr(m.path("f"), ACCESS, wrong_version)),
+        Errno::OPNOTSUPP
+    );
     assert_eq!(perm(m.path("f")), 0o644);
 }
 
@@ -189,7 +234,11 @@ fn list_that_equals_the_mode(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "");
     let m = l.mount();
-    ok(setxattr(m.path("f"), ACCESS, value(&[owner(6), group_owner(0), other(0)])));
+    ok(setxattr(
+        m.path("f"),
+        ACCESS,
+        value(&[owner(6), group_owner(0), other(0)]),
+    ));
     assert_eq!(perm(m.path("f")), 0o600);
     assert_eq!(errno(getxattr(m.path("f"), ACCESS)), Errno::NODATA);
     l.assert_upper(&["f file 600 \"\" origin"]);
@@ -197,11 +246,17 @@ fn list_that_equals_the_mode(t: &Test) {
 
 fn only_the_owner_may_set(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "").owner("f", ALICE, ALICE).mode("f", 0o666);
+    l.lower(0)
+        .file("f", "")
+        .owner("f", ALICE, ALICE)
+        .mode("f", 0o666);
     let m = l.mount();
     let path = m.path("f");
     as_user(BOB, || {
-        assert_eq!(errno(setxattr(&path, ACCESS, with_user(BOB, 6))), Errno::PERM);
+        assert_eq!(
+            errno(setxattr(&path, ACCESS, with_user(BOB, 6))),
+            Errno::PERM
+        );
     });
     as_user(ALICE, || ok(setxattr(&path, ACCESS, with_user(BOB, 6))));
     assert_eq!(ok(getxattr(&path, ACCESS)), with_user(BOB, 6));
@@ -215,14 +270,20 @@ fn groups_of_the_caller(t: &Test) {
     let path = m.path("f");
     as_user_in(ALICE, ALICE, &[90], || drop(open_read(&path)));
     as_user_in(ALICE, ALICE, &[91], || {
-        assert_eq!(errno(rustix::fs::open(&path, OFlags::RDONLY, mode(0))), Errno::ACCESS);
+        assert_eq!(
+            errno(rustix::fs::open(&path, OFlags::RDONLY, mode(0))),
+            Errno::ACCESS
+        );
     });
 }
 
 fn directories_with_a_list(t: &Test) {
     let l = t.layers();
     let list = value(&[owner(7), user(ALICE, 7), group_owner(0), mask(7), other(0)]);
-    l.lower(0).file("d/f", "").xattr("d", ACCESS, list).mode("d/f", 0o666);
+    l.lower(0)
+        .file("d/f", "")
+        .xattr("d", ACCESS, list)
+        .mode("d/f", 0o666);
     let m = l.mount();
     let dir = m.path("d");
     as_user(ALICE, || {

@@ -40,7 +40,11 @@ impl Aligned {
 }
 
 fn open_direct(path: impl AsRef<std::path::Path>, flags: OFlags) -> OwnedFd {
-    match rustix::fs::open(path.as_ref(), flags | OFlags::DIRECT | OFlags::CLOEXEC, 0o644.into()) {
+    match rustix::fs::open(
+        path.as_ref(),
+        flags | OFlags::DIRECT | OFlags::CLOEXEC,
+        0o644.into(),
+    ) {
         Ok(file) => file,
         Err(Errno::INVAL) => skip("the file system below has no direct I/O"),
         Err(error) => panic!("open for direct I/O: {error}"),
@@ -54,9 +58,16 @@ fn direct_read_of_a_lower_file(t: &Test) {
     let m = l.mount();
     let file = open_direct(m.path("f"), OFlags::RDONLY);
     let mut buffer = Aligned::new(0);
-    assert_eq!(ok(rustix::io::pread(&file, &mut buffer.0[..], 0)), 3 * BLOCK);
+    assert_eq!(
+        ok(rustix::io::pread(&file, &mut buffer.0[..], 0)),
+        3 * BLOCK
+    );
     assert_same_bytes(&buffer.0[..3 * BLOCK], &data);
-    let n = ok(rustix::io::pread(&file, &mut buffer.0[..BLOCK], 2 * BLOCK as u64));
+    let n = ok(rustix::io::pread(
+        &file,
+        &mut buffer.0[..BLOCK],
+        2 * BLOCK as u64,
+    ));
     assert_eq!(n, BLOCK);
     assert_same_bytes(&buffer.0[..BLOCK], &data[2 * BLOCK..]);
     l.assert_upper(&[]);
@@ -68,7 +79,10 @@ fn direct_write_and_read(t: &Test) {
     let m = l.mount();
     let file = open_direct(m.path("f"), OFlags::RDWR);
     let buffer = Aligned::new(b'd');
-    assert_eq!(ok(rustix::io::pwrite(&file, &buffer.0, BLOCK as u64)), 4 * BLOCK);
+    assert_eq!(
+        ok(rustix::io::pwrite(&file, &buffer.0, BLOCK as u64)),
+        4 * BLOCK
+    );
     let data = read(m.path("f"));
     assert_eq!(data.len(), 5 * BLOCK);
     assert_eq!(data[..BLOCK], pattern(2 * BLOCK, 1)[..BLOCK]);
@@ -97,7 +111,10 @@ fn direct_switched_on_later(t: &Test) {
     let file = open_read(m.path("f"));
     ok(rustix::fs::fcntl_setfl(&file, OFlags::DIRECT));
     let mut buffer = Aligned::new(0);
-    assert_eq!(ok(rustix::io::pread(&file, &mut buffer.0[..BLOCK], 0)), BLOCK);
+    assert_eq!(
+        ok(rustix::io::pread(&file, &mut buffer.0[..BLOCK], 0)),
+        BLOCK
+    );
     assert_same_bytes(&buffer.0[..BLOCK], &pattern(BLOCK, 1));
 }
 
@@ -107,7 +124,11 @@ fn direct_and_buffered_agree(t: &Test) {
     write(m.path("f"), vec![b'b'; 4 * BLOCK]);
     let direct = open_direct(m.path("f"), OFlags::RDWR);
     let mut buffer = Aligned::new(b'd');
-    ok(rustix::io::pwrite(&direct, &buffer.0[..BLOCK], BLOCK as u64));
+    ok(rustix::io::pwrite(
+        &direct,
+        &buffer.0[..BLOCK],
+        BLOCK as u64,
+    ));
     let data = read(m.path("f"));
     assert_eq!((data[0], data[BLOCK], data[2 * BLOCK]), (b'b', b'd', b'b'));
     ok(rustix::io::pwrite(open_write(m.path("f")), b"late", 0));
@@ -149,13 +170,30 @@ fn submit(requests: &mut [Iocb]) -> Vec<i64> {
     let count = pointers.len();
     // SAFETY: the requests and their buffers outlive the wait below.
     let sent = unsafe { libc::syscall(libc::SYS_io_submit, context, count, pointers.as_ptr()) };
-    assert_eq!(sent, count as i64, "io_submit: {}", std::io::Error::last_os_error());
+    assert_eq!(
+        sent,
+        count as i64,
+        "io_submit: {}",
+        std::io::Error::last_os_error()
+    );
     let mut events = vec![[0i64; 4]; count];
     // SAFETY: there is room for `count` events of four 64-bit numbers each.
     let got = unsafe {
-        libc::syscall(libc::SYS_io_getevents, context, count, count, events.as_mut_ptr(), 0)
+        libc::syscall(
+            libc::SYS_io_getevents,
+            context,
+            count,
+            count,
+            events.as_mut_ptr(),
+            0,
+        )
     };
-    assert_eq!(got, count as i64, "io_getevents: {}", std::io::Error::last_os_error());
+    assert_eq!(
+        got,
+        count as i64,
+        "io_getevents: {}",
+        std::io::Error::last_os_error()
+    );
     // SAFETY: all requests of the context are complete.
     unsafe { libc::syscall(libc::SYS_io_destroy, context) };
     events.sort_by_key(|event| event[0]);
@@ -179,15 +217,22 @@ fn submitted_reads_and_writes(t: &Test) {
     let m = l.mount();
     let file = open_write(m.path("f"));
     let (mut a, mut b) = (vec![b'a'; 100], vec![b'b'; 100]);
-    let mut writes =
-        [request(IOCB_PWRITE, &file, &mut a, 0), request(IOCB_PWRITE, &file, &mut b, BLOCK)];
+    let mut writes = [
+        request(IOCB_PWRITE, &file, &mut a, 0),
+        request(IOCB_PWRITE, &file, &mut b, BLOCK),
+    ];
     assert_eq!(submit(&mut writes), [100, 100]);
     let (mut c, mut d) = (vec![0; 100], vec![0; 100]);
-    let mut reads =
-        [request(IOCB_PREAD, &file, &mut c, 0), request(IOCB_PREAD, &file, &mut d, BLOCK)];
+    let mut reads = [
+        request(IOCB_PREAD, &file, &mut c, 0),
+        request(IOCB_PREAD, &file, &mut d, BLOCK),
+    ];
     assert_eq!(submit(&mut reads), [100, 100]);
     assert_eq!((c, d), (a, b));
-    assert_eq!(read(l.upper().path("f"))[100..BLOCK], pattern(2 * BLOCK, 1)[100..BLOCK]);
+    assert_eq!(
+        read(l.upper().path("f"))[100..BLOCK],
+        pattern(2 * BLOCK, 1)[100..BLOCK]
+    );
 }
 
 fn submitted_direct_writes(t: &Test) {
@@ -258,7 +303,10 @@ fn ring_read_of_a_lower_file(t: &Test) {
     let m = l.mount();
     let mut ring = ring();
     let mut buffer = vec![0u8; 6_000];
-    assert_eq!(ring_read(&mut ring, &open_read(m.path("f")), &mut buffer, 3_000), 6_000);
+    assert_eq!(
+        ring_read(&mut ring, &open_read(m.path("f")), &mut buffer, 3_000),
+        6_000
+    );
     assert_same_bytes(&buffer, &data[3_000..9_000]);
     l.assert_upper(&[]);
 }
@@ -283,8 +331,14 @@ fn ring_direct(t: &Test) {
     let mut ring = ring();
     let file = open_direct(m.path("f"), OFlags::RDWR);
     let mut buffer = Aligned::new(b'r');
-    assert_eq!(ring_write(&mut ring, &file, &buffer.0[..BLOCK], BLOCK as u64), BLOCK as i32);
-    assert_eq!(ring_read(&mut ring, &file, &mut buffer.0, 0), 4 * BLOCK as i32);
+    assert_eq!(
+        ring_write(&mut ring, &file, &buffer.0[..BLOCK], BLOCK as u64),
+        BLOCK as i32
+    );
+    assert_eq!(
+        ring_read(&mut ring, &file, &mut buffer.0, 0),
+        4 * BLOCK as i32
+    );
     let mut expected = pattern(4 * BLOCK, 1);
     expected[BLOCK..2 * BLOCK].fill(b'r');
     assert_same_bytes(&buffer.0, &expected);
@@ -318,19 +372,25 @@ fn ring_names(t: &Test) {
     l.lower(0).file("f", "x").dir("d");
     let m = l.mount();
     let mut ring = ring();
-    let text = |path: &std::path::Path| {
-        ok(std::ffi::CString::new(path.as_os_str().as_encoded_bytes()))
-    };
+    let text =
+        |path: &std::path::Path| ok(std::ffi::CString::new(path.as_os_str().as_encoded_bytes()));
     let here = types::Fd(libc::AT_FDCWD);
     let (from, to, gone) = (text(&m.path("f")), text(&m.path("g")), text(&m.path("d")));
     let rename = opcode::RenameAt::new(here, from.as_ptr(), here, to.as_ptr()).build();
     assert_eq!(complete(&mut ring, &rename), 0);
-    let remove =
-        opcode::UnlinkAt::new(here, gone.as_ptr()).flags(libc::AT_REMOVEDIR).build();
+    let remove = opcode::UnlinkAt::new(here, gone.as_ptr())
+        .flags(libc::AT_REMOVEDIR)
+        .build();
     assert_eq!(complete(&mut ring, &remove), 0);
-    let open = opcode::OpenAt::new(here, to.as_ptr()).flags(libc::O_RDONLY).build();
+    let open = opcode::OpenAt::new(here, to.as_ptr())
+        .flags(libc::O_RDONLY)
+        .build();
     let fd = complete(&mut ring, &open);
-    assert!(fd >= 0, "open: {}", errno::<()>(Err(Errno::from_raw_os_error(-fd))));
+    assert!(
+        fd >= 0,
+        "open: {}",
+        errno::<()>(Err(Errno::from_raw_os_error(-fd)))
+    );
     // SAFETY: the completion gave a new descriptor, which is closed here.
     unsafe { libc::close(fd) };
     l.assert_upper(&["d whiteout", "f whiteout", "g file 644 \"x\" origin"]);

@@ -68,7 +68,10 @@ fn assert_request_refused(t: &Test, l: &Layers<'_>, r: Request, expected: Errno,
 }
 
 fn request(t: &Test, lower: &Path, upper: &Path, work: &Path) -> Request {
-    Request::new(t.kind()).set("lowerdir", lower).set("upperdir", upper).set("workdir", work)
+    Request::new(t.kind())
+        .set("lowerdir", lower)
+        .set("upperdir", upper)
+        .set("workdir", work)
 }
 
 fn no_options_at_all(t: &Test) {
@@ -78,8 +81,9 @@ fn no_options_at_all(t: &Test) {
 
 fn no_lower_layer(t: &Test) {
     let l = t.layers();
-    let only_upper =
-        Request::new(t.kind()).set("upperdir", l.upper().root()).set("workdir", l.work());
+    let only_upper = Request::new(t.kind())
+        .set("upperdir", l.upper().root())
+        .set("workdir", l.work());
     assert_request_refused(t, &l, only_upper, Errno::INVAL, "lowerdir");
 }
 
@@ -143,7 +147,9 @@ fn paths_that_do_not_exist(t: &Test) {
 fn layers_that_are_no_directories(t: &Test) {
     let l = t.layers();
     let dir = rovl_testing::Dir::at(&t.dir());
-    dir.file("a-file", "").symlink("a-link", "a-file").node("a-pipe", FileType::Fifo, 0);
+    dir.file("a-file", "")
+        .symlink("a-link", "a-file")
+        .node("a-pipe", FileType::Fifo, 0);
     for name in ["a-file", "a-link", "a-pipe"] {
         for key in ["upperdir", "workdir", "lowerdir+", "lowerdir"] {
             let request = Request::new(t.kind()).set(key, dir.path(name));
@@ -247,14 +253,22 @@ fn work_is_a_lower_layer(t: &Test) {
 fn lower_layers_repeated(t: &Test) {
     let l = t.layers();
     let lower = l.lower(0).root().display().to_string();
-    let twice = request(t, Path::new(&format!("{lower}:{lower}")), l.upper().root(), &l.work());
+    let twice = request(
+        t,
+        Path::new(&format!("{lower}:{lower}")),
+        l.upper().root(),
+        &l.work(),
+    );
     assert_request_refused(t, &l, twice, Errno::LOOP, "lowerdir");
 }
 
 fn lower_layers_nested(t: &Test) {
     let l = t.layers();
     let outer = l.lower(0).dir("inner").root().display().to_string();
-    for text in [format!("{outer}:{outer}/inner"), format!("{outer}/inner:{outer}")] {
+    for text in [
+        format!("{outer}:{outer}/inner"),
+        format!("{outer}/inner:{outer}"),
+    ] {
         let nested = request(t, Path::new(&text), l.upper().root(), &l.work());
         assert_request_refused(t, &l, nested, Errno::LOOP, "lowerdir");
     }
@@ -275,7 +289,12 @@ fn read_only_upper(t: &Test) {
     let bound = rovl_testing::mount::bind(l.root(), &view);
     let read_only = MountFlags::BIND | MountFlags::RDONLY;
     ok(rustix::mount::mount_remount(&view, read_only, c""));
-    let on_it = request(t, l.lower(0).root(), &view.join("upper"), &view.join("work"));
+    let on_it = request(
+        t,
+        l.lower(0).root(),
+        &view.join("upper"),
+        &view.join("work"),
+    );
     assert_request_refused(t, &l, on_it, Errno::INVAL, "upper");
     bound.unmount();
 }
@@ -350,21 +369,37 @@ fn messages_name_the_option(t: &Test) {
     let l = t.layers();
     let refused = l.refused(Request::new(t.kind()).set("upperdir", "/nonexistent/upper"));
     let text = refused.log.join("\n");
-    assert!(text.contains("upperdir") && text.contains("/nonexistent/upper"), "{text}");
-    assert!(text.lines().all(|line| line.starts_with("e ")), "errors are marked so: {text}");
+    assert!(
+        text.contains("upperdir") && text.contains("/nonexistent/upper"),
+        "{text}"
+    );
+    assert!(
+        text.lines().all(|line| line.starts_with("e ")),
+        "errors are marked so: {text}"
+    );
 }
 
 fn refused_mount_leaves_layers_alone(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "x");
     l.upper().file("g", "y");
-    let before = (l.lowers_snapshot(), rovl_testing::tree::Snapshot::of(l.upper().root()));
-    let bad = request(t, l.lower(0).root(), l.upper().root(), &t.dir().join("missing"));
+    let before = (
+        l.lowers_snapshot(),
+        rovl_testing::tree::Snapshot::of(l.upper().root()),
+    );
+    let bad = request(
+        t,
+        l.lower(0).root(),
+        l.upper().root(),
+        &t.dir().join("missing"),
+    );
     l.refused(bad);
     let bad = request(t, l.upper().root(), l.upper().root(), &l.work());
     l.refused(bad);
     before.0[0].assert_same(&l.lowers_snapshot()[0]);
-    before.1.assert_same(&rovl_testing::tree::Snapshot::of(l.upper().root()));
+    before
+        .1
+        .assert_same(&rovl_testing::tree::Snapshot::of(l.upper().root()));
 }
 
 fn refused_mount_keeps_nothing_busy(t: &Test) {
@@ -388,7 +423,10 @@ fn context_is_used_once(t: &Test) {
     let context = ok(fsopen(t.kind(), FsOpenFlags::FSOPEN_CLOEXEC));
     assert_eq!(errno(fsconfig_create(&context)), Errno::INVAL);
     let lower = l.lower(0).root().to_owned();
-    assert_eq!(errno(fsconfig_set_string(&context, "lowerdir", &lower)), Errno::BUSY);
+    assert_eq!(
+        errno(fsconfig_set_string(&context, "lowerdir", &lower)),
+        Errno::BUSY
+    );
     assert_eq!(errno(fsconfig_create(&context)), Errno::BUSY);
 }
 
@@ -398,7 +436,10 @@ fn old_interface_refuses_too(t: &Test) {
     for (data, expected) in [
         (String::new(), Errno::INVAL),
         ("nonsense".to_owned(), Errno::INVAL),
-        (format!("lowerdir={lower},upperdir=/nonexistent"), Errno::NOENT),
+        (
+            format!("lowerdir={lower},upperdir=/nonexistent"),
+            Errno::NOENT,
+        ),
         (format!("lowerdir={lower}:"), Errno::INVAL),
         (format!("lowerdir={lower},unknown=1"), Errno::INVAL),
     ] {

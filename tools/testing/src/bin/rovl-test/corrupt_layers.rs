@@ -39,7 +39,13 @@ cases! {
 
 fn opaque_of_odd_lengths(t: &Test) {
     let l = t.layers();
-    let values = [vec![], b"y\0".to_vec(), b"yyyyyyyy".to_vec(), vec![b'y'; 2000], vec![0]];
+    let values = [
+        vec![],
+        b"y\0".to_vec(),
+        b"yyyyyyyy".to_vec(),
+        vec![b'y'; 2000],
+        vec![0],
+    ];
     for (n, value) in values.iter().enumerate() {
         let name = format!("d{n}");
         l.upper().dir(&name).xattr(&name, OPAQUE, value);
@@ -79,7 +85,11 @@ fn with_origin<'a>(t: &'a Test, name: &str, origin: &[u8]) -> Layers<'a> {
 fn assert_plain_upper(l: &Layers<'_>, name: &str) {
     let m = l.mount();
     assert_eq!(read(m.path(name)), b"upper");
-    assert_eq!(stat(m.path(name)).st_ino, stat(l.upper().path(name)).st_ino, "{name}");
+    assert_eq!(
+        stat(m.path(name)).st_ino,
+        stat(l.upper().path(name)).st_ino,
+        "{name}"
+    );
     assert_eq!(names(m.root()), set(&[name]));
     write(m.path(name), "changed");
     unlink(m.path(name));
@@ -167,10 +177,18 @@ fn origin_of_a_file_outside_the_layers(t: &Test) {
     let l = with_origin(t, "f", b"");
     let outside = t.dir().join("outside");
     write(&outside, "not in a layer");
-    ok(setxattr(l.upper().path("f"), ORIGIN, expected_origin(&outside)));
+    ok(setxattr(
+        l.upper().path("f"),
+        ORIGIN,
+        expected_origin(&outside),
+    ));
     let m = l.mount();
     assert_eq!(read(m.path("f")), b"upper");
-    assert_eq!(stat(m.path("f")).st_ino, stat(&outside).st_ino, "only its number is taken");
+    assert_eq!(
+        stat(m.path("f")).st_ino,
+        stat(&outside).st_ino,
+        "only its number is taken"
+    );
     write(m.path("f"), "changed");
     assert_eq!(read(&outside), b"not in a layer");
 }
@@ -204,9 +222,14 @@ fn redirect_that_is_not_valid(t: &Test) {
 fn redirect_that_leads_nowhere(t: &Test) {
     let l = t.layers();
     l.upper().dir("d").xattr("d", REDIRECT, "nowhere");
-    l.upper().dir("long").xattr("long", REDIRECT, vec![b'n'; 300]);
+    l.upper()
+        .dir("long")
+        .xattr("long", REDIRECT, vec![b'n'; 300]);
     l.upper().dir("e").xattr("e", REDIRECT, "/not/there");
-    l.lower(0).file("d/below", "").file("e/below", "").file("long/below", "");
+    l.lower(0)
+        .file("d/below", "")
+        .file("e/below", "")
+        .file("long/below", "");
     let m = l.mount();
     assert!(names(m.path("d")).is_empty());
     assert!(names(m.path("e")).is_empty());
@@ -215,7 +238,9 @@ fn redirect_that_leads_nowhere(t: &Test) {
 
 fn metacopy_mark_is_not_followed(t: &Test) {
     let l = t.layers();
-    l.upper().file("f", "").xattr("f", "trusted.overlay.metacopy", "");
+    l.upper()
+        .file("f", "")
+        .xattr("f", "trusted.overlay.metacopy", "");
     l.lower(0).file("f", "data").file("g", "");
     let m = l.mount();
     assert_eq!(errno(rustix::fs::lstat(m.path("f"))), Errno::PERM);
@@ -225,7 +250,10 @@ fn metacopy_mark_is_not_followed(t: &Test) {
 fn impure_of_odd_values(t: &Test) {
     let l = t.layers();
     for (name, value) in [("a", ""), ("b", "n"), ("c", "yyyyyyyyyyyyyyy")] {
-        l.upper().dir(name).xattr(name, IMPURE, value).file(format!("{name}/f"), "");
+        l.upper()
+            .dir(name)
+            .xattr(name, IMPURE, value)
+            .file(format!("{name}/f"), "");
         l.lower(0).file("x", "");
     }
     let m = l.mount();
@@ -258,33 +286,58 @@ fn protattr_with_unknown_letters(t: &Test) {
     for n in 0..5 {
         assert_eq!(read(m.path(format!("f{n}"))), b"x");
     }
-    assert_eq!(errno(rustix::fs::unlink(m.path("f3"))), Errno::PERM, "append-only, immutable");
+    assert_eq!(
+        errno(rustix::fs::unlink(m.path("f3"))),
+        Errno::PERM,
+        "append-only, immutable"
+    );
     unlink(m.path("f0"));
 }
 
 fn whiteout_attribute_in_the_upper_layer(t: &Test) {
     let l = t.layers();
-    l.upper().file("f", "").xattr("f", WHITEOUT, "").file("g", "x").xattr("g", WHITEOUT, "y");
+    l.upper()
+        .file("f", "")
+        .xattr("f", WHITEOUT, "")
+        .file("g", "x")
+        .xattr("g", WHITEOUT, "y");
     l.lower(0).file("f", "lower").file("g", "lower");
     let m = l.mount();
-    assert!(!exists(m.path("f")), "a zero-size file with the attribute is a whiteout");
+    assert!(
+        !exists(m.path("f")),
+        "a zero-size file with the attribute is a whiteout"
+    );
     assert_eq!(read(m.path("g")), b"x");
 }
 
 fn block_device_zero_is_no_whiteout(t: &Test) {
     let l = t.layers();
     l.upper().node("b", FileType::BlockDevice, 0);
-    l.upper().node("c", FileType::CharacterDevice, rustix::fs::makedev(0, 1));
+    l.upper()
+        .node("c", FileType::CharacterDevice, rustix::fs::makedev(0, 1));
     l.lower(0).file("b", "").file("c", "");
     let m = l.mount();
-    assert_eq!(FileType::from_raw_mode(stat(m.path("b")).st_mode), FileType::BlockDevice);
-    assert_eq!(FileType::from_raw_mode(stat(m.path("c")).st_mode), FileType::CharacterDevice);
+    assert_eq!(
+        FileType::from_raw_mode(stat(m.path("b")).st_mode),
+        FileType::BlockDevice
+    );
+    assert_eq!(
+        FileType::from_raw_mode(stat(m.path("c")).st_mode),
+        FileType::CharacterDevice
+    );
 }
 
 fn whiteout_with_odd_attributes(t: &Test) {
     let l = t.layers();
-    l.upper().whiteout("w").mode("w", 0o7777).owner("w", 5, 6).xattr("w", "trusted.a", "1");
-    l.upper().whiteout("o").xattr("o", OPAQUE, "y").link("w", "linked");
+    l.upper()
+        .whiteout("w")
+        .mode("w", 0o7777)
+        .owner("w", 5, 6)
+        .xattr("w", "trusted.a", "1");
+    l.upper()
+        .whiteout("o")
+        .xattr("o", OPAQUE, "y")
+        .link("w", "linked");
     l.lower(0).file("w", "").file("o/x", "").file("linked", "");
     let m = l.mount();
     assert!(names(m.root()).is_empty());
@@ -296,19 +349,32 @@ fn whiteout_with_odd_attributes(t: &Test) {
 
 fn unknown_attributes_are_kept_private(t: &Test) {
     let l = t.layers();
-    l.upper().file("f", "").xattr("f", "trusted.overlay.future", "1");
+    l.upper()
+        .file("f", "")
+        .xattr("f", "trusted.overlay.future", "1");
     let m = l.mount();
     assert_eq!(ok(rovl_testing::ops::listxattr(m.path("f"))), set(&[]));
     chmod(m.path("f"), 0o600);
-    assert_eq!(ok(getxattr(l.upper().path("f"), "trusted.overlay.future")), b"1");
+    assert_eq!(
+        ok(getxattr(l.upper().path("f"), "trusted.overlay.future")),
+        b"1"
+    );
 }
 
 fn loops_by_origin(t: &Test) {
     let l = t.layers();
     l.lower(0).dir("a/b");
     l.upper().dir("a/b");
-    ok(setxattr(l.upper().path("a/b"), ORIGIN, expected_origin(&l.lower(0).path("a"))));
-    ok(setxattr(l.upper().path("a"), ORIGIN, expected_origin(&l.lower(0).path("a/b"))));
+    ok(setxattr(
+        l.upper().path("a/b"),
+        ORIGIN,
+        expected_origin(&l.lower(0).path("a")),
+    ));
+    ok(setxattr(
+        l.upper().path("a"),
+        ORIGIN,
+        expected_origin(&l.lower(0).path("a/b")),
+    ));
     let m = l.mount();
     let _ = rustix::fs::lstat(m.path("a/b"));
     let _ = std::fs::read_dir(m.path("a")).map(Iterator::count);

@@ -34,7 +34,10 @@ cases! {
 fn files_in_all_kinds_of_directories(t: &Test) {
     let l = t.layers();
     l.upper().dir("upper").dir("merged").opaque("opaque");
-    l.lower(0).dir("lower").dir("merged").file("opaque/hidden", "");
+    l.lower(0)
+        .dir("lower")
+        .dir("merged")
+        .file("opaque/hidden", "");
     let m = l.mount();
     for dir in ["upper", "lower", "merged", "opaque", ""] {
         let dir = m.path(dir);
@@ -48,7 +51,11 @@ fn files_in_all_kinds_of_directories(t: &Test) {
 
 fn parents_are_copied_up(t: &Test) {
     let l = t.layers();
-    l.lower(0).dir("a/b").mode("a", 0o711).owner("a/b", 1, 2).times("a", 5, 6);
+    l.lower(0)
+        .dir("a/b")
+        .mode("a", 0o711)
+        .owner("a/b", 1, 2)
+        .times("a", 5, 6);
     let m = l.mount();
     write(m.path("a/b/f"), "x");
     l.assert_upper(&[
@@ -61,13 +68,19 @@ fn parents_are_copied_up(t: &Test) {
 
 fn exclusive_creation(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("lower", "").symlink("link", "nowhere").file("gone", "");
+    l.lower(0)
+        .file("lower", "")
+        .symlink("link", "nowhere")
+        .file("gone", "");
     l.upper().file("upper", "");
     let m = l.mount();
     rovl_testing::ops::unlink(m.path("gone"));
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
     for name in ["lower", "upper", "link"] {
-        assert_eq!(errno(rustix::fs::open(m.path(name), flags, mode(0o644))), Errno::EXIST);
+        assert_eq!(
+            errno(rustix::fs::open(m.path(name), flags, mode(0o644))),
+            Errno::EXIST
+        );
     }
     for name in ["gone", "new"] {
         ok(rustix::fs::open(m.path(name), flags, mode(0o600)));
@@ -118,7 +131,10 @@ fn mode_without_any_permission(t: &Test) {
         let flags = OFlags::CREATE | OFlags::RDWR;
         let file = ok(rustix::fs::open(&path, flags, mode(0)));
         ok(rustix::io::write(&file, b"written"));
-        assert_eq!(errno(rustix::fs::open(&path, OFlags::RDONLY, mode(0))), Errno::ACCESS);
+        assert_eq!(
+            errno(rustix::fs::open(&path, OFlags::RDONLY, mode(0))),
+            Errno::ACCESS
+        );
     });
     assert_eq!(perm(l.upper().path("d/f")), 0);
     assert_eq!(read(l.upper().path("d/f")), b"written");
@@ -128,8 +144,18 @@ fn nodes_of_all_types(t: &Test) {
     let l = t.layers();
     l.lower(0).dir("d");
     let m = l.mount();
-    ok(mknod(m.path("d/block"), FileType::BlockDevice, 0o640, rustix::fs::makedev(7, 300)));
-    ok(mknod(m.path("d/char"), FileType::CharacterDevice, 0o666, rustix::fs::makedev(1, 3)));
+    ok(mknod(
+        m.path("d/block"),
+        FileType::BlockDevice,
+        0o640,
+        rustix::fs::makedev(7, 300),
+    ));
+    ok(mknod(
+        m.path("d/char"),
+        FileType::CharacterDevice,
+        0o666,
+        rustix::fs::makedev(1, 3),
+    ));
     ok(mknod(m.path("d/fifo"), FileType::Fifo, 0o600, 0));
     ok(mknod(m.path("d/file"), FileType::RegularFile, 0o600, 0));
     ok(mknod(m.path("d/socket"), FileType::Socket, 0o700, 0));
@@ -141,8 +167,14 @@ fn nodes_of_all_types(t: &Test) {
         "d/file file 600 \"\"",
         "d/socket socket 700",
     ]);
-    ok(rustix::io::write(open(m.path("d/char"), OFlags::WRONLY), b"nowhere"));
-    assert_eq!(errno(mknod(m.path("d/fifo"), FileType::Fifo, 0o600, 0)), Errno::EXIST);
+    ok(rustix::io::write(
+        open(m.path("d/char"), OFlags::WRONLY),
+        b"nowhere",
+    ));
+    assert_eq!(
+        errno(mknod(m.path("d/fifo"), FileType::Fifo, 0o600, 0)),
+        Errno::EXIST
+    );
 }
 
 fn symbolic_links(t: &Test) {
@@ -155,9 +187,15 @@ fn symbolic_links(t: &Test) {
     assert_eq!(errno(too_long), Errno::NAMETOOLONG);
     assert_eq!(errno(rustix::fs::symlink("", m.path("d/e"))), Errno::NOENT);
     if rustix::fs::symlink(&long, m.path("d/long")).is_ok() {
-        assert_eq!(ok(std::fs::read_link(m.path("d/long"))).as_os_str().len(), 4095);
+        assert_eq!(
+            ok(std::fs::read_link(m.path("d/long"))).as_os_str().len(),
+            4095
+        );
     }
-    assert_eq!(ok(std::fs::read_link(l.upper().path("d/s"))).to_str(), Some("target"));
+    assert_eq!(
+        ok(std::fs::read_link(l.upper().path("d/s"))).to_str(),
+        Some("target")
+    );
 }
 
 fn owner_is_the_caller(t: &Test) {
@@ -185,7 +223,11 @@ fn owner_is_the_caller(t: &Test) {
 
 fn group_of_a_setgid_directory(t: &Test) {
     let l = t.layers();
-    l.lower(0).dir("d").owner("d", 0, 55).mode("d", 0o2777).file("d/gone", "");
+    l.lower(0)
+        .dir("d")
+        .owner("d", 0, 55)
+        .mode("d", 0o2777)
+        .file("d/gone", "");
     let m = l.mount();
     rovl_testing::ops::unlink(m.path("d/gone"));
     let dir = m.path("d");
@@ -198,13 +240,21 @@ fn group_of_a_setgid_directory(t: &Test) {
     for name in ["f", "gone"] {
         let s = stat(m.path("d").join(name));
         assert_eq!((s.st_uid, s.st_gid), (ALICE, 55), "{name}");
-        assert_eq!(s.st_mode & 0o7777, 0o755, "setgid of a foreign group is dropped");
+        assert_eq!(
+            s.st_mode & 0o7777,
+            0o755,
+            "setgid of a foreign group is dropped"
+        );
     }
 }
 
 fn setgid_directory_is_inherited(t: &Test) {
     let l = t.layers();
-    l.lower(0).dir("d").owner("d", 0, 55).mode("d", 0o2777).dir("d/gone");
+    l.lower(0)
+        .dir("d")
+        .owner("d", 0, 55)
+        .mode("d", 0o2777)
+        .dir("d/gone");
     let m = l.mount();
     rovl_testing::ops::rmdir(m.path("d/gone"));
     let dir = m.path("d");
@@ -215,7 +265,11 @@ fn setgid_directory_is_inherited(t: &Test) {
     });
     for name in ["sub", "gone"] {
         let s = stat(l.upper().path("d").join(name));
-        assert_eq!((s.st_uid, s.st_gid, s.st_mode & 0o7777), (ALICE, 55, 0o2755), "{name}");
+        assert_eq!(
+            (s.st_uid, s.st_gid, s.st_mode & 0o7777),
+            (ALICE, 55, 0o2755),
+            "{name}"
+        );
     }
 }
 
@@ -230,8 +284,14 @@ fn in_a_missing_directory(t: &Test) {
         ("missing/f", Errno::NOENT),
         ("file/f", Errno::NOTDIR),
     ] {
-        assert_eq!(errno(rustix::fs::open(m.path(path), flags, mode(0o644))), expected);
-        assert_eq!(errno(rustix::fs::mkdir(m.path(path), mode(0o755))), expected);
+        assert_eq!(
+            errno(rustix::fs::open(m.path(path), flags, mode(0o644))),
+            expected
+        );
+        assert_eq!(
+            errno(rustix::fs::mkdir(m.path(path), mode(0o755))),
+            expected
+        );
         assert_eq!(errno(rustix::fs::symlink("x", m.path(path))), expected);
     }
 }
@@ -254,15 +314,32 @@ fn open_flags(t: &Test) {
     l.lower(0).file("f", "").symlink("s", "f").dir("d");
     let m = l.mount();
     let nofollow = OFlags::RDONLY | OFlags::NOFOLLOW;
-    assert_eq!(errno(rustix::fs::open(m.path("s"), nofollow, mode(0))), Errno::LOOP);
+    assert_eq!(
+        errno(rustix::fs::open(m.path("s"), nofollow, mode(0))),
+        Errno::LOOP
+    );
     let directory = OFlags::WRONLY | OFlags::CREATE;
-    assert_eq!(errno(rustix::fs::open(m.path("d"), directory, mode(0))), Errno::ISDIR);
-    let slash = rustix::fs::open(format!("{}/", m.path("f").display()), OFlags::RDONLY, mode(0));
+    assert_eq!(
+        errno(rustix::fs::open(m.path("d"), directory, mode(0))),
+        Errno::ISDIR
+    );
+    let slash = rustix::fs::open(
+        format!("{}/", m.path("f").display()),
+        OFlags::RDONLY,
+        mode(0),
+    );
     assert_eq!(errno(slash), Errno::NOTDIR);
-    ok(rustix::fs::open(m.path("f"), OFlags::RDONLY | OFlags::NOATIME, mode(0)));
+    ok(rustix::fs::open(
+        m.path("f"),
+        OFlags::RDONLY | OFlags::NOATIME,
+        mode(0),
+    ));
     let file = open(m.path("f"), OFlags::RDWR | OFlags::APPEND | OFlags::SYNC);
     let flags = ok(rustix::fs::fcntl_getfl(&file));
-    assert!(flags.contains(OFlags::RDWR | OFlags::APPEND | OFlags::SYNC), "{flags:?}");
+    assert!(
+        flags.contains(OFlags::RDWR | OFlags::APPEND | OFlags::SYNC),
+        "{flags:?}"
+    );
     ok(rustix::fs::fcntl_setfl(&file, OFlags::NONBLOCK));
     assert!(!ok(rustix::fs::fcntl_getfl(&file)).contains(OFlags::APPEND));
 }
@@ -293,7 +370,10 @@ fn many_files(t: &Test) {
     }
     assert_eq!(names(m.path("d")).len(), count + 1);
     assert_eq!(names(l.upper().path("d")).len(), count);
-    assert_eq!(read(m.path(format!("d/{}", count - 1))), (count - 1).to_string().as_bytes());
+    assert_eq!(
+        read(m.path(format!("d/{}", count - 1))),
+        (count - 1).to_string().as_bytes()
+    );
 }
 
 fn file_written_while_created_twice(t: &Test) {
@@ -314,7 +394,10 @@ fn times_of_the_parent(t: &Test) {
     let m = l.mount();
     write(m.path("d/f"), "");
     assert!(stat(m.path("d")).st_mtime > 1_000_000);
-    assert_eq!(stat(m.path("d")).st_mtime, stat(l.upper().path("d")).st_mtime);
+    assert_eq!(
+        stat(m.path("d")).st_mtime,
+        stat(l.upper().path("d")).st_mtime
+    );
 }
 
 fn names_are_not_copied_to_lower(t: &Test) {

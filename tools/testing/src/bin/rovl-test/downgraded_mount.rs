@@ -21,14 +21,21 @@ cases! {
 }
 
 fn request(t: &Test, lower: &Path, upper: &Path, work: &Path) -> Request {
-    Request::new(t.kind()).set("lowerdir", lower).set("upperdir", upper).set("workdir", work)
+    Request::new(t.kind())
+        .set("lowerdir", lower)
+        .set("upperdir", upper)
+        .set("workdir", work)
 }
 
 /// Our module says in the log of the mount what it lacks.
 #[track_caller]
 fn assert_said(t: &Test, m: &Mounted, word: &str) {
     if t.is_rovl() {
-        assert!(m.log().iter().any(|line| line.contains(word)), "{:?}", m.log());
+        assert!(
+            m.log().iter().any(|line| line.contains(word)),
+            "{:?}",
+            m.log()
+        );
     }
 }
 
@@ -86,7 +93,10 @@ fn upper_without_xattrs(t: &Test) {
     let dir = t.dir();
     let ramfs = mount_nodev("ramfs", &dir.join("ramfs"), "");
     let l = t.layers_in(ramfs.root()).lowers_in(&dir);
-    l.lower(0).file("d/f", "lower").file("whiteouts/x", "").dir("empty");
+    l.lower(0)
+        .file("d/f", "lower")
+        .file("whiteouts/x", "")
+        .dir("empty");
     let m = l.mount();
     assert_said(t, &m, "xattr");
     write(m.path("d/f"), "changed");
@@ -95,7 +105,10 @@ fn upper_without_xattrs(t: &Test) {
     assert_eq!(read(m.path("d/f")), b"changed");
     // What needs an opaque directory cannot be done.
     assert_eq!(errno(rustix::fs::rmdir(m.path("whiteouts"))), Errno::IO);
-    assert_eq!(errno(rustix::fs::mkdir(m.path("empty"), mode(0o755))), Errno::IO);
+    assert_eq!(
+        errno(rustix::fs::mkdir(m.path("empty"), mode(0o755))),
+        Errno::IO
+    );
     assert!(!exists(m.path("empty")) && names(m.path("whiteouts")).is_empty());
     m.unmount();
     drop(l);
@@ -125,7 +138,11 @@ fn work_directory_cannot_be_made(t: &Test) {
     let m = granted(t, mounted);
     assert_said(t, &m, "work");
     let refused = rustix::fs::open(m.path("f"), OFlags::WRONLY, mode(0));
-    assert_eq!(errno(refused), Errno::ROFS, "the mount fell back to read-only");
+    assert_eq!(
+        errno(refused),
+        Errno::ROFS,
+        "the mount fell back to read-only"
+    );
     assert_eq!(read(m.path("f")), b"x");
     let back = rovl_testing::mount::reconfigure(m.root(), &["rw"], &[]);
     assert_eq!(back.err().map(|refused| refused.errno), Some(Errno::ROFS));

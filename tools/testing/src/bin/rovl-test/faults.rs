@@ -42,7 +42,12 @@ impl Fragile {
         let device = Loop::attach(&file);
         let mapped = Mapped::linear(&format!("rovl-test-{}", std::process::id()), device.path());
         make_filesystem("ext4", &["-q", "-O", "^has_journal"], &mapped.path());
-        let mounted = mount_device("ext4", &mapped.path(), &dir.join("fragile"), "errors=continue");
+        let mounted = mount_device(
+            "ext4",
+            &mapped.path(),
+            &dir.join("fragile"),
+            "errors=continue",
+        );
         Self {
             mounted: Some(mounted),
             mapped: Some(mapped),
@@ -51,7 +56,9 @@ impl Fragile {
     }
 
     fn root(&self) -> PathBuf {
-        self.mounted.as_ref().map_or_else(PathBuf::new, |mounted| mounted.root().to_owned())
+        self.mounted
+            .as_ref()
+            .map_or_else(PathBuf::new, |mounted| mounted.root().to_owned())
     }
 
     fn fail(&self) {
@@ -95,7 +102,10 @@ fn lower_device_fails_in_a_copy_up(t: &Test) {
     assert_eq!(errno(refused), Errno::IO);
     assert!(!exists(l.upper().path("d/f")));
     // An open that truncates needs no data.
-    drop(rovl_testing::ops::open(m.path("d/g"), OFlags::WRONLY | OFlags::TRUNC));
+    drop(rovl_testing::ops::open(
+        m.path("d/g"),
+        OFlags::WRONLY | OFlags::TRUNC,
+    ));
     assert_eq!(read(m.path("d/g")), b"");
     fragile.work();
     write_at(open_write(m.path("d/f")), b"changed", 0);
@@ -186,7 +196,10 @@ fn killed_in_a_copy_up(t: &Test) {
     assert_eq!(&read(l.upper().path("d/f"))[..3], b"now");
     ok(rustix::fs::syncfs(rovl_testing::dirent::open(l.root())));
     let size = data.len() as u64 / 4096;
-    assert!(free.saturating_sub(used()) >= size - 16, "the killed copy kept its space");
+    assert!(
+        free.saturating_sub(used()) >= size - 16,
+        "the killed copy kept its space"
+    );
 }
 
 fn killed_many_times(t: &Test) {
@@ -210,8 +223,12 @@ fn leftovers_are_cleaned_at_the_next_mount(t: &Test) {
     write(m.path("f"), "y");
     m.unmount();
     let work = Dir::at(&l.work());
-    work.file("work/#1", "half of a copy").symlink("work/#2", "x").whiteout("work/#3");
-    work.file("work/#4/inside", "").dir("work/#5").opaque("work/#6");
+    work.file("work/#1", "half of a copy")
+        .symlink("work/#2", "x")
+        .whiteout("work/#3");
+    work.file("work/#4/inside", "")
+        .dir("work/#5")
+        .opaque("work/#6");
     let m = l.mount();
     assert!(names(l.work().join("work")).is_empty());
     assert_eq!(read(m.path("f")), b"y");

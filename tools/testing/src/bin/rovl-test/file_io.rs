@@ -4,16 +4,14 @@
 use std::io::IoSlice;
 
 use rovl_testing::ops::{
-    assert_same_bytes, exists, open, open_read, open_write, pattern, read, read_fd, stat, unlink,
-    write, write_at,
+    assert_same_bytes, open, open_read, open_write, pattern, read, read_fd, stat, unlink, write,
+    write_at,
 };
 use rovl_testing::{cases, errno, ok, Test};
 use rustix::fs::{
-    copy_file_range, fallocate, flock, seek, Advice, FallocateFlags, FlockOperation, OFlags,
-    SeekFrom,
+    fallocate, flock, seek, Advice, FallocateFlags, FlockOperation, OFlags, SeekFrom,
 };
 use rustix::io::Errno;
-use rustix::pipe::{pipe, splice, SpliceFlags};
 
 cases! {
     read_of_every_layer,
@@ -25,11 +23,6 @@ cases! {
     beyond_four_gigabytes,
     data_and_holes,
     sync_calls,
-    splice_out_of_a_file,
-    splice_into_a_file,
-    send_file,
-    copy_range_between_files,
-    reflink_between_files,
     allocate,
     allocate_on_a_lower_file,
     punch_holes,
@@ -86,11 +79,18 @@ fn vectors(t: &Test) {
     l.lower(0).file("f", "");
     let m = l.mount();
     let file = open_write(m.path("f"));
-    let parts = [IoSlice::new(b"one "), IoSlice::new(b""), IoSlice::new(b"two")];
+    let parts = [
+        IoSlice::new(b"one "),
+        IoSlice::new(b""),
+        IoSlice::new(b"two"),
+    ];
     assert_eq!(ok(rustix::io::writev(&file, &parts)), 7);
     assert_eq!(ok(rustix::io::pwritev(&file, &parts, 7)), 7);
     let (mut a, mut b) = ([0u8; 5], [0u8; 9]);
-    let mut into = [std::io::IoSliceMut::new(&mut a), std::io::IoSliceMut::new(&mut b)];
+    let mut into = [
+        std::io::IoSliceMut::new(&mut a),
+        std::io::IoSliceMut::new(&mut b),
+    ];
     assert_eq!(ok(rustix::io::preadv(&file, &mut into, 0)), 14);
     assert_eq!((&a, &b), (b"one t", b"woone two"));
 }
@@ -141,7 +141,10 @@ fn truncate_and_extend(t: &Test) {
     assert_eq!(data.len(), 9000);
     assert_eq!(data[..4097], pattern(10_000, 1)[..4097]);
     assert!(data[4097..].iter().all(|byte| *byte == 0));
-    assert_eq!(errno(rustix::fs::ftruncate(open_read(m.path("f")), 1)), Errno::INVAL);
+    assert_eq!(
+        errno(rustix::fs::ftruncate(open_read(m.path("f")), 1)),
+        Errno::INVAL
+    );
 }
 
 fn beyond_four_gigabytes(t: &Test) {
@@ -156,9 +159,16 @@ fn beyond_four_gigabytes(t: &Test) {
     ok(rustix::io::pread(&file, &mut part, far));
     assert_eq!(&part, b"far away");
     write_at(&file, b"FAR", far);
-    ok(rustix::io::pread(open_read(l.upper().path("f")), &mut part, far));
+    ok(rustix::io::pread(
+        open_read(l.upper().path("f")),
+        &mut part,
+        far,
+    ));
     assert_eq!(&part, b"FAR away");
-    assert!(stat(l.upper().path("f")).st_blocks < 8192, "the hole was filled");
+    assert!(
+        stat(l.upper().path("f")).st_blocks < 8192,
+        "the hole was filled"
+    );
 }
 
 fn data_and_holes(t: &Test) {
@@ -201,97 +211,6 @@ fn sync_calls(t: &Test) {
     assert_eq!(ranged, 0, "{}", std::io::Error::last_os_error());
 }
 
-fn splice_out_of_a_file(t: &Test) {
-    let l = t.layers();
-    let data = pattern(20_000, 2);
-    l.lower(0).file("f", &data);
-    let m = l.mount();
-    let (reader, writer) = ok(pipe());
-    let file = open_read(m.path("f"));
-    let mut seen = Vec::new();
-    let mut buffer = [0u8; 4096];
-    loop {
-        let n = ok(splice(&file, None, &writer, None, 8192, SpliceFlags::empty()));
-        if n == 0 {
-            break;
-        }
-        let mut left = n;
-        while left > 0 {
-            let n = ok(rustix::io::read(&reader, &mut buffer[..left.min(4096)]));
-            seen.extend_from_slice(&buffer[..n]);
-            left -= n;
-        }
-    }
-    assert_same_bytes(&seen, &data);
-    l.assert_upper(&[]);
-}
-
-fn splice_into_a_file(t: &Test) {
-    let l = t.layers();
-    l.lower(0).file("f", "0123456789");
-    let m = l.mount();
-    let (reader, writer) = ok(pipe());
-    let file = open_write(m.path("f"));
-    ok(rustix::io::write(&writer, b"spliced"));
-    let mut offset = 3;
-    assert_eq!(
-        ok(splice(&reader, None, &file, Some(&mut offset), 7, SpliceFlags::empty())),
-        7
-    );
-    assert_eq!(offset, 10);
-    assert_eq!(read(m.path("f")), b"012spliced");
-    assert_eq!(read(l.upper().path("f")), b"012spliced");
-}
-
-fn send_file(t: &Test) {
-    let l = t.layers();
-    let data = pattern(30_000, 3);
-    l.lower(0).file("from", &data).file("to", "");
-    let m = l.mount();
-    let (from, to) = (open_read(m.path("from")), open_write(m.path("to")));
-    let mut offset = 100;
-    let mut done = 0;
-    while done < 20_000 {
-        done += ok(rustix::fs::sendfile(&to, &from, Some(&mut offset), 20_000 - done));
-    }
-    assert_eq!(offset, 20_100);
-    assert_same_bytes(&read(m.path("to")), &data[100..20_100]);
-    assert!(!exists(l.upper().path("from")));
-}
-
-fn copy_range_between_files(t: &Test) {
-    let l = t.layers();
-    let data = pattern(30_000, 4);
-    l.lower(0).file("from", &data).file("to", "");
-    let m = l.mount();
-    let (from, to) = (open_read(m.path("from")), open_write(m.path("to")));
-    let (mut a, mut b) = (5_000, 0);
-    let mut done = 0;
-    while done < 20_000 {
-        let n = ok(copy_file_range(&from, Some(&mut a), &to, Some(&mut b), 20_000 - done));
-        assert!(n > 0);
-        done += n;
-    }
-    assert_same_bytes(&read(m.path("to")), &data[5_000..25_000]);
-    let same = open_write(m.path("to"));
-    let (mut a, mut b) = (0, 100);
-    let overlap = copy_file_range(&same, Some(&mut a), &same, Some(&mut b), 200);
-    assert_eq!(errno(overlap), Errno::INVAL);
-}
-
-fn reflink_between_files(t: &Test) {
-    let l = t.layers_in(&t.dir_on("xfs"));
-    let data = pattern(65_536, 5);
-    l.lower(0).file("lower", &data);
-    let m = l.mount();
-    write(m.path("upper"), &data);
-    for name in ["lower", "upper"] {
-        let to = open(m.path(format!("to-{name}")), OFlags::CREATE | OFlags::RDWR);
-        ok(rustix::fs::ioctl_ficlone(&to, open_read(m.path(name))));
-        assert_same_bytes(&read_fd(&to), &data);
-    }
-}
-
 fn allocate(t: &Test) {
     let l = t.layers();
     let m = l.mount();
@@ -300,18 +219,34 @@ fn allocate(t: &Test) {
     ok(fallocate(&file, FallocateFlags::empty(), 0, 1 << 20));
     assert_eq!(stat(m.path("f")).st_size, 1 << 20);
     assert!(stat(m.path("f")).st_blocks >= 2048);
-    ok(fallocate(&file, FallocateFlags::KEEP_SIZE, 1 << 20, 1 << 20));
+    ok(fallocate(
+        &file,
+        FallocateFlags::KEEP_SIZE,
+        1 << 20,
+        1 << 20,
+    ));
     assert_eq!(stat(m.path("f")).st_size, 1 << 20);
     let reader = open_read(m.path("f"));
-    assert_eq!(errno(fallocate(&reader, FallocateFlags::empty(), 0, 10)), Errno::BADF);
-    assert_eq!(errno(fallocate(&file, FallocateFlags::empty(), 0, 0)), Errno::INVAL);
+    assert_eq!(
+        errno(fallocate(&reader, FallocateFlags::empty(), 0, 10)),
+        Errno::BADF
+    );
+    assert_eq!(
+        errno(fallocate(&file, FallocateFlags::empty(), 0, 0)),
+        Errno::INVAL
+    );
 }
 
 fn allocate_on_a_lower_file(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "data");
     let m = l.mount();
-    ok(fallocate(open_write(m.path("f")), FallocateFlags::empty(), 0, 10));
+    ok(fallocate(
+        open_write(m.path("f")),
+        FallocateFlags::empty(),
+        0,
+        10,
+    ));
     l.assert_upper(&["f file 644 \"data\\0\\0\\0\\0\\0\\0\" origin"]);
 }
 
@@ -326,7 +261,9 @@ fn punch_holes(t: &Test) {
     let data = read(m.path("f"));
     assert_eq!(data.len(), 64 << 10);
     assert!(data[16 << 10..32 << 10].iter().all(|byte| *byte == 0));
-    assert!(data[40 << 10..(40 << 10) + 100].iter().all(|byte| *byte == 0));
+    assert!(data[40 << 10..(40 << 10) + 100]
+        .iter()
+        .all(|byte| *byte == 0));
     assert_eq!(data[32 << 10], 7);
 }
 
@@ -335,9 +272,13 @@ fn advice(t: &Test) {
     l.lower(0).file("f", pattern(10_000, 6));
     let m = l.mount();
     for file in [open_read(m.path("f")), open_write(m.path("f"))] {
-        for advice in
-            [Advice::Sequential, Advice::WillNeed, Advice::DontNeed, Advice::Random, Advice::Normal]
-        {
+        for advice in [
+            Advice::Sequential,
+            Advice::WillNeed,
+            Advice::DontNeed,
+            Advice::Random,
+            Advice::Normal,
+        ] {
             ok(rustix::fs::fadvise(&file, 0, None, advice));
         }
         assert_same_bytes(&read_fd(&file), &pattern(10_000, 6));
@@ -396,7 +337,10 @@ fn wrong_direction(t: &Test) {
     l.lower(0).file("f", "x");
     let m = l.mount();
     let mut byte = [0u8; 1];
-    assert_eq!(errno(rustix::io::write(open_read(m.path("f")), b"x")), Errno::BADF);
+    assert_eq!(
+        errno(rustix::io::write(open_read(m.path("f")), b"x")),
+        Errno::BADF
+    );
     let writer = open(m.path("f"), OFlags::WRONLY);
     assert_eq!(errno(rustix::io::read(&writer, &mut byte)), Errno::BADF);
     let path = open(m.path("f"), OFlags::PATH);
@@ -421,8 +365,15 @@ fn time_of_access(t: &Test) {
     let m = l.mount();
     read(m.path("upper"));
     read(m.path("lower"));
-    assert!(stat(m.path("upper")).st_atime > 1_000_000, "older than the change: it moves");
-    assert_eq!(stat(l.lower(0).path("lower")).st_atime, 10, "lower layers are not touched");
+    assert!(
+        stat(m.path("upper")).st_atime > 1_000_000,
+        "older than the change: it moves"
+    );
+    assert_eq!(
+        stat(l.lower(0).path("lower")).st_atime,
+        10,
+        "lower layers are not touched"
+    );
     let file = open(m.path("upper"), OFlags::RDONLY | OFlags::NOATIME);
     rovl_testing::ops::utimes(m.path("upper"), 10, 20);
     read_fd(&file);
@@ -438,7 +389,10 @@ fn reads_at_the_end(t: &Test) {
     assert_eq!(ok(rustix::io::pread(&file, &mut part, 2)), 1);
     assert_eq!(ok(rustix::io::pread(&file, &mut part, 3)), 0);
     assert_eq!(ok(rustix::io::pread(&file, &mut part, 1 << 40)), 0);
-    assert_eq!(ok(rustix::io::pread(open_read(m.path("empty")), &mut part, 0)), 0);
+    assert_eq!(
+        ok(rustix::io::pread(open_read(m.path("empty")), &mut part, 0)),
+        0
+    );
 }
 
 fn memory_advice_drops_pages(t: &Test) {
@@ -470,14 +424,18 @@ fn two_writers_one_file(t: &Test) {
     });
     let data = read(m.path("f"));
     for (at, chunk) in data.chunks(1000).enumerate() {
-        assert!(chunk.iter().all(|byte| usize::from(*byte) == at % 2 + 1), "chunk {at}");
+        assert!(
+            chunk.iter().all(|byte| usize::from(*byte) == at % 2 + 1),
+            "chunk {at}"
+        );
     }
 }
 
 fn device_and_pipe_work(t: &Test) {
     use rustix::fs::FileType;
     let l = t.layers();
-    l.lower(0).node("zero", FileType::CharacterDevice, rustix::fs::makedev(1, 5));
+    l.lower(0)
+        .node("zero", FileType::CharacterDevice, rustix::fs::makedev(1, 5));
     l.lower(0).node("pipe", FileType::Fifo, 0);
     let m = l.mount();
     let mut bytes = [1u8; 16];

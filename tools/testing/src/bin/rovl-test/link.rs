@@ -94,9 +94,15 @@ fn over_an_existing_name(t: &Test) {
     l.lower(0).file("a", "").file("b", "").dir("d");
     let m = l.mount();
     for name in ["a", "b", "d"] {
-        assert_eq!(errno(rustix::fs::link(m.path("a"), m.path(name))), Errno::EXIST);
+        assert_eq!(
+            errno(rustix::fs::link(m.path("a"), m.path(name))),
+            Errno::EXIST
+        );
     }
-    assert_eq!(errno(rustix::fs::link(m.path("missing"), m.path("x"))), Errno::NOENT);
+    assert_eq!(
+        errno(rustix::fs::link(m.path("missing"), m.path("x"))),
+        Errno::NOENT
+    );
     l.assert_upper(&[]);
 }
 
@@ -104,15 +110,30 @@ fn of_a_directory(t: &Test) {
     let l = t.layers();
     l.lower(0).dir("d");
     let m = l.mount();
-    assert_eq!(errno(rustix::fs::link(m.path("d"), m.path("e"))), Errno::PERM);
+    assert_eq!(
+        errno(rustix::fs::link(m.path("d"), m.path("e"))),
+        Errno::PERM
+    );
 }
 
 fn of_a_symbolic_link(t: &Test) {
     let l = t.layers();
     l.lower(0).symlink("s", "f").file("f", "data");
     let m = l.mount();
-    ok(linkat(CWD, m.path("s"), CWD, m.path("link"), AtFlags::empty()));
-    ok(linkat(CWD, m.path("s"), CWD, m.path("followed"), AtFlags::SYMLINK_FOLLOW));
+    ok(linkat(
+        CWD,
+        m.path("s"),
+        CWD,
+        m.path("link"),
+        AtFlags::empty(),
+    ));
+    ok(linkat(
+        CWD,
+        m.path("s"),
+        CWD,
+        m.path("followed"),
+        AtFlags::SYMLINK_FOLLOW,
+    ));
     l.assert_upper(&[
         "f file 644 \"data\" nlink=2 origin",
         "followed file 644 \"data\" nlink=2 origin",
@@ -150,7 +171,10 @@ fn shares_content_and_attributes(t: &Test) {
     chmod(m.path("a"), 0o640);
     assert_eq!(read(m.path("a")), b"DATA");
     let (a, b) = (stat(m.path("a")), stat(m.path("d/b")));
-    assert_eq!((a.st_mode, a.st_mtime, a.st_size), (b.st_mode, b.st_mtime, b.st_size));
+    assert_eq!(
+        (a.st_mode, a.st_mtime, a.st_size),
+        (b.st_mode, b.st_mtime, b.st_size)
+    );
     rename(m.path("a"), m.path("c"));
     assert_eq!(stat(m.path("c")).st_ino, b.st_ino);
 }

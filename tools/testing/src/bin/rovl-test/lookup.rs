@@ -76,7 +76,8 @@ fn upper_file_hides_lower_directory(t: &Test) {
 fn file_in_a_middle_layer_ends_the_merge(t: &Test) {
     let l = t.layers();
     l.lower(0).file("d/top", "");
-    l.lower(1).file("d", "a file where the others have a directory");
+    l.lower(1)
+        .file("d", "a file where the others have a directory");
     l.lower(2).file("d/bottom", "");
     let m = l.mount();
     assert_eq!(names(m.path("d")), set(&["top"]));
@@ -94,8 +95,16 @@ fn directory_over_file_is_not_merged(t: &Test) {
 
 fn whiteouts_hide_names(t: &Test) {
     let l = t.layers();
-    l.upper().whiteout("f").whiteout("d").whiteout("k/inner").whiteout("nothing-below");
-    l.lower(0).file("f", "").file("d/x", "").file("k/inner", "").file("k/stays", "");
+    l.upper()
+        .whiteout("f")
+        .whiteout("d")
+        .whiteout("k/inner")
+        .whiteout("nothing-below");
+    l.lower(0)
+        .file("f", "")
+        .file("d/x", "")
+        .file("k/inner", "")
+        .file("k/stays", "");
     let m = l.mount();
     assert_eq!(names(m.root()), set(&["k"]));
     assert_eq!(names(m.path("k")), set(&["stays"]));
@@ -118,7 +127,11 @@ fn whiteout_in_a_lower_layer_ends_the_merge(t: &Test) {
 fn whiteout_in_the_lowest_layer_is_hidden(t: &Test) {
     let l = t.layers();
     l.lower(0).file("d/a", "");
-    l.lower(1).whiteout("w").whiteout("d/w").whiteout("pure/w").file("pure/f", "");
+    l.lower(1)
+        .whiteout("w")
+        .whiteout("d/w")
+        .whiteout("pure/w")
+        .file("pure/f", "");
     let m = l.mount_lowers();
     assert_eq!(names(m.root()), set(&["d", "pure"]));
     assert_eq!(names(m.path("d")), set(&["a"]));
@@ -129,7 +142,10 @@ fn whiteout_in_the_lowest_layer_is_hidden(t: &Test) {
 
 fn opaque_directory_ends_the_merge(t: &Test) {
     let l = t.layers();
-    l.upper().opaque("d").file("d/upper", "").file("d/sub/u", "");
+    l.upper()
+        .opaque("d")
+        .file("d/upper", "")
+        .file("d/sub/u", "");
     l.lower(0).file("d/lower", "").file("d/sub/l", "");
     let m = l.mount();
     assert_eq!(names(m.path("d")), set(&["sub", "upper"]));
@@ -148,7 +164,12 @@ fn opaque_lower_directory_ends_the_merge(t: &Test) {
 
 fn opaque_with_another_value_does_not_hide(t: &Test) {
     let l = t.layers();
-    for (name, value) in [("n", "n"), ("empty", ""), ("long", "yy"), ("upper-case", "Y")] {
+    for (name, value) in [
+        ("n", "n"),
+        ("empty", ""),
+        ("long", "yy"),
+        ("upper-case", "Y"),
+    ] {
         l.upper().dir(name).xattr(name, OPAQUE, value);
         l.lower(0).file(format!("{name}/lower"), "");
     }
@@ -163,15 +184,24 @@ fn opaque_on_the_root_of_a_lower_layer(t: &Test) {
     l.lower(0).file("top", "").xattr("", OPAQUE, "y");
     l.lower(1).file("bottom", "");
     let m = l.mount_lowers();
-    assert_eq!(names(m.root()), set(&["bottom", "top"]), "roots always merge");
+    assert_eq!(
+        names(m.root()),
+        set(&["bottom", "top"]),
+        "roots always merge"
+    );
 }
 
 fn xattr_whiteouts_hide_in_marked_directories(t: &Test) {
     let l = t.layers();
     l.lower(0).dir("d").xattr("d", OPAQUE, "x");
     l.lower(0).file("d/gone", "").xattr("d/gone", WHITEOUT, "");
-    l.lower(0).file("d/with-data", "1").xattr("d/with-data", WHITEOUT, "");
-    l.lower(1).file("d/gone", "lower").file("d/stays", "lower").file("d/with-data", "lower");
+    l.lower(0)
+        .file("d/with-data", "1")
+        .xattr("d/with-data", WHITEOUT, "");
+    l.lower(1)
+        .file("d/gone", "lower")
+        .file("d/stays", "lower")
+        .file("d/with-data", "lower");
     let m = l.mount();
     assert!(!exists(m.path("d/gone")));
     assert_eq!(names(m.path("d")), set(&["stays", "with-data"]));
@@ -193,7 +223,17 @@ fn missing_names_are_found_once_created(t: &Test) {
 fn long_and_odd_names(t: &Test) {
     let l = t.layers();
     let long = "n".repeat(255);
-    let odd = ["sp ace", "new\nline", "back\\slash", "co:lon", "com,ma", "=", "#1", "...", "\u{e4}"];
+    let odd = [
+        "sp ace",
+        "new\nline",
+        "back\\slash",
+        "co:lon",
+        "com,ma",
+        "=",
+        "#1",
+        "...",
+        "\u{e4}",
+    ];
     let raw = Path::new(std::ffi::OsStr::from_bytes(b"\xff\xfe\x80"));
     l.lower(0).file(&long, "long").file(raw, "raw");
     for name in odd {
@@ -216,13 +256,22 @@ fn names_above_the_limit(t: &Test) {
     let name = m.path("n".repeat(256));
     assert_eq!(errno(rustix::fs::lstat(&name)), Errno::NAMETOOLONG);
     let flags = OFlags::CREATE | OFlags::WRONLY;
-    assert_eq!(errno(rustix::fs::open(&name, flags, 0o644.into())), Errno::NAMETOOLONG);
-    assert_eq!(errno(rustix::fs::mkdir(&name, 0o755.into())), Errno::NAMETOOLONG);
+    assert_eq!(
+        errno(rustix::fs::open(&name, flags, 0o644.into())),
+        Errno::NAMETOOLONG
+    );
+    assert_eq!(
+        errno(rustix::fs::mkdir(&name, 0o755.into())),
+        Errno::NAMETOOLONG
+    );
 }
 
 fn symbolic_links_resolve_in_the_merged_tree(t: &Test) {
     let l = t.layers();
-    l.lower(0).symlink("to-lower", "d/f").symlink("broken", "nowhere").symlink("self", "self");
+    l.lower(0)
+        .symlink("to-lower", "d/f")
+        .symlink("broken", "nowhere")
+        .symlink("self", "self");
     l.lower(1).file("d/f", "from the layer below");
     l.upper().symlink("up", "d/../d/f");
     let m = l.mount();
@@ -251,8 +300,14 @@ fn file_is_no_directory(t: &Test) {
     let m = l.mount();
     assert_eq!(errno(rustix::fs::lstat(m.path("f/x"))), Errno::NOTDIR);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    assert_eq!(errno(rustix::fs::open(m.path("f"), flags, 0.into())), Errno::NOTDIR);
-    assert_eq!(errno(rustix::fs::open(m.path("d"), OFlags::WRONLY, 0.into())), Errno::ISDIR);
+    assert_eq!(
+        errno(rustix::fs::open(m.path("f"), flags, 0.into())),
+        Errno::NOTDIR
+    );
+    assert_eq!(
+        errno(rustix::fs::open(m.path("d"), OFlags::WRONLY, 0.into())),
+        Errno::ISDIR
+    );
 }
 
 fn deep_paths(t: &Test) {
@@ -270,7 +325,9 @@ fn deep_paths(t: &Test) {
 fn hundred_layers(t: &Test) {
     let l = t.layers();
     for n in 0..100 {
-        l.lower(n).file(format!("own{n}"), n.to_string()).file("all", n.to_string());
+        l.lower(n)
+            .file(format!("own{n}"), n.to_string())
+            .file("all", n.to_string());
         l.lower(n).file(format!("d/own{n}"), "");
     }
     l.lower(40).opaque("d");
@@ -278,13 +335,19 @@ fn hundred_layers(t: &Test) {
     assert_eq!(names(m.root()).len(), 102);
     assert_eq!(read(m.path("own99")), b"99");
     assert_eq!(read(m.path("all")), b"0");
-    assert_eq!(names(m.path("d")).len(), 41, "the opaque directory is in layer 40");
+    assert_eq!(
+        names(m.path("d")).len(),
+        41,
+        "the opaque directory is in layer 40"
+    );
     assert!(!exists(m.path("missing")) && !exists(m.path("d/missing")));
 }
 
 fn layers_of_different_file_systems(t: &Test) {
     let l = t.layers().lowers_in(&t.dir_on("tmpfs"));
-    l.lower(0).file("d/f", "tmpfs").node("pipe", FileType::Fifo, 0);
+    l.lower(0)
+        .file("d/f", "tmpfs")
+        .node("pipe", FileType::Fifo, 0);
     l.upper().file("d/u", "upper");
     let m = l.mount();
     assert_eq!(names(m.path("d")), set(&["f", "u"]));

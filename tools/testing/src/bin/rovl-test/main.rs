@@ -5,6 +5,7 @@ mod acl;
 mod aio_direct;
 mod bad_mount;
 mod copy_up;
+mod copy_up_data;
 mod corrupt_layers;
 mod create;
 mod downgraded_mount;
@@ -23,6 +24,7 @@ mod readdir;
 mod remount;
 mod rename;
 mod setattr;
+mod splice;
 mod stat_ino;
 mod statfs;
 mod swap;
@@ -79,6 +81,7 @@ struct Options {
 const MODULES: &[&[Case]] = &[
     lookup::CASES,
     copy_up::CASES,
+    copy_up_data::CASES,
     whiteout::CASES,
     readdir::CASES,
     rename::CASES,
@@ -90,6 +93,7 @@ const MODULES: &[&[Case]] = &[
     acl::CASES,
     mmap::CASES,
     file_io::CASES,
+    splice::CASES,
     aio_direct::CASES,
     stat_ino::CASES,
     statfs::CASES,
@@ -148,15 +152,24 @@ fn usable(options: &Options) -> Result<(), String> {
         return Err("the tests mount file systems: run them as root in a guest".to_owned());
     }
     let known = std::fs::read_to_string("/proc/filesystems").map_err(|error| error.to_string())?;
-    if !known.lines().any(|line| line.split_whitespace().last() == Some(&options.kind)) {
+    if !known
+        .lines()
+        .any(|line| line.split_whitespace().last() == Some(&options.kind))
+    {
         return Err(format!(
             "the kernel has no file system type {:?}: load its module first",
             options.kind
         ));
     }
-    let base = options.base.clone().unwrap_or_else(|| options.scratch.join("ext4"));
+    let base = options
+        .base
+        .clone()
+        .unwrap_or_else(|| options.scratch.join("ext4"));
     if !base.is_dir() {
-        return Err(format!("{} is not a directory: give one with --base", base.display()));
+        return Err(format!(
+            "{} is not a directory: give one with --base",
+            base.display()
+        ));
     }
     Ok(())
 }

@@ -55,12 +55,22 @@ impl Map {
 
     /// A shared mapping for reading and writing.
     pub fn shared(file: impl AsFd, len: usize) -> Self {
-        ok(Self::new(file, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED))
+        ok(Self::new(
+            file,
+            len,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED,
+        ))
     }
 
     /// A private mapping for reading and writing.
     pub fn private(file: impl AsFd, len: usize) -> Self {
-        ok(Self::new(file, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE))
+        ok(Self::new(
+            file,
+            len,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE,
+        ))
     }
 
     /// Reads bytes.
@@ -105,7 +115,12 @@ fn private_of_a_lower_file(t: &Test) {
     let data = pattern(10_000, 1);
     l.lower(0).file("f", &data);
     let m = l.mount();
-    let map = ok(Map::new(open_read(m.path("f")), 10_000, ProtFlags::READ, MapFlags::PRIVATE));
+    let map = ok(Map::new(
+        open_read(m.path("f")),
+        10_000,
+        ProtFlags::READ,
+        MapFlags::PRIVATE,
+    ));
     assert_same_bytes(&map.load(0, 10_000), &data);
     l.assert_upper(&[]);
 }
@@ -119,7 +134,10 @@ fn private_changes_stay_private(t: &Test) {
         let map = Map::private(open_read(m.path(name)), 4096);
         map.store(0, b"LOUD");
         assert_eq!(map.load(0, 5), b"LOUDr");
-        assert_eq!(read(m.path(name))[1..5], *if name == "f" { b"ower" } else { b"pper" });
+        assert_eq!(
+            read(m.path(name))[1..5],
+            *if name == "f" { b"ower" } else { b"pper" }
+        );
     }
     l.assert_upper(&["u file 644 \"upper content\""]);
 }
@@ -130,7 +148,10 @@ fn shared_of_an_upper_file(t: &Test) {
     let m = l.mount();
     let file = open_write(m.path("f"));
     let map = Map::shared(&file, 8192);
-    map.store(4000, b"across the page boundary, and then some more of it to be sure.......");
+    map.store(
+        4000,
+        b"across the page boundary, and then some more of it to be sure.......",
+    );
     map.store(4090, b"boundary");
     map.sync();
     assert_eq!(&read(m.path("f"))[4090..4098], b"boundary");
@@ -154,7 +175,12 @@ fn shared_for_reading(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "content");
     let m = l.mount();
-    let map = ok(Map::new(open_read(m.path("f")), 4096, ProtFlags::READ, MapFlags::SHARED));
+    let map = ok(Map::new(
+        open_read(m.path("f")),
+        4096,
+        ProtFlags::READ,
+        MapFlags::SHARED,
+    ));
     assert_eq!(map.load(0, 8), b"content\0");
     l.assert_upper(&[]);
 }
@@ -163,7 +189,12 @@ fn writes_are_seen_in_a_shared_mapping(t: &Test) {
     let l = t.layers();
     l.upper().file("f", [b'.'; 4096]);
     let m = l.mount();
-    let map = ok(Map::new(open_read(m.path("f")), 4096, ProtFlags::READ, MapFlags::SHARED));
+    let map = ok(Map::new(
+        open_read(m.path("f")),
+        4096,
+        ProtFlags::READ,
+        MapFlags::SHARED,
+    ));
     assert_eq!(map.load(0, 1), b".");
     write_at(open_write(m.path("f")), b"written", 100);
     assert_eq!(map.load(100, 7), b"written");
@@ -175,7 +206,10 @@ fn shared_for_writing_needs_a_writer(t: &Test) {
     let m = l.mount();
     let file = open_read(m.path("f"));
     let both = ProtFlags::READ | ProtFlags::WRITE;
-    assert_eq!(errno(Map::new(&file, 4096, both, MapFlags::SHARED).map(drop)), Errno::ACCESS);
+    assert_eq!(
+        errno(Map::new(&file, 4096, both, MapFlags::SHARED).map(drop)),
+        Errno::ACCESS
+    );
     l.assert_upper(&[]);
 }
 
@@ -227,7 +261,9 @@ fn executed_from_lower_and_upper(t: &Test) {
     let m = l.mount();
     rovl_testing::ops::chmod(m.path("upper"), 0o755);
     for name in ["lower", "upper"] {
-        let run = std::process::Command::new(m.path(name)).arg("--help").output();
+        let run = std::process::Command::new(m.path(name))
+            .arg("--help")
+            .output();
         assert!(ok(run).status.success(), "{name}");
     }
     let mut child = ok(std::process::Command::new(m.path("upper"))

@@ -35,7 +35,11 @@ fn insert(t: &Test) {
         return;
     }
     let loaded = Command::new("modprobe").arg(t.kind()).status();
-    assert!(loaded.is_ok_and(|status| status.success()), "{} is not back", t.kind());
+    assert!(
+        loaded.is_ok_and(|status| status.success()),
+        "{} is not back",
+        t.kind()
+    );
 }
 
 /// Whether the module can be loaded again once it is gone.
@@ -79,7 +83,11 @@ fn mounts_keep_it_loaded(t: &Test) {
     assert_eq!(errno(remove(t)), Errno::AGAIN);
     let file = open_read(m.path("f"));
     m.detach();
-    assert_eq!(errno(remove(t)), Errno::AGAIN, "an open file keeps the mount");
+    assert_eq!(
+        errno(remove(t)),
+        Errno::AGAIN,
+        "an open file keeps the mount"
+    );
     assert_eq!(read_fd(&file), b"x");
 }
 
@@ -101,7 +109,10 @@ fn unloads_without_a_trace(t: &Test) {
     let caches = |path: &str| {
         let all = std::fs::read_to_string(path).unwrap_or_default();
         let prefix = if t.is_rovl() { "rovl" } else { "ovl_" };
-        all.lines().filter(|line| line.starts_with(prefix)).map(str::to_owned).collect::<Vec<_>>()
+        all.lines()
+            .filter(|line| line.starts_with(prefix))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let removed = remove(t);
     let known = ok(std::fs::read_to_string("/proc/filesystems"));
@@ -112,9 +123,13 @@ fn unloads_without_a_trace(t: &Test) {
         insert(t);
     }
     ok(removed);
-    assert!(!known.lines().any(|line| line.split_whitespace().last() == Some(t.kind())));
+    assert!(!known
+        .lines()
+        .any(|line| line.split_whitespace().last() == Some(t.kind())));
     assert!(slabs.is_empty(), "{slabs:?}");
-    assert!(!symbols.lines().any(|line| line.split(' ').next() == Some(t.kind())));
+    assert!(!symbols
+        .lines()
+        .any(|line| line.split(' ').next() == Some(t.kind())));
     assert!(!there, "{} is still there", sysfs.display());
     let m = l.mount();
     assert!(names(m.path("d0")).is_empty());

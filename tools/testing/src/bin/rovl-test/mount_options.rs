@@ -41,14 +41,18 @@ cases! {
 
 /// What the mount table says of a mount.
 pub fn options_of(target: &Path) -> rovl_testing::mount::MountInfo {
-    match mount_table().into_iter().rev().find(|mount| mount.target == target) {
+    match mount_table()
+        .into_iter()
+        .rev()
+        .find(|mount| mount.target == target)
+    {
         Some(info) => info,
         None => panic!("{} is not in the mount table", target.display()),
     }
 }
 
 /// Two lower layers that share a name.
-pub fn two_layers<'a>(t: &'a Test) -> Layers<'a> {
+pub fn two_layers(t: &Test) -> Layers<'_> {
     let l = t.layers();
     l.lower(0).file("f", "top").file("only-top", "");
     l.lower(1).file("f", "bottom").file("only-bottom", "");
@@ -80,7 +84,10 @@ fn lowerdir_plus_appends(t: &Test) {
     assert_eq!(read(m.path("f")), b"top");
     assert_eq!(names(m.root()), set(&["f", "only-bottom", "only-top"]));
     let shown = options_of(m.root()).super_options;
-    assert!(shown.contains(&format!(",lowerdir+={}", l.lower(1).root().display())), "{shown}");
+    assert!(
+        shown.contains(&format!(",lowerdir+={}", l.lower(1).root().display())),
+        "{shown}"
+    );
 }
 
 fn lowerdir_replaces_what_was_given(t: &Test) {
@@ -90,7 +97,10 @@ fn lowerdir_replaces_what_was_given(t: &Test) {
     let request = Request::new(t.kind())
         .set("lowerdir", &paths[2])
         .set("lowerdir", "")
-        .set("lowerdir", format!("{}:{}", paths[0].display(), paths[1].display()));
+        .set(
+            "lowerdir",
+            format!("{}:{}", paths[0].display(), paths[1].display()),
+        );
     let m = granted(t, request.mount(&l.merged()));
     assert!(!exists(m.path("only-third")));
     assert_eq!(read(m.path("f")), b"top");
@@ -101,9 +111,18 @@ fn lowerdir_with_escapes(t: &Test) {
     let odd = t.dir().join("co:lon\\back");
     rovl_testing::Dir::at(&odd).file("f", "odd");
     l.lower(0).file("g", "");
-    let escaped = odd.display().to_string().replace('\\', "\\\\").replace(':', "\\:");
+    let escaped = odd
+        .display()
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace(':', "\\:");
     let text = format!("{escaped}:{}", l.lower(0).root().display());
-    let m = granted(t, Request::new(t.kind()).set("lowerdir", text).mount(&l.merged()));
+    let m = granted(
+        t,
+        Request::new(t.kind())
+            .set("lowerdir", text)
+            .mount(&l.merged()),
+    );
     assert_eq!(names(m.root()), set(&["f", "g"]));
 }
 
@@ -112,8 +131,9 @@ fn lowerdir_plus_has_no_escapes(t: &Test) {
     let odd = t.dir().join("co:lon\\:back");
     rovl_testing::Dir::at(&odd).file("f", "odd");
     l.lower(0).file("g", "");
-    let request =
-        Request::new(t.kind()).set("lowerdir+", &odd).set("lowerdir+", l.lower(0).root());
+    let request = Request::new(t.kind())
+        .set("lowerdir+", &odd)
+        .set("lowerdir+", l.lower(0).root());
     let m = granted(t, request.mount(&l.merged()));
     assert_eq!(names(m.root()), set(&["f", "g"]));
 }
@@ -126,7 +146,11 @@ fn upper_and_work_with_escapes(t: &Test) {
         ok(std::fs::create_dir_all(dir.join(name)));
     }
     let escaped = |name: &str| {
-        dir.join(name).display().to_string().replace(':', "\\:").replace(',', "\\,")
+        dir.join(name)
+            .display()
+            .to_string()
+            .replace(':', "\\:")
+            .replace(',', "\\,")
     };
     let request = l
         .lower_request()
@@ -167,7 +191,11 @@ fn comma_in_the_old_interface(t: &Test) {
 
 fn old_interface(t: &Test) {
     let l = two_layers(t);
-    let lower = format!("{}:{}", l.lower(0).root().display(), l.lower(1).root().display());
+    let lower = format!(
+        "{}:{}",
+        l.lower(0).root().display(),
+        l.lower(1).root().display()
+    );
     let data = old_data(&lower, l.upper().root(), &l.work());
     let m = ok(mount_old(t.kind(), &l.merged(), MountFlags::NOSUID, &data));
     let m = m.checked(l.upper().root(), &l.work());
@@ -227,7 +255,12 @@ fn symbolic_links_in_paths(t: &Test) {
     let link = t.dir().join("link");
     ok(rustix::fs::symlink("lower0", &link));
     let text = format!("{}:{}", link.display(), l.lower(1).root().display());
-    let m = granted(t, Request::new(t.kind()).set("lowerdir", text).mount(&l.merged()));
+    let m = granted(
+        t,
+        Request::new(t.kind())
+            .set("lowerdir", text)
+            .mount(&l.merged()),
+    );
     assert_eq!(read(m.path("f")), b"top");
 }
 
@@ -243,7 +276,10 @@ fn five_hundred_layers(t: &Test) {
     assert_eq!(read(m.path("middle")), b"m");
     assert!(!exists(m.path("missing")));
     write(m.path("deepest/f"), "changed");
-    l.assert_upper(&["deepest dir 755 impure=y origin", "deepest/f file 644 \"changed\" origin"]);
+    l.assert_upper(&[
+        "deepest dir 755 impure=y origin",
+        "deepest/f file 644 \"changed\" origin",
+    ]);
 }
 
 fn one_lower_layer_and_upper(t: &Test) {
@@ -257,16 +293,31 @@ fn one_lower_layer_and_upper(t: &Test) {
 #[track_caller]
 pub fn assert_read_only(m: &Mounted) {
     let ro = Errno::ROFS;
-    assert_eq!(errno(rustix::fs::open(m.path("f"), OFlags::WRONLY, 0.into())), ro);
+    assert_eq!(
+        errno(rustix::fs::open(m.path("f"), OFlags::WRONLY, 0.into())),
+        ro
+    );
     let create = OFlags::CREATE | OFlags::WRONLY;
-    assert_eq!(errno(rustix::fs::open(m.path("new"), create, 0o644.into())), ro);
+    assert_eq!(
+        errno(rustix::fs::open(m.path("new"), create, 0o644.into())),
+        ro
+    );
     assert_eq!(errno(rustix::fs::mkdir(m.path("new"), 0o755.into())), ro);
     assert_eq!(errno(rustix::fs::unlink(m.path("f"))), ro);
     assert_eq!(errno(rustix::fs::rename(m.path("f"), m.path("g"))), ro);
     assert_eq!(errno(rustix::fs::chmod(m.path("f"), 0o600.into())), ro);
-    assert_eq!(errno(rovl_testing::ops::setxattr(m.path("f"), "user.a", "1")), ro);
+    assert_eq!(
+        errno(rovl_testing::ops::setxattr(m.path("f"), "user.a", "1")),
+        ro
+    );
     assert_eq!(errno(rustix::fs::link(m.path("f"), m.path("g"))), ro);
-    assert_eq!(errno(rustix::fs::access(m.path("f"), rustix::fs::Access::WRITE_OK)), ro);
+    assert_eq!(
+        errno(rustix::fs::access(
+            m.path("f"),
+            rustix::fs::Access::WRITE_OK
+        )),
+        ro
+    );
     ok(rustix::fs::access(m.path("f"), rustix::fs::Access::READ_OK));
 }
 
@@ -318,7 +369,10 @@ fn work_directory_is_made_private(t: &Test) {
     unlink(m.path("f"));
     m.unmount();
     let m = l.mount();
-    assert!(names(l.work().join("work")).is_empty(), "the mount cleaned it");
+    assert!(
+        names(l.work().join("work")).is_empty(),
+        "the mount cleaned it"
+    );
     drop(m);
 }
 
@@ -327,11 +381,16 @@ fn detached_layers_stay_in_use(t: &Test) {
     let view = t.dir().join("view");
     mkdir(&view);
     let bound = rovl_testing::mount::bind(l.lower(0).root(), &view);
-    let request =
-        Request::new(t.kind()).set("lowerdir+", &view).set("lowerdir+", l.lower(1).root());
+    let request = Request::new(t.kind())
+        .set("lowerdir+", &view)
+        .set("lowerdir+", l.lower(1).root());
     let m = granted(t, request.mount(&l.merged()));
     bound.unmount();
-    assert_eq!(read(m.path("f")), b"top", "the overlay has a mount of its own");
+    assert_eq!(
+        read(m.path("f")),
+        b"top",
+        "the overlay has a mount of its own"
+    );
 }
 
 fn second_mount_after_the_first(t: &Test) {
@@ -345,10 +404,21 @@ fn second_mount_after_the_first(t: &Test) {
 }
 
 fn mount_program(t: &Test, l: &Layers<'_>, old: bool) {
-    let lower = format!("{}:{}", l.lower(0).root().display(), l.lower(1).root().display());
-    let options = ok(String::from_utf8(old_data(&lower, l.upper().root(), &l.work())));
+    let lower = format!(
+        "{}:{}",
+        l.lower(0).root().display(),
+        l.lower(1).root().display()
+    );
+    let options = ok(String::from_utf8(old_data(
+        &lower,
+        l.upper().root(),
+        &l.work(),
+    )));
     let output = Command::new("mount")
-        .env("LIBMOUNT_FORCE_MOUNT2", if old { "always" } else { "never" })
+        .env(
+            "LIBMOUNT_FORCE_MOUNT2",
+            if old { "always" } else { "never" },
+        )
         .args(["-t", t.kind(), t.kind(), "-o", &options])
         .arg(l.merged())
         .output();
@@ -398,13 +468,23 @@ fn upper_layer_below_as_lower_of_another(t: &Test) {
         l.lower(0).root().display(),
         l.lower(1).root().display()
     );
-    let m = granted(t, Request::new(t.kind()).set("lowerdir", text).mount(&second.merged()));
+    let m = granted(
+        t,
+        Request::new(t.kind())
+            .set("lowerdir", text)
+            .mount(&second.merged()),
+    );
     assert_eq!(names(m.root()), set(&["f", "new", "only-bottom"]));
 }
 
 fn with_work_directory_only(t: &Test) {
     let l = two_layers(t);
-    let m = granted(t, l.lower_request().set("workdir", l.work()).mount(&l.merged()));
+    let m = granted(
+        t,
+        l.lower_request()
+            .set("workdir", l.work())
+            .mount(&l.merged()),
+    );
     assert_read_only(&m);
     assert!(names(l.work()).is_empty());
 }

@@ -45,7 +45,10 @@ fn fill(path: &Path, keep_bytes: u64) {
             size += n as u64;
         }
     }
-    ok(rustix::fs::ftruncate(&file, size.saturating_sub(keep_bytes)));
+    ok(rustix::fs::ftruncate(
+        &file,
+        size.saturating_sub(keep_bytes),
+    ));
 }
 
 /// Makes empty files until the file system has no inode left, and then removes `keep` of them.
@@ -75,7 +78,10 @@ fn data_of_a_copy_up(t: &Test) {
     assert_same_bytes(&read(m.path("d/big")), &data);
     assert!(!exists(l.upper().path("d/big")));
     let free = ok(rustix::fs::statfs(l.root())).f_bfree;
-    assert!(free > 300, "the partial copy is gone: {free} blocks are free");
+    assert!(
+        free > 300,
+        "the partial copy is gone: {free} blocks are free"
+    );
     write(m.path("d/small"), "fits");
     unlink(l.root().join("filler"));
     drop(open_write(m.path("d/big")));
@@ -88,9 +94,16 @@ fn inode_of_a_copy_up(t: &Test) {
     let m = l.mount();
     fill_inodes(&l.root().join("filler"), 0);
     for name in ["f", "d"] {
-        assert_eq!(errno(rustix::fs::chmod(m.path(name), 0o700.into())), Errno::NOSPC, "{name}");
+        assert_eq!(
+            errno(rustix::fs::chmod(m.path(name), 0o700.into())),
+            Errno::NOSPC,
+            "{name}"
+        );
     }
-    assert_eq!(errno(rovl_testing::ops::setxattr(m.path("s"), "trusted.a", "1")), Errno::NOSPC);
+    assert_eq!(
+        errno(rovl_testing::ops::setxattr(m.path("s"), "trusted.a", "1")),
+        Errno::NOSPC
+    );
     l.assert_upper(&[]);
     ok(std::fs::remove_dir_all(l.root().join("filler")));
     for name in ["f", "d"] {
@@ -121,7 +134,9 @@ fn attributes_of_a_copy_up(t: &Test) {
     let mkfs = &["-q", "-I", "128", "-b", "1024", "-O", "^ea_inode"];
     let image = Image::new(&dir, 16 << 20, "ext4", mkfs, "");
     let l = t.layers_in(image.root()).lowers_in(&dir);
-    l.lower(0).file("f", "x").xattr("f", "user.long", pattern(1500, 1));
+    l.lower(0)
+        .file("f", "x")
+        .xattr("f", "user.long", pattern(1500, 1));
     let m = l.mount();
     assert_eq!(open_for_writing(&m.path("f")), Errno::NOSPC);
     assert_eq!(read(m.path("f")), b"x");
@@ -168,7 +183,10 @@ fn new_names(t: &Test) {
     let create = OFlags::CREATE | OFlags::WRONLY;
     for name in ["new", "gone"] {
         let path = m.path(name);
-        assert_eq!(errno(rustix::fs::open(&path, create, 0o644.into())), Errno::NOSPC);
+        assert_eq!(
+            errno(rustix::fs::open(&path, create, 0o644.into())),
+            Errno::NOSPC
+        );
         assert_eq!(errno(rustix::fs::mkdir(&path, 0o755.into())), Errno::NOSPC);
         assert_eq!(errno(rustix::fs::symlink("x", &path)), Errno::NOSPC);
         assert!(!exists(&path));
@@ -183,11 +201,17 @@ fn rename_of_a_lower_file(t: &Test) {
     l.lower(0).file("a", "x");
     let m = l.mount();
     fill_inodes(&l.root().join("filler"), 0);
-    assert_eq!(errno(rustix::fs::rename(m.path("a"), m.path("b"))), Errno::NOSPC);
+    assert_eq!(
+        errno(rustix::fs::rename(m.path("a"), m.path("b"))),
+        Errno::NOSPC
+    );
     assert_eq!(names(m.root()), set(&["a"]));
     // One inode is enough for the copy, and not for the whiteout.
     unlink(l.root().join("filler/0"));
-    assert_eq!(errno(rustix::fs::rename(m.path("a"), m.path("b"))), Errno::NOSPC);
+    assert_eq!(
+        errno(rustix::fs::rename(m.path("a"), m.path("b"))),
+        Errno::NOSPC
+    );
     assert_eq!(names(m.root()), set(&["a"]));
     assert_eq!(read(m.path("a")), b"x");
 }
@@ -211,10 +235,16 @@ fn write_after_the_copy_up(t: &Test) {
     let m = l.mount();
     let file = open_write(m.path("f"));
     fill(&l.root().join("filler"), 0);
-    assert_eq!(errno(rustix::io::pwrite(&file, &[2u8; 65536], 1 << 20)), Errno::NOSPC);
+    assert_eq!(
+        errno(rustix::io::pwrite(&file, &[2u8; 65536], 1 << 20)),
+        Errno::NOSPC
+    );
     assert_same_bytes(&read_fd(&file), &pattern(100_000, 1));
     let space = rustix::fs::FallocateFlags::empty();
-    assert_eq!(errno(rustix::fs::fallocate(&file, space, 0, 2 << 20)), Errno::NOSPC);
+    assert_eq!(
+        errno(rustix::fs::fallocate(&file, space, 0, 2 << 20)),
+        Errno::NOSPC
+    );
 }
 
 const PROJECT: u32 = 77;
@@ -261,7 +291,10 @@ fn with_quota(t: &Test, kibibytes: u64, inodes: u64) -> Image {
         )
     };
     if result != 0 {
-        skip(format!("quotactl: {} (module quota_v2?)", std::io::Error::last_os_error()));
+        skip(format!(
+            "quotactl: {} (module quota_v2?)",
+            std::io::Error::last_os_error()
+        ));
     }
     image
 }
@@ -275,9 +308,13 @@ fn set_project(dir: &Path) {
     attributes[3] = PROJECT;
     let dir = rovl_testing::dirent::open(dir);
     // SAFETY: the request reads a structure of 28 bytes.
-    let result =
-        unsafe { libc::ioctl(dir.as_raw_fd(), FS_IOC_FSSETXATTR, attributes.as_ptr()) };
-    assert_eq!(result, 0, "FS_IOC_FSSETXATTR: {}", std::io::Error::last_os_error());
+    let result = unsafe { libc::ioctl(dir.as_raw_fd(), FS_IOC_FSSETXATTR, attributes.as_ptr()) };
+    assert_eq!(
+        result,
+        0,
+        "FS_IOC_FSSETXATTR: {}",
+        std::io::Error::last_os_error()
+    );
 }
 
 fn quota_of_blocks(t: &Test) {

@@ -49,7 +49,11 @@ fn drop_cache(file: impl AsFd) {
 fn cached_in_machine() -> u64 {
     let text = ok(std::fs::read_to_string("/proc/meminfo"));
     let value = text.lines().find_map(|line| {
-        line.strip_prefix("Cached:")?.split_whitespace().next()?.parse::<u64>().ok()
+        line.strip_prefix("Cached:")?
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
     });
     value.unwrap_or_else(|| skip("there is no Cached: in /proc/meminfo"))
 }
@@ -70,7 +74,10 @@ fn physical_page(map: &Map, offset: u64) -> u64 {
 fn ten<'a>(t: &'a Test, data: &[u8]) -> Vec<Layers<'a>> {
     let first = t.dir();
     let shared: Vec<Layers<'_>> = (0..10)
-        .map(|n| t.layers_in(&first.join(format!("mount{n}"))).lowers_in(&first))
+        .map(|n| {
+            t.layers_in(&first.join(format!("mount{n}")))
+                .lowers_in(&first)
+        })
         .collect();
     for l in &shared {
         l.lower(0);
@@ -97,7 +104,10 @@ fn ten_mounts_share_one_copy(t: &Test) {
         assert_eq!(sum as u64, size);
     }
     let grown = cached_in_machine().saturating_sub(before) * 1024;
-    assert!(grown < 2 * size, "ten readers of {size} bytes took {grown} bytes");
+    assert!(
+        grown < 2 * size,
+        "ten readers of {size} bytes took {grown} bytes"
+    );
     assert_eq!(cached_pages(&below), size / PAGE);
 }
 
@@ -106,7 +116,12 @@ fn mappings_share_physical_pages(t: &Test) {
     let layers = ten(t, &data);
     let mounts: Vec<_> = layers.iter().map(Layers::mount).collect();
     let map = |path: std::path::PathBuf| {
-        ok(Map::new(open_read(path), 64 << 10, ProtFlags::READ, MapFlags::SHARED))
+        ok(Map::new(
+            open_read(path),
+            64 << 10,
+            ProtFlags::READ,
+            MapFlags::SHARED,
+        ))
     };
     let below = map(layers[0].lower(0).path("f"));
     for m in &mounts {

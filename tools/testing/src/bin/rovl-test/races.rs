@@ -92,7 +92,11 @@ fn copy_ups_of_one_file_give_one_copy(t: &Test) {
         together(|worker| write_at(open_write(&path), &[worker as u8; 16], worker as u64 * 16));
         let upper = read(l.upper().path(format!("d/f{n}")));
         for worker in 0..WORKERS {
-            assert_eq!(upper[worker * 16..][..16], [worker as u8; 16], "a write was lost");
+            assert_eq!(
+                upper[worker * 16..][..16],
+                [worker as u8; 16],
+                "a write was lost"
+            );
         }
         assert_same_bytes(&upper[64..], &data[64..]);
     }
@@ -182,7 +186,10 @@ fn copy_up_against_unlink(t: &Test) {
         });
         assert!(!exists(&path));
     }
-    assert!(l.upper_lines().iter().all(|line| line.ends_with(" whiteout")));
+    assert!(l
+        .upper_lines()
+        .iter()
+        .all(|line| line.ends_with(" whiteout")));
 }
 
 fn copy_up_against_rename(t: &Test) {
@@ -198,7 +205,10 @@ fn copy_up_against_rename(t: &Test) {
         together(|worker| match worker {
             0 => rovl_testing::ops::rename(&from, &to),
             1 => allowed(rustix::fs::chmod(&from, 0o600.into()), &[Errno::NOENT]),
-            2 => allowed(rustix::fs::open(&from, OFlags::RDWR, 0.into()), &[Errno::NOENT]),
+            2 => allowed(
+                rustix::fs::open(&from, OFlags::RDWR, 0.into()),
+                &[Errno::NOENT],
+            ),
             _ => allowed(rustix::fs::chmod(&to, 0o640.into()), &[Errno::NOENT]),
         });
         assert_eq!(read(&to), n.to_string().as_bytes());
@@ -262,7 +272,10 @@ fn creation_against_rmdir(t: &Test) {
             }
         });
         let left = if exists(&dir) { names(&dir).len() } else { 0 };
-        assert!(!exists(&dir) || left > 0, "an empty directory was not removed");
+        assert!(
+            !exists(&dir) || left > 0,
+            "an empty directory was not removed"
+        );
     }
 }
 
@@ -295,7 +308,13 @@ fn exchange_is_atomic(t: &Test) {
     };
     while_running(worker, || {
         for _ in 0..t.scaled(100) {
-            ok(renameat_with(CWD, m.path("a"), CWD, m.path("d/b"), RenameFlags::EXCHANGE));
+            ok(renameat_with(
+                CWD,
+                m.path("a"),
+                CWD,
+                m.path("d/b"),
+                RenameFlags::EXCHANGE,
+            ));
         }
     });
 }
@@ -335,7 +354,10 @@ fn readdir_against_changes(t: &Test) {
         let unique: BTreeSet<&str> = found.iter().copied().collect();
         assert_eq!(unique.len(), found.len(), "a name came twice: {found:?}");
         for n in 0..20 {
-            assert!(unique.contains(format!("stays{n:02}").as_str()), "stays{n:02} is missing");
+            assert!(
+                unique.contains(format!("stays{n:02}").as_str()),
+                "stays{n:02} is missing"
+            );
         }
     };
     while_running(worker, || {
@@ -441,7 +463,10 @@ fn two_mounts_of_shared_layers(t: &Test) {
             } else {
                 let seen = read(&path);
                 let own = format!("mount {}", worker % 2).into_bytes();
-                assert!(seen == b"lower" || seen.is_empty() || seen == own, "{seen:?}");
+                assert!(
+                    seen == b"lower" || seen.is_empty() || seen == own,
+                    "{seen:?}"
+                );
             }
         }
     });

@@ -55,7 +55,11 @@ fn no_whiteouts(t: &Test) {
     let l = t.layers();
     l.upper().whiteout("d/a").file("d/back", "");
     l.lower(0).whiteout("d/b").whiteout("d/back");
-    l.lower(1).file("d/a", "").file("d/b", "").file("d/c", "").file("d/back", "");
+    l.lower(1)
+        .file("d/a", "")
+        .file("d/b", "")
+        .file("d/c", "")
+        .file("d/back", "");
     let m = l.mount();
     assert_eq!(sorted(&read(m.path("d"))), [".", "..", "back", "c"]);
     unlink(m.path("d/c"));
@@ -67,11 +71,21 @@ fn dot_and_dot_dot(t: &Test) {
     l.upper().dir("merged").dir("upper/in");
     l.lower(0).dir("merged/in").dir("lower/in");
     let m = l.mount();
-    for dir in ["merged", "upper", "lower", "merged/in", "upper/in", "lower/in"] {
+    for dir in [
+        "merged",
+        "upper",
+        "lower",
+        "merged/in",
+        "upper/in",
+        "lower/in",
+    ] {
         let entries = read(m.path(dir));
         let numbers = |name: &str| {
-            let found: Vec<u64> =
-                entries.iter().filter(|e| e.name == name).map(|e| e.ino).collect();
+            let found: Vec<u64> = entries
+                .iter()
+                .filter(|e| e.name == name)
+                .map(|e| e.ino)
+                .collect();
             assert_eq!(found.len(), 1, "{name} in {dir}");
             found[0]
         };
@@ -84,10 +98,20 @@ fn dot_and_dot_dot(t: &Test) {
 fn types_are_told(t: &Test) {
     let l = t.layers();
     l.upper().dir("d");
-    l.lower(0).file("d/file", "").dir("d/dir").symlink("d/symlink", "x");
-    l.lower(0).node("d/fifo", FileType::Fifo, 0).node("d/socket", FileType::Socket, 0);
-    l.lower(0).node("d/char", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
-    l.lower(0).node("d/block", FileType::BlockDevice, rustix::fs::makedev(7, 1));
+    l.lower(0)
+        .file("d/file", "")
+        .dir("d/dir")
+        .symlink("d/symlink", "x");
+    l.lower(0)
+        .node("d/fifo", FileType::Fifo, 0)
+        .node("d/socket", FileType::Socket, 0);
+    l.lower(0).node(
+        "d/char",
+        FileType::CharacterDevice,
+        rustix::fs::makedev(1, 3),
+    );
+    l.lower(0)
+        .node("d/block", FileType::BlockDevice, rustix::fs::makedev(7, 1));
     let m = l.mount();
     for entry in read(m.path("d")) {
         let expected = FileType::from_raw_mode(stat(m.path("d").join(&entry.name)).st_mode);
@@ -107,8 +131,14 @@ fn assert_numbers(dir: &std::path::Path) {
 
 fn inode_numbers_equal_stat(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("merged/l0", "").dir("merged/both").file("lower/f", "");
-    l.lower(1).file("merged/l1", "").symlink("merged/s", "x").dir("merged/both");
+    l.lower(0)
+        .file("merged/l0", "")
+        .dir("merged/both")
+        .file("lower/f", "");
+    l.lower(1)
+        .file("merged/l1", "")
+        .symlink("merged/s", "x")
+        .dir("merged/both");
     let m = l.mount();
     mkdir(m.path("upper"));
     for name in ["merged/upper", "merged/both/upper", "upper/f"] {
@@ -141,7 +171,7 @@ fn inode_numbers_after_copy_up(t: &Test) {
 }
 
 /// Fills `d` so that it is merged from two layers with ten names each.
-fn merged_directory<'a>(t: &'a Test) -> rovl_testing::Layers<'a> {
+fn merged_directory(t: &Test) -> rovl_testing::Layers<'_> {
     let l = t.layers();
     for n in 0..10 {
         l.upper().file(format!("d/upper{n}"), "");
@@ -159,7 +189,12 @@ fn offsets_can_be_sought(t: &Test) {
     for (at, entry) in all.iter().enumerate() {
         seek_to(&dir, entry.next);
         let rest = ok(try_read(&dir, 4096));
-        assert_eq!(entry_names(&rest), entry_names(&all[at + 1..]), "after {}", entry.name);
+        assert_eq!(
+            entry_names(&rest),
+            entry_names(&all[at + 1..]),
+            "after {}",
+            entry.name
+        );
     }
     seek_to(&dir, 0);
     assert_eq!(ok(try_read(&dir, 4096)), all);
@@ -179,10 +214,18 @@ fn offsets_stay_while_names_change(t: &Test) {
     let names: BTreeSet<&str> = entry_names(&rest).into_iter().collect();
     // Names that were there all the time come exactly once; for the others either is right.
     for entry in &all[12..] {
-        assert!(names.contains(entry.name.as_str()) || entry.name == *gone, "{}", entry.name);
+        assert!(
+            names.contains(entry.name.as_str()) || entry.name == *gone,
+            "{}",
+            entry.name
+        );
     }
     for entry in &all[..12] {
-        assert!(!names.contains(entry.name.as_str()), "{} came twice", entry.name);
+        assert!(
+            !names.contains(entry.name.as_str()),
+            "{} came twice",
+            entry.name
+        );
     }
 }
 
@@ -223,14 +266,20 @@ fn small_buffers(t: &Test) {
     for size in [64, 100, 333] {
         let dir = dirent::open(m.path("d"));
         let small = ok(try_read(&dir, size));
-        assert_eq!(entry_names(&small), entry_names(&large), "buffer of {size} bytes");
+        assert_eq!(
+            entry_names(&small),
+            entry_names(&large),
+            "buffer of {size} bytes"
+        );
     }
 }
 
 fn buffer_below_one_entry(t: &Test) {
     let l = t.layers();
     l.upper().dir("d");
-    l.lower(0).file(format!("d/{}", "n".repeat(200)), "").file("pure/f", "");
+    l.lower(0)
+        .file(format!("d/{}", "n".repeat(200)), "")
+        .file("pure/f", "");
     let m = l.mount();
     for dir in ["d", "pure"] {
         let dir = dirent::open(m.path(dir));
@@ -263,8 +312,14 @@ fn seeks_that_are_refused(t: &Test) {
     let l = merged_directory(t);
     let m = l.mount();
     let dir = dirent::open(m.path("d"));
-    assert_eq!(errno(rustix::fs::seek(&dir, SeekFrom::End(0))), Errno::INVAL);
-    assert_eq!(errno(rustix::fs::seek(&dir, SeekFrom::Current(-1))), Errno::INVAL);
+    assert_eq!(
+        errno(rustix::fs::seek(&dir, SeekFrom::End(0))),
+        Errno::INVAL
+    );
+    assert_eq!(
+        errno(rustix::fs::seek(&dir, SeekFrom::Current(-1))),
+        Errno::INVAL
+    );
     assert_eq!(ok(rustix::fs::seek(&dir, SeekFrom::Current(0))), 0);
     let mut byte = [0u8; 1];
     assert_eq!(errno(rustix::io::read(&dir, &mut byte)), Errno::ISDIR);
@@ -293,7 +348,10 @@ fn directory_renamed_while_open(t: &Test) {
     rename(m.path("d"), m.path("to/d"));
     let entries = ok(try_read(&dir, 4096));
     assert_eq!(sorted(&entries), [".", "..", "f"]);
-    let parent = entries.iter().find(|entry| entry.name == "..").map(|entry| entry.ino);
+    let parent = entries
+        .iter()
+        .find(|entry| entry.name == "..")
+        .map(|entry| entry.ino);
     assert_eq!(parent, Some(stat(m.path("to")).st_ino));
 }
 

@@ -39,7 +39,10 @@ fn remount_of_a_mount_without_upper(t: &Test) {
     let l = two_layers(t);
     let m = l.mount_lowers();
     let refused = reconfigure(m.root(), &["rw"], &[]);
-    assert_eq!(refused.err().map(|refused| refused.errno), Some(Errno::ROFS));
+    assert_eq!(
+        refused.err().map(|refused| refused.errno),
+        Some(Errno::ROFS)
+    );
     assert_read_only(&m);
 }
 
@@ -69,8 +72,11 @@ fn old_remount_ignores_options(t: &Test) {
 fn options_are_shown(t: &Test) {
     let l = two_layers(t);
     let m = l.mount();
-    let lowers: Vec<String> =
-        l.lower_paths().iter().map(|path| path.display().to_string()).collect();
+    let lowers: Vec<String> = l
+        .lower_paths()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let expected = format!(
         "rw,lowerdir={},upperdir={},workdir={},uuid=on",
         lowers.join(":"),
@@ -90,8 +96,9 @@ fn escapes_are_shown(t: &Test) {
     let odd = t.dir().join("sp ace,comma");
     rovl_testing::Dir::at(&odd).file("f", "");
     l.lower(0);
-    let request =
-        Request::new(t.kind()).set("lowerdir+", &odd).set("lowerdir+", l.lower(0).root());
+    let request = Request::new(t.kind())
+        .set("lowerdir+", &odd)
+        .set("lowerdir+", l.lower(0).root());
     let m = granted(t, request.mount(&l.merged()));
     let shown = options_of(m.root()).super_options;
     assert!(shown.contains("sp\\040ace\\054comma"), "{shown}");
@@ -121,6 +128,9 @@ fn moved_and_bound(t: &Test) {
     assert!(exists(m.path("through-bind")));
     ok(rustix::mount::mount_move(&bound, &moved));
     assert!(exists(moved.join("f")));
-    ok(rustix::mount::unmount(&moved, rustix::mount::UnmountFlags::empty()));
+    ok(rustix::mount::unmount(
+        &moved,
+        rustix::mount::UnmountFlags::empty(),
+    ));
     std::mem::forget(b);
 }

@@ -74,7 +74,10 @@ fn upper_file_leaves_nothing(t: &Test) {
 
 fn lower_file_to_another_directory(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("from/f", "data").dir("to").file("from/stays", "");
+    l.lower(0)
+        .file("from/f", "data")
+        .dir("to")
+        .file("from/stays", "");
     let m = l.mount();
     rename(m.path("from/f"), m.path("to/g"));
     assert_eq!(names(m.path("from")), set(&["stays"]));
@@ -117,7 +120,10 @@ fn file_over_an_upper_file(t: &Test) {
 
 fn file_over_a_whiteout(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("a", "from").file("b", "to").file("c", "lower");
+    l.lower(0)
+        .file("a", "from")
+        .file("b", "to")
+        .file("c", "lower");
     let m = l.mount();
     unlink(m.path("b"));
     rename(m.path("a"), m.path("b"));
@@ -135,8 +141,11 @@ fn file_over_a_whiteout(t: &Test) {
 fn all_types_of_lower_files(t: &Test) {
     use rustix::fs::FileType;
     let l = t.layers();
-    l.lower(0).symlink("link", "target").node("fifo", FileType::Fifo, 0);
-    l.lower(0).node("null", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
+    l.lower(0)
+        .symlink("link", "target")
+        .node("fifo", FileType::Fifo, 0);
+    l.lower(0)
+        .node("null", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
     let m = l.mount();
     for name in ["link", "fifo", "null"] {
         rename(m.path(name), m.path(format!("new-{name}")));
@@ -166,7 +175,11 @@ fn hard_links_of_one_file(t: &Test) {
     write(m.path("a"), "data");
     rovl_testing::ops::link(m.path("a"), m.path("b"));
     rename(m.path("a"), m.path("b"));
-    assert_eq!(names(m.root()), set(&["a", "b"]), "names of one file are left alone");
+    assert_eq!(
+        names(m.root()),
+        set(&["a", "b"]),
+        "names of one file are left alone"
+    );
 }
 
 fn lower_directory_is_refused(t: &Test) {
@@ -392,7 +405,10 @@ fn between_overlay_and_layer(t: &Test) {
     l.upper().file("f", "");
     let m = l.mount();
     assert_eq!(refused(m.path("f"), l.root().join("f")), Errno::XDEV);
-    assert_eq!(errno(rustix::fs::link(m.path("f"), l.root().join("f"))), Errno::XDEV);
+    assert_eq!(
+        errno(rustix::fs::link(m.path("f"), l.root().join("f"))),
+        Errno::XDEV
+    );
 }
 
 fn open_file_follows(t: &Test) {
@@ -411,12 +427,19 @@ fn open_file_follows(t: &Test) {
 
 fn changes_times_of_parents(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("from/f", "").dir("to").times("from", 1, 1).times("to", 1, 1);
+    l.lower(0)
+        .file("from/f", "")
+        .dir("to")
+        .times("from", 1, 1)
+        .times("to", 1, 1);
     let m = l.mount();
     rename(m.path("from/f"), m.path("to/f"));
     for dir in ["from", "to"] {
         assert!(stat(m.path(dir)).st_mtime > 1_000_000, "{dir}");
-        assert_eq!(stat(m.path(dir)).st_mtime, stat(l.upper().path(dir)).st_mtime);
+        assert_eq!(
+            stat(m.path(dir)).st_mtime,
+            stat(l.upper().path(dir)).st_mtime
+        );
     }
 }
 

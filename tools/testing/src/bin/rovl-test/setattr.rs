@@ -35,9 +35,15 @@ cases! {
 
 /// Fills a lower layer with one of each type and gives their names.
 fn all_types(l: &rovl_testing::Layers<'_>) -> [&'static str; 6] {
-    l.lower(0).file("file", "x").dir("dir").symlink("symlink", "file");
-    l.lower(0).node("fifo", FileType::Fifo, 0).node("socket", FileType::Socket, 0);
-    l.lower(0).node("char", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
+    l.lower(0)
+        .file("file", "x")
+        .dir("dir")
+        .symlink("symlink", "file");
+    l.lower(0)
+        .node("fifo", FileType::Fifo, 0)
+        .node("socket", FileType::Socket, 0);
+    l.lower(0)
+        .node("char", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
     ["file", "dir", "symlink", "fifo", "socket", "char"]
 }
 
@@ -97,11 +103,15 @@ fn times_now_and_omit(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "").times("f", 1000, 2000);
     let m = l.mount();
-    ok(set_times(&m.path("f"), at(0, UTIME_OMIT.into()), at(0, UTIME_OMIT.into())));
-    ok(set_times(&m.path("f"), at(5, 0), at(0, UTIME_OMIT.into())));
+    ok(set_times(
+        &m.path("f"),
+        at(0, UTIME_OMIT),
+        at(0, UTIME_OMIT),
+    ));
+    ok(set_times(&m.path("f"), at(5, 0), at(0, UTIME_OMIT)));
     let s = stat(m.path("f"));
     assert_eq!((s.st_atime, s.st_mtime), (5, 2000));
-    ok(set_times(&m.path("f"), at(0, UTIME_OMIT.into()), at(0, UTIME_NOW.into())));
+    ok(set_times(&m.path("f"), at(0, UTIME_OMIT), at(0, UTIME_NOW)));
     let s = stat(m.path("f"));
     assert_eq!(s.st_atime, 5);
     assert!(s.st_mtime > 1_000_000);
@@ -110,13 +120,29 @@ fn times_now_and_omit(t: &Test) {
 fn nanoseconds_are_kept(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "").file("g", "");
-    ok(set_times(&l.lower(0).path("g"), at(1, 123_456_789), at(2, 987_654_321)));
+    ok(set_times(
+        &l.lower(0).path("g"),
+        at(1, 123_456_789),
+        at(2, 987_654_321),
+    ));
     let m = l.mount();
-    ok(set_times(&m.path("f"), at(1, 123_456_789), at(2, 987_654_321)));
+    ok(set_times(
+        &m.path("f"),
+        at(1, 123_456_789),
+        at(2, 987_654_321),
+    ));
     chmod(m.path("g"), 0o600);
-    for path in [m.path("f"), m.path("g"), l.upper().path("f"), l.upper().path("g")] {
+    for path in [
+        m.path("f"),
+        m.path("g"),
+        l.upper().path("f"),
+        l.upper().path("g"),
+    ] {
         let s = stat(&path);
-        assert_eq!((s.st_atime_nsec, s.st_mtime_nsec), (123_456_789, 987_654_321));
+        assert_eq!(
+            (s.st_atime_nsec, s.st_mtime_nsec),
+            (123_456_789, 987_654_321)
+        );
     }
 }
 
@@ -127,7 +153,11 @@ fn through_descriptors(t: &Test) {
     let file = open_read(m.path("f"));
     let dir = rovl_testing::dirent::open(m.path("d"));
     ok(rustix::fs::fchmod(&file, mode(0o600)));
-    ok(rustix::fs::fchown(&dir, Some(Uid::from_raw(1)), Some(Gid::from_raw(2))));
+    ok(rustix::fs::fchown(
+        &dir,
+        Some(Uid::from_raw(1)),
+        Some(Gid::from_raw(2)),
+    ));
     ok(rustix::fs::futimens(
         &file,
         &Timestamps {
@@ -142,7 +172,11 @@ fn through_descriptors(t: &Test) {
 
 fn chown_clears_setuid(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "").mode("f", 0o6755).dir("d").mode("d", 0o6755);
+    l.lower(0)
+        .file("f", "")
+        .mode("f", 0o6755)
+        .dir("d")
+        .mode("d", 0o6755);
     let m = l.mount();
     chown(m.path("f"), 1, 1);
     chown(m.path("d"), 1, 1);
@@ -154,7 +188,10 @@ fn chown_clears_setuid(t: &Test) {
 fn write_clears_setuid(t: &Test) {
     let l = t.layers();
     for name in ["lower", "upper"] {
-        l.lower(0).file(name, "x").owner(name, ALICE, ALICE).mode(name, 0o6777);
+        l.lower(0)
+            .file(name, "x")
+            .owner(name, ALICE, ALICE)
+            .mode(name, 0o6777);
     }
     let m = l.mount();
     utimes(m.path("upper"), 1, 1);
@@ -169,7 +206,10 @@ fn write_clears_setuid(t: &Test) {
 fn truncate_clears_setuid(t: &Test) {
     let l = t.layers();
     for name in ["f", "g"] {
-        l.lower(0).file(name, "xyz").owner(name, ALICE, ALICE).mode(name, 0o6777);
+        l.lower(0)
+            .file(name, "xyz")
+            .owner(name, ALICE, ALICE)
+            .mode(name, 0o6777);
     }
     let m = l.mount();
     let (f, g) = (m.path("f"), m.path("g"));
@@ -182,7 +222,11 @@ fn truncate_clears_setuid(t: &Test) {
 
 fn setgid_needs_the_group(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "").owner("f", ALICE, 70).file("g", "").owner("g", ALICE, 71);
+    l.lower(0)
+        .file("f", "")
+        .owner("f", ALICE, 70)
+        .file("g", "")
+        .owner("g", ALICE, 71);
     let m = l.mount();
     let (f, g) = (m.path("f"), m.path("g"));
     as_user_in(ALICE, ALICE, &[71], || {
@@ -212,7 +256,11 @@ fn modification_time_moves_with_writes(t: &Test) {
     l.lower(0).file("f", "x").times("f", 10, 20);
     let m = l.mount();
     let file = open_write(m.path("f"));
-    assert_eq!(stat(m.path("f")).st_mtime, 20, "opening alone changes nothing");
+    assert_eq!(
+        stat(m.path("f")).st_mtime,
+        20,
+        "opening alone changes nothing"
+    );
     write_at(&file, b"y", 0);
     let s = stat(m.path("f"));
     assert!(s.st_mtime > 1_000_000);
@@ -229,13 +277,19 @@ fn owner_may_change_others_may_not(t: &Test) {
     let path = m.path("f");
     as_user(BOB, || {
         assert_eq!(errno(rustix::fs::chmod(&path, mode(0o777))), Errno::PERM);
-        assert_eq!(errno(rustix::fs::chown(&path, Some(Uid::from_raw(BOB)), None)), Errno::PERM);
+        assert_eq!(
+            errno(rustix::fs::chown(&path, Some(Uid::from_raw(BOB)), None)),
+            Errno::PERM
+        );
         assert_eq!(errno(set_times(&path, at(1, 0), at(1, 0))), Errno::PERM);
     });
     l.assert_upper(&[]);
     as_user(ALICE, || {
         ok(rustix::fs::chmod(&path, mode(0o600)));
-        assert_eq!(errno(rustix::fs::chown(&path, Some(Uid::from_raw(BOB)), None)), Errno::PERM);
+        assert_eq!(
+            errno(rustix::fs::chown(&path, Some(Uid::from_raw(BOB)), None)),
+            Errno::PERM
+        );
     });
     let owner = format!("f file 600 {ALICE}:{ALICE} \"\" origin");
     l.assert_upper(&[&owner]);
@@ -271,8 +325,14 @@ fn times_on_a_read_only_mount(t: &Test) {
     l.lower(0).file("f", "");
     l.lower(1);
     let m = l.mount_lowers();
-    assert_eq!(errno(set_times(&m.path("f"), at(1, 0), at(1, 0))), Errno::ROFS);
-    assert_eq!(errno(rustix::fs::chmod(m.path("f"), mode(0o600))), Errno::ROFS);
+    assert_eq!(
+        errno(set_times(&m.path("f"), at(1, 0), at(1, 0))),
+        Errno::ROFS
+    );
+    assert_eq!(
+        errno(rustix::fs::chmod(m.path("f"), mode(0o600))),
+        Errno::ROFS
+    );
 }
 
 fn of_the_root(t: &Test) {
@@ -280,7 +340,11 @@ fn of_the_root(t: &Test) {
     l.lower(0).mode("", 0o700);
     let m = l.mount();
     let upper = perm(l.upper().root());
-    assert_eq!(perm(m.root()), upper, "the root has the attributes of the upper layer");
+    assert_eq!(
+        perm(m.root()),
+        upper,
+        "the root has the attributes of the upper layer"
+    );
     chmod(m.root(), 0o1777);
     chown(m.root(), 1, 2);
     assert_eq!(perm(l.upper().root()), 0o1777);
@@ -290,10 +354,16 @@ fn of_the_root(t: &Test) {
 
 fn file_of_another_user_by_utimes_now(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "").owner("f", ALICE, ALICE).mode("f", 0o666).times("f", 1, 1);
+    l.lower(0)
+        .file("f", "")
+        .owner("f", ALICE, ALICE)
+        .mode("f", 0o666)
+        .times("f", 1, 1);
     let m = l.mount();
     let path = m.path("f");
-    as_user(BOB, || ok(set_times(&path, at(0, UTIME_NOW.into()), at(0, UTIME_NOW.into()))));
+    as_user(BOB, || {
+        ok(set_times(&path, at(0, UTIME_NOW), at(0, UTIME_NOW)))
+    });
     assert!(stat(l.upper().path("f")).st_mtime > 1_000_000);
     write(m.path("f"), "");
 }

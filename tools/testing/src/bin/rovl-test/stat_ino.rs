@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rovl_testing::ops::{
-    chmod, chown, mkdir, open_read, rename, stat, unlink, utimes, write,
-};
+use rovl_testing::ops::{chmod, chown, mkdir, open_read, rename, stat, unlink, utimes, write};
 use rovl_testing::{cases, ok, Layers, Test};
 use rustix::fs::{FileType, StatxFlags, CWD};
 
@@ -31,8 +29,14 @@ const ALL: [&str; 6] = ["d", "d/file", "d/symlink", "d/fifo", "d/socket", "d/cha
 
 fn fill(l: &Layers<'_>) {
     l.lower(0).file("d/file", "x").symlink("d/symlink", "file");
-    l.lower(0).node("d/fifo", FileType::Fifo, 0).node("d/socket", FileType::Socket, 0);
-    l.lower(0).node("d/char", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
+    l.lower(0)
+        .node("d/fifo", FileType::Fifo, 0)
+        .node("d/socket", FileType::Socket, 0);
+    l.lower(0).node(
+        "d/char",
+        FileType::CharacterDevice,
+        rustix::fs::makedev(1, 3),
+    );
 }
 
 fn numbers(m: &rovl_testing::Mounted) -> BTreeMap<&'static str, (u64, u64)> {
@@ -84,7 +88,11 @@ fn inode_of_copied_up_is_stable_over_remount(t: &Test) {
     rename(m.path("moved"), m.path("d/file"));
     m.unmount();
     let m = l.mount();
-    assert_eq!(inodes_only(&m), before, "the origin attribute leads to the lower inode");
+    assert_eq!(
+        inodes_only(&m),
+        before,
+        "the origin attribute leads to the lower inode"
+    );
 }
 
 fn inode_is_stable_with_layers_on_two_file_systems(t: &Test) {
@@ -129,11 +137,19 @@ fn devices_of_layers_on_two_file_systems(t: &Test) {
     let m = l.mount();
     write(m.path("upper"), "");
     let overlay = stat(m.root()).st_dev;
-    assert_eq!(stat(m.path("d")).st_dev, overlay, "directories have the overlay's");
+    assert_eq!(
+        stat(m.path("d")).st_dev,
+        overlay,
+        "directories have the overlay's"
+    );
     let lower = stat(m.path("d/file")).st_dev;
     let upper = stat(m.path("upper")).st_dev;
     assert_ne!(lower, overlay);
-    assert_ne!(lower, stat(&tmpfs).st_dev, "lower files have a device of their own");
+    assert_ne!(
+        lower,
+        stat(&tmpfs).st_dev,
+        "lower files have a device of their own"
+    );
     assert_ne!(upper, lower, "and so have upper files");
     assert_ne!(upper, stat(l.root()).st_dev);
 }
@@ -160,7 +176,10 @@ fn merged_directory_has_the_top_inode(t: &Test) {
     l.lower(1).dir("with-upper").dir("lower");
     let m = l.mount();
     assert_eq!(stat(m.root()).st_ino, stat(l.upper().root()).st_ino);
-    assert_eq!(stat(m.path("lower")).st_ino, stat(l.lower(0).path("lower")).st_ino);
+    assert_eq!(
+        stat(m.path("lower")).st_ino,
+        stat(l.lower(0).path("lower")).st_ino
+    );
     let origin = stat(l.lower(0).path("with-upper")).st_ino;
     assert_eq!(stat(m.path("with-upper")).st_ino, origin);
 }
@@ -172,7 +191,11 @@ fn directory_link_counts(t: &Test) {
     let m = l.mount();
     mkdir(m.path("upper"));
     mkdir(m.path("upper/a"));
-    assert_eq!(stat(m.path("merged")).st_nlink, 1, "of a merged one nobody counts");
+    assert_eq!(
+        stat(m.path("merged")).st_nlink,
+        1,
+        "of a merged one nobody counts"
+    );
     assert_eq!(stat(m.path("lower")).st_nlink, 3);
     assert_eq!(stat(m.path("upper")).st_nlink, 3);
     assert_eq!(stat(m.root()).st_nlink, 1);
@@ -180,11 +203,16 @@ fn directory_link_counts(t: &Test) {
 
 fn size_and_blocks(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", vec![1u8; 50_000]).symlink("s", "12345");
+    l.lower(0)
+        .file("f", vec![1u8; 50_000])
+        .symlink("s", "12345");
     rustix::fs::sync();
     let m = l.mount();
     let (seen, below) = (stat(m.path("f")), stat(l.lower(0).path("f")));
-    assert_eq!((seen.st_size, seen.st_blocks), (below.st_size, below.st_blocks));
+    assert_eq!(
+        (seen.st_size, seen.st_blocks),
+        (below.st_size, below.st_blocks)
+    );
     assert_eq!(seen.st_blksize, below.st_blksize);
     assert_eq!(stat(m.path("s")).st_size, 5);
     write(m.path("f"), "short");
@@ -209,13 +237,21 @@ fn statx_fields(t: &Test) {
     let m = l.mount();
     let get = |path: &std::path::Path| {
         let all = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
-        ok(rustix::fs::statx(CWD, path, rustix::fs::AtFlags::empty(), all))
+        ok(rustix::fs::statx(
+            CWD,
+            path,
+            rustix::fs::AtFlags::empty(),
+            all,
+        ))
     };
     let (seen, below) = (get(&m.path("f")), get(&l.lower(0).path("f")));
     assert_eq!(seen.stx_mask & 0x7ff, below.stx_mask & 0x7ff);
     assert_eq!(seen.stx_mode, below.stx_mode);
     assert_eq!(seen.stx_btime.tv_sec, below.stx_btime.tv_sec);
-    assert_eq!(seen.stx_attributes.bits() & 0x7f, below.stx_attributes.bits() & 0x7f);
+    assert_eq!(
+        seen.stx_attributes.bits() & 0x7f,
+        below.stx_attributes.bits() & 0x7f
+    );
     assert_ne!(seen.stx_mnt_id, below.stx_mnt_id);
 }
 

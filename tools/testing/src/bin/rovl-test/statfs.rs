@@ -32,7 +32,10 @@ fn space_is_that_of_the_upper_layer(t: &Test) {
     l.lower(0).dir("d");
     let m = l.mount();
     let (seen, below) = (ok(statfs(m.path("d"))), ok(statfs(l.root())));
-    assert_eq!((seen.f_blocks, seen.f_bsize), (below.f_blocks, below.f_bsize));
+    assert_eq!(
+        (seen.f_blocks, seen.f_bsize),
+        (below.f_blocks, below.f_bsize)
+    );
     assert_eq!(seen.f_files, below.f_files);
 }
 
@@ -48,10 +51,14 @@ fn read_only_flag(t: &Test) {
     let l = t.layers();
     l.lower(1);
     let m = l.mount_lowers();
-    assert!(ok(statvfs(m.root())).f_flag.contains(StatVfsMountFlags::RDONLY));
+    assert!(ok(statvfs(m.root()))
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY));
     m.unmount();
     let m = l.mount();
-    assert!(!ok(statvfs(m.root())).f_flag.contains(StatVfsMountFlags::RDONLY));
+    assert!(!ok(statvfs(m.root()))
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY));
 }
 
 fn identifier_survives_a_remount(t: &Test) {

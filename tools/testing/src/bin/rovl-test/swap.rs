@@ -25,17 +25,27 @@ cases! {
 
 /// The type that is not under test; without it the test is ignored.
 fn other_kind(t: &Test) -> &'static str {
-    let other = if t.kind() == "overlay" { "rovl" } else { "overlay" };
+    let other = if t.kind() == "overlay" {
+        "rovl"
+    } else {
+        "overlay"
+    };
     let known = ok(std::fs::read_to_string("/proc/filesystems"));
-    if !known.lines().any(|line| line.split_whitespace().last() == Some(other)) {
+    if !known
+        .lines()
+        .any(|line| line.split_whitespace().last() == Some(other))
+    {
         skip(format!("the type {other} is not loaded"));
     }
     other
 }
 
 fn mount_as(t: &Test, kind: &str, l: &Layers<'_>) -> Mounted {
-    let lowers: Vec<String> =
-        l.lower_paths().iter().map(|path| path.display().to_string()).collect();
+    let lowers: Vec<String> = l
+        .lower_paths()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let request = Request::new(kind)
         .set("lowerdir", lowers.join(":"))
         .set("upperdir", l.upper().root())
@@ -44,13 +54,32 @@ fn mount_as(t: &Test, kind: &str, l: &Layers<'_>) -> Mounted {
 }
 
 /// Two lower layers with something of everything.
-fn fill<'a>(l: Layers<'a>) -> Layers<'a> {
-    l.lower(0).file("etc/conf", "top").file("bin/run", vec![7u8; 70_000]).mode("bin/run", 0o4755);
-    l.lower(0).symlink("bin/link", "run").dir("empty").file("merged/top", "").whiteout("hidden");
-    l.lower(0).file("xattr", "x").xattr("xattr", "user.a", "1").xattr("xattr", "trusted.b", "2");
-    l.lower(1).file("etc/conf", "bottom").file("etc/other", "o").file("hidden", "");
-    l.lower(1).file("merged/bottom", "").node("pipe", FileType::Fifo, 0).dir("tree/a/b");
-    l.lower(1).file("tree/a/b/f", "deep").file("hard1", "links").link("hard1", "hard2");
+fn fill(l: Layers<'_>) -> Layers<'_> {
+    l.lower(0)
+        .file("etc/conf", "top")
+        .file("bin/run", vec![7u8; 70_000])
+        .mode("bin/run", 0o4755);
+    l.lower(0)
+        .symlink("bin/link", "run")
+        .dir("empty")
+        .file("merged/top", "")
+        .whiteout("hidden");
+    l.lower(0)
+        .file("xattr", "x")
+        .xattr("xattr", "user.a", "1")
+        .xattr("xattr", "trusted.b", "2");
+    l.lower(1)
+        .file("etc/conf", "bottom")
+        .file("etc/other", "o")
+        .file("hidden", "");
+    l.lower(1)
+        .file("merged/bottom", "")
+        .node("pipe", FileType::Fifo, 0)
+        .dir("tree/a/b");
+    l.lower(1)
+        .file("tree/a/b/f", "deep")
+        .file("hard1", "links")
+        .link("hard1", "hard2");
     l
 }
 
@@ -73,11 +102,34 @@ fn change(root: &Path) {
     mkdir(at("dir"));
     rename(at("dir"), at("dir2"));
     link(at("etc/other"), at("dir2/link"));
-    ok(renameat_with(CWD, at("xattr"), CWD, at("dir2/link"), RenameFlags::EXCHANGE));
-    ok(mknod(at("dir2/null"), FileType::CharacterDevice, 0o600, rustix::fs::makedev(1, 3)));
-    let tmpfile = ok(rustix::fs::open(root, OFlags::TMPFILE | OFlags::RDWR, mode(0o600)));
+    ok(renameat_with(
+        CWD,
+        at("xattr"),
+        CWD,
+        at("dir2/link"),
+        RenameFlags::EXCHANGE,
+    ));
+    ok(mknod(
+        at("dir2/null"),
+        FileType::CharacterDevice,
+        0o600,
+        rustix::fs::makedev(1, 3),
+    ));
+    let tmpfile = ok(rustix::fs::open(
+        root,
+        OFlags::TMPFILE | OFlags::RDWR,
+        mode(0o600),
+    ));
     drop(tmpfile);
-    for path in ["etc", "etc/conf", "empty", "tree/new", "tree", "hard1", "dir2/null"] {
+    for path in [
+        "etc",
+        "etc/conf",
+        "empty",
+        "tree/new",
+        "tree",
+        "hard1",
+        "dir2/null",
+    ] {
         utimes(at(path), 1000, 2000);
     }
     for path in ["dir2", "merged", "bin", "bin/run", ""] {
@@ -171,7 +223,9 @@ fn other_cleans_the_work_directory(t: &Test) {
     let m = l.mount();
     unlink(m.path("etc/other"));
     m.unmount();
-    rovl_testing::Dir::at(&l.work()).file("work/#9", "left").dir("work/#a");
+    rovl_testing::Dir::at(&l.work())
+        .file("work/#9", "left")
+        .dir("work/#a");
     let m = mount_as(t, other, &l);
     assert!(names(l.work().join("work")).is_empty());
     assert_eq!(names(m.path("etc")), set(&["conf"]));

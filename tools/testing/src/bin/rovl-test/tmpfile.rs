@@ -27,7 +27,11 @@ cases! {
 }
 
 fn tmpfile(dir: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC | flags, mode(0o644))
+    rustix::fs::open(
+        dir,
+        OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC | flags,
+        mode(0o644),
+    )
 }
 
 fn give_name(file: &OwnedFd, path: &Path) -> Result<(), Errno> {
@@ -58,7 +62,10 @@ fn linked_into_the_tree(t: &Test) {
     ok(give_name(&file, &m.path("d/f")));
     write_at(&file, b"DATA", 0);
     assert_eq!(read(m.path("d/f")), b"DATA");
-    assert_eq!(stat(m.path("d/f")).st_ino, ok(rustix::fs::fstat(&file)).st_ino);
+    assert_eq!(
+        stat(m.path("d/f")).st_ino,
+        ok(rustix::fs::fstat(&file)).st_ino
+    );
     l.assert_upper(&["d dir 755 origin", "d/f file 644 \"DATA\""]);
     drop(file);
     m.unmount();
@@ -100,10 +107,15 @@ fn owner_and_mode(t: &Test) {
     l.lower(0).dir("d").mode("d", 0o777);
     let m = l.mount();
     let dir = m.path("d");
-    let file = as_user(ALICE, || with_umask(0o077, || ok(tmpfile(&dir, OFlags::empty()))));
+    let file = as_user(ALICE, || {
+        with_umask(0o077, || ok(tmpfile(&dir, OFlags::empty())))
+    });
     ok(give_name(&file, &dir.join("f")));
     let s = stat(l.upper().path("d/f"));
-    assert_eq!((s.st_uid, s.st_gid, s.st_mode & 0o7777), (ALICE, ALICE, 0o600));
+    assert_eq!(
+        (s.st_uid, s.st_gid, s.st_mode & 0o7777),
+        (ALICE, ALICE, 0o600)
+    );
     assert_eq!(perm(m.path("d/f")), 0o600);
 }
 

@@ -80,19 +80,33 @@ fn unlink_of_a_copied_up_file(t: &Test) {
 
 fn unlink_of_all_types(t: &Test) {
     let l = t.layers();
-    l.lower(0).symlink("a-link", "x").node("b-fifo", FileType::Fifo, 0);
+    l.lower(0)
+        .symlink("a-link", "x")
+        .node("b-fifo", FileType::Fifo, 0);
     l.lower(0).node("c-socket", FileType::Socket, 0);
-    l.lower(0).node("d-null", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
+    l.lower(0).node(
+        "d-null",
+        FileType::CharacterDevice,
+        rustix::fs::makedev(1, 3),
+    );
     let m = l.mount();
     for name in ["a-link", "b-fifo", "c-socket", "d-null"] {
         unlink(m.path(name));
     }
-    l.assert_upper(&["a-link whiteout", "b-fifo whiteout", "c-socket whiteout", "d-null whiteout"]);
+    l.assert_upper(&[
+        "a-link whiteout",
+        "b-fifo whiteout",
+        "c-socket whiteout",
+        "d-null whiteout",
+    ]);
 }
 
 fn unlink_in_a_lower_directory(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("a/b/f", "").file("a/b/g", "").mode("a/b", 0o711);
+    l.lower(0)
+        .file("a/b/f", "")
+        .file("a/b/g", "")
+        .mode("a/b", 0o711);
     let m = l.mount();
     unlink(m.path("a/b/f"));
     l.assert_upper(&[
@@ -207,7 +221,11 @@ fn directory_over_a_whiteout_is_opaque(t: &Test) {
         mkdir(m.path(name));
         assert!(names(m.path(name)).is_empty(), "{name}");
     }
-    l.assert_upper(&["d dir 755 opaque=y", "f dir 755 opaque=y", "w dir 755 opaque=y"]);
+    l.assert_upper(&[
+        "d dir 755 opaque=y",
+        "f dir 755 opaque=y",
+        "w dir 755 opaque=y",
+    ]);
 }
 
 fn directory_in_a_new_directory_is_not_opaque(t: &Test) {
@@ -251,7 +269,12 @@ fn other_types_over_a_whiteout(t: &Test) {
         unlink(m.path(name));
     }
     let null = rustix::fs::makedev(1, 3);
-    ok(mknod(m.path("char"), FileType::CharacterDevice, 0o600, null));
+    ok(mknod(
+        m.path("char"),
+        FileType::CharacterDevice,
+        0o600,
+        null,
+    ));
     ok(mknod(m.path("fifo"), FileType::Fifo, 0o600, 0));
     rovl_testing::ops::link(m.path("source"), m.path("link"));
     ok(rustix::fs::symlink("target", m.path("symlink")));
@@ -266,7 +289,10 @@ fn other_types_over_a_whiteout(t: &Test) {
 
 fn tree_removed_and_made_again(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("d/a", "1").file("d/sub/b", "2").symlink("d/l", "a");
+    l.lower(0)
+        .file("d/a", "1")
+        .file("d/sub/b", "2")
+        .symlink("d/l", "a");
     l.lower(1).file("d/c", "3").file("d/sub/e", "4");
     let m = l.mount();
     write(m.path("d/sub/upper"), "");
@@ -276,7 +302,11 @@ fn tree_removed_and_made_again(t: &Test) {
     write(m.path("d/sub/b"), "new");
     assert_eq!(names(m.path("d")), set(&["sub"]));
     assert_eq!(names(m.path("d/sub")), set(&["b"]));
-    l.assert_upper(&["d dir 755 opaque=y", "d/sub dir 755", "d/sub/b file 644 \"new\""]);
+    l.assert_upper(&[
+        "d dir 755 opaque=y",
+        "d/sub dir 755",
+        "d/sub/b file 644 \"new\"",
+    ]);
 }
 
 fn whiteouts_share_an_inode(t: &Test) {
@@ -327,8 +357,14 @@ fn removed_directory_takes_no_names(t: &Test) {
     let dir = rovl_testing::dirent::open(m.path("d"));
     rmdir(m.path("d"));
     let flags = OFlags::CREATE | OFlags::WRONLY;
-    assert_eq!(errno(rustix::fs::openat(&dir, "f", flags, mode(0o644))), Errno::NOENT);
-    assert_eq!(errno(rustix::fs::mkdirat(&dir, "d", mode(0o755))), Errno::NOENT);
+    assert_eq!(
+        errno(rustix::fs::openat(&dir, "f", flags, mode(0o644))),
+        Errno::NOENT
+    );
+    assert_eq!(
+        errno(rustix::fs::mkdirat(&dir, "d", mode(0o755))),
+        Errno::NOENT
+    );
     l.assert_upper(&["d whiteout"]);
 }
 

@@ -42,7 +42,10 @@ fn set_copies_up(t: &Test) {
 
 fn get_and_list_do_not_copy_up(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "x").xattr("f", "user.a", "1").xattr("f", "user.b", "");
+    l.lower(0)
+        .file("f", "x")
+        .xattr("f", "user.a", "1")
+        .xattr("f", "user.b", "");
     let m = l.mount();
     assert_eq!(ok(getxattr(m.path("f"), "user.a")), b"1");
     assert_eq!(ok(getxattr(m.path("f"), "user.b")), b"");
@@ -53,7 +56,10 @@ fn get_and_list_do_not_copy_up(t: &Test) {
 
 fn remove_copies_up(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "x").xattr("f", "user.a", "1").xattr("f", "user.b", "2");
+    l.lower(0)
+        .file("f", "x")
+        .xattr("f", "user.a", "1")
+        .xattr("f", "user.b", "2");
     let m = l.mount();
     ok(lremovexattr(m.path("f"), "user.a"));
     assert_eq!(ok(listxattr(m.path("f"))), set(&["user.b"]));
@@ -73,8 +79,14 @@ fn create_and_replace(t: &Test) {
     l.lower(0).file("f", "x").xattr("f", "user.a", "1");
     let m = l.mount();
     let f = m.path("f");
-    assert_eq!(errno(lsetxattr(&f, "user.a", b"2", XattrFlags::CREATE)), Errno::EXIST);
-    assert_eq!(errno(lsetxattr(&f, "user.b", b"2", XattrFlags::REPLACE)), Errno::NODATA);
+    assert_eq!(
+        errno(lsetxattr(&f, "user.a", b"2", XattrFlags::CREATE)),
+        Errno::EXIST
+    );
+    assert_eq!(
+        errno(lsetxattr(&f, "user.b", b"2", XattrFlags::REPLACE)),
+        Errno::NODATA
+    );
     ok(lsetxattr(&f, "user.a", b"2", XattrFlags::REPLACE));
     ok(lsetxattr(&f, "user.b", b"3", XattrFlags::CREATE));
     l.assert_upper(&["f file 644 \"x\" origin user.a=\"2\" user.b=\"3\""]);
@@ -86,10 +98,17 @@ fn of_directories(t: &Test) {
     l.lower(0).dir("merged").xattr("merged", "user.lower", "l");
     l.lower(0).dir("lower").xattr("lower", "user.lower", "l");
     let m = l.mount();
-    assert_eq!(ok(listxattr(m.path("merged"))), set(&["user.upper"]), "of the top layer");
+    assert_eq!(
+        ok(listxattr(m.path("merged"))),
+        set(&["user.upper"]),
+        "of the top layer"
+    );
     assert_eq!(ok(getxattr(m.path("lower"), "user.lower")), b"l");
     ok(setxattr(m.path("lower"), "user.new", "n"));
-    assert_eq!(ok(listxattr(m.path("lower"))), set(&["user.lower", "user.new"]));
+    assert_eq!(
+        ok(listxattr(m.path("lower"))),
+        set(&["user.lower", "user.new"])
+    );
     ok(setxattr(m.root(), "user.root", "r"));
     assert_eq!(ok(getxattr(l.upper().root(), "user.root")), b"r");
 }
@@ -108,10 +127,11 @@ fn of_all_name_spaces(t: &Test) {
     ] {
         assert_eq!(errno(setxattr(m.path("f"), name, "x")), expected, "{name}");
     }
-    assert_eq!(ok(listxattr(m.path("f"))), set(&["security.c", "trusted.b", "user.a"]));
-    l.assert_upper(&[
-        "f file 644 \"x\" security.c=\"3\" trusted.b=\"2\" origin user.a=\"1\"",
-    ]);
+    assert_eq!(
+        ok(listxattr(m.path("f"))),
+        set(&["security.c", "trusted.b", "user.a"])
+    );
+    l.assert_upper(&["f file 644 \"x\" security.c=\"3\" trusted.b=\"2\" origin user.a=\"1\""]);
 }
 
 fn of_symbolic_links_and_special_files(t: &Test) {
@@ -119,7 +139,11 @@ fn of_symbolic_links_and_special_files(t: &Test) {
     l.lower(0).symlink("s", "x").node("p", FileType::Fifo, 0);
     let m = l.mount();
     for name in ["s", "p"] {
-        assert_eq!(errno(setxattr(m.path(name), "user.a", "1")), Errno::PERM, "{name}");
+        assert_eq!(
+            errno(setxattr(m.path(name), "user.a", "1")),
+            Errno::PERM,
+            "{name}"
+        );
         ok(setxattr(m.path(name), "trusted.a", "1"));
         assert_eq!(ok(getxattr(m.path(name), "trusted.a")), b"1");
     }
@@ -135,7 +159,12 @@ fn through_descriptors(t: &Test) {
     let m = l.mount();
     let file = open_read(m.path("f"));
     let mut value = [0u8; 8];
-    ok(rustix::fs::fsetxattr(&file, "user.b", b"2", XattrFlags::empty()));
+    ok(rustix::fs::fsetxattr(
+        &file,
+        "user.b",
+        b"2",
+        XattrFlags::empty(),
+    ));
     assert_eq!(ok(rustix::fs::fgetxattr(&file, "user.b", &mut value)), 1);
     ok(rustix::fs::fremovexattr(&file, "user.a"));
     l.assert_upper(&["f file 644 \"x\" origin user.b=\"2\""]);
@@ -154,7 +183,10 @@ fn sizes(t: &Test) {
     assert_eq!(ok(getxattr(m.path("f"), &name)), b"1");
     let too_long = format!("user.{}", "n".repeat(251));
     assert_eq!(errno(setxattr(m.path("f"), &too_long, "1")), Errno::RANGE);
-    assert_eq!(errno(setxattr(m.path("f"), "user.huge", vec![0; 65537])), Errno::TOOBIG);
+    assert_eq!(
+        errno(setxattr(m.path("f"), "user.huge", vec![0; 65537])),
+        Errno::TOOBIG
+    );
 }
 
 fn buffer_too_small(t: &Test) {
@@ -167,10 +199,16 @@ fn buffer_too_small(t: &Test) {
         errno(rustix::fs::lgetxattr(m.path("f"), "user.a", &mut small)),
         Errno::RANGE
     );
-    assert_eq!(errno(rustix::fs::llistxattr(m.path("f"), &mut small)), Errno::RANGE);
+    assert_eq!(
+        errno(rustix::fs::llistxattr(m.path("f"), &mut small)),
+        Errno::RANGE
+    );
     assert_eq!(ok(rustix::fs::lgetxattr_query(m.path("f"), "user.a")), 5);
     let length = ok(rustix::fs::llistxattr_query(m.path("f")));
-    assert!(length >= 14, "the length may count names that are hidden: {length}");
+    assert!(
+        length >= 14,
+        "the length may count names that are hidden: {length}"
+    );
 }
 
 fn names_of_the_overlay_are_hidden(t: &Test) {
@@ -204,7 +242,10 @@ fn names_of_the_overlay_are_escaped(t: &Test) {
 
 fn trusted_needs_the_privilege(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "x").owner("f", ALICE, ALICE).xattr("f", "trusted.t", "1");
+    l.lower(0)
+        .file("f", "x")
+        .owner("f", ALICE, ALICE)
+        .xattr("f", "trusted.t", "1");
     l.lower(0).xattr("f", "user.u", "2");
     let m = l.mount();
     let path = m.path("f");
@@ -220,7 +261,11 @@ fn trusted_needs_the_privilege(t: &Test) {
 
 fn other_users_may_not_set(t: &Test) {
     let l = t.layers();
-    l.lower(0).file("f", "x").xattr("f", "user.u", "1").file("secret", "").mode("secret", 0o600);
+    l.lower(0)
+        .file("f", "x")
+        .xattr("f", "user.u", "1")
+        .file("secret", "")
+        .mode("secret", 0o600);
     let m = l.mount();
     let (f, secret) = (m.path("f"), m.path("secret"));
     as_user(ALICE, || {
