@@ -66,3 +66,36 @@ fn permission_mask(flags: u32) -> i32 {
     };
     mask::OPEN | access | append
 }
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_file_open)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_access_mode_is_what_is_asked_for() {
+        assert_eq!(permission_mask(bindings::O_RDONLY), mask::OPEN | mask::READ);
+        assert_eq!(
+            permission_mask(bindings::O_WRONLY),
+            mask::OPEN | mask::WRITE
+        );
+        let both = mask::OPEN | mask::READ | mask::WRITE;
+        assert_eq!(permission_mask(bindings::O_RDWR), both);
+        // The value that is none of the three asks for everything.
+        assert_eq!(permission_mask(bindings::O_ACCMODE), both);
+    }
+
+    #[test]
+    fn appending_is_asked_for_beside_writing() {
+        assert_eq!(
+            permission_mask(bindings::O_WRONLY | bindings::O_APPEND),
+            mask::OPEN | mask::WRITE | mask::APPEND
+        );
+    }
+
+    #[test]
+    fn other_flags_ask_for_nothing() {
+        let flags = bindings::O_TRUNC | bindings::O_DIRECT | bindings::O_NONBLOCK | EXTRA_FLAGS;
+        assert_eq!(permission_mask(flags), mask::OPEN | mask::READ);
+    }
+}
