@@ -84,12 +84,14 @@ pub(crate) struct Work {
 /// before the layer's mount.
 pub(crate) struct Super {
     /// Entries in the inode cache that catch lookups which arrive at the root of another layer.
+    #[expect(dead_code, reason = "held until the mount ends")]
     pub(crate) traps: KVec<Trap<Rovl>>,
     /// A whiteout in the work directory that new ones are hard links of; see [`crate::whiteout`].
     pub(crate) whiteout: Pin<KBox<Mutex<crate::whiteout::Shared>>>,
     /// Where things are made; `None` without an upper layer, or if it could not be made.
     pub(crate) work: Option<Work>,
     /// The directories in exclusive use.
+    #[expect(dead_code, reason = "held until the mount ends")]
     pub(crate) in_use: KVec<InUse>,
     /// The mounts of the layers.
     pub(crate) mounts: LayerMounts,

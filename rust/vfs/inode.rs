@@ -8,13 +8,25 @@
 //! layers and drops the file system's part. `->free_inode` runs after a grace period and only frees
 //! memory, because RCU walk may look at the layers until then.
 
+mod allocation;
 mod fiemap;
+mod link;
+mod lock;
 mod locked;
 mod new;
 mod ops;
 mod rcu;
+mod table;
 
 pub use fiemap::Fiemap;
+pub use link::{
+    DelayedCall,
+    Link, //
+};
+pub use lock::{
+    InodeLock,
+    OwnLock, //
+};
 pub use locked::{
     ByInodeLock,
     Locked, //
@@ -25,22 +37,26 @@ pub use new::{
     Trap, //
 };
 pub use ops::{
-    DelayedCall,
-    Link,
     Operations,
-    RawTables,
-    Table, //
+    RawTables, //
 };
 pub use rcu::{
     RcuInode,
     RcuReal, //
+};
+pub use table::Table;
+
+pub(crate) use allocation::{
+    alloc_inode,
+    destroy_inode,
+    free_inode,
+    Allocation, //
 };
 
 use crate::{
     bindings,
     dentry::Dentry,
     mount::Idmap,
-    registration::Registration,
     stack::{
         LayerStack,
         LowerStack, //
@@ -50,16 +66,9 @@ use crate::{
     Layer,
     Of, //
 };
-use core::{
-    mem::{
-        offset_of,
-        size_of,
-        MaybeUninit, //
-    },
-    ptr::{
-        self,
-        NonNull, //
-    },
+use core::ptr::{
+    self,
+    NonNull, //
 };
 use kernel::{
     error::to_result,
@@ -123,25 +132,6 @@ unsafe impl<F> AlwaysRefCounted for Inode<F> {
         // SAFETY: The safety requirements say that the caller owns a reference.
         unsafe { bindings::iput(obj.as_ptr().cast()) };
     }
-}
-
-/// What is allocated for an inode of `F`.
-#[repr(C)]
-pub(crate) struct Allocation<F: FileSystem> {
-    inode: bindings::inode,
-    layers: LayerStack,
-    lock: Opaque<bindings::mutex>,
-    data: MaybeUninit<F::Inode>,
-}
-
-impl<F: FileSystem> Allocation<F> {
-    /// The size of an allocation, for the slab cache.
-    pub(crate) const SIZE: usize = {
-        // Tools find the upper dentry behind the inode.
-        assert!(offset_of!(Self, inode) == 0);
-        assert!(offset_of!(Self, layers) == size_of::<bindings::inode>());
-        size_of::<Self>()
-    };
 }
 
 impl<F> Inode<F> {
@@ -297,40 +287,6 @@ impl Inode<Layer> {
     }
 }
 
-/// `i_rwsem` held for writing.
-///
-/// # Invariants
-///
-/// `inode_lock()` of the inode is held by this task.
-pub struct InodeLock<'a, F> {
-    inode: &'a Inode<F>,
-    _not_thread_safe: NotThreadSafe,
-}
-
-impl<'a, F> InodeLock<'a, F> {
-    fn new(inode: &'a Inode<F>) -> Self {
-        // SAFETY: Valid by the type invariant of the inode.
-        unsafe { bindings::rvfs_inode_lock(inode.as_raw()) };
-        // INVARIANT: Just locked.
-        Self {
-            inode,
-            _not_thread_safe: NotThreadSafe,
-        }
-    }
-
-    /// The locked inode.
-    pub fn inode(&self) -> &'a Inode<F> {
-        self.inode
-    }
-}
-
-impl<F> Drop for InodeLock<'_, F> {
-    fn drop(&mut self) {
-        // SAFETY: Held by the type invariant.
-        unsafe { bindings::rvfs_inode_unlock(self.inode.as_raw()) };
-    }
-}
-
 impl<F: FileSystem> Inode<F> {
     fn allocation(&self) -> *mut Allocation<F> {
         self.as_raw().cast()
@@ -478,79 +434,4 @@ impl<F: FileSystem> Inode<F> {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::inode_owner_or_capable(idmap.as_raw(), self.as_raw()) }
     }
-}
-
-/// The inode's own lock, see [`Inode::lock_interruptible`].
-///
-/// # Invariants
-///
-/// The lock is held by this task.
-pub struct OwnLock<'a, F: FileSystem> {
-    inode: &'a Inode<F>,
-    _not_thread_safe: NotThreadSafe,
-}
-
-impl<F: FileSystem> Drop for OwnLock<'_, F> {
-    fn drop(&mut self) {
-        // SAFETY: Held by the type invariant.
-        unsafe { bindings::mutex_unlock(self.inode.own_lock()) };
-    }
-}
-
-/// `->alloc_inode`
-///
-/// # Safety
-///
-/// To be called by the VFS only: `sb` is a super block of `F`.
-pub(crate) unsafe extern "C" fn alloc_inode<F: FileSystem>(
-    sb: *mut bindings::super_block,
-) -> *mut bindings::inode {
-    // SAFETY: By the safety requirements.
-    let cache = unsafe { Registration::<F>::inode_cache(sb) };
-    // SAFETY: The cache lives as long as the file system is registered.
-    let inode = unsafe { bindings::rvfs_alloc_inode_sb(sb, cache) };
-    if inode.is_null() {
-        return inode;
-    }
-    let this = inode.cast::<Allocation<F>>();
-    // SAFETY: The objects of the cache are allocations; nobody else knows of this one.
-    unsafe { (&raw mut (*this).layers).write(LayerStack::new()) };
-    // SAFETY: As above.
-    unsafe { bindings::rvfs_mutex_init(Opaque::cast_into(&raw const (*this).lock)) };
-    // SAFETY: As above; the slot is written once, and stays where it is until it is dropped.
-    let init = unsafe { pin_init::raw_try_init((&raw mut (*this).data).cast(), F::init_inode()) };
-    if init.is_err() {
-        // SAFETY: Allocated above and not used.
-        unsafe { bindings::kmem_cache_free(cache, inode.cast()) };
-        return ptr::null_mut();
-    }
-    inode
-}
-
-/// `->destroy_inode`: everything that may sleep.
-///
-/// # Safety
-///
-/// To be called by the VFS only: `inode` is an inode of `F` that nobody references.
-pub(crate) unsafe extern "C" fn destroy_inode<F: FileSystem>(inode: *mut bindings::inode) {
-    let this = inode.cast::<Allocation<F>>();
-    // SAFETY: By the safety requirements; called once for each inode.
-    unsafe { (*this).layers.put_dentries() };
-    // SAFETY: Initialised in `alloc_inode`; RCU walk does not look at it.
-    unsafe { ptr::drop_in_place((*this).data.as_mut_ptr()) };
-}
-
-/// `->free_inode`: frees memory, after a grace period.
-///
-/// # Safety
-///
-/// To be called by the VFS only: `inode` is an inode of `F` after `->destroy_inode`.
-pub(crate) unsafe extern "C" fn free_inode<F: FileSystem>(inode: *mut bindings::inode) {
-    let this = inode.cast::<Allocation<F>>();
-    // SAFETY: By the safety requirements; nobody looks at the layers after the grace period.
-    unsafe { (*this).layers.free() };
-    // Not `kmem_cache_free()`: nothing says that the super block, through which the cache is found,
-    // is still there. Both are freed by RCU, whose callbacks have no order between CPUs.
-    // SAFETY: The memory is from a slab cache, which `kfree()` finds by itself.
-    unsafe { bindings::kfree(inode.cast()) };
 }

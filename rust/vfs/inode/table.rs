@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callbacks that C calls, and the table of them.
+
+mod attrs;
+
+use super::{
+    DelayedCall,
+    Inode,
+    Operations,
+    RcuInode, //
+};
+use crate::{
+    bindings,
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    file,
+    mount::Idmap,
+    namei::{
+        InLookup,
+        RenameFlags, //
+    },
+    path::OwnPath,
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::{
+    error::{
+        from_result,
+    },
+    prelude::*,
+    str::{
+        CStr,
+    },
+    sync::aref::ARef, //
+};
+
+/// The table of an implementation of [`Operations`].
+pub struct Table<T: Operations>(PhantomData<T>);
+
+/// Turns a result without value into an error pointer that is null on success.
+fn to_err_ptr<T>(result: Result) -> *mut T {
+    match result {
+        Ok(()) => ptr::null_mut(),
+        Err(err) => err.to_ptr(),
+    }
+}
+
+impl<T: Operations> Table<T> {
+    /// # Safety
+    ///
+    /// This and all other callbacks: to be called by the VFS only, with objects of `T::FileSystem`
+    /// and under the locks that the VFS documents for the operation.
+    unsafe extern "C" fn lookup_callback(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        _flags: c_uint,
+    ) -> *mut bindings::dentry {
+        // SAFETY: By the safety requirements.
+        let dir = unsafe { Inode::from_raw(dir) };
+        // SAFETY: By the safety requirements; the dentry is in lookup.
+        let dentry = unsafe { InLookup::from_raw(dentry) };
+        match T::lookup(dir, dentry) {
+            Ok(None) => ptr::null_mut(),
+            Ok(Some(alias)) => ARef::into_raw(alias).as_ptr().cast(),
+            Err(err) => err.to_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn get_link_callback(
+        dentry: *mut bindings::dentry,
+        _inode: *mut bindings::inode,
+        done: *mut bindings::delayed_call,
+    ) -> *const c_char {
+        if dentry.is_null() {
+            // RCU walk: reading a link of a layer may sleep.
+            return ECHILD.to_ptr();
+        }
+        // SAFETY: By the safety requirements.
+        let dentry = unsafe { Dentry::from_raw(dentry) };
+        let done = DelayedCall {
+            raw: done,
+            _life: PhantomData,
+        };
+        match T::get_link(dentry, done) {
+            Ok(link) => link.raw,
+            Err(err) => err.to_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn permission_callback(
+        idmap: *mut bindings::mnt_idmap,
+        inode: *mut bindings::inode,
+        mask: c_int,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let idmap = unsafe { Idmap::from_raw(idmap) };
+        from_result(|| {
+            if mask & bindings::rvfs_const_RVFS_MAY_NOT_BLOCK as c_int != 0 {
+                // SAFETY: Called within an RCU read-side section, in which the inode is not freed.
+                T::permission_rcu(unsafe { RcuInode::from_raw(inode) }, idmap, mask)?;
+            } else {
+                // SAFETY: By the safety requirements.
+                T::permission(unsafe { Inode::from_raw(inode) }, idmap, mask)?;
+            }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn create_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let dentry = unsafe { Stable::from_raw(dentry) };
+        from_result(|| T::create(idmap, dir, dentry, mode).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn link_callback(
+        old: *mut bindings::dentry,
+        dir: *mut bindings::inode,
+        new: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (old, dir) = unsafe { (Dentry::from_raw(old), Inode::from_raw(dir)) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let new = unsafe { Stable::from_raw(new) };
+        from_result(|| T::link(old, dir, new).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn unlink_callback(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let dir = unsafe { Inode::from_raw(dir) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let dentry = unsafe { Stable::from_raw(dentry) };
+        from_result(|| T::unlink(dir, dentry).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn symlink_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        target: *const c_char,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let dentry = unsafe { Stable::from_raw(dentry) };
+        // SAFETY: The VFS passes a NUL-terminated string.
+        let target = unsafe { CStr::from_char_ptr(target) };
+        from_result(|| T::symlink(idmap, dir, dentry, target).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn mkdir_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+    ) -> *mut bindings::dentry {
+        // SAFETY: By the safety requirements.
+        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let dentry = unsafe { Stable::from_raw(dentry) };
+        to_err_ptr(T::mkdir(idmap, dir, dentry, mode))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn rmdir_callback(
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let dir = unsafe { Inode::from_raw(dir) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let dentry = unsafe { Stable::from_raw(dentry) };
+        from_result(|| T::rmdir(dir, dentry).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn mknod_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+        rdev: bindings::dev_t,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
+        // SAFETY: By the safety requirements; the directory is locked.
+        let dentry = unsafe { Stable::from_raw(dentry) };
+        from_result(|| T::mknod(idmap, dir, dentry, mode, rdev).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn rename_callback(
+        _idmap: *mut bindings::mnt_idmap,
+        _old_dir: *mut bindings::inode,
+        old: *mut bindings::dentry,
+        _new_dir: *mut bindings::inode,
+        new: *mut bindings::dentry,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: By the safety requirements; both directories are locked.
+        let (old, new) = unsafe { (Stable::from_raw(old), Stable::from_raw(new)) };
+        from_result(|| T::rename(old, new, RenameFlags::from_raw(flags)).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn tmpfile_callback(
+        idmap: *mut bindings::mnt_idmap,
+        dir: *mut bindings::inode,
+        file: *mut bindings::file,
+        mode: bindings::umode_t,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
+        // SAFETY: The VFS passes a file that is not open, with a new dentry for it.
+        let file = unsafe { file::TmpFile::from_raw(file) };
+        from_result(|| T::tmpfile(idmap, dir, file, mode).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn getattr_callback(
+        idmap: *mut bindings::mnt_idmap,
+        path: *const bindings::path,
+        stat: *mut bindings::kstat,
+        mask: u32,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (idmap, path) = unsafe { (Idmap::from_raw(idmap), OwnPath::from_raw(path)) };
+        // SAFETY: The VFS passes its own `struct kstat`, initialised.
+        let stat = unsafe { Kstat::from_raw(stat) };
+        from_result(|| T::getattr(idmap, path, stat, StatRequest { mask, flags }).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::lookup_callback`].
+    unsafe extern "C" fn update_time_callback(
+        inode: *mut bindings::inode,
+        kind: bindings::fs_update_time,
+        flags: c_uint,
+    ) -> c_int {
+        if kind != bindings::fs_update_time_FS_UPD_ATIME {
+            return 0;
+        }
+        // SAFETY: By the safety requirements.
+        let inode = unsafe { Inode::from_raw(inode) };
+        let nowait = flags & bindings::rvfs_const_RVFS_IOCB_NOWAIT != 0;
+        from_result(|| T::update_atime(inode, nowait).map(|()| 0))
+    }
+
+    const OPS: bindings::inode_operations = bindings::inode_operations {
+        lookup: if T::HAS_LOOKUP {
+            Some(Self::lookup_callback)
+        } else {
+            None
+        },
+        get_link: if T::HAS_GET_LINK {
+            Some(Self::get_link_callback)
+        } else {
+            None
+        },
+        permission: if T::HAS_PERMISSION {
+            Some(Self::permission_callback)
+        } else {
+            None
+        },
+        create: if T::HAS_CREATE {
+            Some(Self::create_callback)
+        } else {
+            None
+        },
+        link: if T::HAS_LINK {
+            Some(Self::link_callback)
+        } else {
+            None
+        },
+        unlink: if T::HAS_UNLINK {
+            Some(Self::unlink_callback)
+        } else {
+            None
+        },
+        symlink: if T::HAS_SYMLINK {
+            Some(Self::symlink_callback)
+        } else {
+            None
+        },
+        mkdir: if T::HAS_MKDIR {
+            Some(Self::mkdir_callback)
+        } else {
+            None
+        },
+        rmdir: if T::HAS_RMDIR {
+            Some(Self::rmdir_callback)
+        } else {
+            None
+        },
+        mknod: if T::HAS_MKNOD {
+            Some(Self::mknod_callback)
+        } else {
+            None
+        },
+        rename: if T::HAS_RENAME {
+            Some(Self::rename_callback)
+        } else {
+            None
+        },
+        tmpfile: if T::HAS_TMPFILE {
+            Some(Self::tmpfile_callback)
+        } else {
+            None
+        },
+        getattr: if T::HAS_GETATTR {
+            Some(Self::getattr_callback)
+        } else {
+            None
+        },
+        listxattr: if T::HAS_LISTXATTR {
+            Some(Self::listxattr_callback)
+        } else {
+            None
+        },
+        get_inode_acl: if T::HAS_GET_INODE_ACL {
+            Some(Self::get_inode_acl_callback)
+        } else {
+            None
+        },
+        get_acl: if T::HAS_GET_ACL {
+            Some(Self::get_acl_callback)
+        } else {
+            None
+        },
+        set_acl: if T::HAS_SET_ACL {
+            Some(Self::set_acl_callback)
+        } else {
+            None
+        },
+        fileattr_get: if T::HAS_FILEATTR_GET {
+            Some(Self::fileattr_get_callback)
+        } else {
+            None
+        },
+        fileattr_set: if T::HAS_FILEATTR_SET {
+            Some(Self::fileattr_set_callback)
+        } else {
+            None
+        },
+        setattr: if T::HAS_SETATTR {
+            Some(Self::setattr_callback)
+        } else {
+            None
+        },
+        update_time: if T::HAS_UPDATE_ATIME {
+            Some(Self::update_time_callback)
+        } else {
+            None
+        },
+        fiemap: if T::HAS_FIEMAP {
+            Some(Self::fiemap_callback)
+        } else {
+            None
+        },
+        ..pin_init::zeroed()
+    };
+
+    /// The table as C wants it.
+    pub(crate) const TABLE: &'static bindings::inode_operations = &Self::OPS;
+}
