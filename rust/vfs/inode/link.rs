@@ -41,7 +41,7 @@ impl Dentry<Layer> {
         let raw = unsafe { bindings::rvfs_vfs_get_link(self.as_raw(), done.raw) };
         Ok(Link {
             raw: from_err_ptr(raw.cast_mut())?.cast_const(),
-            pub(super) _life: PhantomData,
+            _life: PhantomData,
         })
     }
 }
@@ -52,7 +52,7 @@ impl Dentry<Layer> {
         let mut done = bindings::delayed_call::default();
         let call = DelayedCall {
             raw: &mut done,
-            pub(super) _life: PhantomData,
+            _life: PhantomData,
         };
         let target = self.get_link(as_mounter, call).and_then(|link| {
             if link.raw.is_null() {

@@ -46,9 +46,7 @@ use kernel::{
         VTABLE_DEFAULT_ERROR, //
     },
     prelude::*,
-    str::{
-        CStr,
-    },
+    str::CStr,
     sync::aref::ARef, //
 };
 

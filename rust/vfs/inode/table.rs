@@ -33,13 +33,9 @@ use core::{
     ptr, //
 };
 use kernel::{
-    error::{
-        from_result,
-    },
+    error::from_result,
     prelude::*,
-    str::{
-        CStr,
-    },
+    str::CStr,
     sync::aref::ARef, //
 };
 
