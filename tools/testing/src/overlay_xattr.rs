@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use rustix::fs::{OFlags, CWD};
+use rustix::io::Errno;
 
 use crate::ops::{self, ok};
 
@@ -64,6 +65,13 @@ pub fn expected_origin(lower: &Path) -> Vec<u8> {
 /// Type and bytes of the handle that the file system gives for `path`.
 #[track_caller]
 pub fn file_handle(path: &Path) -> (u8, Vec<u8>) {
+    let (kind, bytes) = ok(fid_handle(path, 128, 0));
+    (ok(u8::try_from(kind)), bytes)
+}
+
+/// Type and bytes of the handle that `name_to_handle_at()` makes with `flags` in `room` bytes, at
+/// most 128.
+pub fn fid_handle(path: &Path, room: u32, flags: i32) -> Result<(i32, Vec<u8>), Errno> {
     #[repr(C)]
     struct Handle {
         bytes: u32,
@@ -71,7 +79,7 @@ pub fn file_handle(path: &Path) -> (u8, Vec<u8>) {
         data: [u8; 128],
     }
     let mut handle = Handle {
-        bytes: 128,
+        bytes: room.min(128),
         kind: 0,
         data: [0; 128],
     };
@@ -85,17 +93,15 @@ pub fn file_handle(path: &Path) -> (u8, Vec<u8>) {
             text.as_ptr(),
             &raw mut handle,
             &raw mut mount_id,
-            0,
+            flags,
         )
     };
-    assert_eq!(
-        result,
-        0,
-        "name_to_handle_at: {}",
-        std::io::Error::last_os_error()
-    );
+    if result != 0 {
+        let code = std::io::Error::last_os_error().raw_os_error();
+        return Err(code.map_or(Errno::IO, Errno::from_raw_os_error));
+    }
     let len = ok(usize::try_from(handle.bytes));
-    (ok(u8::try_from(handle.kind)), handle.data[..len].to_vec())
+    Ok((handle.kind, handle.data[..len].to_vec()))
 }
 
 /// Identifier of the file system that holds `path`.

@@ -10,7 +10,9 @@ mod corrupt_layers;
 mod create;
 mod downgraded_mount;
 mod faults;
+mod file_handle;
 mod file_io;
+mod fileattr;
 mod link;
 mod lookup;
 mod mmap;
@@ -91,6 +93,8 @@ const MODULES: &[&[Case]] = &[
     setattr::CASES,
     xattr::CASES,
     acl::CASES,
+    fileattr::CASES,
+    file_handle::CASES,
     mmap::CASES,
     file_io::CASES,
     splice::CASES,
