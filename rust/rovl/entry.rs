@@ -152,6 +152,9 @@ pub(crate) trait InodeExt {
     ///
     /// Returns `EIO` for an inode without layers.
     fn data_path(&self) -> Result<LayerPath<'_>>;
+    /// Of which layers it is made, with the path that shows the attributes. The two fit together,
+    /// also if copy up publishes the upper object meanwhile.
+    fn typed_real_path(&self) -> Result<(PathType, LayerPath<'_>)>;
     /// The inode that shows the attributes.
     fn real_inode(&self) -> Result<&Inode<Layer>>;
     /// The upper inode.
@@ -205,6 +208,17 @@ impl InodeExt for Inode<Rovl> {
                 self.ofs().lower_path(lowest).ok_or(EIO)
             }
         }
+    }
+
+    #[inline]
+    fn typed_real_path(&self) -> Result<(PathType, LayerPath<'_>)> {
+        let kind = self.path_type();
+        let path = if kind.upper {
+            self.upper_path()
+        } else {
+            self.lower_path()
+        };
+        Ok((kind, path.ok_or(EIO)?))
     }
 
     #[inline]

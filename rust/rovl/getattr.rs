@@ -31,15 +31,8 @@ pub(crate) fn getattr(
 ) -> Result {
     let inode = path.dentry().inode().ok_or(ESTALE)?;
     let ofs = inode.ofs();
-    let kind = inode.path_type();
-    // That of `kind`, also if copy up publishes the upper object meanwhile: its own inode number
-    // must not show.
-    let real = if kind.upper {
-        inode.upper_path()
-    } else {
-        inode.lower_path()
-    };
-    let real = real.ok_or(EIO)?;
+    // With a path of another kind, the inode number of the upper object would show after copy up.
+    let (kind, real) = inode.typed_real_path()?;
     let fsid = ofs.as_mounter(|m| {
         stat.fill_from_layer(m, real, request)?;
         origin_number(m, inode, kind, stat, request)

@@ -121,6 +121,16 @@ fn create_locked<'a>(
     Ok(again)
 }
 
+/// Makes something under a temporary name in the directory `dir` of the upper layer.
+pub(crate) fn create_temp_in(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    dir: &Dentry<Layer>,
+    what: Make<'_>,
+) -> Result<ARef<Dentry<Layer>>> {
+    Ok(create_locked(m, write, dir, temp_name().as_bytes(), what)?.keep())
+}
+
 /// The upper layer, with everything that a change of it needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Upper<'a> {

@@ -119,8 +119,7 @@ impl Operations for DirFile {
     type FileSystem = Rovl;
 
     fn open(inode: &Inode<Rovl>, _file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
-        let path = inode.real_path()?;
-        let kind = inode.path_type();
+        let (kind, path) = inode.typed_real_path()?;
         let real = inode.ofs().as_mounter(|m| path.open(m, false))?;
         let state = State {
             is_real: !kind.merge && inode.is_real_dir(),

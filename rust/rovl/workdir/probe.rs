@@ -15,15 +15,19 @@ use crate::{
         XinoMode, //
     },
     readdir,
+    upper::{
+        self,
+        Make, //
+    },
 };
 use kernel::prelude::*;
 use ondisk::{
     marker,
-    temp_name,
     xattr::Name, //
 };
 use vfs::{
     dentry::Dentry,
+    log,
     namei::{
         RenameFlag,
         Target, //
@@ -109,44 +113,51 @@ impl Making<'_> {
 
     /// Whether a rename can leave a whiteout.
     fn rename_whiteout(&self, work: &Dentry<Layer>) -> Result<bool> {
-        // Nobody else makes names in a fresh work directory.
-        let (old, new) = (temp_name::format(0), temp_name::format(1));
-        let temp = self
-            .write
-            .start_creating(self.m, work, &old)?
-            .create(FILE_MODE)?
-            .keep();
-        let renamed = self
-            .write
-            .start_renaming_dentry(
-                self.m,
-                (work, &temp),
-                (work, &new),
-                Target::Any,
-                RenameFlag::Whiteout.into(),
-            )
-            .and_then(|renaming| renaming.rename());
-        let result = match renamed {
-            Ok(()) => self.remove_whiteout(work, &old),
-            Err(err) if err == EINVAL => Ok(false),
-            Err(err) => Err(err),
-        };
-        cleanup::remove(self.m, self.write, work, &temp)?;
-        result
+        let temp = upper::create_temp_in(self.m, self.write, work, Make::File(FILE_MODE))?;
+        temp.with_name(|old| {
+            let result = self.rename_leaving_whiteout(work, &temp, old);
+            self.clean_up(work, &temp);
+            result
+        })
     }
 
-    /// Removes the whiteout that a rename left at `name`, if it did.
-    fn remove_whiteout(&self, work: &Dentry<Layer>, name: &[u8]) -> Result<bool> {
+    /// Renames `temp`, which is called `old`. Whether that left a whiteout, which is removed.
+    fn rename_leaving_whiteout(
+        &self,
+        work: &Dentry<Layer>,
+        temp: &Dentry<Layer>,
+        old: &[u8],
+    ) -> Result<bool> {
+        let new = upper::temp_name();
+        let renaming = self.write.start_renaming_dentry(
+            self.m,
+            (work, temp),
+            (work, new.as_bytes()),
+            Target::Any,
+            RenameFlag::Whiteout.into(),
+        )?;
+        match renaming.rename() {
+            Ok(()) => {}
+            Err(err) if err == EINVAL => return Ok(false),
+            Err(err) => return Err(err),
+        }
         let path = LayerPath {
             mount: self.write.mount(),
             dentry: work,
         };
-        let left = path.lookup(self.m, name)?;
+        let left = path.lookup(self.m, old)?;
         let is_whiteout = left.is_whiteout_device();
         if is_whiteout {
-            cleanup::remove(self.m, self.write, work, &left)?;
+            self.clean_up(work, &left);
         }
         Ok(is_whiteout)
+    }
+
+    /// Removes `dentry` from the work directory. What stays is removed by the next mount.
+    fn clean_up(&self, work: &Dentry<Layer>, dentry: &Dentry<Layer>) {
+        if let Err(err) = cleanup::remove(self.m, self.write, work, dentry) {
+            log::warn_dentry(c"cannot clean up", dentry, err);
+        }
     }
 
     /// Sets and removes one of our attributes.
