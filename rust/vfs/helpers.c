@@ -253,6 +253,11 @@ void rvfs_mutex_init(struct mutex *lock)
 	mutex_init(lock);
 }
 
+int rvfs_mutex_lock_interruptible(struct mutex *lock)
+{
+	return mutex_lock_interruptible(lock);
+}
+
 /*
  * A stacking file system can be the lower layer of another one, so the locks of
  * its inodes have one class for each stacking depth.

@@ -348,7 +348,7 @@ impl<F: FileSystem> Inode<F> {
     /// Takes the inode's own lock, which serialises copy up. Returns `EINTR` on a signal.
     pub fn lock_interruptible(&self) -> Result<OwnLock<'_, F>> {
         // SAFETY: The lock is initialised for the life of the inode.
-        to_result(unsafe { bindings::mutex_lock_interruptible(self.own_lock()) })?;
+        to_result(unsafe { bindings::rvfs_mutex_lock_interruptible(self.own_lock()) })?;
         // INVARIANT: Just locked.
         Ok(OwnLock {
             inode: self,
