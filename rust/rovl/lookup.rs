@@ -8,6 +8,7 @@ use crate::{
         DentryFlag,
         InodeExt, //
     },
+    fault,
     inode::{
         self,
         Parts, //
@@ -24,6 +25,8 @@ use kernel::{
 };
 use ondisk::{
     marker::Opaque,
+    metacopy,
+    redirect::Redirect,
     xattr::Name, //
 };
 use vfs::{
@@ -245,7 +248,7 @@ impl Lookup<'_> {
             return Ok(false);
         }
         let is_reg = path.dentry.is_reg();
-        if is_reg && self.ofs.has_xattr(self.m, path, Name::Metacopy) {
+        if is_reg && self.has_metacopy(path)? {
             self.elsewhere = Some(Elsewhere::Metacopy);
         }
         Ok(true)
@@ -276,10 +279,41 @@ impl Lookup<'_> {
             }
             _ => {}
         }
-        if self.ofs.has_xattr(self.m, path, Name::Redirect) {
+        if self.has_redirect(path)? {
             self.elsewhere = Some(Elsewhere::Redirect);
         }
         Ok(true)
+    }
+
+    /// Whether the data of a file is somewhere else. An error of the layer must not make an empty
+    /// file of it.
+    fn has_metacopy(&self, path: LayerPath<'_>) -> Result<bool> {
+        let err = match self.ofs.get_xattr(self.m, path, Name::Metacopy, &mut []) {
+            Ok(len) if len == 0 || len >= metacopy::HEADER_LEN => return Ok(true),
+            Ok(_) => EIO,
+            Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(false),
+            // Attributes in `user.` can only be read by who can read the file.
+            Err(err) if err == EACCES && self.ofs.config.userxattr => return Ok(false),
+            Err(err) => err,
+        };
+        log::warn_dentry(c"failed to get metacopy", path.dentry, err);
+        Err(err)
+    }
+
+    /// Whether what is below a directory is somewhere else. `EINVAL` where that cannot be a place.
+    fn has_redirect(&self, path: LayerPath<'_>) -> Result<bool> {
+        let mut value = KVVec::new();
+        let name = self.ofs.xattr_name(Name::Redirect);
+        let err = match path.getxattr_growing(self.m, name, &mut value) {
+            Ok(len) => match Redirect::parse(value.get(..len).unwrap_or_default()) {
+                Ok(_) => return Ok(true),
+                Err(fault) => fault::to_error(fault),
+            },
+            Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(false),
+            Err(err) => err,
+        };
+        log::warn_dentry(c"failed to get redirect", path.dentry, err);
+        Err(err)
     }
 
     /// Whether redirects may be on any layer, so that all but the lowest have to be asked.
