@@ -8,6 +8,7 @@
 //! only prevented while its directories are changed, not while data is copied.
 
 mod data;
+mod link_up;
 mod metadata;
 mod place;
 mod xattrs;
@@ -33,14 +34,7 @@ use kernel::{
     str::CString,
     sync::aref::ARef, //
 };
-use ondisk::{
-    file_handle::FileHandle,
-    nlink::{
-        Base,
-        Nlink, //
-    },
-    xattr::Name, //
-};
+use ondisk::file_handle::FileHandle;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -277,46 +271,6 @@ impl<'a> CopyUp<'a> {
             let times = Iattr::times(&self.dir_times);
             let _ = write.notify_change(self.m, &lock, self.dir, &times);
         }
-    }
-
-    /// Makes this name, too, a name of the upper inode, which has been copied up under another one.
-    fn link_up(&self, access: &WriteAccess<'_>, name: &[u8]) -> Result {
-        let old = self.inode.upper().ok_or(EIO)?;
-        self.mark_parent(access)?;
-        let made = {
-            let write = access.start_write();
-            let upper = Upper {
-                ofs: self.ofs,
-                m: self.m,
-                write: &write,
-            };
-            let lower = self.lower.dentry.inode().ok_or(EIO)?;
-            self.store_nlink(&upper, old, Base::Lower, lower.nlink())?;
-            let linked = upper.start_creating(self.dir, name)?.link(old)?;
-            linked.keep()
-        };
-        self.settle(access, &made);
-        let write = access.start_write();
-        let upper = Upper {
-            ofs: self.ofs,
-            m: self.m,
-            write: &write,
-        };
-        let links = old.inode().ok_or(EIO)?.nlink();
-        self.store_nlink(&upper, old, Base::Upper, links)
-    }
-
-    /// Stores the number of links of the union relative to that of one of its inodes, so that it is
-    /// known after a crash between a change of the one and of the other.
-    fn store_nlink(
-        &self,
-        upper: &Upper<'_>,
-        dentry: &Dentry<Layer>,
-        base: Base,
-        real: u32,
-    ) -> Result {
-        let nlink = Nlink::new(base, self.inode.nlink(), real);
-        upper.set_xattr(dentry, Name::Nlink, &nlink.encode())
     }
 }
 
