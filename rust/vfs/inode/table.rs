@@ -255,8 +255,16 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
         // SAFETY: The VFS passes a file that is not open, with a new dentry for it.
-        let file = unsafe { file::TmpFile::from_raw(file) };
-        from_result(|| T::tmpfile(idmap, dir, file, mode).map(|()| 0))
+        let new = unsafe { file::TmpFile::from_raw(file) };
+        from_result(|| {
+            T::tmpfile(idmap, dir, new, mode)?;
+            // SAFETY: By the safety requirements.
+            if unsafe { (*file).f_mode } & bindings::rvfs_const_RVFS_FMODE_OPENED == 0 {
+                // The VFS uses a file without an error as an open one.
+                return Err(EIO);
+            }
+            Ok(0)
+        })
     }
 
     /// # Safety
