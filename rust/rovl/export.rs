@@ -47,7 +47,8 @@ impl Operations for Fids {
 fn identity(inode: &Inode<Rovl>) -> Option<(&Dentry<Layer>, bool)> {
     let lower = inode.lower().first().map(|entry| (entry.dentry(), false));
     let upper = inode.upper().map(|upper| (upper, true));
-    let is_root = inode.sb().root().inode().is_some_and(|root| root.is(inode));
+    let root = inode.sb().root().and_then(Dentry::inode);
+    let is_root = root.is_some_and(|root| root.is(inode));
     if is_root {
         // The root has no origin: which lower roots it is made of can change between mounts.
         upper.or(lower)

@@ -127,8 +127,8 @@ pub(crate) fn get(
     new: Option<NewInode<Rovl>>,
 ) -> Result<ARef<Inode<Rovl>>> {
     let result = find_or_make(m, sb, parts, new);
-    if let Err(err) = result {
-        vfs::log::warn_dentry(c"failed to get inode", sb.root(), err);
+    if let (Err(err), Some(root)) = (&result, sb.root()) {
+        vfs::log::warn_dentry(c"failed to get inode", root, *err);
     }
     result
 }

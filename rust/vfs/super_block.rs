@@ -202,10 +202,14 @@ impl<F: FileSystem> SuperBlock<F> {
         unsafe { &*(*self.as_raw()).s_fs_info.cast() }
     }
 
-    /// The root.
+    /// The root, which there is as long as it is mounted: not any more while its dentries are given
+    /// up, when inodes can still be in use.
     #[inline]
-    pub fn root(&self) -> &Dentry<F> {
-        // SAFETY: A mounted super block has a root, which lives as long as it is mounted.
-        unsafe { Dentry::from_raw((*self.as_raw()).s_root) }
+    pub fn root(&self) -> Option<&Dentry<F>> {
+        // SAFETY: Valid by the type invariant; a volatile read makes one value of it, as READ_ONCE()
+        // does in C.
+        let root = unsafe { (&raw const (*self.as_raw()).s_root).read_volatile() };
+        // SAFETY: If it is not null it lives as long as the super block is mounted.
+        (!root.is_null()).then(|| unsafe { Dentry::from_raw(root) })
     }
 }
