@@ -164,13 +164,12 @@ pub(crate) fn set_trap(
     name: &CStr,
     path: LayerPath<'_>,
 ) -> Result {
-    let trap = Trap::set(making.sb, path.dentry).or_else(|err| {
-        if err == ELOOP {
+    let trap = Trap::set(making.sb, path.dentry).inspect_err(|err| {
+        if *err == ELOOP {
             making.fc.error(fmt!(
                 "conflicting {option} path: {name} is used for another layer too"
             ));
         }
-        Err(err)
     })?;
     making.layers.traps.push(trap, GFP_KERNEL)?;
     Ok(())

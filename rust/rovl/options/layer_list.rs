@@ -196,7 +196,7 @@ fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
         return Err(EINVAL);
     }
     let path = if role.is_escaped() {
-        Path::lookup(&*unescape(name)?)
+        Path::lookup(&unescape(name)?)
     } else {
         Path::lookup(name)
     };
