@@ -61,13 +61,7 @@ struct LoopConfig {
 impl Loop {
     /// Attaches `file`; without loop devices the test is ignored.
     pub fn attach(file: &Path) -> Self {
-        let Ok(control) = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/loop-control")
-        else {
-            skip("there is no /dev/loop-control (module loop)");
-        };
+        let control = control_device("/dev/loop-control", "loop");
         let backing = ops::open_write(file);
         for _attempt in 0..16 {
             // SAFETY: the request has no argument.
@@ -93,6 +87,21 @@ impl Loop {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Loads a module of the kernel, if there is one: nobody else does so in a small guest.
+pub fn load_module(name: &str) -> bool {
+    let loaded = Command::new("modprobe").args(["--quiet", name]).status();
+    loaded.is_ok_and(|status| status.success())
+}
+
+fn control_device(path: &str, module: &str) -> File {
+    let open = || File::options().read(true).write(true).open(path);
+    let opened = open().or_else(|_| {
+        load_module(module);
+        open()
+    });
+    opened.unwrap_or_else(|error| skip(format!("{path} (module {module}): {error}")))
 }
 
 fn configure(device: &OwnedFd, backing: &OwnedFd) -> bool {
@@ -242,13 +251,7 @@ pub struct Mapped {
 impl Mapped {
     /// Maps `backing` one to one; without the device mapper the test is ignored.
     pub fn linear(name: &str, backing: &Path) -> Self {
-        let Ok(control) = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/mapper/control")
-        else {
-            skip("there is no /dev/mapper/control (module dm-mod)");
-        };
+        let control = control_device("/dev/mapper/control", "dm-mod");
         let device = ops::open_read(backing);
         let mut bytes = 0u64;
         // SAFETY: the request writes the size as a 64-bit number.
@@ -286,14 +289,6 @@ impl Mapped {
     /// From now on reads and writes work.
     pub fn work(&self) {
         self.load("linear", &format!("{} 0", self.backing.display()));
-    }
-
-    /// From now on writes fail with EIO and reads work.
-    pub fn fail_writes(&self) {
-        self.load(
-            "flakey",
-            &format!("{} 0 0 180 1 error_writes", self.backing.display()),
-        );
     }
 
     fn load(&self, kind: &str, parameters: &str) {

@@ -24,6 +24,7 @@ cases! {
     origin_on_the_upper_root,
     redirect_that_is_not_valid,
     redirect_that_leads_nowhere,
+    redirect_that_may_not_be_followed,
     metacopy_mark_is_not_followed,
     impure_of_odd_values,
     uuid_of_a_wrong_length,
@@ -221,19 +222,35 @@ fn redirect_that_is_not_valid(t: &Test) {
 
 fn redirect_that_leads_nowhere(t: &Test) {
     let l = t.layers();
-    l.upper().dir("d").xattr("d", REDIRECT, "nowhere");
-    l.upper()
-        .dir("long")
-        .xattr("long", REDIRECT, vec![b'n'; 300]);
-    l.upper().dir("e").xattr("e", REDIRECT, "/not/there");
-    l.lower(0)
-        .file("d/below", "")
-        .file("e/below", "")
-        .file("long/below", "");
+    let values = [b"nowhere".to_vec(), vec![b'n'; 300], b"/not/there".to_vec()];
+    for (n, value) in values.iter().enumerate() {
+        let name = format!("d{n}");
+        l.upper().dir(&name).xattr(&name, REDIRECT, value);
+        l.lower(0).file(format!("{name}/below"), "");
+    }
     let m = l.mount();
-    assert!(names(m.path("d")).is_empty());
-    assert!(names(m.path("e")).is_empty());
-    assert!(names(m.path("long")).is_empty());
+    for n in 0..values.len() {
+        let dir = m.path(format!("d{n}"));
+        if t.is_rovl() {
+            // Our module follows no redirects, and refuses a directory that needs one.
+            assert_eq!(errno(rustix::fs::lstat(&dir)), Errno::PERM, "value {n}");
+        } else {
+            assert!(names(&dir).is_empty(), "value {n}");
+        }
+    }
+}
+
+fn redirect_that_may_not_be_followed(t: &Test) {
+    let l = t.layers();
+    l.upper()
+        .dir("d")
+        .xattr("d", REDIRECT, "other")
+        .dir("plain");
+    l.lower(0).file("other/below", "").file("plain/below", "");
+    let request = l.request().set("redirect_dir", "nofollow");
+    let m = rovl_testing::mount::granted(t, request.mount(&l.merged()));
+    assert_eq!(errno(rustix::fs::lstat(m.path("d"))), Errno::PERM);
+    assert_eq!(names(m.path("plain")), set(&["below"]));
 }
 
 fn metacopy_mark_is_not_followed(t: &Test) {

@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
-use rovl_testing::block::{mount_nodev, Image};
+use rovl_testing::block::{load_module, mount_device, mount_nodev, Image};
 use rovl_testing::mount::{granted, Request};
-use rovl_testing::ops::{exists, mkdir, mode, names, read, unlink, write};
-use rovl_testing::{cases, errno, ok, Mounted, Test};
+use rovl_testing::ops::{
+    assert_same_bytes, exists, mkdir, mode, names, open_read, open_write, pattern, read, read_fd,
+    set, stat, unlink, write,
+};
+use rovl_testing::{cases, errno, ok, skip, Layers, Mounted, Test};
 use rustix::fs::{IFlags, OFlags};
 use rustix::io::Errno;
 
@@ -17,6 +20,9 @@ cases! {
     upper_inside_a_lower_layer,
     upper_without_xattrs,
     upper_without_file_types,
+    upper_without_tmpfile,
+    copy_up_without_tmpfile,
+    failed_copy_up_without_tmpfile,
     work_directory_cannot_be_made,
 }
 
@@ -112,6 +118,111 @@ fn upper_without_xattrs(t: &Test) {
     assert!(!exists(m.path("empty")) && names(m.path("whiteouts")).is_empty());
     m.unmount();
     drop(l);
+}
+
+/// A jffs2 in memory: it has extended attributes, but neither O_TMPFILE nor RENAME_WHITEOUT.
+fn jffs2(t: &Test) -> Mounted {
+    let memory = Path::new("/sys/class/mtd/mtd0/name");
+    if !memory.exists() && !load_module("mtdram") {
+        skip("there is no memory technology device (module mtdram)");
+    }
+    if !known_type("jffs2") && !load_module("jffs2") {
+        skip("the kernel has no jffs2");
+    }
+    mount_device("jffs2", Path::new("mtd0"), &t.dir().join("jffs2"), "")
+}
+
+fn known_type(kind: &str) -> bool {
+    let known = ok(std::fs::read_to_string("/proc/filesystems"));
+    known
+        .lines()
+        .any(|line| line.split_whitespace().last() == Some(kind))
+}
+
+/// Layers with the upper one on `fs`, whose content of an earlier test is removed.
+fn above<'a>(t: &'a Test, fs: &Mounted) -> Layers<'a> {
+    let dir = fs.path("test");
+    if exists(&dir) {
+        ok(std::fs::remove_dir_all(&dir));
+    }
+    t.layers_in(&dir).lowers_in(&t.dir())
+}
+
+fn upper_without_tmpfile(t: &Test) {
+    let fs = jffs2(t);
+    let l = above(t, &fs);
+    l.lower(0).dir("d").file("gone", "");
+    let m = l.mount();
+    assert_said(t, &m, "tmpfile");
+    let flags = OFlags::TMPFILE | OFlags::RDWR;
+    assert_eq!(
+        errno(rustix::fs::open(m.root(), flags, mode(0o644))),
+        Errno::OPNOTSUPP
+    );
+    unlink(m.path("gone"));
+    // An opaque directory takes the place of a whiteout by RENAME_EXCHANGE, a file by a rename.
+    let made = rustix::fs::mkdir(m.path("gone"), mode(0o755));
+    assert_eq!(errno(made), Errno::INVAL);
+    write(m.path("gone"), "file");
+    write(m.path("d/new"), "x");
+    l.assert_upper(&[
+        "d dir 755 origin",
+        "d/new file 644 \"x\"",
+        "gone file 644 \"file\"",
+    ]);
+    m.unmount();
+}
+
+fn copy_up_without_tmpfile(t: &Test) {
+    let fs = jffs2(t);
+    let l = above(t, &fs);
+    let data = pattern(200_000, 1);
+    l.lower(0)
+        .file("d/f", &data)
+        .owner("d/f", 3, 4)
+        .xattr("d/f", "user.a", "1");
+    l.lower(0).file("d/g", "x").times("d/g", 1000, 2000);
+    let m = l.mount();
+    let reader = open_read(m.path("d/g"));
+    drop(open_write(m.path("d/f")));
+    rovl_testing::ops::chmod(m.path("d/g"), 0o600);
+    l.assert_upper(&[
+        "d dir 755 impure=y origin",
+        "d/f file 644 3:4 200000 bytes origin user.a=\"1\"",
+        "d/g file 600 \"x\" origin",
+    ]);
+    assert_same_bytes(&read(l.upper().path("d/f")), &data);
+    assert_eq!(stat(l.upper().path("d/g")).st_mtime, 2000);
+    write(m.path("d/g"), "later");
+    assert_eq!(read_fd(&reader), b"later");
+    // A rename that leaves a whiteout needs RENAME_WHITEOUT.
+    let renamed = rustix::fs::rename(m.path("d/f"), m.path("f"));
+    assert_eq!(errno(renamed), Errno::INVAL);
+    assert_eq!(names(m.path("d")), set(&["f", "g"]));
+    drop(reader);
+    m.unmount();
+}
+
+fn failed_copy_up_without_tmpfile(t: &Test) {
+    let fs = jffs2(t);
+    let l = above(t, &fs);
+    // More than the device has, and nothing that the file system could compress.
+    let mut data = vec![0u8; 8 << 20];
+    ok(std::io::Read::read_exact(
+        &mut ok(std::fs::File::open("/dev/urandom")),
+        &mut data,
+    ));
+    l.lower(0).file("d/f", &data);
+    let m = l.mount();
+    let refused = rustix::fs::open(m.path("d/f"), OFlags::WRONLY, mode(0));
+    assert_eq!(errno(refused), Errno::NOSPC);
+    assert!(!exists(l.upper().path("d/f")));
+    assert!(
+        names(l.work().join("work")).is_empty(),
+        "the temporary file was left"
+    );
+    assert_same_bytes(&read(m.path("d/f")), &data);
+    m.unmount();
 }
 
 fn upper_without_file_types(t: &Test) {

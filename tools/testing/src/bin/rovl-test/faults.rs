@@ -17,7 +17,9 @@ use rustix::io::Errno;
 cases! {
     lower_device_fails_in_a_copy_up,
     lower_device_fails_under_a_reader,
+    lower_attributes_cannot_be_read,
     upper_device_fails_in_a_copy_up,
+    upper_device_fails_at_the_first_step,
     upper_device_fails_under_a_writer,
     killed_in_a_copy_up,
     killed_many_times,
@@ -85,7 +87,7 @@ impl Drop for Fragile {
 /// Writes everything out and forgets it, so that the next read goes to the device.
 fn forget_caches() {
     rustix::fs::sync();
-    ok(std::fs::write("/proc/sys/vm/drop_caches", "1"));
+    ok(std::fs::write("/proc/sys/vm/drop_caches", "3"));
 }
 
 fn lower_device_fails_in_a_copy_up(t: &Test) {
@@ -94,8 +96,8 @@ fn lower_device_fails_in_a_copy_up(t: &Test) {
     let data = pattern(4 << 20, 1);
     l.lower(0).file("d/f", &data).file("d/g", "small");
     let m = l.mount();
-    names(m.path("d"));
-    rovl_testing::ops::stat(m.path("d/f"));
+    let kept = (open_read(m.path("d/f")), open_read(m.path("d/g")));
+    rovl_testing::ops::chmod(m.path("d"), 0o700);
     forget_caches();
     fragile.fail();
     let refused = rustix::fs::open(m.path("d/f"), OFlags::WRONLY, 0.into());
@@ -110,6 +112,34 @@ fn lower_device_fails_in_a_copy_up(t: &Test) {
     fragile.work();
     write_at(open_write(m.path("d/f")), b"changed", 0);
     assert_same_bytes(&read(l.upper().path("d/f"))[7..], &data[7..]);
+    drop(kept);
+    m.unmount();
+}
+
+fn lower_attributes_cannot_be_read(t: &Test) {
+    let fragile = Fragile::new(t);
+    let l = t.layers().lowers_in(&fragile.root());
+    // Too long for the inode, so that it has a block of its own.
+    l.lower(0)
+        .file("f", "")
+        .xattr("f", "user.long", pattern(600, 1));
+    let m = l.mount();
+    let kept = open_read(m.path("f"));
+    forget_caches();
+    fragile.fail();
+    assert_eq!(
+        errno(rustix::fs::chmod(m.path("f"), 0o600.into())),
+        Errno::IO
+    );
+    l.assert_upper(&[]);
+    fragile.work();
+    rovl_testing::ops::chmod(m.path("f"), 0o600);
+    let copied = ok(rovl_testing::ops::getxattr(
+        l.upper().path("f"),
+        "user.long",
+    ));
+    assert_same_bytes(&copied, &pattern(600, 1));
+    drop(kept);
     m.unmount();
 }
 
@@ -143,6 +173,34 @@ fn upper_device_fails_in_a_copy_up(t: &Test) {
     fragile.work();
     assert!(!exists(l.upper().path("f")));
     assert_eq!(names(m.root()), set(&["f", "g"]));
+    m.unchecked().unmount();
+}
+
+fn upper_device_fails_at_the_first_step(t: &Test) {
+    let fragile = Fragile::new(t);
+    let l = t.layers_in(&fragile.root()).lowers_in(&t.dir());
+    l.lower(0).file("d/f", "x").dir("d/e").file("d/g", "x");
+    let m = l.mount();
+    let kept: Vec<_> = ["d/f", "d/e", "d/g"]
+        .map(|name| open_read(m.path(name)))
+        .into();
+    forget_caches();
+    fragile.fail();
+    // Nothing of the upper file system is in memory, not even its maps of free inodes.
+    let failures = [
+        errno(rustix::fs::chmod(m.path("d/f"), 0o600.into())),
+        errno(rustix::fs::open(m.path("d/g"), OFlags::RDWR, 0.into()).map(drop)),
+        errno(rustix::fs::unlink(m.path("d/g"))),
+        errno(rustix::fs::rmdir(m.path("d/e"))),
+        errno(rustix::fs::mkdir(m.path("d/new"), 0o755.into())),
+        errno(rustix::fs::rename(m.path("d/f"), m.path("d/h"))),
+    ];
+    assert_eq!(failures, [Errno::IO; 6]);
+    fragile.work();
+    drop(kept);
+    assert_eq!(names(m.path("d")), set(&["e", "f", "g"]));
+    assert_eq!(read(m.path("d/f")), b"x");
+    rovl_testing::ops::chmod(m.path("d/f"), 0o600);
     m.unchecked().unmount();
 }
 

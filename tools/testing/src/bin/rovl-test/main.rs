@@ -3,6 +3,7 @@
 
 mod acl;
 mod aio_direct;
+mod alloc_failures;
 mod bad_mount;
 mod copy_up;
 mod copy_up_data;
@@ -109,6 +110,7 @@ const MODULES: &[&[Case]] = &[
     corrupt_layers::CASES,
     no_space::CASES,
     faults::CASES,
+    alloc_failures::CASES,
     page_cache::CASES,
     races::CASES,
     swap::CASES,

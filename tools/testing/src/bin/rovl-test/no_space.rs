@@ -18,6 +18,7 @@ cases! {
     inode_of_a_copy_up,
     inode_of_a_parent,
     attributes_of_a_copy_up,
+    name_of_a_copy_up,
     reader_goes_on_after_a_failed_copy_up,
     whiteout,
     new_names,
@@ -40,7 +41,7 @@ fn on_tmpfs<'a>(t: &'a Test, options: &str) -> (Mounted, Layers<'a>) {
 fn fill(path: &Path, keep_bytes: u64) {
     let file = rovl_testing::ops::open(path, OFlags::CREATE | OFlags::RDWR);
     let mut size = 0u64;
-    for step in [1 << 20, 64 << 10, 4 << 10] {
+    for step in [1 << 20, 64 << 10, 1 << 10] {
         while let Ok(n) = rustix::io::pwrite(&file, &vec![1u8; step], size) {
             size += n as u64;
         }
@@ -141,6 +142,29 @@ fn attributes_of_a_copy_up(t: &Test) {
     assert_eq!(open_for_writing(&m.path("f")), Errno::NOSPC);
     assert_eq!(read(m.path("f")), b"x");
     l.assert_upper(&[]);
+}
+
+fn name_of_a_copy_up(t: &Test) {
+    let dir = t.dir();
+    let image = Image::new(&dir, 16 << 20, "ext4", &["-q", "-b", "1024", "-m", "0"], "");
+    let l = t.layers_in(image.root()).lowers_in(&dir);
+    let name = |n: u32| format!("{n}{}", "n".repeat(239));
+    // Three such names and the two dots fill the block of the directory.
+    for n in 0..3 {
+        l.upper().file(format!("d/{}", name(n)), "");
+    }
+    let target = format!("d/{}", name(9));
+    l.lower(0).file(&target, "");
+    let m = l.mount();
+    let kept = open_read(m.path(&target));
+    fill(&image.root().join("filler"), 0);
+    assert_eq!(open_for_writing(&m.path(&target)), Errno::NOSPC);
+    assert!(!exists(l.upper().path(&target)));
+    assert_eq!(names(m.path("d")).len(), 4);
+    unlink(image.root().join("filler"));
+    write(m.path(&target), "now");
+    assert_eq!(read(l.upper().path(&target)), b"now");
+    drop(kept);
 }
 
 fn reader_goes_on_after_a_failed_copy_up(t: &Test) {

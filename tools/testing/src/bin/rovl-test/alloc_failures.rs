@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every allocation of an operation fails once, on kernels that can be told so.
+
+use std::path::Path;
+
+use rovl_testing::ops::{exists, names, read, set, write};
+use rovl_testing::{cases, dirent, ok, skip, Layers, Mounted, Test};
+use rustix::fs::{renameat_with, OFlags, RenameFlags, CWD};
+use rustix::io::Errno;
+
+cases! {
+    of_a_mount,
+    of_a_lookup,
+    of_an_open_for_reading,
+    of_a_copy_up,
+    of_a_whiteout,
+    of_a_rename,
+    of_an_exchange,
+    of_a_new_directory,
+    of_a_removal_of_a_directory,
+    of_a_listing,
+    of_attributes,
+}
+
+/// Where the number of the allocation that fails next is written.
+const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
+/// More allocations than this no operation makes.
+const MOST: u32 = 2000;
+
+/// Runs `body` again and again, with its first, second, … allocation failing, until none fails.
+///
+/// The operation has to succeed or fail with one of the errors that a lack of memory gives; after
+/// each failure `check` looks at the state.
+fn each_failure<T>(body: impl Fn() -> Result<T, Errno>, check: impl Fn()) {
+    allow_failures();
+    for n in 1..MOST {
+        ok(std::fs::write(FAIL_NTH, n.to_string()));
+        let result = body();
+        let left = ok(std::fs::read_to_string(FAIL_NTH));
+        ok(std::fs::write(FAIL_NTH, "0"));
+        let all_done = left.trim() != "0";
+        match result {
+            Ok(_) if all_done => return,
+            Ok(_) => (),
+            Err(error) => {
+                let expected = [Errno::NOMEM, Errno::IO, Errno::NFILE, Errno::NOSPC];
+                assert!(expected.contains(&error), "allocation {n}: {error}");
+                assert!(
+                    !all_done,
+                    "no allocation failed, but the operation did: {error}"
+                );
+            }
+        }
+        check();
+    }
+    panic!("there is no end of allocations");
+}
+
+/// Sets the faults up so that those of this thread are injected, and nothing else.
+fn allow_failures() {
+    if !Path::new(FAIL_NTH).exists() {
+        skip("the kernel has no fault injection");
+    }
+    let debug = Path::new("/sys/kernel/debug");
+    for kind in ["failslab", "fail_page_alloc"] {
+        let dir = debug.join(kind);
+        if !dir.exists() {
+            skip(format!("{} is not there", dir.display()));
+        }
+        // Allocations that may sleep are those that an operation can be refused for.
+        let _ = std::fs::write(dir.join("ignore-gfp-wait"), "N");
+        let _ = std::fs::write(dir.join("verbose"), "0");
+    }
+}
+
+fn changed(path: &Path, flags: OFlags) -> Result<(), Errno> {
+    rustix::fs::open(path, flags, 0o644.into()).map(drop)
+}
+
+/// A mount with something to change, and nothing of it in the caches.
+fn prepared(t: &Test) -> (Layers<'_>, Mounted) {
+    let l = t.layers();
+    for n in 0..3 {
+        l.lower(n)
+            .file(format!("d/own{n}"), "own")
+            .file("d/all", "all")
+            .dir("d/empty");
+    }
+    l.lower(0)
+        .file("f", "lower")
+        .xattr("f", "user.a", "1")
+        .symlink("s", "f");
+    let m = l.mount();
+    (l, m)
+}
+
+fn of_a_mount(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "x");
+    l.lower(1).file("g", "x");
+    let attempt = || match l.request().mount(&l.merged()) {
+        Ok(m) => {
+            // The work directory may have failed, which makes the mount read-only.
+            assert_eq!(names(m.root()), set(&["f", "g"]));
+            m.unchecked().unmount();
+            Ok(())
+        }
+        Err(refused) => Err(refused.errno),
+    };
+    each_failure(attempt, || ());
+    let m = l.mount();
+    write(m.path("f"), "works");
+}
+
+fn of_a_lookup(t: &Test) {
+    let (_l, m) = prepared(t);
+    let forget = || ok(std::fs::write("/proc/sys/vm/drop_caches", "2"));
+    each_failure(|| rustix::fs::lstat(m.path("d/own2")), forget);
+    each_failure(
+        || {
+            rustix::fs::statx(
+                CWD,
+                m.path("s"),
+                rustix::fs::AtFlags::empty(),
+                rustix::fs::StatxFlags::BASIC_STATS,
+            )
+            .map(drop)
+        },
+        forget,
+    );
+    assert!(exists(m.path("d/own2")));
+}
+
+fn of_an_open_for_reading(t: &Test) {
+    let (_l, m) = prepared(t);
+    each_failure(|| changed(&m.path("d/all"), OFlags::RDONLY), || ());
+    assert_eq!(read(m.path("d/all")), b"all");
+}
+
+fn of_a_copy_up(t: &Test) {
+    let (l, m) = prepared(t);
+    let check = || {
+        assert_eq!(read(m.path("d/own1")), b"own");
+        let upper = l.upper().path("d/own1");
+        assert!(!exists(&upper) || read(upper) == b"own", "half a copy");
+    };
+    each_failure(|| changed(&m.path("d/own1"), OFlags::RDWR), check);
+    each_failure(|| rustix::fs::chmod(m.path("d/empty"), 0o700.into()), || ());
+    assert!(exists(l.upper().path("d/own1")));
+}
+
+fn of_a_whiteout(t: &Test) {
+    let (l, m) = prepared(t);
+    let remove = || match rustix::fs::unlink(m.path("f")) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    };
+    each_failure(remove, || {
+        let there = exists(m.path("f"));
+        assert_eq!(there, !rovl_testing::ops::is_whiteout(l.upper().path("f")));
+    });
+    assert!(!exists(m.path("f")));
+}
+
+fn of_a_rename(t: &Test) {
+    let (_l, m) = prepared(t);
+    let back_and_forth = || {
+        if exists(m.path("f")) {
+            rustix::fs::rename(m.path("f"), m.path("g"))
+        } else {
+            rustix::fs::rename(m.path("g"), m.path("f"))
+        }
+    };
+    each_failure(back_and_forth, || {
+        assert!(
+            exists(m.path("f")) != exists(m.path("g")),
+            "none or two names"
+        );
+    });
+}
+
+fn of_an_exchange(t: &Test) {
+    let (_l, m) = prepared(t);
+    let exchange = || {
+        renameat_with(
+            CWD,
+            m.path("f"),
+            CWD,
+            m.path("d/own0"),
+            RenameFlags::EXCHANGE,
+        )
+    };
+    each_failure(exchange, || {
+        let mut both = [read(m.path("f")), read(m.path("d/own0"))];
+        both.sort();
+        assert_eq!(both, [b"lower".to_vec(), b"own".to_vec()]);
+    });
+}
+
+fn of_a_new_directory(t: &Test) {
+    let (_l, m) = prepared(t);
+    let make = || match rustix::fs::mkdir(m.path("d/new"), 0o755.into()) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    };
+    each_failure(make, || ());
+    assert!(names(m.path("d/new")).is_empty());
+    each_failure(
+        || changed(&m.path("d/new/f"), OFlags::CREATE | OFlags::RDWR),
+        || (),
+    );
+}
+
+fn of_a_removal_of_a_directory(t: &Test) {
+    let (_l, m) = prepared(t);
+    let remove = || match rustix::fs::rmdir(m.path("d/empty")) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    };
+    each_failure(remove, || ());
+    assert!(!exists(m.path("d/empty")));
+    rovl_testing::ops::mkdir(m.path("d/empty"));
+    assert!(names(m.path("d/empty")).is_empty());
+}
+
+fn of_a_listing(t: &Test) {
+    let (_l, m) = prepared(t);
+    let list = || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let dir = rustix::fs::open(m.path("d"), flags, 0.into())?;
+        dirent::try_read(&dir, 512).map(|entries| assert_eq!(entries.len(), 7))
+    };
+    each_failure(list, || ());
+}
+
+fn of_attributes(t: &Test) {
+    let (_l, m) = prepared(t);
+    each_failure(
+        || rovl_testing::ops::setxattr(m.path("f"), "user.b", "2"),
+        || (),
+    );
+    each_failure(|| rovl_testing::ops::listxattr(m.path("f")), || ());
+    assert_eq!(ok(rovl_testing::ops::getxattr(m.path("f"), "user.b")), b"2");
+}
