@@ -108,6 +108,11 @@ pub fn status<T>(result: Result<T, Errno>) -> i32 {
 }
 
 impl Child {
+    /// The number of the process.
+    pub fn id(&self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
     /// Sends SIGKILL.
     pub fn kill(&self) {
         ok(kill_process(self.0, Signal::KILL));

@@ -10,6 +10,7 @@ pub mod block;
 pub mod caller;
 pub mod case;
 pub mod dirent;
+pub mod idmap;
 pub mod layers;
 pub mod mount;
 pub mod ops;

@@ -6,7 +6,7 @@ use rovl_testing::acl::{
 };
 use rovl_testing::caller::{as_user, as_user_in, with_umask, ALICE, BOB};
 use rovl_testing::ops::{
-    chmod, getxattr, listxattr, mkdir, mode, open_read, perm, rmdir, set, setxattr, unlink,
+    chmod, getxattr, listxattr, mkdir, mode, open_read, perm, rmdir, setxattr, unlink,
 };
 use rovl_testing::{cases, errno, ok, Test};
 use rustix::fs::{lremovexattr, FileType, OFlags};
@@ -67,7 +67,8 @@ fn set_copies_up(t: &Test) {
         ok(getxattr(l.upper().path("f"), ACCESS)),
         with_user(ALICE, 6)
     );
-    assert_eq!(ok(listxattr(m.path("f"))), set(&[ACCESS]));
+    // Some file systems list it under another name, too.
+    assert!(ok(listxattr(m.path("f"))).contains(ACCESS));
     let path = m.path("f");
     as_user(ALICE, || drop(rovl_testing::ops::open_write(&path)));
 }

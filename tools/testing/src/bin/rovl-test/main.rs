@@ -14,6 +14,7 @@ mod faults;
 mod file_handle;
 mod file_io;
 mod fileattr;
+mod idmap;
 mod link;
 mod lookup;
 mod mmap;
@@ -32,6 +33,7 @@ mod stat_ino;
 mod statfs;
 mod swap;
 mod tmpfile;
+mod userxattr;
 mod whiteout;
 mod xattr;
 
@@ -94,6 +96,8 @@ const MODULES: &[&[Case]] = &[
     setattr::CASES,
     xattr::CASES,
     acl::CASES,
+    userxattr::CASES,
+    idmap::CASES,
     fileattr::CASES,
     file_handle::CASES,
     mmap::CASES,
