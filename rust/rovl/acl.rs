@@ -31,10 +31,10 @@ use vfs::{
 
 /// `->get_inode_acl`
 pub(crate) fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
-    if !inode.real_inode()?.has_posix_acl() {
+    let path = inode.real_path()?;
+    if !path.dentry.inode().is_some_and(Inode::has_posix_acl) {
         return Ok(None);
     }
-    let path = inode.real_path()?;
     inode.ofs().as_mounter(|m| path.get_inode_acl(m, kind))
 }
 
@@ -55,10 +55,10 @@ pub(crate) fn get_inode_acl_rcu(inode: RcuInode<'_, Rovl>, kind: AclKind) -> Res
 /// `->get_acl`
 pub(crate) fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
     let inode = dentry.positive()?;
-    if !inode.real_inode()?.has_posix_acl() {
+    let path = inode.real_path()?;
+    if !path.dentry.inode().is_some_and(Inode::has_posix_acl) {
         return Ok(None);
     }
-    let path = inode.real_path()?;
     inode.ofs().as_mounter(|m| path.get_acl(m, kind)).map(Some)
 }
 
