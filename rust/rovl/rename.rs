@@ -10,6 +10,7 @@ use crate::{
     copy_up::copy_up,
     entry::{
         DentryExt,
+        DentryFlag,
         InodeExt, //
     },
     lookup::is_lower_positive,
@@ -195,7 +196,7 @@ impl<'a> Rename<'a> {
         } else if found.is_negative() {
             !self.flags.contains(RenameFlag::Exchange)
         } else {
-            self.new.has(crate::entry::DentryFlag::Opaque) && upper.is_whiteout(found)
+            self.new.has(DentryFlag::Opaque) && upper.is_whiteout(found)
         };
         // Names of one inode would not be renamed at all.
         if !as_expected || Upper::is_name_of(found, renaming.old().inode()) {
@@ -224,7 +225,7 @@ impl<'a> Rename<'a> {
                 return Err(EXDEV);
             }
             let merges = to.stable_parent().path_type().merge;
-            if merges && !from.has(crate::entry::DentryFlag::Opaque) {
+            if merges && !from.has(DentryFlag::Opaque) {
                 upper.set_opaque(&from, dir, EXDEV)?;
             }
         }
