@@ -126,6 +126,12 @@ fn prepare_config(
     fc: &FsContext,
 ) -> Result {
     let layers = &mut context.layers;
+    if let (None, Some(work)) = (&layers.upper, &layers.work) {
+        fc.info(fmt!(
+            "option \"workdir={}\" is useless in a non-upper mount, ignore",
+            &*work.name
+        ));
+    }
     config.verify(m, &context.given, layers.upper.is_some(), fc)?;
     if layers.lower.is_empty() {
         fc.error(fmt!("missing 'lowerdir'"));

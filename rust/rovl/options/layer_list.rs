@@ -163,6 +163,10 @@ impl LayerList {
         if *self.casefold.get_or_insert(casefold) != casefold {
             return refuse("and the other layers differ in whether they fold the case of names");
         }
+        if casefold {
+            // Their names would have to be compared without case when directories merge.
+            return refuse("folds the case of names, which this version does not support");
+        }
         if dentry.is_weird() {
             return refuse("is on a file system that cannot be a layer");
         }

@@ -58,12 +58,6 @@ impl Config {
 
     /// What only an upper layer gives a meaning to.
     fn without_upper(&mut self, given: &Given, fc: &FsContext) {
-        if let Some(work) = self.workdir.take() {
-            fc.info(fmt!(
-                "option \"workdir={}\" is useless in a non-upper mount, ignore",
-                &*work
-            ));
-        }
         if self.index && given.index {
             fc.info(fmt!(
                 "option \"index=on\" is useless in a non-upper mount, ignore"
