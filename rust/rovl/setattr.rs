@@ -39,10 +39,10 @@ pub(crate) fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, mut change: Setat
     } else {
         None
     };
-    let ofs = inode.ofs();
-    let write = ofs.upper_mount()?.want_write()?;
-    let lock = real.lock();
-    ofs.as_mounter(|m| write.notify_change(m, &lock, upper, &attr))?;
-    inode.copy_attr_from_real();
-    Ok(())
+    inode.ofs().change_upper(|layer| {
+        let lock = real.lock();
+        layer.write.notify_change(layer.m, &lock, upper, &attr)?;
+        inode.copy_attr_from_real();
+        Ok(())
+    })
 }
