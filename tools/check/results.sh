@@ -50,7 +50,7 @@ show_stage() {
 	fi
 	say "   $1: $(sums "$new")"
 	grep -q '^FAILED ' "$new" || return 0
-	{ sed -n '/^failures:$/,$p' "$2" | head -n 100 | grep . || tail -n 40 "$2"; } >&2
+	{ sed -n '/^failures:$/,/^test result/p' "$2" | head -n 100 | grep . || tail -n 40 "$2"; } >&2
 }
 
 # sum_up FILTER: each failure with the command that runs just that again, and the line that closes the run.
