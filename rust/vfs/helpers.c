@@ -58,9 +58,9 @@ void rvfs_dget(struct dentry *dentry)
 	dget(dentry);
 }
 
-/* A dentry turns positive without a lock that a reader of it could hold. */
 bool rvfs_d_is_negative(const struct dentry *dentry)
 {
+	/* A dentry turns positive without a lock that its reader could hold. */
 	return d_flags_negative(smp_load_acquire(&dentry->d_flags));
 }
 
