@@ -7,6 +7,7 @@ mod alloc_failures;
 mod bad_mount;
 mod copy_up;
 mod copy_up_data;
+mod copy_up_races;
 mod corrupt_layers;
 mod create;
 mod downgraded_mount;
@@ -117,6 +118,7 @@ const MODULES: &[&[Case]] = &[
     alloc_failures::CASES,
     page_cache::CASES,
     races::CASES,
+    copy_up_races::CASES,
     swap::CASES,
     module::CASES,
 ];

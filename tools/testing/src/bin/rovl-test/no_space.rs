@@ -73,6 +73,7 @@ fn data_of_a_copy_up(t: &Test) {
     let (_tmpfs, l) = on_tmpfs(t, "size=8m");
     let data = pattern(4 << 20, 1);
     l.lower(0).file("d/big", &data).file("d/small", "small");
+    let before = l.lowers_snapshot();
     let m = l.mount();
     fill(&l.root().join("filler"), 2 << 20);
     assert_eq!(open_for_writing(&m.path("d/big")), Errno::NOSPC);
@@ -87,6 +88,7 @@ fn data_of_a_copy_up(t: &Test) {
     unlink(l.root().join("filler"));
     drop(open_write(m.path("d/big")));
     assert_same_bytes(&read(l.upper().path("d/big")), &data);
+    before[0].assert_same(&l.lowers_snapshot()[0]);
 }
 
 fn inode_of_a_copy_up(t: &Test) {
@@ -188,6 +190,7 @@ fn reader_goes_on_after_a_failed_copy_up(t: &Test) {
 fn whiteout(t: &Test) {
     let (_tmpfs, l) = on_tmpfs(t, "size=8m,nr_inodes=200");
     l.lower(0).file("f", "x").dir("d").file("sub/g", "");
+    let before = l.lowers_snapshot();
     let m = l.mount();
     fill_inodes(&l.root().join("filler"), 0);
     assert_eq!(errno(rustix::fs::unlink(m.path("f"))), Errno::NOSPC);
@@ -196,6 +199,7 @@ fn whiteout(t: &Test) {
     assert_eq!(names(m.root()), set(&["d", "f", "sub"]));
     assert_eq!(read(m.path("f")), b"x");
     l.assert_upper(&[]);
+    before[0].assert_same(&l.lowers_snapshot()[0]);
 }
 
 fn new_names(t: &Test) {
@@ -223,6 +227,7 @@ fn new_names(t: &Test) {
 fn rename_of_a_lower_file(t: &Test) {
     let (_tmpfs, l) = on_tmpfs(t, "size=8m,nr_inodes=200");
     l.lower(0).file("a", "x");
+    let before = l.lowers_snapshot();
     let m = l.mount();
     fill_inodes(&l.root().join("filler"), 0);
     assert_eq!(
@@ -238,6 +243,7 @@ fn rename_of_a_lower_file(t: &Test) {
     );
     assert_eq!(names(m.root()), set(&["a"]));
     assert_eq!(read(m.path("a")), b"x");
+    before[0].assert_same(&l.lowers_snapshot()[0]);
 }
 
 fn work_directory(t: &Test) {
@@ -346,6 +352,7 @@ fn quota_of_blocks(t: &Test) {
     let l = t.layers_in(&image.root().join("dir")).lowers_in(&t.dir());
     let data = pattern(3 << 20, 1);
     l.lower(0).file("d/big", &data).file("d/small", "x");
+    let before = l.lowers_snapshot();
     let m = l.mount();
     assert_eq!(open_for_writing(&m.path("d/big")), Errno::DQUOT);
     assert!(!exists(l.upper().path("d/big")));
@@ -354,6 +361,7 @@ fn quota_of_blocks(t: &Test) {
     let file = open_write(m.path("d/small"));
     let full = (0..64).find_map(|n| rustix::io::pwrite(&file, &[1u8; 65536], n << 16).err());
     assert_eq!(full, Some(Errno::DQUOT));
+    before[0].assert_same(&l.lowers_snapshot()[0]);
 }
 
 fn quota_of_inodes(t: &Test) {
