@@ -217,10 +217,10 @@ fn failed_copy_up_without_tmpfile(t: &Test) {
     let refused = rustix::fs::open(m.path("d/f"), OFlags::WRONLY, mode(0));
     assert_eq!(errno(refused), Errno::NOSPC);
     assert!(!exists(l.upper().path("d/f")));
-    assert!(
-        names(l.work().join("work")).is_empty(),
-        "the temporary file was left"
-    );
+    // A full jffs2 has no room for noting that a name is gone, so the removal of the temporary file
+    // can fail too; what is left is nothing but that.
+    let left = names(l.work().join("work"));
+    assert!(left.iter().all(|name| name.starts_with('#')), "{left:?}");
     assert_same_bytes(&read(m.path("d/f")), &data);
     m.unmount();
 }
