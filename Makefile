@@ -6,6 +6,9 @@ KDIR ?=
 ROVL_NAME ?= rovl
 T ?=
 ROUNDS ?= 5
+SEED ?=
+N ?= 10000
+REPLAY ?=
 DEMO_TYPE ?= rovl
 
 export ROVL_NAME
@@ -17,7 +20,7 @@ pass := $(foreach v,LLVM CLIPPY W V C CC RUSTC INSTALL_MOD_PATH INSTALL_MOD_DIR 
 kmake := tools/env/kmake
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay run shell test bench debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay run shell test bench difftest debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -42,6 +45,12 @@ test:
 ## bench: rovl against the in-tree module, as ratios (ROUNDS=5)
 bench: module programs
 	@tools/vm/run --icount --timeout 3000 -- /payload/rovl-bench --rounds $(ROUNDS)
+
+## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY=script; KERNEL=debug)
+difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
+	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
+		--payload build/bin/rovl-difftest $(if $(REPLAY),--payload '$(REPLAY)') -- /payload/rovl-difftest \
+		$(if $(REPLAY),'--replay=/payload/$(notdir $(REPLAY))',$(if $(SEED),--seed $(SEED)) --operations $(N))
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
 debug-kernel debug-module:
