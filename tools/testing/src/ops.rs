@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat, CWD};
+use rustix::fs::{self, AtFlags, FileType, IFlags, Mode, OFlags, Stat, CWD};
 use rustix::io::Errno;
 
 /// Value of a step that has to succeed.
@@ -257,6 +257,15 @@ pub fn listxattr(path: impl AsRef<Path>) -> Result<BTreeSet<String>, Errno> {
         .filter(|name| !name.is_empty())
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect())
+}
+
+/// Sets the file attributes of `chattr` that the tests are about, and leaves the others: a file
+/// system keeps the layout of the file there too.
+pub fn set_file_flags(path: impl AsRef<Path>, flags: IFlags) -> Result<(), Errno> {
+    let ours = IFlags::IMMUTABLE | IFlags::APPEND | IFlags::NOATIME | IFlags::SYNC;
+    let file = open_read(path);
+    let others = fs::ioctl_getflags(&file)? - ours;
+    fs::ioctl_setflags(&file, others | flags)
 }
 
 /// Bytes that differ from block to block, so that a block at a wrong place is seen.

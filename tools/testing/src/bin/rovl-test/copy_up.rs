@@ -2,8 +2,8 @@
 //! When a file or directory is copied to the upper layer, and what the copy has.
 
 use rovl_testing::ops::{
-    chmod, chown, open, open_read, open_write, pattern, perm, read, read_fd, setxattr, stat,
-    utimes, write, write_at,
+    chmod, chown, open, open_read, open_write, pattern, perm, read, read_fd, set_file_flags,
+    setxattr, stat, utimes, write, write_at,
 };
 use rovl_testing::overlay_xattr::{assert_origin, IMPURE, ORIGIN};
 use rovl_testing::{acl, cases, errno, ok, Test};
@@ -237,8 +237,7 @@ fn keeps_acls(t: &Test) {
 }
 
 fn set_flags(path: impl AsRef<std::path::Path>, flags: IFlags) {
-    let file = open_read(path.as_ref());
-    if rustix::fs::ioctl_setflags(&file, flags).is_err() {
+    if set_file_flags(path, flags).is_err() {
         rovl_testing::skip("the file system below has no file attributes");
     }
 }

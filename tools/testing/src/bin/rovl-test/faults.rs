@@ -29,14 +29,15 @@ cases! {
 }
 
 /// A file system on a device that can be told to fail.
-struct Fragile {
+pub struct Fragile {
     mounted: Option<Mounted>,
     mapped: Option<Mapped>,
     _device: Loop,
 }
 
 impl Fragile {
-    fn new(t: &Test) -> Self {
+    /// Makes it in the directory of the test.
+    pub fn new(t: &Test) -> Self {
         let dir = t.dir();
         let file = dir.join("image");
         write(&file, b"");
@@ -57,19 +58,22 @@ impl Fragile {
         }
     }
 
-    fn root(&self) -> PathBuf {
+    /// Root of the file system.
+    pub fn root(&self) -> PathBuf {
         self.mounted
             .as_ref()
             .map_or_else(PathBuf::new, |mounted| mounted.root().to_owned())
     }
 
-    fn fail(&self) {
+    /// From now on the device fails.
+    pub fn fail(&self) {
         if let Some(mapped) = &self.mapped {
             mapped.fail();
         }
     }
 
-    fn work(&self) {
+    /// From now on the device works.
+    pub fn work(&self) {
         if let Some(mapped) = &self.mapped {
             mapped.work();
         }
@@ -85,7 +89,7 @@ impl Drop for Fragile {
 }
 
 /// Writes everything out and forgets it, so that the next read goes to the device.
-fn forget_caches() {
+pub fn forget_caches() {
     rustix::fs::sync();
     ok(std::fs::write("/proc/sys/vm/drop_caches", "3"));
 }

@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rovl_testing::ops::{chmod, getxattr, mode, open, open_read, open_write, read, write_at};
+use rovl_testing::ops::{
+    chmod, getxattr, mode, open, open_read, open_write, read, set_file_flags, write_at,
+};
 use rovl_testing::overlay_xattr::PROTATTR;
 use rovl_testing::{cases, errno, ok, skip, Test};
-use rustix::fs::{ioctl_getflags, ioctl_setflags, IFlags, OFlags};
+use rustix::fs::{ioctl_getflags, IFlags, OFlags};
 use rustix::io::Errno;
 
 cases! {
@@ -28,8 +30,8 @@ struct Unprotect(Vec<PathBuf>);
 impl Drop for Unprotect {
     fn drop(&mut self) {
         for path in &self.0 {
-            if let Ok(file) = std::fs::File::open(path) {
-                let _ = ioctl_setflags(&file, IFlags::empty());
+            if path.exists() {
+                let _ = set_file_flags(path, IFlags::empty());
             }
         }
     }
@@ -43,7 +45,7 @@ fn flags(path: impl AsRef<Path>) -> IFlags {
 }
 
 fn set_flags(path: impl AsRef<Path>, flags: IFlags) -> Result<(), Errno> {
-    ioctl_setflags(open_read(path), flags)
+    set_file_flags(path, flags)
 }
 
 #[track_caller]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Data stays in the page cache of the layer: mounts that share a layer share its memory.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
 use rovl_testing::ops::{assert_same_bytes, open_read, pattern, read, read_fd, write_at};
 use rovl_testing::{cases, ok, skip, Layers, Test};
@@ -17,27 +17,19 @@ cases! {
     writes_are_in_the_cache_of_the_upper_layer,
 }
 
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 
-/// Pages of a file that are in the page cache, by `cachestat(2)`.
-fn cached_pages(file: impl AsFd) -> u64 {
-    const SYS_CACHESTAT: libc::c_long = 451;
-    let range = [0u64; 2];
-    let mut stat = [0u64; 5];
-    // SAFETY: the call reads a range of two numbers and writes five.
-    let result = unsafe {
-        libc::syscall(
-            SYS_CACHESTAT,
-            file.as_fd().as_raw_fd(),
-            range.as_ptr(),
-            stat.as_mut_ptr(),
-            0,
-        )
-    };
-    if result != 0 {
-        skip(format!("cachestat: {}", std::io::Error::last_os_error()));
-    }
-    stat[0]
+/// Pages of a file that are in the page cache, by `mincore(2)`.
+fn cached_pages(file: impl AsFd) -> usize {
+    let size = ok(rustix::fs::fstat(&file)).st_size;
+    let len = ok(usize::try_from(size));
+    let map = ok(Map::new(&file, len, ProtFlags::READ, MapFlags::SHARED));
+    let mut pages = vec![0u8; len.div_ceil(PAGE)];
+    let at = map.address() as *mut libc::c_void;
+    // SAFETY: the range is the mapping, and there is a byte for each of its pages.
+    let result = unsafe { libc::mincore(at, len, pages.as_mut_ptr()) };
+    assert_eq!(result, 0, "mincore: {}", std::io::Error::last_os_error());
+    pages.iter().filter(|page| **page & 1 == 1).count()
 }
 
 fn drop_cache(file: impl AsFd) {
@@ -59,12 +51,12 @@ fn cached_in_machine() -> u64 {
 }
 
 /// Number of the physical page that a mapping has at `offset`.
-fn physical_page(map: &Map, offset: u64) -> u64 {
-    map.load(ok(usize::try_from(offset)), 1);
+fn physical_page(map: &Map, offset: usize) -> u64 {
+    map.load(offset, 1);
     let pagemap = open_read("/proc/self/pagemap");
     let mut entry = [0u8; 8];
-    let index = (map.address() as u64 + offset) / PAGE;
-    ok(rustix::io::pread(&pagemap, &mut entry, index * 8));
+    let index = (map.address() + offset) / PAGE;
+    ok(rustix::io::pread(&pagemap, &mut entry, index as u64 * 8));
     let entry = u64::from_le_bytes(entry);
     assert!(entry >> 63 == 1, "the page is not present");
     entry & ((1 << 55) - 1)
@@ -87,8 +79,8 @@ fn ten<'a>(t: &'a Test, data: &[u8]) -> Vec<Layers<'a>> {
 }
 
 fn ten_mounts_share_one_copy(t: &Test) {
-    let size = 16u64 << 20;
-    let data = pattern(ok(usize::try_from(size)), 1);
+    let size = 16usize << 20;
+    let data = pattern(size, 1);
     let layers = ten(t, &data);
     let below = open_read(layers[0].lower(0).path("f"));
     let mounts: Vec<_> = layers.iter().map(Layers::mount).collect();
@@ -101,11 +93,11 @@ fn ten_mounts_share_one_copy(t: &Test) {
         for n in 0..16 {
             sum += ok(rustix::io::pread(&file, &mut part[..], n << 20));
         }
-        assert_eq!(sum as u64, size);
+        assert_eq!(sum, size);
     }
-    let grown = cached_in_machine().saturating_sub(before) * 1024;
+    let grown = cached_in_machine().saturating_sub(before) << 10;
     assert!(
-        grown < 2 * size,
+        grown < 2 * size as u64,
         "ten readers of {size} bytes took {grown} bytes"
     );
     assert_eq!(cached_pages(&below), size / PAGE);

@@ -5,10 +5,10 @@ use rovl_testing::caller::{as_user, as_user_in, without, ALICE, BOB};
 use rovl_testing::mount::granted;
 use rovl_testing::ops::{
     chmod, exists, mkdir, mknod, mode, names, open_read, open_write, perm, read, rename, set,
-    setxattr, stat, unlink, utimes, write, write_at,
+    set_file_flags, setxattr, stat, unlink, utimes, write, write_at,
 };
 use rovl_testing::{cases, errno, ok, Test};
-use rustix::fs::{Access, AtFlags, FileType, OFlags, CWD};
+use rustix::fs::{Access, AtFlags, FileType, IFlags, OFlags, CWD};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use rustix::thread::CapabilitySet;
@@ -372,8 +372,8 @@ fn mount_attributes(t: &Test) {
 fn immutable_lower_file(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "x").dir("d");
-    let lower = open_read(l.lower(0).path("f"));
-    if rustix::fs::ioctl_setflags(&lower, rustix::fs::IFlags::IMMUTABLE).is_err() {
+    let lower = l.lower(0).path("f");
+    if set_file_flags(&lower, IFlags::IMMUTABLE).is_err() {
         rovl_testing::skip("the file system below has no immutable files");
     }
     let m = l.mount();
@@ -384,10 +384,7 @@ fn immutable_lower_file(t: &Test) {
         rustix::fs::rename(m.path("f"), m.path("g")),
         rustix::fs::link(m.path("f"), m.path("g")),
     );
-    ok(rustix::fs::ioctl_setflags(
-        &lower,
-        rustix::fs::IFlags::empty(),
-    ));
+    ok(set_file_flags(&lower, IFlags::empty()));
     assert_eq!(errno(results.0), Errno::PERM);
     assert_eq!(errno(results.1), Errno::PERM);
     assert_eq!(errno(results.2), Errno::PERM);
