@@ -47,6 +47,7 @@ use kernel::{
 };
 use vfs::{
     registration::Registration,
+    stack::LayerStack,
     FileSystem, //
 };
 
@@ -64,6 +65,7 @@ impl FileSystem for Rovl {
     const INODE_CACHE: &'static CStr = c"ovl_inode";
     type Super = super_data::Super;
     type Inode = entry::OvlInode;
+    type Layers = LayerStack;
 
     fn init_inode() -> impl PinInit<Self::Inode, Error> {
         entry::OvlInode::init()

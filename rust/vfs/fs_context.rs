@@ -4,6 +4,14 @@
 //!
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
 
+mod parameter;
+
+pub use parameter::{
+    Parameter,
+    ParameterTable,
+    Parameters, //
+};
+
 use crate::{
     bindings,
     super_block::{
@@ -34,25 +42,6 @@ use kernel::{
         Opaque, //
     },
 };
-
-/// A table of mount options (`struct fs_parameter_spec`).
-#[derive(Clone, Copy)]
-pub struct ParameterTable(*const kernel::bindings::fs_parameter_spec);
-
-impl ParameterTable {
-    /// Makes one from a raw pointer.
-    ///
-    /// # Safety
-    ///
-    /// `raw` must be a constant table that ends with an empty entry.
-    pub(crate) unsafe fn from_raw(raw: *const kernel::bindings::fs_parameter_spec) -> Self {
-        Self(raw)
-    }
-
-    pub(crate) fn as_raw(&self) -> *const kernel::bindings::fs_parameter_spec {
-        self.0
-    }
-}
 
 /// The value of a mount option.
 pub enum Value<'a> {

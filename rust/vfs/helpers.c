@@ -827,18 +827,18 @@ void rvfs_seq_show_option(struct seq_file *m, const char *name,
 
 void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err)
 {
-	pr_warn_ratelimited("%s: %s (%pd2, err=%d)\n", KBUILD_MODNAME, msg,
+	pr_warn_ratelimited("%s: %s (%pd2, err=%d)\n", THIS_MODULE->name, msg,
 			    dentry, err);
 }
 
 void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
 		    int len, int err)
 {
-	pr_warn_ratelimited("%s: %s (%pd2/%*pE, err=%d)\n", KBUILD_MODNAME,
+	pr_warn_ratelimited("%s: %s (%pd2/%*pE, err=%d)\n", THIS_MODULE->name,
 			    msg, dir, len, name, err);
 }
 
 void rvfs_warn(const char *msg)
 {
-	pr_warn_ratelimited("%s: %s\n", KBUILD_MODNAME, msg);
+	pr_warn_ratelimited("%s: %s\n", THIS_MODULE->name, msg);
 }

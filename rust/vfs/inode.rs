@@ -55,12 +55,7 @@ pub(crate) use allocation::{
 
 use crate::{
     bindings,
-    dentry::Dentry,
     mount::Idmap,
-    stack::{
-        LayerStack,
-        LowerStack, //
-    },
     super_block::SuperBlock,
     FileSystem,
     Layer,
@@ -307,42 +302,11 @@ impl<F: FileSystem> Inode<F> {
         unsafe { (*self.allocation()).data.assume_init_ref() }
     }
 
-    fn layers(&self) -> &LayerStack {
+    /// What it holds of the layers.
+    #[inline]
+    pub(crate) fn layers(&self) -> &F::Layers {
         // SAFETY: As for `data`.
         unsafe { &(*self.allocation()).layers }
-    }
-
-    /// The dentry in the upper layer.
-    #[inline]
-    pub fn upper(&self) -> Option<&Dentry<Layer>> {
-        self.layers().upper()
-    }
-
-    /// The dentries in the lower layers.
-    #[inline]
-    pub fn lower(&self) -> &LowerStack {
-        self.layers().lower()
-    }
-
-    /// Makes the upper dentry of a copied up object visible.
-    ///
-    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
-    /// that could not be found by a layer's inode, because its lower hard link was going to be
-    /// broken, can be found by the upper one from now on.
-    ///
-    /// Returns `EIO` if there is an upper dentry already.
-    pub fn set_upper(&self, upper: ARef<Dentry<Layer>>) -> Result {
-        let key = upper.inode().ok_or(EIO)?.as_raw();
-        self.layers().publish_upper(upper).map_err(|_| EIO)?;
-        // SAFETY: Valid by the type invariant.
-        if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
-            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: copy up runs
-            // under the inode's lock.
-            unsafe { (*self.as_raw()).i_private = key.cast() };
-            // SAFETY: As above, and the inode is not hashed.
-            unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };
-        }
-        Ok(())
     }
 
     /// Takes the inode's own lock, which serialises copy up. Returns `EINTR` on a signal.
@@ -400,6 +364,12 @@ impl<F: FileSystem> Inode<F> {
     pub fn set_flags(&self, flags: u32, mask: u32) {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
+    }
+
+    /// Sets the number of links.
+    pub fn set_nlink(&self, nlink: u32) {
+        // SAFETY: Valid by the type invariant; the caller's operation holds `i_rwsem`.
+        unsafe { bindings::set_nlink(self.as_raw(), nlink) };
     }
 
     /// One more link.

@@ -20,6 +20,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
+    ops::Deref,
     ptr::NonNull, //
 };
 use kernel::{
@@ -194,6 +195,46 @@ impl LayerMounts {
     /// The number of lower layers.
     pub fn num_lower(&self) -> usize {
         self.0.len().saturating_sub(1)
+    }
+}
+
+/// The private mount of a file system that stacks on a single directory.
+///
+/// # Invariants
+///
+/// `0` is a private mount that this object owns.
+pub struct PrivateMount(NonNull<bindings::vfsmount>);
+
+// SAFETY: A mount may be used and put in any task.
+unsafe impl Send for PrivateMount {}
+// SAFETY: A shared reference only hands out `&Mount`, which is `Sync`.
+unsafe impl Sync for PrivateMount {}
+
+impl PrivateMount {
+    /// Clones the mount of `path` (`clone_private_mount()`), so that nothing that is mounted or
+    /// moved later changes what is seen through it.
+    ///
+    /// Returns `EINVAL` for a mount that must not be cloned.
+    pub fn new(path: &Path, kind: LayerKind) -> Result<Self> {
+        // INVARIANT: A new private mount.
+        clone_private(path, kind).map(Self)
+    }
+}
+
+impl Deref for PrivateMount {
+    type Target = Mount;
+
+    #[inline]
+    fn deref(&self) -> &Mount {
+        // SAFETY: By the type invariant it lives as long as `self`.
+        unsafe { Mount::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for PrivateMount {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the mount is owned.
+        unsafe { bindings::kern_unmount(self.0.as_ptr()) };
     }
 }
 

@@ -2,7 +2,8 @@
 
 //! The overlay's table of mount options and its module parameters, which only C macros can make.
 //!
-//! See `overlay_tables.c`.
+//! See `overlay_tables.c`. It is linked into modules that use this one only, which works because
+//! functions that are `#[inline]` are compiled where they are called.
 
 use crate::{
     bindings,
@@ -34,6 +35,7 @@ pub enum Opt {
 
 impl Opt {
     /// The option with number `n`.
+    #[inline]
     pub fn from_number(n: u32) -> Option<Self> {
         Some(match n {
             bindings::rvfs_overlay_opt_RVFS_OPT_LOWERDIR => Self::Lowerdir,
@@ -59,6 +61,7 @@ impl Opt {
 }
 
 /// The table of the overlay's mount options.
+#[inline]
 pub fn parameters() -> ParameterTable {
     // SAFETY: A constant table with a terminator, in the module itself.
     unsafe { ParameterTable::from_raw((&raw const bindings::rvfs_overlay_parameters).cast()) }
@@ -69,36 +72,42 @@ pub mod module_parameters {
     use crate::bindings;
 
     /// `redirect_dir`
+    #[inline]
     pub fn redirect_dir() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_redirect_dir() }
     }
 
     /// `redirect_always_follow`
+    #[inline]
     pub fn redirect_always_follow() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_redirect_always_follow() }
     }
 
     /// `xino_auto`
+    #[inline]
     pub fn xino_auto() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_xino_auto() }
     }
 
     /// `index`
+    #[inline]
     pub fn index() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_index() }
     }
 
     /// `nfs_export`
+    #[inline]
     pub fn nfs_export() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_nfs_export() }
     }
 
     /// `metacopy`
+    #[inline]
     pub fn metacopy() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_metacopy() }

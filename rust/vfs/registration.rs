@@ -111,14 +111,20 @@ fn new_cache<F: FileSystem>() -> Result<*mut bindings::kmem_cache> {
 
 fn file_system_type<F: FileSystem, O: fs_context::Operations<FileSystem = F>>(
 ) -> bindings::file_system_type {
+    let mut flags = 0;
+    if F::USERNS_MOUNT {
+        flags |= bindings::rvfs_const_RVFS_FS_USERNS_MOUNT;
+    }
+    if F::ALLOW_IDMAP {
+        flags |= bindings::rvfs_const_RVFS_FS_ALLOW_IDMAP;
+    }
     bindings::file_system_type {
         name: F::NAME.as_char_ptr(),
         owner: this_module::<O::OwnerModule>().as_ptr(),
         // CAST: flag bits.
-        fs_flags: (bindings::rvfs_const_RVFS_FS_USERNS_MOUNT
-            | bindings::rvfs_const_RVFS_FS_ALLOW_IDMAP) as c_int,
+        fs_flags: flags as c_int,
         init_fs_context: Some(fs_context::Table::<O>::init_callback),
-        parameters: O::parameters().as_raw(),
+        parameters: O::parameters().as_raw().cast(),
         kill_sb: Some(bindings::kill_anon_super),
         ..pin_init::zeroed()
     }

@@ -9,8 +9,19 @@
 //! is the first member here, and [`crate::inode`] puts this structure right behind the inode.
 
 use crate::{
+    bindings,
     dentry::Dentry,
+    inode::{
+        Inode,
+        NewInode, //
+    },
+    layers::{
+        sealed,
+        Layers,
+        RcuTop, //
+    },
     publish::Once,
+    FileSystem,
     Layer, //
 };
 use core::{
@@ -168,27 +179,19 @@ impl Drop for LowerStack {
     }
 }
 
-/// The layers of an inode.
+/// The layers of an inode: an upper one, and a stack of lower ones.
 ///
 /// # Invariants
 ///
 /// - `lower` does not change after the inode was published.
-/// - Dropping neither member puts dentries: [`put_dentries`](Self::put_dentries) does.
+/// - Dropping neither member puts dentries: [`put_dentries`](Layers::put_dentries) does.
 #[repr(C)]
-pub(crate) struct LayerStack {
+pub struct LayerStack {
     upper: ManuallyDrop<Once<Dentry<Layer>>>,
     lower: ManuallyDrop<LowerStack>,
 }
 
 impl LayerStack {
-    /// No layers yet.
-    pub(crate) const fn new() -> Self {
-        Self {
-            upper: ManuallyDrop::new(Once::new()),
-            lower: ManuallyDrop::new(LowerStack::new()),
-        }
-    }
-
     /// Sets the lower layers of an inode that nobody else sees yet.
     pub(crate) fn set_lower(&mut self, lower: LowerStack) {
         // The old stack is the empty one; dropping it does nothing.
@@ -218,14 +221,43 @@ impl LayerStack {
     pub(crate) fn lower(&self) -> &LowerStack {
         &self.lower
     }
+}
 
-    /// First step of the end of an inode: puts all dentries. May sleep.
-    ///
-    /// # Safety
-    ///
-    /// To be called once, from `->destroy_inode`. Afterwards only RCU walk may look at the stack,
-    /// until [`free`](Self::free).
-    pub(crate) unsafe fn put_dentries(&self) {
+impl sealed::Sealed for LayerStack {}
+
+// SAFETY: The dentries are those of the two members, which own the references.
+unsafe impl Layers for LayerStack {
+    const STACKING: bool = true;
+
+    fn new() -> Self {
+        Self {
+            upper: ManuallyDrop::new(Once::new()),
+            lower: ManuallyDrop::new(LowerStack::new()),
+        }
+    }
+
+    fn rcu_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + '_ {
+        let upper = self.upper().map(Dentry::as_raw);
+        let lower = self.lower().as_slice().iter();
+        Iterator::chain(
+            upper.into_iter(),
+            lower.map(|entry| entry.dentry().as_raw()),
+        )
+    }
+
+    #[inline]
+    fn rcu_top(&self) -> Option<RcuTop> {
+        let (dentry, layer) = match self.upper() {
+            Some(upper) => (upper.as_raw(), 0),
+            None => {
+                let first = self.lower().first()?;
+                (first.dentry().as_raw(), first.layer())
+            }
+        };
+        Some(RcuTop { dentry, layer })
+    }
+
+    unsafe fn put_dentries(&self) {
         if let Some(upper) = self.upper() {
             // SAFETY: `upper` owns this reference and is never dropped. The pointer stays: RCU walk
             // may still read it, and a dentry is freed only after a grace period.
@@ -235,15 +267,57 @@ impl LayerStack {
         unsafe { self.lower.put_dentries() };
     }
 
-    /// Second step: frees the memory of the stack, after a grace period. Does not sleep.
-    ///
-    /// # Safety
-    ///
-    /// To be called once, from `->free_inode`, after [`put_dentries`](Self::put_dentries).
-    pub(crate) unsafe fn free(&mut self) {
+    unsafe fn free(&mut self) {
         let lower: *mut LowerStack = &mut *self.lower;
         // SAFETY: `LowerStack` has a `Drop` that would put the dentries a second time, so only its
         // member is dropped, which frees the vector; its elements need no drop.
         unsafe { ptr::drop_in_place(&raw mut (*lower).0) };
+    }
+}
+
+impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
+    /// The dentry in the upper layer.
+    #[inline]
+    pub fn upper(&self) -> Option<&Dentry<Layer>> {
+        self.layers().upper()
+    }
+
+    /// The dentries in the lower layers.
+    #[inline]
+    pub fn lower(&self) -> &LowerStack {
+        self.layers().lower()
+    }
+
+    /// Makes the upper dentry of a copied up object visible.
+    ///
+    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
+    /// that could not be found by a layer's inode, because its lower hard link was going to be
+    /// broken, can be found by the upper one from now on.
+    ///
+    /// Returns `EIO` if there is an upper dentry already.
+    pub fn set_upper(&self, upper: ARef<Dentry<Layer>>) -> Result {
+        let key = upper.inode().ok_or(EIO)?.as_raw();
+        self.layers().publish_upper(upper).map_err(|_| EIO)?;
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
+            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: copy up runs
+            // under the inode's lock.
+            unsafe { (*self.as_raw()).i_private = key.cast() };
+            // SAFETY: As above, and the inode is not hashed.
+            unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };
+        }
+        Ok(())
+    }
+}
+
+impl<F: FileSystem<Layers = LayerStack>> NewInode<F> {
+    /// Sets the layers.
+    pub fn set_layers(&mut self, upper: Option<ARef<Dentry<Layer>>>, lower: LowerStack) {
+        let layers = self.layers_mut();
+        layers.set_lower(lower);
+        if let Some(upper) = upper {
+            // A new inode has no upper dentry, so this cannot fail.
+            let _ = layers.publish_upper(upper);
+        }
     }
 }

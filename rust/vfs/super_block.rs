@@ -29,6 +29,9 @@ use kernel::{
     types::Opaque, //
 };
 
+/// How many file systems may stack on each other (`FILESYSTEM_MAX_STACK_DEPTH`).
+pub const MAX_STACK_DEPTH: u32 = bindings::rvfs_const_RVFS_MAX_STACK_DEPTH;
+
 /// How a layer's file system makes file handles, see [`SuperBlock::file_handles`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FileHandles {

@@ -32,6 +32,7 @@ pub mod fileattr;
 pub mod fs_context;
 pub mod iattr;
 pub mod inode;
+pub mod layers;
 pub mod log;
 pub mod mount;
 pub mod name_hash;
@@ -64,6 +65,13 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     type Super: Send + Sync;
     /// What an inode knows beside its layers.
     type Inode: Send + Sync;
+    /// What an inode holds of file systems below.
+    type Layers: layers::Layers;
+
+    /// Whether it can be mounted in user namespaces (`FS_USERNS_MOUNT`).
+    const USERNS_MOUNT: bool = true;
+    /// Whether its mounts can be id-mapped (`FS_ALLOW_IDMAP`).
+    const ALLOW_IDMAP: bool = true;
 
     /// Initialises the file system's part of a new inode.
     ///

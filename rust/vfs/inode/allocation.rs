@@ -4,8 +4,8 @@
 
 use crate::{
     bindings,
+    layers::Layers,
     registration::Registration,
-    stack::LayerStack,
     FileSystem, //
 };
 use core::{
@@ -22,7 +22,7 @@ use kernel::types::Opaque;
 #[repr(C)]
 pub(crate) struct Allocation<F: FileSystem> {
     pub(super) inode: bindings::inode,
-    pub(super) layers: LayerStack,
+    pub(super) layers: F::Layers,
     pub(super) lock: Opaque<bindings::mutex>,
     pub(super) data: MaybeUninit<F::Inode>,
 }
@@ -54,7 +54,7 @@ pub(crate) unsafe extern "C" fn alloc_inode<F: FileSystem>(
     }
     let this = inode.cast::<Allocation<F>>();
     // SAFETY: The objects of the cache are allocations; nobody else knows of this one.
-    unsafe { (&raw mut (*this).layers).write(LayerStack::new()) };
+    unsafe { (&raw mut (*this).layers).write(F::Layers::new()) };
     // SAFETY: As above.
     unsafe { bindings::rvfs_mutex_init(Opaque::cast_into(&raw const (*this).lock)) };
     // SAFETY: As above; the slot is written once, and stays where it is until it is dropped.

@@ -10,8 +10,9 @@ use super::{
 use crate::{
     bindings,
     dentry::Dentry,
+    layers::Layers,
     mount::Idmap,
-    stack::LowerStack,
+    stack::LayerStack,
     super_block::{
         NewSuperBlock,
         SuperBlock, //
@@ -87,11 +88,6 @@ impl<F: FileSystem> SuperBlock<F> {
         (!inode.is_null()).then(|| unsafe { Inode::from_raw_owned(inode) })
     }
 
-    /// Whether the inode for `key` is a [`Trap`].
-    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
-        self.ilookup(key).is_some_and(|inode| is_trap(&inode))
-    }
-
     /// Makes an inode that the cache does not know (`new_inode()`).
     pub fn new_inode(&self) -> Result<NewInode<F>> {
         // SAFETY: The super block is valid by its type invariant.
@@ -102,6 +98,13 @@ impl<F: FileSystem> SuperBlock<F> {
             hashed: false,
             _of: PhantomData,
         })
+    }
+}
+
+impl<F: FileSystem<Layers = LayerStack>> SuperBlock<F> {
+    /// Whether the inode for `key` is a [`Trap`].
+    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+        self.ilookup(key).is_some_and(|inode| is_trap(&inode))
     }
 }
 
@@ -200,19 +203,24 @@ impl<F: FileSystem> NewInode<F> {
         // No reference is made to it: if it is hashed, others use its list heads and its lock.
         // SAFETY: Valid by the type invariant, and nobody else uses this member.
         unsafe { (*inode).i_mode = mode };
-        // SAFETY: As above.
-        unsafe { (*inode).i_flags |= bindings::rvfs_const_RVFS_S_NOCMTIME };
         // SAFETY: As above; the tables are constants.
         unsafe { (*inode).i_op = tables.inode };
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_inode_no_acl_cache(inode) };
+        if F::Layers::STACKING {
+            // Times and access control lists are those of the layers.
+            // SAFETY: As above.
+            unsafe { (*inode).i_flags |= bindings::rvfs_const_RVFS_S_NOCMTIME };
+            // SAFETY: Valid by the type invariant.
+            unsafe { bindings::rvfs_inode_no_acl_cache(inode) };
+        }
         // SAFETY: As above; the lock is initialised and not held.
         unsafe { bindings::rvfs_set_lock_classes(inode, (*self.inode.as_ptr()).lock.get()) };
         match u32::from(mode) & bindings::S_IFMT {
             bindings::S_IFREG => {
                 self.set_file_operations(tables);
-                // SAFETY: Valid by the type invariant.
-                unsafe { bindings::rvfs_inode_set_direct_io(inode) };
+                if F::Layers::STACKING {
+                    // SAFETY: Valid by the type invariant.
+                    unsafe { bindings::rvfs_inode_set_direct_io(inode) };
+                }
             }
             bindings::S_IFDIR => self.set_file_operations(tables),
             bindings::S_IFLNK => {}
@@ -229,15 +237,10 @@ impl<F: FileSystem> NewInode<F> {
         }
     }
 
-    /// Sets the layers.
-    pub fn set_layers(&mut self, upper: Option<ARef<Dentry<Layer>>>, lower: LowerStack) {
+    /// What it holds of the layers.
+    pub(crate) fn layers_mut(&mut self) -> &mut F::Layers {
         // SAFETY: By the type invariant nobody else uses it.
-        let layers = unsafe { &mut (*self.inode.as_ptr()).layers };
-        layers.set_lower(lower);
-        if let Some(upper) = upper {
-            // A new inode has no upper dentry, so this cannot fail.
-            let _ = layers.publish_upper(upper);
-        }
+        unsafe { &mut (*self.inode.as_ptr()).layers }
     }
 
     /// Sets the inode number.
@@ -309,7 +312,7 @@ pub struct Trap<F: FileSystem> {
     _inode: ARef<Inode<F>>,
 }
 
-impl<F: FileSystem> Trap<F> {
+impl<F: FileSystem<Layers = LayerStack>> Trap<F> {
     /// Sets a trap at `dir`, while the super block is being made.
     ///
     /// Returns `ELOOP` where there is one already and `ENOTDIR` if it is no directory.
@@ -330,14 +333,14 @@ impl<F: FileSystem> Trap<F> {
     }
 }
 
-impl<F: FileSystem> NewSuperBlock<'_, F> {
+impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
     /// Whether there is a trap for the layer's inode `key`.
     pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
         self.sb_for_inodes().is_trap(key)
     }
 }
 
-fn is_trap<F: FileSystem>(inode: &Inode<F>) -> bool {
+fn is_trap<F: FileSystem<Layers = LayerStack>>(inode: &Inode<F>) -> bool {
     // SAFETY: Valid by the type invariant.
     let dead = unsafe { bindings::rvfs_is_deaddir(inode.as_raw()) };
     dead && inode.upper().is_none() && inode.lower().is_empty()

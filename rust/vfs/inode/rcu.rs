@@ -8,6 +8,10 @@ use super::{
 use crate::{
     bindings,
     cred::AsMounter,
+    layers::{
+        Layers,
+        RcuTop, //
+    },
     mount::{
         Idmap,
         Mount, //
@@ -79,13 +83,7 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
     /// The dentries of all layers, upper first.
     pub(crate) fn layer_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + 'a {
         // SAFETY: Not freed by the type invariant, so the layers may be looked at until then.
-        let layers = unsafe { &(*self.inode.as_ptr()).layers };
-        let upper = layers.upper().map(|upper| upper.as_raw());
-        let lower = layers.lower().as_slice().iter();
-        Iterator::chain(
-            upper.into_iter(),
-            lower.map(|entry| entry.dentry().as_raw()),
-        )
+        unsafe { &(*self.inode.as_ptr()).layers }.rcu_dentries()
     }
 
     /// The inode that this one stands for, with whether it is the upper one.
@@ -95,14 +93,7 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
     #[inline]
     pub fn real(&self) -> Option<RcuReal<'a>> {
         // SAFETY: As in `layer_dentries`.
-        let layers = unsafe { &(*self.inode.as_ptr()).layers };
-        let (dentry, layer) = match layers.upper() {
-            Some(upper) => (upper.as_raw(), 0),
-            None => {
-                let first = layers.lower().first()?;
-                (first.dentry().as_raw(), first.layer())
-            }
-        };
+        let RcuTop { dentry, layer } = unsafe { &(*self.inode.as_ptr()).layers }.rcu_top()?;
         // SAFETY: The dentry is freed only a grace period after the inode put it.
         let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
         Some(RcuReal {
