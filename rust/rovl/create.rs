@@ -270,6 +270,7 @@ impl Upper<'_> {
         let parts = Parts {
             upper: Some(ARef::from(made)),
             lower: LowerStack::new(),
+            redirect: None,
         };
         inode::get(self.m, sb, parts, Some(new))
     }

@@ -11,7 +11,13 @@ use core::sync::atomic::{
     AtomicU64,
     Ordering, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::{
+        new_spinlock,
+        SpinLock, //
+    },
+};
 use vfs::{
     dentry::Dentry,
     inode::Inode,
@@ -63,6 +69,23 @@ impl Flags {
     }
 }
 
+/// The text of a redirect: where an object of the upper layer is in the layers below.
+pub(crate) struct RedirectText(KVec<u8>);
+
+impl RedirectText {
+    /// A copy of `text`.
+    pub(crate) fn new(text: &[u8]) -> Result<KBox<Self>> {
+        let mut copy = KVec::with_capacity(text.len(), GFP_KERNEL)?;
+        copy.extend_from_slice(text, GFP_KERNEL)?;
+        Ok(KBox::new(Self(copy), GFP_KERNEL)?)
+    }
+
+    /// The text.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// What an overlay inode knows beside its layers.
 #[pin_data]
 pub(crate) struct OvlInode {
@@ -73,6 +96,9 @@ pub(crate) struct OvlInode {
     /// The merged entries of a directory.
     #[pin]
     pub(crate) dir_cache: crate::readdir::CacheSlot,
+    /// Nests inside `d_lock`.
+    #[pin]
+    redirect: SpinLock<Option<KBox<RedirectText>>>,
 }
 
 impl OvlInode {
@@ -82,6 +108,7 @@ impl OvlInode {
             flags: Flags::new(),
             version: AtomicU64::new(0),
             dir_cache <- crate::readdir::CacheSlot::init(),
+            redirect <- new_spinlock!(None, "OvlInode::redirect"),
         })
     }
 
@@ -99,6 +126,20 @@ impl OvlInode {
     /// Clears `flag`.
     pub(crate) fn clear(&self, flag: Flag) {
         self.flags.clear(flag);
+    }
+
+    /// Runs `f` with the redirect of an object of the upper layer, if it has one. `f` must not sleep.
+    pub(crate) fn with_redirect<R>(&self, f: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        let redirect = self.redirect.lock();
+        f(redirect.as_ref().map(|text| text.as_bytes()))
+    }
+
+    /// Takes over what the attribute `redirect` says now.
+    pub(crate) fn set_redirect(&self, redirect: Option<KBox<RedirectText>>) {
+        let mut slot = self.redirect.lock();
+        let old = core::mem::replace(&mut *slot, redirect);
+        drop(slot);
+        drop(old);
     }
 
     /// The number of changes of a directory. The caller holds `i_rwsem`.

@@ -12,7 +12,8 @@ mod ops;
 use crate::{
     entry::{
         Flag,
-        InodeExt, //
+        InodeExt,
+        RedirectText, //
     },
     fileattr,
     super_data::Super,
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) upper: Option<ARef<Dentry<Layer>>>,
     /// The dentries in the lower layers; of a file in the upper layer, its origin.
     pub(crate) lower: LowerStack,
+    /// Where the object is in the layers below, of one in the upper layer that says so.
+    pub(crate) redirect: Option<KBox<RedirectText>>,
 }
 
 impl Parts {
@@ -200,6 +203,7 @@ fn fill(
     if parts.upper.is_some() {
         fileattr::load_protattr(m, ofs, &mut inode, path);
     }
+    inode.data().set_redirect(parts.redirect);
     inode.set_layers(parts.upper, parts.lower);
     Ok(inode.publish())
 }

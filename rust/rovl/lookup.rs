@@ -2,13 +2,15 @@
 
 //! Looking a name up through the layers, top-down.
 
+mod layer;
+
 use crate::{
     entry::{
         DentryExt,
         DentryFlag,
-        InodeExt, //
+        InodeExt,
+        RedirectText, //
     },
-    fault,
     inode::{
         self,
         Parts, //
@@ -18,17 +20,11 @@ use crate::{
     super_data::Super,
     Rovl, //
 };
-use core::sync::atomic::Ordering;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use ondisk::{
-    marker::Opaque,
-    metacopy,
-    redirect::Redirect,
-    xattr::Name, //
-};
+use layer::Level;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -50,6 +46,9 @@ struct Lookup<'a> {
     sb: &'a SuperBlock<Rovl>,
     ofs: &'a Super,
     name: &'a [u8],
+    /// Where the object is in the layers below, if not under `name`: another name in the directory,
+    /// or a path from the root of the layer, which starts with a slash.
+    redirect: Option<KVVec<u8>>,
     /// A directory was found, so that only directories below merge with it.
     is_dir: bool,
     /// Nothing below is to be looked at.
@@ -58,24 +57,8 @@ struct Lookup<'a> {
     opaque: bool,
     /// A directory found in a lower layer has xattr whiteouts.
     xwhiteouts: bool,
-    /// What was found says that the object is somewhere else below.
-    elsewhere: Option<Elsewhere>,
-}
-
-/// An attribute that this version does not follow.
-#[derive(Clone, Copy)]
-enum Elsewhere {
-    Redirect,
-    Metacopy,
-}
-
-/// One layer of a lookup.
-struct Level<'a> {
-    dir: LayerPath<'a>,
-    /// The index of the layer; 0 is the upper one.
-    layer: usize,
-    /// There is no layer below that could hold more.
-    last: bool,
+    /// The data of the file that was found is below.
+    metacopy: bool,
 }
 
 /// `->lookup`
@@ -93,11 +76,12 @@ pub(crate) fn lookup(
             sb: dir.sb(),
             ofs,
             name: dentry.name(),
+            redirect: None,
             is_dir: false,
             stop: false,
             opaque: false,
             xwhiteouts: false,
-            elsewhere: None,
+            metacopy: false,
         };
         lookup.run(dir, dentry.dentry())
     })?;
@@ -111,37 +95,17 @@ impl Lookup<'_> {
         dir: &Inode<Rovl>,
         dentry: &Dentry<Rovl>,
     ) -> Result<Option<ARef<Inode<Rovl>>>> {
-        let mut lower = LowerStack::new();
         let mut found_origin = None;
         let upper = match dir.upper_path() {
             Some(upper_dir) => self.in_upper(upper_dir, dir, &mut found_origin)?,
             None => None,
         };
         let upper_opaque = self.opaque;
-
-        let root_layers = self.ofs.mounts.num_lower();
-        let entries = dir.lower().as_slice();
-        for (i, entry) in entries.iter().enumerate() {
-            if self.stop {
-                break;
-            }
-            self.refuse_elsewhere(dentry)?;
-            let last = if self.follows_redirects() {
-                entry.layer() == root_layers
-            } else {
-                i.saturating_add(1) == entries.len()
-            };
-            let Some(this) = self.in_lower(entry, last)? else {
-                continue;
-            };
-            if let Some(upper) = upper.as_ref().filter(|_| self.is_dir && lower.is_empty()) {
-                if !self.ofs.no_xattr() {
-                    origin::fix(self.m, self.ofs, dir, &this, upper)?;
-                }
-            }
-            lower.push(this, entry.layer())?;
-        }
-        self.refuse_elsewhere(dentry)?;
+        let redirect = match &self.redirect {
+            Some(text) => Some(RedirectText::new(text)?),
+            None => None,
+        };
+        let mut lower = self.in_lowers(dir, dentry, upper.as_deref())?;
 
         if let Some((origin, layer)) = found_origin {
             if lower.is_empty() {
@@ -157,7 +121,14 @@ impl Lookup<'_> {
         if upper.is_some() {
             dentry.mark(DentryFlag::UpperAlias);
         }
-        self.finish(dentry, Parts { upper, lower })
+        self.finish(
+            dentry,
+            Parts {
+                upper,
+                lower,
+                redirect,
+            },
+        )
     }
 
     fn finish(&self, dentry: &Dentry<Rovl>, parts: Parts) -> Result<Option<ARef<Inode<Rovl>>>> {
@@ -196,6 +167,51 @@ impl Lookup<'_> {
         Ok(upper)
     }
 
+    /// Looks into the lower layers, top-down: into those that `dir` is in, and from where an
+    /// absolute redirect was found into all below that.
+    fn in_lowers(
+        &mut self,
+        dir: &Inode<Rovl>,
+        dentry: &Dentry<Rovl>,
+        upper: Option<&Dentry<Layer>>,
+    ) -> Result<LowerStack> {
+        let mut lower = LowerStack::new();
+        let all = match self.sb.root().and_then(Dentry::inode) {
+            Some(root) => root.lower().as_slice(),
+            None => &[],
+        };
+        let mut entries = dir.lower().as_slice();
+        if self.is_absolute() {
+            entries = all;
+        }
+        let mut next = 0usize;
+        while let Some(entry) = entries.get(next).filter(|_| !self.stop) {
+            self.check_may_follow(dentry)?;
+            next = next.saturating_add(1);
+            let last = if self.follows_redirects() {
+                entry.layer() == self.ofs.mounts.num_lower()
+            } else {
+                next == entries.len()
+            };
+            let Some(this) = self.in_lower(entry, last)? else {
+                continue;
+            };
+            if let Some(upper) = upper.filter(|_| self.is_dir && lower.is_empty()) {
+                if !self.ofs.no_xattr() {
+                    origin::fix(self.m, self.ofs, dir, &this, upper)?;
+                }
+            }
+            lower.push(this, entry.layer())?;
+            if self.is_absolute() {
+                // Every layer has an entry in the root, the topmost lower one at 0.
+                next = entry.layer();
+                entries = all;
+            }
+        }
+        self.check_may_follow(dentry)?;
+        Ok(lower)
+    }
+
     fn in_lower(&mut self, entry: &LowerEntry, last: bool) -> Result<Option<ARef<Dentry<Layer>>>> {
         self.in_layer(&Level {
             dir: self.ofs.lower_path(entry).ok_or(EIO)?,
@@ -204,116 +220,9 @@ impl Lookup<'_> {
         })
     }
 
-    /// Looks into one layer. Returns `None` where there is nothing that shows.
-    fn in_layer(&mut self, level: &Level<'_>) -> Result<Option<ARef<Dentry<Layer>>>> {
-        if self.ofs.casefold != level.dir.dentry.is_casefolded() {
-            return self.fail(level, c"parent wrong casefold", ESTALE);
-        }
-        // The overlay caches that a name is free, so the upper layer need not; in lower layers the
-        // cached negative dentry serves other mounts of the same layer too.
-        let drop_negative = level.layer == 0;
-        let Some(this) = level
-            .dir
-            .lookup_positive(self.m, self.name, drop_negative)?
-        else {
-            return Ok(None);
-        };
-        if this.is_dir() && self.ofs.casefold != this.is_casefolded() {
-            return self.fail(level, c"child wrong casefold", EREMOTE);
-        }
-        if this.is_weird() {
-            return self.fail(level, c"unsupported object type", EREMOTE);
-        }
-        let path = LayerPath {
-            mount: level.dir.mount,
-            dentry: &this,
-        };
-        if self.ofs.is_whiteout(self.m, path) {
-            self.stop = true;
-            self.opaque = true;
-            return Ok(None);
-        }
-        let shows = if this.can_lookup() {
-            self.look_at_dir(level, path)?
-        } else {
-            self.look_at_file(path)?
-        };
-        Ok(shows.then_some(this))
-    }
-
-    /// Whether a file shows, which ends the lookup.
-    fn look_at_file(&mut self, path: LayerPath<'_>) -> Result<bool> {
-        self.stop = true;
-        if self.is_dir {
-            return Ok(false);
-        }
-        let is_reg = path.dentry.is_reg();
-        if is_reg && self.has_metacopy(path)? {
-            self.elsewhere = Some(Elsewhere::Metacopy);
-        }
-        Ok(true)
-    }
-
-    /// Notes what a directory says of what is below it.
-    fn look_at_dir(&mut self, level: &Level<'_>, path: LayerPath<'_>) -> Result<bool> {
-        let inode = path.dentry.inode().ok_or(ESTALE)?;
-        if self.sb.is_trap(inode) {
-            return self.fail(level, c"overlapping layers", ELOOP);
-        }
-        self.is_dir = true;
-        if level.last {
-            return Ok(true);
-        }
-        match self.ofs.opaque(self.m, path) {
-            Opaque::Yes => {
-                self.stop = true;
-                self.opaque = true;
-                return Ok(true);
-            }
-            Opaque::XattrWhiteouts if level.layer != 0 => {
-                self.xwhiteouts = true;
-                if let Some(info) = self.ofs.layers.get(level.layer) {
-                    // ORDERING: Published with the dentry, which is added to the dcache after this.
-                    info.has_xwhiteouts.store(true, Ordering::Relaxed);
-                }
-            }
-            _ => {}
-        }
-        if self.has_redirect(path)? {
-            self.elsewhere = Some(Elsewhere::Redirect);
-        }
-        Ok(true)
-    }
-
-    /// Whether the data of a file is somewhere else. An error of the layer must not make an empty
-    /// file of it.
-    fn has_metacopy(&self, path: LayerPath<'_>) -> Result<bool> {
-        let err = match self.ofs.get_xattr(self.m, path, Name::Metacopy, &mut []) {
-            Ok(len) if len == 0 || len >= metacopy::HEADER_LEN => return Ok(true),
-            Ok(_) => EIO,
-            Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(false),
-            // Attributes in `user.` can only be read by who can read the file.
-            Err(err) if err == EACCES && self.ofs.config.userxattr => return Ok(false),
-            Err(err) => err,
-        };
-        log::warn_dentry(c"failed to get metacopy", path.dentry, err);
-        Err(err)
-    }
-
-    /// Whether what is below a directory is somewhere else. `EINVAL` where that cannot be a place.
-    fn has_redirect(&self, path: LayerPath<'_>) -> Result<bool> {
-        let mut value = KVVec::new();
-        let name = self.ofs.xattr_name(Name::Redirect);
-        let err = match path.getxattr_growing(self.m, name, &mut value) {
-            Ok(len) => match Redirect::parse(value.get(..len).unwrap_or_default()) {
-                Ok(_) => return Ok(true),
-                Err(fault) => fault::to_error(fault),
-            },
-            Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(false),
-            Err(err) => err,
-        };
-        log::warn_dentry(c"failed to get redirect", path.dentry, err);
-        Err(err)
+    /// Whether the object is under a path from the root in the layers below.
+    fn is_absolute(&self) -> bool {
+        self.redirect.as_deref().is_some_and(is_absolute)
     }
 
     /// Whether redirects may be on any layer, so that all but the lowest have to be asked.
@@ -321,21 +230,24 @@ impl Lookup<'_> {
         self.ofs.config.redirect != RedirectMode::Nofollow
     }
 
-    /// Refuses to show an object without the parts of it that are somewhere else.
-    fn refuse_elsewhere(&self, dentry: &Dentry<Rovl>) -> Result {
-        let message = match self.elsewhere {
-            None => return Ok(()),
-            Some(Elsewhere::Redirect) => c"refusing to follow redirect",
-            Some(Elsewhere::Metacopy) => c"refusing to follow metacopy origin",
+    /// Refuses, with `EPERM`, to look for the rest of an object somewhere else where the options
+    /// forbid it: who writes an untrusted layer could show with it what others may not see.
+    fn check_may_follow(&self, dentry: &Dentry<Rovl>) -> Result {
+        let message = if self.metacopy && !self.ofs.config.metacopy {
+            c"refusing to follow metacopy origin"
+        } else if self.redirect.is_some() && !self.follows_redirects() {
+            c"refusing to follow redirect"
+        } else {
+            return Ok(());
         };
         log::warn_dentry(message, dentry, EPERM);
         Err(EPERM)
     }
+}
 
-    fn fail<T>(&self, level: &Level<'_>, why: &'static CStr, err: Error) -> Result<T> {
-        log::warn_dentry(why, level.dir.dentry, err);
-        Err(err)
-    }
+/// Whether the text of a redirect is a path from the root of the layers.
+pub(crate) fn is_absolute(redirect: &[u8]) -> bool {
+    redirect.first() == Some(&b'/')
 }
 
 /// Whether a lower layer has something positive under the name of `dentry`, so that removing it

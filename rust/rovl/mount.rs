@@ -195,7 +195,11 @@ fn finish(
     sb.finish(
         data,
         |sb| {
-            let parts = Parts { upper, lower };
+            let parts = Parts {
+                upper,
+                lower,
+                redirect: None,
+            };
             sb.data().as_mounter(|m| inode::make_root(m, sb, parts))
         },
         init_root,

@@ -4,7 +4,10 @@
 //!
 //! A rename is one rename of the upper layer: what is renamed is copied up before, and what has to
 //! stay behind, a whiteout over what is in a lower layer, is left by the same rename. A directory
-//! that is in a lower layer is not renamed, but `EXDEV` makes the caller copy it.
+//! that is in a lower layer is left there and gets a redirect to it, see [`redirect`]; without the
+//! option `redirect_dir` it is not renamed, but `EXDEV` makes the caller copy it.
+
+mod redirect;
 
 use crate::{
     copy_up::copy_up,
@@ -14,6 +17,7 @@ use crate::{
         InodeExt, //
     },
     lookup::is_lower_positive,
+    options::RedirectMode,
     readdir::{
         check_empty,
         Names, //
@@ -82,7 +86,9 @@ fn is_merge_or_lower(dentry: &Dentry<Rovl>) -> bool {
 }
 
 fn can_move(dentry: &Dentry<Rovl>) -> bool {
-    !dentry.is_dir() || !is_merge_or_lower(dentry)
+    dentry.ofs().config.redirect == RedirectMode::On
+        || !dentry.is_dir()
+        || !is_merge_or_lower(dentry)
 }
 
 /// Whether `found` is what the overlay knows as the upper part of `dentry`.
@@ -150,7 +156,7 @@ impl<'a> Rename<'a> {
         let renaming =
             upper.start_renaming((old_dir, old.name()), (new_dir, new.name()), self.flags)?;
         self.check(upper, &renaming, cleared.as_deref())?;
-        self.set_opaque(upper, &renaming)?;
+        self.prepare_moved(upper, &renaming)?;
         let whiteout = self
             .cleanup_whiteout
             .then(|| ARef::<Dentry<Layer>>::from(renaming.new_dentry()));
@@ -205,9 +211,10 @@ impl<'a> Rename<'a> {
         Ok(())
     }
 
-    /// Makes pure upper directories that get into a merged one opaque, so that they do not merge
-    /// with what is below their new place.
-    fn set_opaque(&self, upper: &Upper<'_>, renaming: &Renaming<'_>) -> Result {
+    /// Sees to it that what is moved finds what is below its old place, and nothing else: an object
+    /// with a lower part gets a redirect to it, and a pure upper directory that gets into a merged
+    /// one is made opaque.
+    fn prepare_moved(&self, upper: &Upper<'_>, renaming: &Renaming<'_>) -> Result {
         let moved = [
             (self.old, self.new, Some(renaming.old())),
             (
@@ -218,11 +225,13 @@ impl<'a> Rename<'a> {
         ];
         for (from, to, dir) in moved {
             let Some(dir) = dir else { continue };
-            if !from.is_dir() {
+            if is_merge_or_lower(&from) {
+                let same_dir = from.stable_parent().is(to.stable_parent());
+                redirect::set(upper, from, same_dir)?;
                 continue;
             }
-            if is_merge_or_lower(&from) {
-                return Err(EXDEV);
+            if !from.is_dir() {
+                continue;
             }
             let merges = to.stable_parent().path_type().merge;
             if merges && !from.has(DentryFlag::Opaque) {

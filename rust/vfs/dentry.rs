@@ -165,6 +165,33 @@ impl<F> Dentry<F> {
         unsafe { Self::from_raw_owned(bindings::rvfs_dget_parent(self.as_raw())) }
     }
 
+    /// Whether it is the root of its file system, or not connected to it (`IS_ROOT()`).
+    pub fn is_root(&self) -> bool {
+        self.parent().is(self)
+    }
+
+    /// Runs `f` with the name that it has in the parent that is returned. A rename may change both
+    /// right after.
+    ///
+    /// `f` runs under `d_lock`: it must not sleep.
+    pub fn with_name_and_parent<R>(&self, f: impl FnOnce(&[u8]) -> R) -> (ARef<Self>, R) {
+        loop {
+            let parent = self.parent();
+            // SAFETY: Both are valid by their type invariants.
+            if !unsafe { bindings::rvfs_d_lock_child(self.as_raw(), parent.as_raw()) } {
+                continue;
+            }
+            // SAFETY: The dentry is valid by the type invariant.
+            let name: *const bindings::qstr =
+                unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.d_name).cast() };
+            // SAFETY: Under `d_lock` the name neither changes nor is freed.
+            let ret = f(unsafe { name_bytes(&*name) });
+            // SAFETY: Locked above.
+            unsafe { bindings::rvfs_d_unlock(self.as_raw()) };
+            return (parent, ret);
+        }
+    }
+
     /// Unhashes it, so that the next lookup asks the file system (`d_drop()`).
     pub fn drop_from_hash(&self) {
         // SAFETY: Valid by the type invariant.

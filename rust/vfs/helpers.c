@@ -139,6 +139,21 @@ bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit)
 	return test_bit(bit, (unsigned long *)&dentry->d_fsdata);
 }
 
+/* Lock d_lock, if the dentry is a child of parent. */
+bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent)
+{
+	spin_lock(&dentry->d_lock);
+	if (dentry->d_parent == parent)
+		return true;
+	spin_unlock(&dentry->d_lock);
+	return false;
+}
+
+void rvfs_d_unlock(struct dentry *dentry)
+{
+	spin_unlock(&dentry->d_lock);
+}
+
 /* Unhash a negative dentry that nobody but the caller holds. */
 bool rvfs_d_drop_if_unused_negative(struct dentry *dentry)
 {

@@ -112,6 +112,8 @@ void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
 void rvfs_d_add_flags(struct dentry *dentry, unsigned int flags);
 void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit);
 bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit);
+bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent);
+void rvfs_d_unlock(struct dentry *dentry);
 bool rvfs_d_drop_if_unused_negative(struct dentry *dentry);
 bool rvfs_has_hashed_alias_other_than(struct inode *inode,
 				      const struct dentry *dentry);
@@ -263,6 +265,7 @@ enum rvfs_overlay_opt {
 
 bool rvfs_param_redirect_dir(void);
 bool rvfs_param_redirect_always_follow(void);
+unsigned short rvfs_param_redirect_max(void);
 bool rvfs_param_xino_auto(void);
 bool rvfs_param_index(void);
 bool rvfs_param_nfs_export(void);

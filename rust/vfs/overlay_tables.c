@@ -40,6 +40,11 @@ module_param_named(redirect_max, rvfs_redirect_max_param, ushort, 0644);
 MODULE_PARM_DESC(redirect_max,
 		 "Maximum length of absolute redirect xattr value");
 
+unsigned short rvfs_param_redirect_max(void)
+{
+	return READ_ONCE(rvfs_redirect_max_param);
+}
+
 static int rvfs_check_copy_up_set(const char *buf,
 				  const struct kernel_param *param)
 {

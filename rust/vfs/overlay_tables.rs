@@ -67,7 +67,7 @@ pub fn parameters() -> ParameterTable {
     unsafe { ParameterTable::from_raw((&raw const bindings::rvfs_overlay_parameters).cast()) }
 }
 
-/// The current value of each boolean module parameter.
+/// The current value of each module parameter.
 pub mod module_parameters {
     use crate::bindings;
 
@@ -83,6 +83,12 @@ pub mod module_parameters {
     pub fn redirect_always_follow() -> bool {
         // SAFETY: Reads a variable once.
         unsafe { bindings::rvfs_param_redirect_always_follow() }
+    }
+
+    /// `redirect_max`, a number of bytes.
+    pub fn redirect_max() -> usize {
+        // SAFETY: Reads a variable once.
+        usize::from(unsafe { bindings::rvfs_param_redirect_max() })
     }
 
     /// `xino_auto`

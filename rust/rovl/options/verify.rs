@@ -85,13 +85,6 @@ impl Config {
             fc.error(fmt!("{option} is not supported by this version"));
             Err(EINVAL)
         };
-        if self.redirect == RedirectMode::On {
-            if given.redirect {
-                return refuse("redirect_dir=on");
-            }
-            fc.warn(fmt!("falling back to redirect_dir=follow"));
-            self.redirect = RedirectMode::Follow;
-        }
         if self.index {
             if given.index {
                 return refuse("index=on");

@@ -26,6 +26,7 @@ mod page_cache;
 mod permission;
 mod races;
 mod readdir;
+mod redirect;
 mod remount;
 mod rename;
 mod setattr;
@@ -90,6 +91,7 @@ const MODULES: &[&[Case]] = &[
     copy_up_data::CASES,
     whiteout::CASES,
     readdir::CASES,
+    redirect::CASES,
     rename::CASES,
     create::CASES,
     link::CASES,
