@@ -20,7 +20,7 @@ pass := $(foreach v,LLVM CLIPPY W V C CC RUSTC INSTALL_MOD_PATH INSTALL_MOD_DIR 
 kmake := tools/env/kmake
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay run shell test bench difftest debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay samples run shell test bench difftest debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -29,6 +29,10 @@ module: env
 ## overlay: build the drop-in, overlay.ko
 overlay: env
 	@ROVL_NAME=overlay $(kmake) '$(tree)' $(pass) modules
+
+## samples: build the sample file systems of samples/ (KERNEL=debug for the debug kernel)
+samples: env
+	@ROVL_NAME=samples $(kmake) '$(or $(KDIR),$(filter debug,$(KERNEL)),$(tree))' $(pass) modules
 
 ## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
 run: module

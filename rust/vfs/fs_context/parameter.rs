@@ -14,7 +14,7 @@ pub struct Parameter(bindings::fs_parameter_spec);
 impl Parameter {
     const fn new(name: &'static CStr, opt: u8, kind: bindings::fs_param_type) -> Self {
         Self(bindings::fs_parameter_spec {
-            name: name.as_ptr().cast(),
+            name: name.to_bytes_with_nul().as_ptr(),
             type_: kind,
             opt,
             ..pin_init::zeroed()

@@ -68,6 +68,17 @@ pub struct Handlers<F> {
 }
 
 impl<F: FileSystem> Handlers<F> {
+    /// One handler.
+    pub fn one<A>() -> Self
+    where
+        A: Handler<FileSystem = F>,
+    {
+        Self {
+            raw: One::<A>::LIST.as_ptr(),
+            _of: PhantomData,
+        }
+    }
+
     /// Two handlers; the first one whose prefix fits a name is asked.
     pub fn pair<A, B>() -> Self
     where
@@ -83,6 +94,12 @@ impl<F: FileSystem> Handlers<F> {
     pub(crate) fn as_raw(&self) -> *const *const bindings::xattr_handler {
         self.raw
     }
+}
+
+struct One<A>(PhantomData<A>);
+
+impl<A: Handler> One<A> {
+    const LIST: &'static [*const bindings::xattr_handler; 2] = &[Table::<A>::TABLE, ptr::null()];
 }
 
 struct Pair<A, B>(PhantomData<(A, B)>);

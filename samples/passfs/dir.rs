@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories: looking up, making, removing and renaming.
+//!
+//! A name is looked up and changed below by the name itself, in the directory below. The VFS has
+//! locked our directories, so our names stay; whoever uses the directory below without us can
+//! change those there at any time, so each operation looks whether it found what we know, and
+//! ends with `ESTALE` if not.
+
+use crate::{
+    attr,
+    file::RegularFile,
+    inode::{
+        self,
+        inode_path,
+        positive,
+        real,
+        refresh, //
+    },
+    operations::operations,
+    PassFs, //
+};
+use core::iter;
+use kernel::{
+    bindings,
+    prelude::*,
+    str::CStr,
+    sync::aref::ARef, //
+};
+use vfs::{
+    cred::Creator,
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    file::TmpFile,
+    fileattr::FileKattr,
+    inode::Inode,
+    mount::Idmap,
+    namei::{
+        Creating,
+        InLookup,
+        RenameFlag,
+        RenameFlags, //
+    },
+    Layer, //
+};
+
+/// `->lookup`
+fn lookup(
+    dir: &Inode<PassFs>,
+    dentry: InLookup<'_, PassFs>,
+) -> Result<Option<ARef<Dentry<PassFs>>>> {
+    let below = inode_path(dir)?;
+    let found = dir
+        .sb()
+        .data()
+        .as_mounter(|m| below.lookup(m, dentry.name()))?;
+    if found.is_negative() {
+        // That the name is free is kept in our dentry; it need not be kept twice.
+        found.drop_if_unused_negative();
+        dentry.init_revalidation(iter::empty());
+        return dentry.splice(None);
+    }
+    if found.is_weird() {
+        return Err(EREMOTE);
+    }
+    dentry.init_revalidation(iter::once(&*found));
+    let inode = inode::get(dir.sb(), found)?;
+    dentry.splice(Some(inode))
+}
+
+/// The type of `mode` replaced by `kind`.
+fn with_type(mode: u16, kind: u32) -> u16 {
+    // CAST: the type is in the upper bits of 16.
+    (mode & 0o7777) | kind as u16
+}
+
+/// Makes an object under the name of `dentry`: `what` makes it below, with the mode it gets.
+///
+/// The caller becomes its owner, though it is made with the mounter's credentials: that is what a
+/// [`Creator`] is for.
+fn make(
+    idmap: Idmap<'_>,
+    dir: &Inode<PassFs>,
+    dentry: Stable<'_, PassFs>,
+    (mode, rdev): (u16, u32),
+    what: impl FnOnce(Creating<'_>, u16) -> Result<Creating<'_>>,
+) -> Result {
+    let (sb, real_dir) = (dir.sb(), real(dir)?);
+    let write = sb.data().mount().want_write()?;
+    let mut new = inode::new(sb, mode, rdev)?;
+    let mode = new.init_owner(idmap, dir, mode);
+    let made: Result<_> = sb.data().as_mounter(|m| {
+        Creator::new(m, dentry, &new, mode)?.run(m, |m| {
+            let name = write.start_creating(m, real_dir, dentry.name())?;
+            Ok(what(name, mode)?.keep())
+        })
+    });
+    let inode = inode::insert(sb, new, made?)?;
+    finish(dir, dentry, inode)
+}
+
+/// Gives `dentry` its inode, now that the object has its name below.
+fn finish(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>, inode: ARef<Inode<PassFs>>) -> Result {
+    refresh(dir);
+    let below = ARef::from(real(&inode)?);
+    dentry.instantiate(inode)?;
+    dentry.init_revalidation(iter::once(&*below));
+    Ok(())
+}
+
+/// `->link`
+fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> Result {
+    let inode = positive(old)?;
+    let fs = dir.sb().data();
+    let write = fs.mount().want_write()?;
+    fs.as_mounter(|m| {
+        let name = write.start_creating(m, real(dir)?, new.name())?;
+        name.link(real(inode)?).map(drop)
+    })?;
+    refresh(inode);
+    finish(dir, new, ARef::from(inode))
+}
+
+/// Whether `found`, below, is what `dentry` stands for; both may be nothing.
+fn is_expected(dentry: &Dentry<PassFs>, found: &Dentry<Layer>) -> bool {
+    let expected = dentry.inode().and_then(Inode::real).and_then(Dentry::inode);
+    match (expected, found.inode()) {
+        (Some(expected), Some(found)) => expected.is(found),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// `->unlink` and `->rmdir`
+fn remove(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
+    let inode = positive(&dentry)?;
+    let fs = dir.sb().data();
+    let write = fs.mount().want_write()?;
+    fs.as_mounter(|m| {
+        let name = write.start_removing(m, real(dir)?, dentry.name())?;
+        if !is_expected(&dentry, name.dentry()) {
+            return Err(ESTALE);
+        }
+        if inode.is_dir() {
+            name.rmdir()
+        } else {
+            name.unlink()
+        }
+    })?;
+    refresh(dir);
+    refresh(inode);
+    if inode.is_dir() {
+        inode.clear_nlink();
+    }
+    // The VFS would turn it into a negative dentry, which asks for the revalidation of an object
+    // that it does not stand for any more.
+    dentry.drop_from_hash();
+    Ok(())
+}
+
+/// `->rename`
+fn rename(old: Stable<'_, PassFs>, new: Stable<'_, PassFs>, flags: RenameFlags) -> Result {
+    let old_dir = positive(old.stable_parent())?;
+    let new_dir = positive(new.stable_parent())?;
+    let fs = old.sb().data();
+    let write = fs.mount().want_write()?;
+    fs.as_mounter(|m| {
+        let names = write.start_renaming(
+            m,
+            (real(old_dir)?, old.name()),
+            (real(new_dir)?, new.name()),
+            flags,
+        )?;
+        if !is_expected(&old, names.old()) || !is_expected(&new, names.new_dentry()) {
+            return Err(ESTALE);
+        }
+        names.rename()
+    })?;
+    refresh(old_dir);
+    refresh(new_dir);
+    refresh(positive(&old)?);
+    if let Some(other) = new.inode() {
+        refresh(other);
+        if other.is_dir() && !flags.contains(RenameFlag::Exchange) {
+            other.clear_nlink();
+        }
+    }
+    Ok(())
+}
+
+/// `->tmpfile`
+fn tmpfile(
+    idmap: Idmap<'_>,
+    dir: &Inode<PassFs>,
+    mut file: TmpFile<'_, PassFs>,
+    mode: u16,
+) -> Result {
+    let (sb, parent) = (dir.sb(), inode_path(dir)?);
+    let write = sb.data().mount().want_write()?;
+    let mut new = inode::new(sb, mode, 0)?;
+    let mode = new.init_owner(idmap, dir, mode);
+    let private: Result<_> = sb.data().as_mounter(|m| {
+        Creator::new(m, file.dentry(), &new, mode)?.run(m, |m| {
+            let backing = file.open_backing(m, &write, file.flags(), parent, mode)?;
+            let below = ARef::from(backing.dentry());
+            let private = KBox::new(RegularFile::new(backing), GFP_KERNEL)?;
+            let inode = inode::insert(sb, new, below.clone())?;
+            file.instantiate(inode)?;
+            file.dentry().init_revalidation(iter::once(&*below));
+            Ok(private)
+        })
+    });
+    file.finish(private?)
+}
+
+operations! {
+    /// Directories.
+    DirOps {
+        fn lookup(
+            dir: &Inode<PassFs>,
+            dentry: InLookup<'_, PassFs>,
+        ) -> Result<Option<ARef<Dentry<PassFs>>>> {
+            lookup(dir, dentry)
+        }
+
+        fn create(
+            idmap: Idmap<'_>,
+            dir: &Inode<PassFs>,
+            dentry: Stable<'_, PassFs>,
+            mode: u16,
+        ) -> Result {
+            let mode = with_type(mode, bindings::S_IFREG);
+            make(idmap, dir, dentry, (mode, 0), |name, mode| name.create(mode))
+        }
+
+        fn mkdir(
+            idmap: Idmap<'_>,
+            dir: &Inode<PassFs>,
+            dentry: Stable<'_, PassFs>,
+            mode: u16,
+        ) -> Result {
+            let mode = with_type(mode, bindings::S_IFDIR);
+            make(idmap, dir, dentry, (mode, 0), |name, mode| name.mkdir(mode))
+        }
+
+        fn mknod(
+            idmap: Idmap<'_>,
+            dir: &Inode<PassFs>,
+            dentry: Stable<'_, PassFs>,
+            mode: u16,
+            rdev: u32,
+        ) -> Result {
+            make(idmap, dir, dentry, (mode, rdev), |name, mode| name.mknod(mode, rdev))
+        }
+
+        fn symlink(
+            idmap: Idmap<'_>,
+            dir: &Inode<PassFs>,
+            dentry: Stable<'_, PassFs>,
+            target: &CStr,
+        ) -> Result {
+            let mode = with_type(0o777, bindings::S_IFLNK);
+            make(idmap, dir, dentry, (mode, 0), |name, _| name.symlink(target))
+        }
+
+        fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> Result {
+            link(old, dir, new)
+        }
+
+        fn unlink(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
+            remove(dir, dentry)
+        }
+
+        fn rmdir(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
+            remove(dir, dentry)
+        }
+
+        fn rename(old: Stable<'_, PassFs>, new: Stable<'_, PassFs>, flags: RenameFlags) -> Result {
+            rename(old, new, flags)
+        }
+
+        fn tmpfile(
+            idmap: Idmap<'_>,
+            dir: &Inode<PassFs>,
+            file: TmpFile<'_, PassFs>,
+            mode: u16,
+        ) -> Result {
+            tmpfile(idmap, dir, file, mode)
+        }
+
+        fn fileattr_get(dentry: &Dentry<PassFs>, attrs: &mut FileKattr) -> Result {
+            attr::fileattr_get(dentry, attrs)
+        }
+
+        fn fileattr_set(
+            _idmap: Idmap<'_>,
+            dentry: &Dentry<PassFs>,
+            attrs: &mut FileKattr,
+        ) -> Result {
+            attr::fileattr_set(dentry, attrs)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open directories: for each, the directory below is open, and passes its entries on.
+
+use crate::{
+    inode::inode_path,
+    PassFs, //
+};
+use kernel::{
+    fs::File,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dir_context::DirContext,
+    file::{
+        LayerFile,
+        Operations,
+        OwnFile, //
+    },
+    inode::{
+        Inode,
+        Locked, //
+    },
+};
+
+/// What is known of an open directory. Its position is that of our file.
+pub(crate) struct DirFile {
+    below: ARef<File>,
+}
+
+#[vtable]
+impl Operations for DirFile {
+    type FileSystem = PassFs;
+
+    fn open(inode: &Inode<PassFs>, _file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
+        let path = inode_path(inode)?;
+        let below = inode.sb().data().as_mounter(|m| path.open(m, false))?;
+        Ok(KBox::new(Self { below }, GFP_KERNEL)?)
+    }
+
+    fn llseek(&self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
+        let inode = file.inode();
+        // Keeps others from using the position of the file below.
+        let _lock = inode.lock_rwsem();
+        let pos = inode
+            .sb()
+            .data()
+            .as_mounter(|m| self.below.llseek(m, offset, whence));
+        file.set_pos(self.below.pos());
+        pos
+    }
+
+    fn fsync(&self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
+        file.inode()
+            .sb()
+            .data()
+            .as_mounter(|m| self.below.fsync_range(m, start, end, datasync))
+    }
+
+    fn iterate(
+        &self,
+        _file: &OwnFile<PassFs>,
+        dir: Locked<'_, PassFs>,
+        ctx: &mut DirContext<'_>,
+    ) -> Result {
+        dir.inode()
+            .sb()
+            .data()
+            .as_mounter(|m| ctx.pass_on(m, &self.below))
+    }
+}

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The sample file systems, read by Kbuild at the top.
+
+samples := passfs
+
+obj-m := $(samples:=.o)
+
+define rovl_sample
+$(1)-y := samples/$(1)/$(1).o rust/vfs/vfs.o rust/vfs/helpers.o
+RUSTFLAGS_samples/$(1)/$(1).o := -L$(obj)/rust/vfs --extern vfs
+$(obj)/samples/$(1)/$(1).o: $(obj)/rust/vfs/vfs.o
+endef
+$(foreach sample,$(samples),$(eval $(call rovl_sample,$(sample))))
