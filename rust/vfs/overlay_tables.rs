@@ -71,51 +71,32 @@ pub fn parameters() -> ParameterTable {
 pub mod module_parameters {
     use crate::bindings;
 
-    /// `redirect_dir`
-    #[inline]
-    pub fn redirect_dir() -> bool {
-        // SAFETY: Reads a variable once.
-        unsafe { bindings::rvfs_param_redirect_dir() }
+    /// Makes the functions; all `#[inline]`, see the head of the file.
+    macro_rules! parameters {
+        ($($(#[$doc:meta])* $name:ident: $kind:ty = $read:ident;)*) => {$(
+            $(#[$doc])*
+            #[inline]
+            pub fn $name() -> $kind {
+                // SAFETY: Reads a variable once.
+                <$kind>::from(unsafe { bindings::$read() })
+            }
+        )*};
     }
 
-    /// `redirect_always_follow`
-    #[inline]
-    pub fn redirect_always_follow() -> bool {
-        // SAFETY: Reads a variable once.
-        unsafe { bindings::rvfs_param_redirect_always_follow() }
-    }
-
-    /// `redirect_max`, a number of bytes.
-    pub fn redirect_max() -> usize {
-        // SAFETY: Reads a variable once.
-        usize::from(unsafe { bindings::rvfs_param_redirect_max() })
-    }
-
-    /// `xino_auto`
-    #[inline]
-    pub fn xino_auto() -> bool {
-        // SAFETY: Reads a variable once.
-        unsafe { bindings::rvfs_param_xino_auto() }
-    }
-
-    /// `index`
-    #[inline]
-    pub fn index() -> bool {
-        // SAFETY: Reads a variable once.
-        unsafe { bindings::rvfs_param_index() }
-    }
-
-    /// `nfs_export`
-    #[inline]
-    pub fn nfs_export() -> bool {
-        // SAFETY: Reads a variable once.
-        unsafe { bindings::rvfs_param_nfs_export() }
-    }
-
-    /// `metacopy`
-    #[inline]
-    pub fn metacopy() -> bool {
-        // SAFETY: Reads a variable once.
-        unsafe { bindings::rvfs_param_metacopy() }
+    parameters! {
+        /// `redirect_dir`
+        redirect_dir: bool = rvfs_param_redirect_dir;
+        /// `redirect_always_follow`
+        redirect_always_follow: bool = rvfs_param_redirect_always_follow;
+        /// `redirect_max`, a number of bytes.
+        redirect_max: usize = rvfs_param_redirect_max;
+        /// `xino_auto`
+        xino_auto: bool = rvfs_param_xino_auto;
+        /// `index`
+        index: bool = rvfs_param_index;
+        /// `nfs_export`
+        nfs_export: bool = rvfs_param_nfs_export;
+        /// `metacopy`
+        metacopy: bool = rvfs_param_metacopy;
     }
 }
