@@ -18,9 +18,10 @@ tree := $(or $(KDIR),$(if $(LLVM),debug,stock))
 pass := $(foreach v,LLVM CLIPPY W V C CC RUSTC INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP KCFLAGS KRUSTFLAGS ROVL_KUNIT,\
 	$(if $(filter command line environment,$(origin $(v))),'$(v)=$($(v))'))
 kmake := tools/env/kmake
+suites := pjdfstest fsx selftests stress-ng fio dbench
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay samples run shell test bench difftest debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay samples run shell test bench difftest suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -55,6 +56,14 @@ difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
 		--payload build/bin/rovl-difftest $(if $(REPLAY),--payload '$(REPLAY)') -- /payload/rovl-difftest \
 		$(if $(REPLAY),'--replay=/payload/$(notdir $(REPLAY))',$(if $(SEED),--seed $(SEED)) --operations $(N))
+
+## suites: other projects' tests on both modules, compared: pjdfstest fsx selftests stress-ng fio dbench, or make one of these
+suites: module overlay
+	@tools/suites/run
+	@tools/suites/table
+
+$(suites): module overlay
+	@tools/suites/run $@
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
 debug-kernel debug-module:
