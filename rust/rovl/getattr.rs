@@ -7,13 +7,16 @@ use crate::{
         InodeExt,
         PathType, //
     },
+    options::XinoMode,
     super_data::Super,
     Rovl, //
 };
 use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
+    dentry::Dentry,
     inode::Inode,
+    log,
     mount::Idmap,
     path::OwnPath,
     stat::{
@@ -38,7 +41,7 @@ pub(crate) fn getattr(
         origin_number(m, inode, kind, stat, request)
     })?;
     stat.fill_attr_flags(inode);
-    show_numbers(ofs, inode, stat, fsid);
+    show_numbers(ofs, path.dentry(), inode, stat, fsid);
     if inode.is_dir() && kind.merge {
         // Counting the directories of a merged one costs more than it is worth; `find` understands.
         stat.set_nlink(1);
@@ -61,7 +64,7 @@ fn origin_number(
 ) -> Result<usize> {
     let ofs = inode.ofs();
     let is_dir = inode.is_dir();
-    if is_dir && !ofs.same_fs {
+    if is_dir && !ofs.ino_space.is_one_device() {
         return Ok(0);
     }
     let Some(lower) = inode.lower().first() else {
@@ -86,12 +89,23 @@ fn origin_number(
     Ok(0)
 }
 
-/// Makes the pair of device and inode number unique.
-fn show_numbers(ofs: &Super, inode: &Inode<Rovl>, stat: &mut Kstat, fsid: usize) {
-    if ofs.same_fs {
+/// Makes the pair of device and inode number unique, see [`crate::ino_space`].
+fn show_numbers(
+    ofs: &Super,
+    dentry: &Dentry<Rovl>,
+    inode: &Inode<Rovl>,
+    stat: &mut Kstat,
+    fsid: usize,
+) {
+    if let Some(ino) = ofs.ino_space.map(stat.ino(), fsid) {
         stat.set_dev(inode.sb().dev());
-    } else if inode.is_dir() {
-        // One device for all directories, so that `find -xdev` stays within the mount.
+        stat.set_ino(ino);
+        return;
+    }
+    if ofs.config.xino == XinoMode::On {
+        log::warn_dentry(c"inode number too big for xino", dentry, EOVERFLOW);
+    }
+    if inode.is_dir() {
         stat.set_dev(inode.sb().dev());
         stat.set_ino(inode.ino());
     } else if let Some(fs) = ofs.filesystems.get(fsid) {

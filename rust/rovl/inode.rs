@@ -83,6 +83,15 @@ impl Parts {
         ofs.mounts.upper().is_none() || lower.is_dir() || lower.nlink() <= 1
     }
 
+    /// The number of the file system whose inode number the inode has: that of the lower layer if it
+    /// is keyed by it, or has no upper one.
+    fn fsid_of_key(&self, ofs: &Super, by_lower: bool) -> usize {
+        match self.lower.first() {
+            Some(lower) if by_lower || self.upper.is_none() => ofs.fsid(lower.layer()),
+            _ => 0,
+        }
+    }
+
     /// Whether an inode from the cache is made of the same.
     fn matches(&self, inode: &Inode<Rovl>) -> bool {
         let (upper, lower) = (self.upper_inode(), self.lower_inode());
@@ -185,7 +194,7 @@ fn fill(
     inode.set_type(real.mode(), real.rdev(), ops::tables_for(real.mode()));
     inode.copy_attr(real, path.mount.idmap());
     inode.set_flags(real.flags(), COPIED_FLAGS);
-    inode.set_ino(number(ofs, is_dir, ino));
+    inode.set_ino(number(ofs, is_dir, ino, parts.fsid_of_key(ofs, by_lower)));
 
     let data = inode.data();
     if by_lower {
@@ -208,16 +217,18 @@ fn fill(
     Ok(inode.publish())
 }
 
-/// The number of an inode: that of the layer, unless it could be one of several file systems.
-///
-/// Files then show the layer's number with a device number of its own, see [`crate::getattr`];
-/// directories show the overlay's device number, and so need a number of the overlay's.
-fn number(ofs: &Super, is_dir: bool, ino: u64) -> u64 {
-    if ofs.same_fs || !is_dir {
+/// The number of an inode that has number `ino` on file system `fsid`: what `stat()` shows, or for a
+/// file that shows another device number that of the layer. See [`crate::ino_space`].
+fn number(ofs: &Super, is_dir: bool, ino: u64, fsid: usize) -> u64 {
+    if let Some(ino) = ofs.ino_space.map(ino, fsid) {
+        return ino;
+    }
+    if !is_dir {
         return ino;
     }
     // ORDERING: Only uniqueness matters.
-    ofs.last_ino.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    let n = ofs.last_ino.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    ofs.ino_space.of_directory(n)
 }
 
 /// Makes the inode of the root, which the cache does not know.
@@ -232,7 +243,8 @@ pub(crate) fn make_root(
     let real = path.dentry.inode().ok_or(EIO)?;
     inode.copy_attr(real, path.mount.idmap());
     inode.set_flags(real.flags(), COPIED_FLAGS);
-    inode.set_ino(number(ofs, true, real.ino()));
+    let fsid = parts.fsid_of_key(ofs, parts.upper.is_none());
+    inode.set_ino(number(ofs, true, real.ino(), fsid));
     let data = inode.data();
     data.set(Flag::Whiteouts);
     data.set(Flag::UpperData);

@@ -180,7 +180,7 @@ fn finish(
         whiteout: whiteout::Shared::new()?,
         work,
         in_use: layers.in_use,
-        same_fs: layers.filesystems.same_fs(upper.is_some()),
+        ino_space: layers.ino_space,
         filesystems: layers.filesystems.into_infos()?,
         mounts: layers.mounts,
         layers: layers.infos,

@@ -20,6 +20,7 @@ mod fault;
 mod file;
 mod fileattr;
 mod getattr;
+mod ino_space;
 mod inode;
 mod layer_xattr;
 mod link;

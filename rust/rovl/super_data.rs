@@ -3,6 +3,7 @@
 //! What a mounted overlay knows.
 
 use crate::{
+    ino_space::InoSpace,
     options::Config,
     Rovl, //
 };
@@ -99,8 +100,8 @@ pub(crate) struct Super {
     pub(crate) layers: KVec<LayerInfo>,
     /// The file systems of the layers, by [`LayerInfo::fsid`].
     pub(crate) filesystems: KVec<FsInfo>,
-    /// Whether all layers are on one file system, so that its inode numbers can be shown.
-    pub(crate) same_fs: bool,
+    /// Which inode numbers are shown.
+    pub(crate) ino_space: InoSpace,
     /// The options as they are in force.
     pub(crate) config: Config,
     /// The longest name.

@@ -4,6 +4,7 @@
 
 use crate::{
     entry::InodeExt,
+    ino_space::InoSpace,
     Rovl, //
 };
 use kernel::prelude::*;
@@ -56,6 +57,6 @@ impl Operations for SuperOps {
 
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
-        ofs.config.show(m, ofs.same_fs);
+        ofs.config.show(m, ofs.ino_space == InoSpace::OneFs);
     }
 }

@@ -4,6 +4,7 @@
 
 use super::Making;
 use crate::{
+    ino_space::InoSpace,
     options::{
         LayerList,
         NamedPath,
@@ -45,6 +46,9 @@ pub(crate) struct Layers {
     pub(crate) no_xattr: bool,
     /// A layer has no file handles.
     pub(crate) no_file_handles: bool,
+    /// File handles of all layers have inode numbers of 32 bits, so that these are all there are.
+    pub(crate) ino32: bool,
+    pub(crate) ino_space: InoSpace,
     pub(crate) errseq: u32,
     /// How many file systems the deepest layer stacks on.
     pub(crate) depth: u32,
@@ -62,6 +66,8 @@ impl Layers {
             namelen: 0,
             no_xattr: false,
             no_file_handles: false,
+            ino32: true,
+            ino_space: InoSpace::Devices,
             errseq: 0,
             depth: 0,
         })
@@ -121,7 +127,7 @@ impl FileSystems {
     }
 
     /// Whether all layers are on one file system.
-    pub(crate) fn same_fs(&self, has_upper: bool) -> bool {
+    pub(crate) fn is_one(&self, has_upper: bool) -> bool {
         self.0.len() == if has_upper { 1 } else { 2 }
     }
 
@@ -142,7 +148,7 @@ impl FileSystems {
 }
 
 /// Takes a layer's longest name and stacking depth into account, and whether it has file handles.
-pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<FileHandles> {
+pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result {
     let path = named.path.as_layer_path();
     let namelen = layer_namelen(path)
         .or_else(|err| making.refuse(err, fmt!("statfs failed on '{}'", &*named.name)))?;
@@ -153,8 +159,17 @@ pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<F
     let handles = sb.file_handles(making.m);
     if handles == FileHandles::None {
         layers.no_file_handles = true;
+        // Without them the numbers would change at copy up.
+        if making.config.xino == XinoMode::Auto && making.config.upperdir.is_some() {
+            making.config.xino = XinoMode::Off;
+            making.fc.warn(fmt!(
+                "{}: the file system does not support file handles, falling back to xino=off",
+                &*named.name
+            ));
+        }
     }
-    Ok(handles)
+    making.layers.ino32 &= handles == FileHandles::Ino32;
+    Ok(())
 }
 
 /// Sets a trap at the root of a layer, so that no other layer can contain it unnoticed.
@@ -205,7 +220,26 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
     for named in &list.lower {
         add_one(making, named, list.casefold.unwrap_or(false))?;
     }
+    let has_upper = list.upper.is_some();
+    making.layers.ino_space = ino_space(making, has_upper);
     Ok(())
+}
+
+/// Which inode numbers are shown.
+fn ino_space(making: &Making<'_, '_>, has_upper: bool) -> InoSpace {
+    let (config, layers) = (&making.config, &making.layers);
+    if layers.filesystems.is_one(has_upper) {
+        if config.xino == XinoMode::On {
+            making.fc.info(fmt!(
+                "\"xino=on\" is useless with all layers on same fs, ignore."
+            ));
+        }
+        return InoSpace::OneFs;
+    }
+    if config.xino == XinoMode::Off {
+        return InoSpace::Devices;
+    }
+    InoSpace::xino(layers.ino32, layers.filesystems.0.len())
 }
 
 fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, casefold: bool) -> Result {

@@ -136,6 +136,7 @@ fn add_work(
         return Ok(None);
     };
     making.layers.no_xattr = made.no_xattr;
+    making.layers.ino32 &= made.handles == FileHandles::Ino32;
     if made.handles == FileHandles::None {
         making.layers.no_file_handles = true;
     }

@@ -8,8 +8,7 @@ use super::{
     FsyncMode,
     RedirectMode,
     UuidMode,
-    VerityMode,
-    XinoMode, //
+    VerityMode, //
 };
 use kernel::prelude::*;
 use vfs::{
@@ -109,13 +108,6 @@ impl Config {
         if self.verity != VerityMode::Off {
             return refuse("verity");
         }
-        if self.xino == XinoMode::On {
-            return refuse("xino=on");
-        }
-        if self.xino == XinoMode::Auto {
-            fc.warn(fmt!("falling back to xino=off"));
-            self.xino = XinoMode::Off;
-        }
         Ok(())
     }
 }
@@ -124,6 +116,7 @@ impl Config {
 #[kernel::macros::kunit_tests(rovl_options)]
 mod tests {
     use super::*;
+    use crate::options::XinoMode;
 
     #[test]
     fn defaults_allow_changes_while_not_mounted() {

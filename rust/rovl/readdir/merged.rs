@@ -23,6 +23,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
+    ino_space::InoSpace,
     Rovl, //
 };
 use core::sync::atomic::Ordering;
@@ -70,13 +71,15 @@ struct Reading {
     upper: bool,
     lowest: bool,
     xattr_whiteouts: bool,
+    /// The number of its file system.
+    fsid: usize,
 }
 
 /// The merging of the layers of one directory.
 struct Merge {
     purpose: Purpose,
-    /// Whether inode numbers of what was copied up are to be those of before.
-    same_fs: bool,
+    /// Which inode numbers are shown.
+    ino_space: InoSpace,
     /// Whether entries of the upper layer may have been copied up.
     impure: bool,
     /// The entries of the layers so far, or when it comes to the lowest of that one.
@@ -90,10 +93,10 @@ struct Merge {
 }
 
 impl Merge {
-    fn new(purpose: Purpose, same_fs: bool, impure: bool) -> Self {
+    fn new(purpose: Purpose, ino_space: InoSpace, impure: bool) -> Self {
         Self {
             purpose,
-            same_fs,
+            ino_space,
             impure,
             entries: Entries::new(),
             above: KVVec::new(),
@@ -112,13 +115,14 @@ impl Merge {
         let own_number = match entry.name {
             b".." => true,
             b"." => upper,
-            _ => upper && self.impure,
+            // A directory that is merged may have got its origin just now.
+            _ => upper && (self.impure || matches!(self.ino_space, InoSpace::Xino(_))),
         };
         let mut marks = 0;
         if upper {
             marks |= Mark::Upper as u8;
         }
-        if own_number && self.same_fs {
+        if own_number && self.ino_space.is_one_device() {
             marks |= Mark::OwnNumber as u8;
         }
         if xattr_whiteouts && entry.kind == DirEntry::REG {
@@ -187,8 +191,11 @@ impl Merge {
             self.start_lowest();
         }
         self.devices.clear();
-        path.read_dir(m, |entry| {
+        path.read_dir(m, |mut entry| {
             let marks = self.marks(&entry, layer);
+            if let Some(ino) = self.ino_space.map(entry.ino, layer.fsid) {
+                entry.ino = ino;
+            }
             if layer.lowest {
                 self.add_lowest(entry, marks)
             } else {
@@ -229,13 +236,14 @@ impl Merge {
 pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
     let inode = dentry.positive()?;
     let ofs = InodeExt::ofs(inode);
-    let mut merge = Merge::new(purpose, ofs.same_fs, inode.data().test(Flag::Impure));
+    let mut merge = Merge::new(purpose, ofs.ino_space, inode.data().test(Flag::Impure));
     let lower = inode.lower().as_slice();
     if let Some(path) = InodeExt::upper_path(inode) {
         let layer = Reading {
             upper: true,
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
+            fsid: 0,
         };
         merge.read(m, path, layer)?;
     }
@@ -244,6 +252,7 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: false,
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
+            fsid: ofs.fsid(entry.layer()),
         };
         merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
     }
@@ -308,11 +317,13 @@ mod tests {
         upper: true,
         lowest: false,
         xattr_whiteouts: false,
+        fsid: 0,
     };
     const LOWEST: Reading = Reading {
         upper: false,
         lowest: true,
         xattr_whiteouts: true,
+        fsid: 1,
     };
 
     fn entry(name: &[u8], ino: u64) -> DirEntry<'_> {
@@ -329,7 +340,7 @@ mod tests {
 
     #[test]
     fn lowest_comes_first() -> Result {
-        let mut merge = Merge::new(Purpose::Show, true, false);
+        let mut merge = Merge::new(Purpose::Show, InoSpace::OneFs, false);
         for (name, ino) in [(b"a", 1), (b"b", 2), (b"c", 3), (b"a", 4)] {
             merge.add(entry(name, ino), 0)?;
         }
@@ -343,7 +354,7 @@ mod tests {
 
     #[test]
     fn hidden_stay_hidden() -> Result {
-        let mut merge = Merge::new(Purpose::Show, true, false);
+        let mut merge = Merge::new(Purpose::Show, InoSpace::OneFs, false);
         merge.add(entry(b"a", 1), Mark::Upper as u8)?;
         if let Some(entry) = merge.entries.get(0) {
             entry.set(Mark::Hidden);
@@ -360,7 +371,7 @@ mod tests {
 
     #[test]
     fn one_is_enough() {
-        let mut merge = Merge::new(Purpose::FindOne, true, false);
+        let mut merge = Merge::new(Purpose::FindOne, InoSpace::OneFs, false);
         assert!(merge.add(entry(b".", 1), 0).is_ok());
         assert!(merge.add(entry(b"..", 2), 0).is_ok());
         let device = DirEntry {
@@ -375,17 +386,17 @@ mod tests {
 
     #[test]
     fn numbers_that_a_lookup_tells() {
-        let own = |same_fs, impure, name, layer| {
-            let merge = Merge::new(Purpose::Show, same_fs, impure);
+        let own = |ino_space, impure, name, layer| {
+            let merge = Merge::new(Purpose::Show, ino_space, impure);
             merge.marks(&entry(name, 1), layer) & Mark::OwnNumber as u8 != 0
         };
-        assert!(own(true, false, b"..", LOWEST));
-        assert!(!own(true, true, b".", LOWEST));
-        assert!(!own(true, true, b"a", LOWEST));
-        assert!(own(true, false, b".", UPPER));
-        assert!(!own(true, false, b"a", UPPER));
-        assert!(own(true, true, b"a", UPPER));
-        assert!(!own(false, true, b"a", UPPER));
-        assert!(!own(false, true, b"..", UPPER));
+        assert!(own(InoSpace::OneFs, false, b"..", LOWEST));
+        assert!(!own(InoSpace::OneFs, true, b".", LOWEST));
+        assert!(!own(InoSpace::OneFs, true, b"a", LOWEST));
+        assert!(own(InoSpace::OneFs, false, b".", UPPER));
+        assert!(!own(InoSpace::OneFs, false, b"a", UPPER));
+        assert!(own(InoSpace::OneFs, true, b"a", UPPER));
+        assert!(!own(InoSpace::Devices, true, b"a", UPPER));
+        assert!(!own(InoSpace::Devices, true, b"..", UPPER));
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
+    ino_space::InoSpace,
     upper::Upper,
     Rovl, //
 };
@@ -49,7 +50,8 @@ pub(super) fn emit(
     ctx: &mut DirContext<'_>,
 ) -> Result {
     let inode = lock.inode();
-    if !InodeExt::ofs(inode).same_fs {
+    let ofs = InodeExt::ofs(inode);
+    if !ofs.ino_space.is_one_device() {
         return ctx.pass_on(m, file);
     }
     let parent = number_of_merged_parent(dir)?;
@@ -58,9 +60,14 @@ pub(super) fn emit(
     } else {
         None
     };
-    if parent.is_none() && impure.is_none() {
+    let is_own = matches!(ofs.ino_space, InoSpace::OneFs) || upper;
+    if parent.is_none() && impure.is_none() && is_own {
         return ctx.pass_on(m, file);
     }
+    let fsid = match inode.lower().first() {
+        Some(lower) if !upper => ofs.fsid(lower.layer()),
+        _ => 0,
+    };
     ctx.pass_on_with_ino(m, file, |entry| {
         let known = match (entry.name, parent) {
             (b"..", Some(parent)) => Some(parent),
@@ -69,7 +76,7 @@ pub(super) fn emit(
                 .and_then(|impure| impure.find(entry.name))
                 .map(|known| known.ino()),
         };
-        known.unwrap_or(entry.ino)
+        known.unwrap_or_else(|| ofs.ino_space.map(entry.ino, fsid).unwrap_or(entry.ino))
     })
 }
 

@@ -38,6 +38,7 @@ mod tmpfile;
 mod userxattr;
 mod whiteout;
 mod xattr;
+mod xino;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +99,7 @@ const MODULES: &[&[Case]] = &[
     tmpfile::CASES,
     setattr::CASES,
     xattr::CASES,
+    xino::CASES,
     acl::CASES,
     userxattr::CASES,
     idmap::CASES,

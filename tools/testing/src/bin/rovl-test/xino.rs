@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `xino`: one space of inode numbers over several file systems.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rovl_testing::block::mount_nodev;
+use rovl_testing::layers::Dir;
+use rovl_testing::mount::{granted, Mounted, Request};
+use rovl_testing::ops::{chmod, mkdir, open_read, rename, stat, unlink, utimes, write};
+use rovl_testing::{cases, dirent, ok, Layers, Test};
+
+cases! {
+    one_device_and_distinct_numbers,
+    numbers_carry_the_file_system,
+    entries_have_the_numbers_of_stat,
+    entries_of_pure_directories,
+    numbers_are_kept_over_copy_up,
+    numbers_are_kept_over_remount,
+    numbers_in_maps_and_locks,
+    useless_on_one_file_system,
+    automatic_needs_file_handles,
+    given_without_file_handles,
+    numbers_too_big,
+    off_shows_devices,
+}
+
+/// An upper layer on the test's file system, one lower layer on xfs, one on a tmpfs.
+struct Three<'a> {
+    l: Layers<'a>,
+    top: Dir,
+    bottom: Dir,
+}
+
+const PATHS: [&str; 8] = [
+    "upper", "top", "bottom", "d", "d/upper", "d/top", "d/bottom", "d/sub",
+];
+
+impl<'a> Three<'a> {
+    fn new(t: &'a Test) -> Self {
+        let this = Self {
+            l: t.layers(),
+            top: Dir::at(&t.dir_on("xfs")),
+            bottom: Dir::at(&t.dir_on("tmpfs")),
+        };
+        this.l.upper().file("upper", "").file("d/upper", "");
+        this.top.file("top", "").file("d/top", "");
+        this.bottom.file("bottom", "").file("d/bottom", "");
+        this.bottom.file("d/sub/x", "").file("d/sub/y", "");
+        this
+    }
+
+    fn request(&self, t: &Test) -> Request {
+        let lowerdir = format!(
+            "{}:{}",
+            self.top.root().display(),
+            self.bottom.root().display()
+        );
+        Request::new(t.kind())
+            .set("lowerdir", lowerdir)
+            .set("upperdir", self.l.upper().root())
+            .set("workdir", self.l.work())
+    }
+
+    #[track_caller]
+    fn mount(&self, t: &Test, xino: &str) -> Mounted {
+        let request = self.request(t).set("xino", xino);
+        granted(t, request.mount(&self.l.merged()))
+    }
+}
+
+fn numbers(m: &Mounted) -> Vec<u64> {
+    PATHS.iter().map(|path| stat(m.path(path)).st_ino).collect()
+}
+
+/// All entries of `dir` but those of its parent, with what `stat` says of them.
+#[track_caller]
+fn assert_entries(dir: &Path) {
+    for entry in dirent::read(dir) {
+        if entry.name != ".." {
+            let expected = stat(dir.join(&entry.name)).st_ino;
+            assert_eq!(entry.ino, expected, "{}", dir.join(&entry.name).display());
+        }
+    }
+}
+
+fn one_device_and_distinct_numbers(t: &Test) {
+    let three = Three::new(t);
+    let m = three.mount(t, "on");
+    let dev = stat(m.root()).st_dev;
+    for path in PATHS {
+        assert_eq!(stat(m.path(path)).st_dev, dev, "{path}");
+    }
+    let distinct: BTreeSet<_> = numbers(&m).into_iter().collect();
+    assert_eq!(distinct.len(), PATHS.len());
+}
+
+fn numbers_carry_the_file_system(t: &Test) {
+    let three = Three::new(t);
+    let m = three.mount(t, "on");
+    // Three file systems take two bits; the third is for numbers that have no place.
+    let shift = 62;
+    let shown = |path: &str| stat(m.path(path)).st_ino;
+    let real = |path: PathBuf| stat(path).st_ino;
+    assert_eq!(shown("upper"), real(three.l.upper().path("upper")));
+    assert_eq!(shown("top"), real(three.top.path("top")) | 1 << shift);
+    assert_eq!(
+        shown("bottom"),
+        real(three.bottom.path("bottom")) | 2 << shift
+    );
+    assert_eq!(
+        shown("d/sub"),
+        real(three.bottom.path("d/sub")) | 2 << shift
+    );
+    // A merged directory has the number of the topmost lower one.
+    assert_eq!(shown("d"), real(three.top.path("d")) | 1 << shift);
+}
+
+fn entries_have_the_numbers_of_stat(t: &Test) {
+    let three = Three::new(t);
+    let m = three.mount(t, "on");
+    for dir in ["", "d"] {
+        assert_entries(&m.path(dir));
+    }
+    // After copy up, too.
+    utimes(m.path("d/bottom"), 1, 1);
+    utimes(m.path("top"), 1, 1);
+    chmod(m.path("d/sub"), 0o700);
+    rename(m.path("d/top"), m.path("moved"));
+    for dir in ["", "d", "d/sub"] {
+        assert_entries(&m.path(dir));
+    }
+}
+
+fn entries_of_pure_directories(t: &Test) {
+    let three = Three::new(t);
+    three.bottom.file("lower/a", "").file("lower/b", "");
+    let m = three.mount(t, "on");
+    assert_entries(&m.path("d/sub"));
+    assert_entries(&m.path("lower"));
+    mkdir(m.path("new"));
+    write(m.path("new/f"), "");
+    assert_entries(&m.path("new"));
+    rename(m.path("bottom"), m.path("new/bottom"));
+    assert_entries(&m.path("new"));
+}
+
+fn numbers_are_kept_over_copy_up(t: &Test) {
+    let three = Three::new(t);
+    let m = three.mount(t, "on");
+    let before = numbers(&m);
+    let open = open_read(m.path("d/bottom"));
+    for path in PATHS {
+        utimes(m.path(path), 1, 1);
+    }
+    assert_eq!(numbers(&m), before);
+    assert_eq!(ok(rustix::fs::fstat(&open)).st_ino, before[6]);
+}
+
+fn numbers_are_kept_over_remount(t: &Test) {
+    let three = Three::new(t);
+    let m = three.mount(t, "on");
+    let before = numbers(&m);
+    utimes(m.path("d/bottom"), 1, 1);
+    utimes(m.path("top"), 1, 1);
+    drop(m);
+    assert_eq!(numbers(&three.mount(t, "on")), before);
+    assert_eq!(numbers(&three.mount(t, "auto")), before);
+}
+
+fn numbers_in_maps_and_locks(t: &Test) {
+    let three = Three::new(t);
+    let page = vec![1u8; 4096];
+    three.bottom.file("mapped", &page);
+    let m = three.mount(t, "on");
+    let ino = stat(m.path("mapped")).st_ino;
+
+    let file = open_read(m.path("mapped"));
+    // SAFETY: A new mapping, which is not touched.
+    let mapped = ok(unsafe {
+        rustix::mm::mmap(
+            std::ptr::null_mut(),
+            4096,
+            rustix::mm::ProtFlags::READ,
+            rustix::mm::MapFlags::SHARED,
+            &file,
+            0,
+        )
+    });
+    let maps = ok(std::fs::read_to_string("/proc/self/maps"));
+    ok(rustix::fs::flock(
+        &file,
+        rustix::fs::FlockOperation::LockShared,
+    ));
+    let locks = ok(std::fs::read_to_string("/proc/locks"));
+    // SAFETY: Mapped above, and no longer in use.
+    ok(unsafe { rustix::mm::munmap(mapped, 4096) });
+
+    let path = m.path("mapped").display().to_string();
+    let line = maps.lines().find(|line| line.ends_with(&path));
+    let line = line.unwrap_or_else(|| panic!("{path} is not in {maps}"));
+    assert_eq!(
+        line.split_whitespace().nth(4),
+        Some(ino.to_string().as_str())
+    );
+    assert!(locks.contains(&format!(":{ino} ")), "{ino} in {locks}");
+}
+
+fn useless_on_one_file_system(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "");
+    l.lower(1).file("g", "");
+    let m = granted(t, l.request().set("xino", "on").mount(&l.merged()));
+    assert_eq!(stat(m.path("f")).st_ino, stat(l.lower(0).path("f")).st_ino);
+    assert_eq!(stat(m.path("g")).st_ino, stat(l.lower(1).path("g")).st_ino);
+    assert!(!options(&m).contains("xino="));
+}
+
+fn options(m: &Mounted) -> String {
+    crate::mount_options::options_of(m.root()).super_options
+}
+
+fn automatic_needs_file_handles(t: &Test) {
+    let dir = t.dir();
+    let ramfs = mount_nodev("ramfs", &dir.join("ramfs"), "");
+    let l = t.layers().lowers_in(ramfs.root());
+    l.lower(0).file("f", "");
+    let m = granted(t, l.request().set("xino", "auto").mount(&l.merged()));
+    assert!(!options(&m).contains("xino="), "{}", options(&m));
+    assert_ne!(stat(m.path("f")).st_dev, stat(m.root()).st_dev);
+}
+
+fn given_without_file_handles(t: &Test) {
+    let dir = t.dir();
+    let ramfs = mount_nodev("ramfs", &dir.join("ramfs"), "");
+    let l = t.layers().lowers_in(ramfs.root());
+    l.lower(0).file("f", "");
+    let m = granted(t, l.request().set("xino", "on").mount(&l.merged()));
+    assert!(options(&m).contains("xino=on"), "{}", options(&m));
+    assert_eq!(stat(m.path("f")).st_dev, stat(m.root()).st_dev);
+}
+
+fn numbers_too_big(t: &Test) {
+    // The numbers of an overlay with xino have their upper bits set.
+    let three = Three::new(t);
+    let inner = three.mount(t, "on");
+    let l = Layers::new(t, &t.dir().join("outer")).lowers_in(&t.dir_on("tmpfs"));
+    let lowers = format!("{}:{}", inner.root().display(), l.lower(0).root().display());
+    let request = Request::new(t.kind()).set("lowerdir", lowers);
+    let request = request
+        .set("upperdir", l.upper().root())
+        .set("workdir", l.work())
+        .set("xino", "on");
+    let outer = granted(t, request.mount(&l.merged()));
+    let dev = stat(outer.root()).st_dev;
+    let (file, dir) = (stat(outer.path("top")), stat(outer.path("d")));
+    assert_ne!(file.st_dev, dev, "a file shows a device of its own");
+    assert_eq!(file.st_ino, stat(inner.path("top")).st_ino);
+    assert_eq!(dir.st_dev, dev, "a directory shows the overlay's device");
+    assert_ne!(dir.st_ino, stat(inner.path("d")).st_ino);
+    assert_ne!(dir.st_ino, stat(outer.path("d/sub")).st_ino);
+    // What fits is not affected.
+    assert_eq!(stat(outer.path("upper")).st_dev, dev);
+    outer.unmount();
+    inner.unmount();
+}
+
+fn off_shows_devices(t: &Test) {
+    let three = Three::new(t);
+    let m = three.mount(t, "off");
+    let dev = stat(m.root()).st_dev;
+    assert_ne!(stat(m.path("top")).st_dev, dev);
+    assert_ne!(stat(m.path("top")).st_dev, stat(m.path("bottom")).st_dev);
+    assert_eq!(stat(m.path("d/sub")).st_dev, dev);
+    unlink(m.path("d/sub/x"));
+    assert_eq!(
+        stat(m.path("d/sub/y")).st_ino,
+        stat(three.bottom.path("d/sub/y")).st_ino
+    );
+}
