@@ -21,7 +21,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay samples run shell test bench difftest suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench difftest suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -35,6 +35,10 @@ overlay: env
 samples: env
 	@ROVL_NAME=samples $(kmake) '$(or $(KDIR),$(filter debug,$(KERNEL)),$(tree))' $(pass) modules
 
+## overlay_install: install the drop-in, so that modprobe prefers it to the in-tree module (INSTALL_MOD_PATH= as in the kernel)
+overlay_install: overlay
+	@ROVL_NAME=overlay $(kmake) '$(tree)' $(pass) modules_install
+
 ## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
 run: module
 	@tools/demo/run $(DEMO_TYPE)
@@ -46,6 +50,10 @@ shell: $(if $(filter debug,$(KERNEL)),debug-module,module)
 ## test: everything; T=name runs only the tests whose names have that in them
 test:
 	@tools/check/run '$(T)'
+
+## dropin: all guest tests on the drop-in, installed in a guest (T=part of names; KERNEL=debug)
+dropin: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
+	@tools/check/dropin $(or $(KERNEL),stock) $(if $(T),'$(T)')
 
 ## bench: rovl against the in-tree module, as ratios (ROUNDS=5)
 bench: module programs

@@ -109,3 +109,6 @@ const struct fs_parameter_spec rvfs_overlay_parameters[] = {
 };
 
 MODULE_ALIAS_FS(KBUILD_MODNAME);
+
+/* Tells the drop-in from the in-tree module, which has no version. */
+MODULE_VERSION("rovl");

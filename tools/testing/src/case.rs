@@ -96,6 +96,25 @@ fn take_panic_message() -> String {
     std::mem::take(&mut *PANIC.lock().unwrap_or_else(|lock| lock.into_inner()))
 }
 
+/// How a test, or a part of it in another process, ended.
+pub(crate) enum Outcome {
+    Done,
+    Skipped(String),
+    Failed(String),
+}
+
+/// Runs `body` and tells how it ended.
+pub(crate) fn outcome(body: impl FnOnce()) -> Outcome {
+    drop(take_panic_message());
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(()) => Outcome::Done,
+        Err(payload) => match payload.downcast::<Skip>() {
+            Ok(skip) => Outcome::Skipped(skip.0),
+            Err(_) => Outcome::Failed(take_panic_message()),
+        },
+    }
+}
+
 impl Case {
     /// The trial for the harness.
     pub fn trial(self, settings: &Arc<Settings>) -> Trial {
@@ -117,22 +136,18 @@ impl Case {
 
 impl Test {
     fn run(&self, body: fn(&Test)) -> Result<Completion, Failed> {
-        drop(take_panic_message());
         self.remove_directories();
         let start = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| body(self)));
+        let outcome = outcome(|| body(self));
         if self.settings.times {
             eprintln!("{:>8} ms {}", start.elapsed().as_millis(), self.name);
         }
-        let message = take_panic_message();
         let left = mount::unmount_all_below(&self.roots());
         let outcome = match outcome {
-            Ok(()) if left.is_empty() => Ok(Completion::Completed),
-            Ok(()) => Err(format!("mounts were left behind: {}", left.join(", "))),
-            Err(payload) => match payload.downcast::<Skip>() {
-                Ok(skip) => Ok(Completion::ignored_with(skip.0)),
-                Err(_) => Err(message),
-            },
+            Outcome::Done if left.is_empty() => Ok(Completion::Completed),
+            Outcome::Done => Err(format!("mounts were left behind: {}", left.join(", "))),
+            Outcome::Skipped(why) => Ok(Completion::ignored_with(why)),
+            Outcome::Failed(message) => Err(message),
         };
         self.remove_directories();
         outcome.map_err(|message| self.report(&message))
@@ -160,9 +175,15 @@ impl Test {
         &self.settings.kind
     }
 
-    /// Whether the type under test is our module (under its own name).
+    /// Whether the type under test is our module's, under its own name or as the drop-in.
     pub fn is_rovl(&self) -> bool {
-        self.kind() == "rovl"
+        self.kind() == "rovl" || self.is_dropin()
+    }
+
+    /// Whether the type under test is the drop-in's. The in-tree module has no version.
+    pub fn is_dropin(&self) -> bool {
+        let version = std::fs::read_to_string("/sys/module/overlay/version");
+        self.kind() == "overlay" && version.is_ok_and(|version| version.trim() == "rovl")
     }
 
     /// Notes a line that is shown when the test fails.

@@ -11,6 +11,8 @@ use rustix::system::{delete_module, finit_module};
 
 cases! {
     parameters_are_in_sysfs,
+    modprobe_finds_what_is_loaded,
+    mounting_loads_it,
     mounts_keep_it_loaded,
     unloads_without_a_trace,
 }
@@ -72,6 +74,52 @@ fn parameters_are_in_sysfs(t: &Test) {
     assert_eq!(read(dir.join("index")), b"N\n");
 }
 
+/// A field of what modinfo knows of the module that modprobe would load; ignores the test if there is none.
+fn modinfo(t: &Test, field: &str) -> String {
+    match Command::new("modinfo")
+        .args(["-F", field, t.kind()])
+        .output()
+    {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        _ => skip(format!("modprobe knows no module {}", t.kind())),
+    }
+}
+
+/// Name, version and build of the module that is loaded.
+fn identity(t: &Test) -> Vec<Vec<u8>> {
+    let dir = sysfs(t);
+    ["version", "srcversion", "notes/.note.gnu.build-id"]
+        .iter()
+        .map(|file| std::fs::read(dir.join(file)).unwrap_or_default())
+        .collect()
+}
+
+fn modprobe_finds_what_is_loaded(t: &Test) {
+    let file = modinfo(t, "filename");
+    let version = std::fs::read_to_string(sysfs(t).join("version")).unwrap_or_default();
+    assert_eq!(modinfo(t, "version"), version.trim(), "{file}");
+    let aliases = modinfo(t, "alias");
+    let filesystem = format!("fs-{}", t.kind());
+    assert!(
+        aliases.lines().any(|alias| alias == filesystem),
+        "{aliases}"
+    );
+    assert_eq!(file.contains("/updates/"), t.is_dropin(), "{file}");
+}
+
+fn mounting_loads_it(t: &Test) {
+    modinfo(t, "filename");
+    let before = identity(t);
+    ok(remove(t));
+    let l = t.layers();
+    l.lower(0).file("f", "x");
+    let m = l.mount();
+    assert_eq!(read(m.path("f")), b"x");
+    assert_eq!(identity(t), before, "another module was loaded");
+}
+
 fn mounts_keep_it_loaded(t: &Test) {
     sysfs(t);
     if !can_insert(t) {
@@ -108,7 +156,7 @@ fn unloads_without_a_trace(t: &Test) {
     m.unmount();
     let caches = |path: &str| {
         let all = std::fs::read_to_string(path).unwrap_or_default();
-        let prefix = if t.is_rovl() { "rovl" } else { "ovl_" };
+        let prefix = if t.kind() == "rovl" { "rovl" } else { "ovl_" };
         all.lines()
             .filter(|line| line.starts_with(prefix))
             .map(str::to_owned)
