@@ -74,7 +74,7 @@ impl NameIndex {
             self.grow()?;
         }
         self.place(Slot { hash, entry });
-        self.used += 1;
+        self.used = self.used.saturating_add(1);
         Ok(())
     }
 
