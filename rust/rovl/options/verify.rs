@@ -31,6 +31,7 @@ impl Config {
         if !has_upper {
             self.without_upper(given, fc);
         }
+        self.refuse_unprivileged(m, given, fc)?;
         self.refuse_unsupported(given, fc)?;
         if !has_upper && self.redirect == RedirectMode::Follow {
             // The same, because nothing is renamed. It is what /proc/mounts shows.
@@ -46,13 +47,28 @@ impl Config {
                 return Err(EINVAL);
             }
             self.redirect = RedirectMode::Nofollow;
-        } else if given.redirect && self.redirect != RedirectMode::Nofollow && !m.is_admin() {
-            fc.error(fmt!(
-                "redirect_dir requires permission to access trusted xattrs"
-            ));
-            return Err(EPERM);
         }
         Ok(())
+    }
+
+    /// Refuses what only attributes in `trusted.` can say to a mounter who cannot access them.
+    fn refuse_unprivileged(&self, m: &AsMounter, given: &Given, fc: &FsContext) -> Result {
+        if self.userxattr || m.is_admin() {
+            return Ok(());
+        }
+        let option = if given.redirect && self.redirect != RedirectMode::Nofollow {
+            "redirect_dir"
+        } else if given.metacopy && self.metacopy {
+            "metacopy"
+        } else if self.verity != VerityMode::Off {
+            "verity"
+        } else {
+            return Ok(());
+        };
+        fc.error(fmt!(
+            "{option} requires permission to access trusted xattrs"
+        ));
+        Err(EPERM)
     }
 
     /// What only an upper layer gives a meaning to.
