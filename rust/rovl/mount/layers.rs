@@ -193,8 +193,8 @@ pub(crate) fn set_trap(
 /// Tells that a layer is the upper or work directory of another mount.
 pub(crate) fn report_in_use(making: &Making<'_, '_>, option: &str, name: &CStr) {
     making.fc.warn(fmt!(
-        "{option} {name} is in-use as upperdir/workdir of another mount, accessing files from both \
-         mounts will result in undefined behavior."
+        "{option} is in-use as upperdir/workdir of another mount, accessing files from both mounts \
+         will result in undefined behavior. ({name})"
     ));
 }
 
