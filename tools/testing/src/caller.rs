@@ -113,6 +113,11 @@ impl Child {
         self.0.as_raw_nonzero().get()
     }
 
+    /// The same as rustix has it.
+    pub fn pid(&self) -> Pid {
+        self.0
+    }
+
     /// Sends SIGKILL.
     pub fn kill(&self) {
         ok(kill_process(self.0, Signal::KILL));

@@ -15,7 +15,9 @@ pub mod layers;
 pub mod mount;
 pub mod ops;
 pub mod overlay_xattr;
+pub mod statmount;
 pub mod tree;
+pub mod userns;
 
 pub use case::{skip, Case, Test};
 pub use layers::{Dir, Layers};

@@ -102,10 +102,16 @@ impl Request {
         self.detached_with_log().map(|(fd, _log)| fd)
     }
 
-    fn detached_with_log(&self) -> Result<(OwnedFd, Vec<String>), Refused> {
+    /// The context of the mount with all options set, and the mount not made yet.
+    pub fn prepared(&self) -> Result<OwnedFd, Refused> {
         let context = fsopen(self.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)
             .map_err(|errno| refused(None, "fsopen", errno))?;
         self.configure(&context)?;
+        Ok(context)
+    }
+
+    fn detached_with_log(&self) -> Result<(OwnedFd, Vec<String>), Refused> {
+        let context = self.prepared()?;
         fsconfig_create(&context).map_err(|errno| refused(Some(&context), "create", errno))?;
         let fd = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, self.attributes)
             .map_err(|errno| refused(Some(&context), "fsmount", errno))?;
@@ -157,7 +163,7 @@ fn refused(context: Option<&OwnedFd>, step: &str, errno: Errno) -> Refused {
 }
 
 /// Reads the log of a file system context until it is empty.
-fn messages(context: impl AsFd) -> Vec<String> {
+pub fn messages(context: impl AsFd) -> Vec<String> {
     let mut log = Vec::new();
     let mut line = [0u8; 4096];
     while let Ok(n) = rustix::io::read(&context, &mut line) {
@@ -310,7 +316,9 @@ pub struct MountInfo {
 
 /// All mounts of this namespace.
 pub fn mount_table() -> Vec<MountInfo> {
-    let text = crate::ops::ok(std::fs::read_to_string("/proc/self/mountinfo"));
+    // Options may have paths in them that are no text.
+    let text = crate::ops::ok(std::fs::read("/proc/self/mountinfo"));
+    let text = String::from_utf8_lossy(&text);
     text.lines().filter_map(parse_mount_line).collect()
 }
 

@@ -10,17 +10,23 @@ mod copy_up_data;
 mod copy_up_races;
 mod corrupt_layers;
 mod create;
+mod cve_credentials;
+mod cve_lifetime;
 mod downgraded_mount;
 mod faults;
 mod file_handle;
 mod file_io;
 mod fileattr;
 mod idmap;
+mod in_use;
+mod layer_fds;
 mod link;
 mod lookup;
 mod mmap;
 mod module;
+mod mount_modes;
 mod mount_options;
+mod mount_shown;
 mod no_space;
 mod page_cache;
 mod permission;
@@ -35,6 +41,7 @@ mod stat_ino;
 mod statfs;
 mod swap;
 mod tmpfile;
+mod userns;
 mod userxattr;
 mod whiteout;
 mod xattr;
@@ -102,6 +109,7 @@ const MODULES: &[&[Case]] = &[
     xino::CASES,
     acl::CASES,
     userxattr::CASES,
+    userns::CASES,
     idmap::CASES,
     fileattr::CASES,
     file_handle::CASES,
@@ -113,10 +121,16 @@ const MODULES: &[&[Case]] = &[
     statfs::CASES,
     permission::CASES,
     mount_options::CASES,
+    mount_modes::CASES,
+    layer_fds::CASES,
+    in_use::CASES,
+    mount_shown::CASES,
     remount::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
     corrupt_layers::CASES,
+    cve_credentials::CASES,
+    cve_lifetime::CASES,
     no_space::CASES,
     faults::CASES,
     alloc_failures::CASES,

@@ -24,7 +24,7 @@ cases! {
 }
 
 /// The type that is not under test; without it the test is ignored.
-fn other_kind(t: &Test) -> &'static str {
+pub fn other_kind(t: &Test) -> &'static str {
     let other = if t.kind() == "overlay" {
         "rovl"
     } else {
