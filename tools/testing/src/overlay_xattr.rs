@@ -4,7 +4,7 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use rustix::fs::{OFlags, CWD};
+use rustix::fs::{self, OFlags, CWD};
 use rustix::io::Errno;
 
 use crate::ops::{self, ok};
@@ -53,20 +53,19 @@ fn well_formed(value: &[u8]) -> bool {
 /// The origin value that a copy of `lower` has to carry, byte for byte.
 #[track_caller]
 pub fn expected_origin(lower: &Path) -> Vec<u8> {
-    let (fid_type, fid) = file_handle(lower);
-    let mut value = vec![0, 0xfb, 0, 0, fid_type];
-    value.extend_from_slice(&filesystem_uuid(lower));
-    value.extend_from_slice(&fid);
-    value[2] = ok(u8::try_from(value.len()));
-    value[3] = u8::from(cfg!(target_endian = "big"));
-    value
+    ok(origin_value(lower))
 }
 
-/// Type and bytes of the handle that the file system gives for `path`.
-#[track_caller]
-pub fn file_handle(path: &Path) -> (u8, Vec<u8>) {
-    let (kind, bytes) = ok(fid_handle(path, 128, 0));
-    (ok(u8::try_from(kind)), bytes)
+/// The origin value of a copy of `lower`, if its file system has file handles and an identifier.
+pub fn origin_value(lower: &Path) -> Result<Vec<u8>, Errno> {
+    let (fid_type, fid) = fid_handle(lower, 128, 0)?;
+    let mut value = vec![0, 0xfb, 0, 0];
+    value.push(u8::try_from(fid_type).map_err(|_| Errno::OVERFLOW)?);
+    value.extend_from_slice(&filesystem_uuid(lower)?);
+    value.extend_from_slice(&fid);
+    value[2] = u8::try_from(value.len()).map_err(|_| Errno::OVERFLOW)?;
+    value[3] = u8::from(cfg!(target_endian = "big"));
+    Ok(value)
 }
 
 /// Type and bytes of the handle that `name_to_handle_at()` makes with `flags` in `room` bytes, at
@@ -105,26 +104,20 @@ pub fn fid_handle(path: &Path, room: u32, flags: i32) -> Result<(i32, Vec<u8>), 
 }
 
 /// Identifier of the file system that holds `path`.
-#[track_caller]
-fn filesystem_uuid(path: &Path) -> [u8; 16] {
-    let dir = if ops::stat(path).st_mode & libc::S_IFMT == libc::S_IFDIR {
-        path
-    } else {
-        path.parent().unwrap_or(path)
-    };
-    let fd = ops::open(dir, OFlags::RDONLY | OFlags::DIRECTORY);
+fn filesystem_uuid(path: &Path) -> Result<[u8; 16], Errno> {
+    let is_dir = fs::lstat(path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let dir = if is_dir { path } else { path.parent().unwrap_or(path) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = fs::open(dir, flags, fs::Mode::empty())?;
     let mut answer = [0u8; 17];
     // SAFETY: the request writes a struct of 17 bytes: a length and the identifier.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_GETFSUUID, answer.as_mut_ptr()) };
-    assert_eq!(
-        result,
-        0,
-        "FS_IOC_GETFSUUID: {}",
-        std::io::Error::last_os_error()
-    );
+    if unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_GETFSUUID, answer.as_mut_ptr()) } != 0 {
+        let code = std::io::Error::last_os_error().raw_os_error();
+        return Err(code.map_or(Errno::IO, Errno::from_raw_os_error));
+    }
     let mut uuid = [0u8; 16];
     uuid.copy_from_slice(&answer[1..]);
-    uuid
+    Ok(uuid)
 }
 
 /// Compares the origin of `upper` with the handle of `lower`.

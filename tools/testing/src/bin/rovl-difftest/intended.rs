@@ -2,9 +2,15 @@
 //! What may differ between the two sides: all of it is here, each with its reason.
 
 use rovl_testing::overlay_xattr::{ORIGIN, UUID};
+use rustix::fs::Stat;
+
+use crate::snapshot;
 
 /// Times before this are set by a step, or come from a lower layer; later ones are the clock's.
 pub const CLOCK: i64 = 1_000_000_000;
+
+/// Longest value that is shown byte by byte.
+const SHOWN: usize = 64;
 
 /// Text of the value of an attribute.
 ///
@@ -13,25 +19,54 @@ pub const CLOCK: i64 = 1_000_000_000;
 ///   length and the header before the identifier of the file system do not.
 pub fn attribute(name: &str, value: &[u8]) -> String {
     let name = name.replacen("user.overlay.", "trusted.overlay.", 1);
-    if name == UUID {
+    if name == UUID && value.len() == 16 {
         return format!("{} bytes", value.len());
     }
-    if name == ORIGIN {
+    if name == ORIGIN && value.starts_with(&[0, 0xfb]) {
         return format!("{} bytes, {:02x?}", value.len(), value.get(..5));
+    }
+    if value.len() > SHOWN {
+        let digest = snapshot::digest(value);
+        return format!("{} bytes {digest:016x}", value.len());
+    }
+    if value.iter().all(|byte| (0x21..0x7f).contains(byte)) {
+        return String::from_utf8_lossy(value).into_owned();
     }
     format!("{value:02x?}")
 }
 
-/// Modification time: what the clock gave is not the same on both sides.
-pub fn time(seconds: i64) -> String {
-    if seconds < CLOCK {
-        seconds.to_string()
-    } else {
-        "now".to_owned()
+/// A time: what the clock gave is not the same on both sides.
+pub fn time(seconds: i64, nanoseconds: u64) -> String {
+    if seconds >= CLOCK {
+        return "now".to_owned();
+    }
+    let exact = if nanoseconds == 0 { "" } else { "+" };
+    format!("{seconds}{exact}")
+}
+
+/// A path: each side has its own directory, and a file without a name has its inode number for one.
+pub fn place(text: &str) -> String {
+    let text = text
+        .replace("/rovl-difftest/0", "/rovl-difftest/N")
+        .replace("/rovl-difftest/1", "/rovl-difftest/N");
+    match text.rsplit_once('#') {
+        Some((dir, name)) => {
+            let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{dir}#{rest}")
+        }
+        None => text,
     }
 }
 
 /// Whiteouts of one mount are links to a shared inode, made when it is first needed and again when
 /// it has too many links. How many share it depends on mounts before this one, not on the steps
 /// alone, and nobody can see it through the mount.
-pub const WHITEOUT: &str = "whiteout";
+pub fn whiteout(stat: &Stat) -> String {
+    format!("whiteout {:o} {}:{}", stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
+}
+
+/// A line on the work directory that is not compared: for the same reason, a shared whiteout may be
+/// left there or not.
+pub fn leftover(line: &str) -> bool {
+    line.starts_with("work/#: whiteout")
+}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Random differential testing: the same steps on two identical sets of layers, one mounted by each
-//! of two types, with the results, the trees and the upper layers compared.
+//! of two types, with the results, the trees and the layers compared.
 
+mod actor;
 mod generate;
 mod intended;
 mod operation;
@@ -11,13 +12,17 @@ mod shrink;
 mod side;
 mod snapshot;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use run::{Difference, Failed, Outcome};
+use run::{Difference, Failed, Outcome, Settings};
 use script::Script;
+
+/// Time between two lines that tell how far a run has come.
+const PROGRESS: Duration = Duration::from_secs(20);
 
 /// Compares two overlay file system types by random operations. Needs root.
 #[derive(Debug, Parser)]
@@ -41,29 +46,45 @@ struct Options {
     operations: usize,
 
     /// Operations of one sequence
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 300)]
     length: usize,
+
+    /// End after this time, even if there were fewer operations
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
 
     /// How many sequences may differ before it ends
     #[arg(long, value_name = "N", default_value_t = 1)]
     failures: usize,
 
-    /// Run the script in this file instead
+    /// Seconds to spend on shortening a script that differs
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    patience: u64,
+
+    /// Run the scripts in these files instead (repeatable)
     #[arg(long, value_name = "FILE")]
-    replay: Option<PathBuf>,
+    replay: Vec<PathBuf>,
+
+    /// Print what the sides saw at each step of the scripts, up to the first difference
+    #[arg(long)]
+    transcript: bool,
 
     /// Print the script of the first sequence instead of running it
     #[arg(long)]
     print: bool,
 
-    /// Directory for the layers
-    #[arg(long, value_name = "DIR", default_value = "/scratch/ext4")]
-    base: PathBuf,
+    /// Tell at the end how many operations of each kind succeeded
+    #[arg(long)]
+    counts: bool,
+
+    /// Directory with a directory for each file system: ext4, xfs, tmpfs
+    #[arg(long, value_name = "DIR", default_value = "/scratch")]
+    scratch: PathBuf,
 }
 
 struct Machine {
     options: Options,
-    kinds: [String; 2],
+    settings: Settings,
 }
 
 fn main() -> ExitCode {
@@ -72,10 +93,15 @@ fn main() -> ExitCode {
         eprintln!("rovl-difftest: --types takes two names with a comma between them");
         return ExitCode::from(2);
     };
-    let machine = Machine { options, kinds };
-    let outcome = match &machine.options.replay {
-        Some(file) => machine.replay(file),
-        None => machine.random(),
+    let settings = Settings {
+        scratch: options.scratch.clone(),
+        kinds,
+    };
+    let machine = Machine { options, settings };
+    let outcome = if machine.options.replay.is_empty() {
+        machine.random()
+    } else {
+        machine.replay()
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -89,19 +115,34 @@ fn main() -> ExitCode {
 
 impl Machine {
     fn run(&self, script: &Script) -> Result<Outcome, Failed> {
-        run::run(&self.options.base, &self.kinds, script)
+        run::run(&self.settings, script)
     }
 
-    fn replay(&self, file: &std::path::Path) -> Result<bool, Failed> {
+    /// Each script is a test, in the words of libtest.
+    fn replay(&self) -> Result<bool, Failed> {
+        let mut same = true;
+        for file in &self.options.replay {
+            let found = self.replay_one(file)?;
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let result = if found.is_none() { "ok" } else { "FAILED" };
+            println!("test difftest::{name} ... {result}");
+            if let Some(difference) = found {
+                print!("{}: step {}: {difference}", file.display(), difference.steps);
+                same = false;
+            }
+        }
+        Ok(same)
+    }
+
+    fn replay_one(&self, file: &Path) -> Result<Option<Difference>, Failed> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failed(format!("{}: {error}", file.display())))?;
         let script = Script::parse(&text).map_err(Failed)?;
-        let found = self.run(&script)?.difference;
-        match &found {
-            Some(difference) => print!("step {}: {difference}", difference.steps),
-            None => println!("no difference in {} steps", script.steps.len()),
+        let outcome = self.run(&script)?;
+        if self.options.transcript {
+            print!("{}", transcript(&outcome.texts));
         }
-        Ok(found.is_none())
+        Ok(outcome.difference)
     }
 
     fn random(&self) -> Result<bool, Failed> {
@@ -112,14 +153,15 @@ impl Machine {
             return Ok(true);
         }
         println!("seed {first}");
-        let sequences = self.options.operations.div_ceil(length) as u64;
+        let mut progress = Progress::new(self.options.operations);
         let mut differences = 0;
-        let (mut done, mut succeeded) = (0, 0);
-        for seed in (0..sequences).map(|number| first.wrapping_add(number)) {
+        let mut seed = first;
+        while !self.finished(&progress) {
             let script = generate::script(seed, length);
-            let outcome = self.run(&script)?;
-            done += outcome.operations;
-            succeeded += outcome.succeeded;
+            let outcome = self.run(&script).map_err(|Failed(message)| {
+                Failed(format!("seed {seed}: {message}"))
+            })?;
+            progress.add(&outcome, seed);
             if let Some(found) = outcome.difference {
                 self.report(seed, &script, &found);
                 differences += 1;
@@ -127,33 +169,108 @@ impl Machine {
                     break;
                 }
             }
+            seed = seed.wrapping_add(1);
         }
-        println!("{done} operations ({succeeded} succeeded), {differences} sequences differ");
+        progress.end(self.options.counts, differences);
         Ok(differences == 0)
+    }
+
+    fn finished(&self, progress: &Progress) -> bool {
+        let time = self.options.seconds.map(Duration::from_secs);
+        progress.done >= self.options.operations
+            || time.is_some_and(|time| progress.start.elapsed() >= time)
     }
 
     fn report(&self, seed: u64, script: &Script, found: &Difference) {
         print!("seed {seed}, step {}: {found}", found.steps);
+        let patience = Duration::from_secs(self.options.patience);
+        if patience.is_zero() {
+            return;
+        }
         let differs = |script: &Script| {
-            matches!(
-                self.run(script),
-                Ok(Outcome {
-                    difference: Some(_),
-                    ..
-                })
-            )
+            let outcome = self.run(script);
+            matches!(outcome, Ok(Outcome { difference: Some(_), .. }))
         };
-        let short = shrink::shrink(script, found.steps, differs);
+        let short = shrink::shrink(script, found.steps, patience, differs);
         match self.run(&short).ok().and_then(|outcome| outcome.difference) {
             Some(found) => print!("shortened, step {}: {found}", found.steps),
             None => println!("the difference did not come again"),
         }
-        println!("# these lines in a file, for rovl-difftest --replay FILE:\n{short}");
+        println!("# these lines in a file, for make difftest REPLAY=FILE:\n{short}");
     }
+}
+
+/// How far a run has come.
+struct Progress {
+    start: Instant,
+    told: Instant,
+    wanted: usize,
+    done: usize,
+    succeeded: usize,
+    kinds: BTreeMap<String, (usize, usize)>,
+}
+
+impl Progress {
+    fn new(wanted: usize) -> Self {
+        Self {
+            start: Instant::now(),
+            told: Instant::now(),
+            wanted,
+            done: 0,
+            succeeded: 0,
+            kinds: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, outcome: &Outcome, seed: u64) {
+        for (name, (done, succeeded)) in &outcome.operations {
+            self.done += done;
+            self.succeeded += succeeded;
+            let entry = self.kinds.entry(name.clone()).or_default();
+            entry.0 += done;
+            entry.1 += succeeded;
+        }
+        if self.told.elapsed() >= PROGRESS {
+            self.told = Instant::now();
+            println!("{} of {}, {}, seed {seed}", self.done, self.wanted, self.rate());
+        }
+    }
+
+    fn rate(&self) -> String {
+        let seconds = self.start.elapsed().as_secs_f64().max(0.001);
+        format!(
+            "{:.0} a second, {} % succeeded",
+            self.done as f64 / seconds,
+            100 * self.succeeded / self.done.max(1)
+        )
+    }
+
+    fn end(&self, counts: bool, differences: usize) {
+        if counts {
+            for (name, (done, succeeded)) in &self.kinds {
+                println!("{name:12} {succeeded:6} of {done:6}");
+            }
+        }
+        println!("{} operations, {}, {differences} sequences differ", self.done, self.rate());
+    }
+}
+
+/// The lines that both sides wrote, then the first that differ.
+fn transcript(texts: &[String; 2]) -> String {
+    let [a, b] = texts.each_ref().map(|text| text.lines());
+    let mut shown = String::new();
+    for (a, b) in a.zip(b) {
+        shown.push_str(&format!("{a}\n"));
+        if a != b {
+            shown.push_str(&format!("{b}\n"));
+            break;
+        }
+    }
+    shown
 }
 
 /// A seed that is another one in each run.
 fn clock_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
+    now.map_or(0, |now| now.as_millis() as u64 % 1_000_000_000)
 }

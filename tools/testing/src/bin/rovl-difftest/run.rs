@@ -1,15 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Runs a script on both sides and compares.
+//! Runs a script on both sides at the same time and compares what they wrote down.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
-use crate::script::{Place, Script, Step};
-use crate::side::Side;
-use crate::snapshot;
+use rovl_testing::caller::{self, Child};
+use rovl_testing::mount;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
-/// Steps between two comparisons of the trees.
-const COMPARE_EVERY: usize = 25;
+use crate::script::{Place, Script, FILE_SYSTEMS};
+use crate::side::{Side, DIRECTORY};
+
+/// Seconds without a word from either side after which a run is given up.
+const PATIENCE: i64 = 240;
+
+/// What all runs have in common.
+#[derive(Debug)]
+pub struct Settings {
+    /// Directory with a directory for each file system.
+    pub scratch: PathBuf,
+    /// The oracle, and the type under test.
+    pub kinds: [String; 2],
+}
 
 /// The first difference of a run.
 #[derive(Debug)]
@@ -29,10 +45,10 @@ pub struct Difference {
 pub struct Outcome {
     /// The first difference.
     pub difference: Option<Difference>,
-    /// Operations that were done on the mounts.
-    pub operations: usize,
-    /// Those of them that succeeded.
-    pub succeeded: usize,
+    /// For each kind of operation on the mounts: how many were done, and how many succeeded.
+    pub operations: BTreeMap<String, (usize, usize)>,
+    /// What each side wrote down: number of the step, what it is, what was seen.
+    pub texts: [String; 2],
 }
 
 /// Why a run has no result.
@@ -41,7 +57,7 @@ pub struct Failed(pub String);
 
 impl From<std::io::Error> for Failed {
     fn from(error: std::io::Error) -> Self {
-        Self(format!("cannot make the layers: {error}"))
+        Self(error.to_string())
     }
 }
 
@@ -55,157 +71,160 @@ impl fmt::Display for Difference {
     }
 }
 
-struct Run {
-    sides: [Side; 2],
-    kinds: [String; 2],
-    done: usize,
-    operations: usize,
-    succeeded: usize,
-}
-
-/// Runs `script` below `base` until there is a difference.
-pub fn run(base: &Path, kinds: &[String; 2], script: &Script) -> Result<Outcome, Failed> {
-    let root = base.join("rovl-difftest");
-    if root.exists() {
-        std::fs::remove_dir_all(&root)?;
+/// Runs `script` on both sides.
+pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
+    let (first, second) = (start(settings, script, 0)?, start(settings, script, 1)?);
+    let mut texts = [Vec::new(), Vec::new()];
+    let complete = collect([&first.1, &second.1], &mut texts);
+    let mut ends = Vec::new();
+    for (child, _) in [first, second] {
+        if !complete {
+            child.kill();
+        }
+        ends.push(child.wait());
     }
-    let mut run = Run {
-        sides: [
-            Side::new(&root.join("0"), script)?,
-            Side::new(&root.join("1"), script)?,
-        ],
-        kinds: kinds.clone(),
-        done: 0,
-        operations: 0,
-        succeeded: 0,
-    };
-    let found = run.all(script);
-    let left = run.unmount();
-    let difference = match found? {
-        None => left.or_else(|| run.finish()),
-        found => found,
-    };
-    std::fs::remove_dir_all(&root)?;
+    let texts = texts.map(|text| String::from_utf8_lossy(&text).into_owned());
+    if !complete {
+        clean(settings);
+        let last = texts.each_ref().map(|text| text.lines().last().unwrap_or(""));
+        return Err(Failed(format!(
+            "no word for {PATIENCE} s; the last were {last:?}, in\n{script}"
+        )));
+    }
+    let found = compare(settings, script, &texts);
+    let ended = ends.iter().all(|status| status.exit_status() == Some(0));
+    if !ended {
+        clean(settings);
+        if found.is_none() {
+            return Err(Failed(ended_badly(&texts, &ends)));
+        }
+    }
     Ok(Outcome {
-        difference,
-        operations: run.operations,
-        succeeded: run.succeeded,
+        difference: found,
+        operations: count(script, &texts[0]),
+        texts,
     })
 }
 
-impl Run {
-    fn all(&mut self, script: &Script) -> Result<Option<Difference>, Failed> {
-        let in_lower = |step: &&Step| matches!(step.place, Place::Lower(_));
-        for step in script.steps.iter().filter(in_lower) {
-            if let Some(found) = self.step(step)? {
-                return Ok(Some(found));
+fn start(settings: &Settings, script: &Script, number: usize) -> Result<(Child, OwnedFd), Failed> {
+    let (from, to) = rustix::pipe::pipe().map_err(std::io::Error::from)?;
+    let mut kinds = settings.kinds.clone();
+    if number == 1 {
+        kinds.reverse();
+    }
+    let child = caller::fork(|| {
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        let Ok(out) = rustix::io::dup(&to) else { return 1 };
+        let side = Side::new(&settings.scratch, number, kinds, script.clone(), File::from(out));
+        match side.and_then(Side::all) {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("rovl-difftest: side {number}: {error}");
+                1
             }
         }
-        self.sides.iter_mut().for_each(Side::seal_lowers);
-        if let Some(found) = self.mount()? {
-            return Ok(Some(found));
-        }
-        for step in script.steps.iter().filter(|step| !in_lower(step)) {
-            if let Some(found) = self.step(step)? {
-                return Ok(Some(found));
-            }
-            if self.done % COMPARE_EVERY == 0 {
-                if let Some(found) = self.trees() {
-                    return Ok(Some(found));
-                }
-            }
-        }
-        Ok(self.trees())
-    }
+    });
+    Ok((child, from))
+}
 
-    fn step(&mut self, step: &Step) -> Result<Option<Difference>, Failed> {
-        self.done += 1;
-        if step.place == Place::Both {
-            return self.with_mounts(step);
-        }
-        let [first, second] = &self.sides;
-        let (Some(a), Some(b)) = (first.run(step), second.run(step)) else {
-            return Err(Failed(format!("no such step: {step}")));
-        };
-        if !matches!(step.place, Place::Lower(_)) {
-            self.operations += 1;
-            self.succeeded += usize::from(a.starts_with("ok"));
-        }
-        Ok(self.compared(&step.to_string(), a, b))
-    }
-
-    fn with_mounts(&mut self, step: &Step) -> Result<Option<Difference>, Failed> {
-        let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["drop-caches"] => {
-                std::fs::write("/proc/sys/vm/drop_caches", "2")?;
-                return Ok(None);
-            }
-            ["remount"] => (),
-            ["swap"] => self.kinds.reverse(),
-            _ => return Err(Failed(format!("no such step: {step}"))),
-        }
-        if let Some(found) = self.unmount() {
-            return Ok(Some(found));
-        }
-        if let Some(found) = self.mount()? {
-            return Ok(Some(found));
-        }
-        Ok(self.trees())
-    }
-
-    fn mount(&mut self) -> Result<Option<Difference>, Failed> {
-        let mut seen = Vec::new();
-        for (side, kind) in self.sides.iter_mut().zip(&self.kinds) {
-            seen.push(side.mount(kind));
-        }
-        match seen.as_slice() {
-            [Ok(()), Ok(())] => Ok(None),
-            [Err(a), Err(_)] => Err(Failed(format!("both mounts were refused: {a}"))),
-            [a, b] => Ok(self.compared("mount", format!("{a:?}"), format!("{b:?}"))),
-            _ => Ok(None),
-        }
-    }
-
-    fn unmount(&mut self) -> Option<Difference> {
-        let [a, b] = self.sides.each_mut().map(|side| side.unmount().join(", "));
-        self.compared("what is left after unmount", a, b)
-    }
-
-    /// The merged trees, then the upper layers.
-    fn trees(&self) -> Option<Difference> {
-        let [first, second] = &self.sides;
-        let merged = snapshot::first_difference(&first.merged(), &second.merged());
-        if let Some((path, a, b)) = merged {
-            return self.compared(&format!("merged tree, {:?}", path.display()), a, b);
-        }
-        let (path, a, b) = snapshot::first_difference(&first.upper(), &second.upper())?;
-        self.compared(&format!("upper layer, {:?}", path.display()), a, b)
-    }
-
-    /// After the unmount: the upper layers again, and the lower ones, which nothing may change.
-    fn finish(&self) -> Option<Difference> {
-        let [first, second] = &self.sides;
-        if let Some((path, a, b)) = snapshot::first_difference(&first.upper(), &second.upper()) {
-            return self.compared(&format!("upper layer, {:?}", path.display()), a, b);
-        }
-        let changed = [first, second].map(|side| side.changed_lowers().join("; "));
-        changed
+/// Reads both pipes to their ends. False if nothing comes for too long.
+fn collect(pipes: [&OwnedFd; 2], texts: &mut [Vec<u8>; 2]) -> bool {
+    let mut open = [true, true];
+    let patience = Timespec {
+        tv_sec: PATIENCE,
+        tv_nsec: 0,
+    };
+    let mut chunk = vec![0u8; 65536];
+    while open.contains(&true) {
+        let waiting: Vec<usize> = (0..2).filter(|number| open[*number]).collect();
+        let mut polled: Vec<PollFd<'_>> = waiting
             .iter()
-            .any(|text| !text.is_empty())
-            .then(|| self.difference("lower layers that must not change", changed))
-    }
-
-    fn compared(&self, what: &str, a: String, b: String) -> Option<Difference> {
-        (a != b).then(|| self.difference(what, [a, b]))
-    }
-
-    fn difference(&self, what: &str, seen: [String; 2]) -> Difference {
-        Difference {
-            steps: self.done,
-            what: what.to_owned(),
-            kinds: self.kinds.clone(),
-            seen,
+            .map(|number| PollFd::new(pipes[*number], PollFlags::IN))
+            .collect();
+        match poll(&mut polled, Some(&patience)) {
+            Ok(0) => return false,
+            Ok(_) => (),
+            Err(_) => continue,
+        }
+        let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (number, _) in waiting.iter().zip(ready).filter(|(_, ready)| *ready) {
+            match rustix::io::read(pipes[*number], &mut chunk) {
+                Ok(0) | Err(_) => open[*number] = false,
+                Ok(n) => texts[*number].extend_from_slice(&chunk[..n]),
+            }
         }
     }
+    true
+}
+
+/// The first line that is not the same in both.
+fn compare(settings: &Settings, script: &Script, texts: &[String; 2]) -> Option<Difference> {
+    let [mut first, mut second] = texts.each_ref().map(|text| text.lines());
+    loop {
+        let (a, b) = (first.next(), second.next());
+        if a == b {
+            a?;
+            continue;
+        }
+        let parts = |line: Option<&str>| -> (usize, String, String) {
+            let mut parts = line.unwrap_or("0\tthe end\t").splitn(3, '\t');
+            let steps = parts.next().and_then(|text| text.parse().ok());
+            let mut next = || parts.next().unwrap_or_default().to_owned();
+            (steps.unwrap_or(script.steps.len()), next(), next())
+        };
+        let (a, b) = (parts(a), parts(b));
+        let steps = a.0.max(b.0);
+        let swaps = script.steps.iter().take(steps);
+        let swapped = swaps.filter(|step| is_swap(step)).count() % 2 == 1;
+        let mut kinds = settings.kinds.clone();
+        if swapped {
+            kinds.reverse();
+        }
+        let seen = if a.1 == b.1 {
+            [a.2, b.2]
+        } else {
+            [format!("{}: {}", a.1, a.2), format!("{}: {}", b.1, b.2)]
+        };
+        return Some(Difference {
+            steps,
+            what: a.1,
+            kinds,
+            seen,
+        });
+    }
+}
+
+fn is_swap(step: &crate::script::Step) -> bool {
+    step.place == Place::Machine && step.words.first().is_some_and(|word| word == "swap")
+}
+
+/// Which operations were done through the mount, and how many succeeded.
+fn count(script: &Script, text: &str) -> BTreeMap<String, (usize, usize)> {
+    let mut counts = BTreeMap::new();
+    for line in text.lines() {
+        let mut parts = line.splitn(3, '\t');
+        let number = parts.next().and_then(|text| text.parse::<usize>().ok());
+        let step = number.and_then(|number| script.steps.get(number.checked_sub(1)?));
+        let Some(step) = step.filter(|step| matches!(step.place, Place::Mount(_))) else {
+            continue;
+        };
+        let (Some(name), Some(seen)) = (step.words.first(), parts.nth(1)) else {
+            continue;
+        };
+        let entry: &mut (usize, usize) = counts.entry(name.clone()).or_default();
+        entry.0 += 1;
+        entry.1 += usize::from(seen.starts_with("ok"));
+    }
+    counts
+}
+
+fn ended_badly(texts: &[String; 2], ends: &[WaitStatus]) -> String {
+    let last = texts.each_ref().map(|text| text.lines().last().unwrap_or(""));
+    format!("the sides ended with {ends:?}; the last lines were {last:?}")
+}
+
+/// Unmounts what a side left behind that did not come to its end.
+fn clean(settings: &Settings) {
+    let roots = FILE_SYSTEMS.map(|name| settings.scratch.join(name).join(DIRECTORY));
+    mount::unmount_all_below(&roots);
 }

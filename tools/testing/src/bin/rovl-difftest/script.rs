@@ -1,33 +1,72 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Scripts: what the lower layers hold and what is done to the mount, one step a line.
+//! Scripts: the layers, and what is done to them and through the mount, one step a line.
 //!
 //! ```text
-//! lowers 2
-//! options userxattr
+//! layers ext4 xfs xfs
 //! lower0 mkdir a 755
+//! mount userxattr
 //! root rename a b -
 //! alice unlink b/c
-//! both swap
+//! check
+//! swap
+//! mount userxattr
 //! ```
 //!
-//! The text is what is run: a generated script, a shrunk one and one from a file are the same.
+//! `layers` names the file system of the upper layer, then those of the lower ones, top first. The
+//! text is what is run: a generated script, a shortened one and one from a file are the same.
 
 use std::fmt;
 
 /// Largest number of lower layers of a script.
-const LOWERS_MAX: usize = 9;
+const LOWERS_MAX: usize = 64;
+
+/// File systems that layers can be on: directories of these names are in the scratch directory.
+pub const FILE_SYSTEMS: [&str; 3] = ["ext4", "xfs", "tmpfs"];
+
+/// Processes that use the mount. Each has its own credentials, descriptors and directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// Root.
+    Root,
+    /// An ordinary user, with a further group.
+    Alice,
+    /// Another one, in Alice's group.
+    Bob,
+    /// What a program that is setuid root is: effectively root, called by Alice.
+    Setuid,
+    /// Root without the capabilities that disregard permissions.
+    Weak,
+}
+
+impl Process {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Root, Self::Alice, Self::Bob, Self::Setuid, Self::Weak];
+
+    /// The word for it in a script.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Alice => "alice",
+            Self::Bob => "bob",
+            Self::Setuid => "setuid",
+            Self::Weak => "weak",
+        }
+    }
+}
 
 /// Where a step is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In a lower layer, before the mount.
+    /// In a lower layer, while nothing is mounted.
     Lower(usize),
-    /// Through the mount, by root.
-    Root,
-    /// Through the mount, by an ordinary user.
-    Alice,
-    /// With the mounts themselves.
-    Both,
+    /// In the upper layer, while nothing is mounted.
+    Upper,
+    /// In the work directory, while nothing is mounted.
+    Work,
+    /// Through the mount, by a process.
+    Mount(Process),
+    /// With the mount itself.
+    Machine,
 }
 
 /// A line of a script.
@@ -42,11 +81,15 @@ pub struct Step {
 /// A whole test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// Number of lower layers.
-    pub lowers: usize,
-    /// Mount options without a value.
-    pub options: Vec<String>,
-    /// The steps; those in lower layers come first.
+    /// File system of the upper layer.
+    pub upper: String,
+    /// File systems of the lower layers, top first.
+    pub lowers: Vec<String>,
+    /// How many of the last lower layers the in-tree module combines to one.
+    pub nested: usize,
+    /// Whether objects are looked at before and after each operation.
+    pub watch: bool,
+    /// The steps.
     pub steps: Vec<Step>,
 }
 
@@ -58,16 +101,24 @@ impl Step {
             words: text.split_whitespace().map(str::to_owned).collect(),
         }
     }
+
 }
 
 impl Script {
+    /// A script without steps.
+    pub fn new(upper: &str, lowers: Vec<String>) -> Self {
+        Self {
+            upper: upper.to_owned(),
+            lowers,
+            nested: 0,
+            watch: false,
+            steps: Vec::new(),
+        }
+    }
+
     /// Reads the text of a script.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut script = Self {
-            lowers: 1,
-            options: Vec::new(),
-            steps: Vec::new(),
-        };
+        let mut script = Self::new("ext4", vec!["ext4".to_owned()]);
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -81,46 +132,68 @@ impl Script {
 
     fn add(&mut self, line: &str) -> Option<()> {
         let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let process = Process::ALL.iter().find(|process| process.name() == first);
         let place = match first {
-            "lowers" => {
-                let number = rest.parse().ok();
-                self.lowers = number.filter(|number| (1..=LOWERS_MAX).contains(number))?;
+            "layers" => return self.set_layers(rest),
+            "nested" => {
+                self.nested = rest.parse().ok()?;
                 return Some(());
             }
-            "options" => {
-                self.options = rest.split_whitespace().map(str::to_owned).collect();
+            "watch" => {
+                self.watch = true;
                 return Some(());
             }
-            "root" => Place::Root,
-            "alice" => Place::Alice,
-            "both" => Place::Both,
-            _ => {
-                let number = first.strip_prefix("lower")?.parse().ok();
-                Place::Lower(number.filter(|number| *number < self.lowers)?)
-            }
+            "upper" => Place::Upper,
+            "work" => Place::Work,
+            _ => match (process, first.strip_prefix("lower")) {
+                (Some(process), _) => Place::Mount(*process),
+                (None, Some(number)) => {
+                    let number = number.parse().ok();
+                    Place::Lower(number.filter(|number| *number < self.lowers.len())?)
+                }
+                (None, None) => {
+                    self.steps.push(Step::new(Place::Machine, line));
+                    return Some(());
+                }
+            },
         };
         self.steps.push(Step::new(place, rest));
         Some(())
+    }
+
+    fn set_layers(&mut self, text: &str) -> Option<()> {
+        let names: Vec<&str> = text.split_whitespace().collect();
+        if names.iter().any(|name| !FILE_SYSTEMS.contains(name)) || names.len() > LOWERS_MAX {
+            return None;
+        }
+        let (upper, lowers) = names.split_first()?;
+        self.upper = (*upper).to_owned();
+        self.lowers = lowers.iter().map(|name| (*name).to_owned()).collect();
+        (!lowers.is_empty()).then_some(())
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
-            Place::Lower(number) => write!(f, "lower{number}")?,
-            Place::Root => write!(f, "root")?,
-            Place::Alice => write!(f, "alice")?,
-            Place::Both => write!(f, "both")?,
+            Place::Lower(number) => write!(f, "lower{number} ")?,
+            Place::Upper => write!(f, "upper ")?,
+            Place::Work => write!(f, "work ")?,
+            Place::Mount(process) => write!(f, "{} ", process.name())?,
+            Place::Machine => (),
         }
-        write!(f, " {}", self.words.join(" "))
+        write!(f, "{}", self.words.join(" "))
     }
 }
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "lowers {}", self.lowers)?;
-        if !self.options.is_empty() {
-            writeln!(f, "options {}", self.options.join(" "))?;
+        writeln!(f, "layers {} {}", self.upper, self.lowers.join(" "))?;
+        if self.nested > 0 {
+            writeln!(f, "nested {}", self.nested)?;
+        }
+        if self.watch {
+            writeln!(f, "watch")?;
         }
         self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
     }

@@ -1,136 +1,376 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One of the two sets of layers, with its mount.
+//! One of the two sets of layers with its mount: does the steps of a script and writes down what
+//! came of each.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::fs::File;
+use std::io::{BufWriter, Error, Write};
 use std::path::{Path, PathBuf};
 
-use rovl_testing::caller::{self, ALICE};
-use rovl_testing::{mount, Mounted, Request};
-use rustix::fs::{self, AtFlags, FileType, Timespec, Timestamps, CWD};
+use rovl_testing::mount::{self, mount_table, reconfigure};
+use rovl_testing::{Mounted, Request};
+use rustix::fs::{self, AtFlags, FileType, IFlags, OFlags, Timespec, Timestamps, CWD};
+use rustix::mount::{unmount, MountAttrFlags, UnmountFlags};
 
-use crate::operation;
-use crate::script::{Place, Script, Step};
+use crate::actor::{Actor, Remote};
+use crate::script::{Place, Process, Script, Step};
 use crate::snapshot::{self, Snapshot, View};
+use crate::{intended, operation};
+
+/// Directory of all sides in each file system.
+pub const DIRECTORY: &str = "rovl-difftest";
 
 /// Time of all objects of the lower layers.
 const LOWER_TIME: i64 = 1_000_000;
 
 /// Layers and their mount.
-#[derive(Debug)]
 pub struct Side {
-    root: PathBuf,
-    lowers: usize,
-    options: Vec<String>,
-    mounted: Option<Mounted>,
-    lower_snapshots: Vec<Snapshot>,
+    script: Script,
+    kinds: [String; 2],
+    roots: Vec<PathBuf>,
+    merged: PathBuf,
+    upper: PathBuf,
+    work: PathBuf,
+    lowers: Vec<PathBuf>,
+    processes: Vec<(Process, Remote)>,
+    mounted: bool,
+    nested: bool,
+    /// The lower layers at the time of the mount; none if steps changed them since.
+    sealed: Option<Vec<Snapshot>>,
+    done: usize,
+    out: BufWriter<File>,
 }
 
 impl Side {
-    /// Empty layers below `root`, which must not exist.
-    pub fn new(root: &Path, script: &Script) -> std::io::Result<Self> {
-        let names = (0..script.lowers).map(|number| format!("lower{number}"));
-        for name in names.chain(["upper", "work", "merged"].map(str::to_owned)) {
-            std::fs::create_dir_all(root.join(name))?;
+    /// Empty layers of the side `number`, which the first of `kinds` mounts.
+    pub fn new(
+        scratch: &Path,
+        number: usize,
+        kinds: [String; 2],
+        script: Script,
+        out: File,
+    ) -> std::io::Result<Self> {
+        let root = |name: &str| scratch.join(name).join(DIRECTORY).join(number.to_string());
+        let mut names: Vec<&String> = std::iter::once(&script.upper)
+            .chain(&script.lowers)
+            .collect();
+        names.sort();
+        names.dedup();
+        let roots: Vec<PathBuf> = names.into_iter().map(|name| root(name)).collect();
+        for root in &roots {
+            remove(root)?;
+        }
+        let home = root(&script.upper);
+        let lowers: Vec<PathBuf> = script
+            .lowers
+            .iter()
+            .enumerate()
+            .map(|(number, name)| root(name).join(format!("lower{number}")))
+            .collect();
+        let (merged, upper, work) = (home.join("merged"), home.join("upper"), home.join("work"));
+        for path in lowers.iter().chain([&merged, &upper, &work]) {
+            std::fs::create_dir_all(path)?;
+        }
+        std::fs::create_dir_all(home.join("nested"))?;
+        let mut processes = Vec::new();
+        for process in Process::ALL {
+            if script.steps.iter().any(|step| step.place == Place::Mount(process)) {
+                processes.push((process, Remote::start(process, &merged)?));
+            }
         }
         Ok(Self {
-            root: root.to_owned(),
-            lowers: script.lowers,
-            options: script.options.clone(),
-            mounted: None,
-            lower_snapshots: Vec::new(),
+            script,
+            kinds,
+            roots,
+            merged,
+            upper,
+            work,
+            lowers,
+            processes,
+            mounted: false,
+            nested: false,
+            sealed: None,
+            done: 0,
+            out: BufWriter::new(out),
         })
     }
 
-    /// Directory of a step at `place`.
-    fn place(&self, place: Place) -> PathBuf {
-        match place {
-            Place::Lower(number) => self.lower(number),
-            _ => self.root.join("merged"),
+    /// Does all steps.
+    pub fn all(mut self) -> std::io::Result<()> {
+        let steps = std::mem::take(&mut self.script.steps);
+        for step in &steps {
+            self.done += 1;
+            self.step(step)?;
         }
-    }
-
-    fn lower(&self, number: usize) -> PathBuf {
-        self.root.join(format!("lower{number}"))
-    }
-
-    /// Gives the lower layers the same times and remembers them.
-    pub fn seal_lowers(&mut self) {
-        for number in 0..self.lowers {
-            set_times(&self.lower(number));
-            let snapshot = snapshot::of(&self.lower(number), View::Layer);
-            self.lower_snapshots.push(snapshot);
+        if self.mounted {
+            self.check()?;
         }
+        self.leave()?;
+        self.check_lowers()?;
+        for (_, process) in std::mem::take(&mut self.processes) {
+            process.stop();
+        }
+        for root in &self.roots {
+            remove(root)?;
+        }
+        self.out.flush()
     }
 
-    /// Does a step. `None` if it has no meaning.
-    pub fn run(&self, step: &Step) -> Option<String> {
-        let root = self.place(step.place);
-        let outcome = match step.place {
-            Place::Alice => caller::as_user(ALICE, || operation::run(&root, &step.words)),
-            _ => operation::run(&root, &step.words),
+    fn line(&mut self, what: &str, seen: &str) -> std::io::Result<()> {
+        let seen = seen.replace(['\n', '\t'], " ");
+        writeln!(self.out, "{}\t{what}\t{seen}", self.done)
+    }
+
+    fn step(&mut self, step: &Step) -> std::io::Result<()> {
+        let seen = match step.place {
+            Place::Machine => return self.with_mount(step),
+            Place::Mount(process) => self.through_mount(process, step)?,
+            Place::Lower(_) if !self.mounted => {
+                self.check_lowers()?;
+                self.in_layer(step)
+            }
+            _ => self.in_layer(step),
         };
-        Some(match outcome? {
-            Ok(text) => format!("ok {text}"),
-            Err(error) => format!("{error:?}"),
-        })
+        match seen {
+            Some(seen) => self.line(&step.to_string(), &seen),
+            None => Err(Error::other(format!("no such step: {step}"))),
+        }
     }
 
-    /// Mounts the layers as `kind`.
-    pub fn mount(&mut self, kind: &str) -> Result<(), String> {
-        let mut request = Request::new(kind);
-        for number in 0..self.lowers {
-            request = request.set("lowerdir+", self.lower(number));
+    fn through_mount(&mut self, process: Process, step: &Step) -> std::io::Result<Option<String>> {
+        if !self.mounted {
+            return Ok(Some("not mounted".to_owned()));
         }
-        request = request
-            .set("upperdir", self.root.join("upper"))
-            .set("workdir", self.root.join("work"));
-        for option in &self.options {
-            request = request.flag(option);
+        let watch = self.script.watch;
+        let found = self.processes.iter_mut().find(|(kind, _)| *kind == process);
+        match found {
+            Some((_, remote)) => remote.run(&step.words, watch),
+            None => Ok(None),
         }
-        let mounted = request.mount(&self.root.join("merged"));
-        let mounted = mounted.map_err(|refused| refused.describe())?;
-        self.mounted = Some(mounted.unchecked());
+    }
+
+    fn in_layer(&mut self, step: &Step) -> Option<String> {
+        let root = match step.place {
+            Place::Lower(number) => self.lowers.get(number)?,
+            Place::Upper => &self.upper,
+            _ => &self.work,
+        };
+        let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
+        if self.mounted {
+            return Some("mounted".to_owned());
+        }
+        operation::run(&mut Actor::new(root), &words, false)
+    }
+
+    fn with_mount(&mut self, step: &Step) -> std::io::Result<()> {
+        let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
+        match *words.as_slice() {
+            ["mount", ref options @ ..] => {
+                self.leave()?;
+                self.mount(options)
+            }
+            ["unmount"] => self.leave(),
+            ["swap"] => {
+                self.leave()?;
+                self.kinds.reverse();
+                Ok(())
+            }
+            ["check"] if self.mounted => self.check(),
+            ["check"] => Ok(()),
+            ["drop-caches"] => std::fs::write("/proc/sys/vm/drop_caches", "2"),
+            ["sync"] => {
+                fs::sync();
+                Ok(())
+            }
+            ["reconfigure", ref options @ ..] if self.mounted => {
+                let (flags, texts) = split(options);
+                let outcome = reconfigure(&self.merged, &flags, &texts);
+                let seen = outcome.map_err(|refused| format!("{}: {}", refused.step, refused.errno));
+                self.line("reconfigure", &format!("{seen:?}"))?;
+                self.show_mount()
+            }
+            ["reconfigure", ..] => Ok(()),
+            _ => Err(Error::other(format!("no such step: {step}"))),
+        }
+    }
+
+    fn mount(&mut self, options: &[&str]) -> std::io::Result<()> {
+        if self.sealed.is_none() {
+            self.seal();
+        }
+        let mut lowers = self.lowers.clone();
+        let nested = self.script.nested.min(lowers.len());
+        if nested > 1 {
+            let below = lowers.split_off(lowers.len() - nested);
+            let target = self.merged.with_file_name("nested");
+            let request = below
+                .iter()
+                .fold(Request::new(&self.kinds[0]), |request, path| {
+                    request.set("lowerdir+", path)
+                });
+            match request.mount(&target) {
+                Ok(mounted) => {
+                    keep(mounted);
+                    self.nested = true;
+                    lowers.push(target);
+                }
+                Err(refused) => {
+                    let seen = format!("{}: {}", refused.step, refused.errno);
+                    return self.line("mount of the lower overlay", &seen);
+                }
+            }
+        }
+        let request = self.request(&lowers, options);
+        match request.mount(&self.merged) {
+            Ok(mounted) => {
+                keep(mounted);
+                self.mounted = true;
+                self.line("mount", "ok")?;
+                self.show_mount()
+            }
+            Err(refused) => {
+                let seen = format!("{}: {}", refused.step, refused.errno);
+                self.line("mount", &seen)?;
+                self.leave()
+            }
+        }
+    }
+
+    fn request(&self, lowers: &[PathBuf], options: &[&str]) -> Request {
+        let mut request = Request::new(&self.kinds[0]);
+        for path in lowers {
+            request = request.set("lowerdir+", path);
+        }
+        if !options.contains(&"noupper") {
+            request = request
+                .set("upperdir", &self.upper)
+                .set("workdir", &self.work);
+        }
+        let (flags, texts) = split(options);
+        for flag in flags {
+            request = match flag {
+                "noupper" => request,
+                "attr:nosuid" => request.attributes(MountAttrFlags::MOUNT_ATTR_NOSUID),
+                "attr:nodev" => request.attributes(MountAttrFlags::MOUNT_ATTR_NODEV),
+                "attr:noatime" => request.attributes(MountAttrFlags::MOUNT_ATTR_NOATIME),
+                "attr:strictatime" => request.attributes(MountAttrFlags::MOUNT_ATTR_STRICTATIME),
+                "attr:ro" => request.attributes(MountAttrFlags::MOUNT_ATTR_RDONLY),
+                _ => request.flag(flag),
+            };
+        }
+        texts
+            .into_iter()
+            .fold(request, |request, (key, value)| request.set(key, value))
+    }
+
+    /// What the mount table says.
+    fn show_mount(&mut self) -> std::io::Result<()> {
+        let line = mount_table()
+            .into_iter()
+            .rfind(|mount| mount.target == self.merged);
+        let seen = line.map_or_else(String::new, |mount| {
+            format!("{} {}", mount.options, intended::place(&mount.super_options))
+        });
+        self.line("mount table", &seen)
+    }
+
+    /// The merged tree and the upper layer.
+    fn check(&mut self) -> std::io::Result<()> {
+        let one_file_system = self.roots.len() == 1 && self.script.nested == 0;
+        let merged = snapshot::with_numbers(&self.merged, View::Merged, one_file_system);
+        self.lines("merged tree", merged)?;
+        let upper = snapshot::of(&self.upper, View::Layer);
+        self.lines("upper layer", upper)
+    }
+
+    fn lines(&mut self, what: &str, snapshot: Snapshot) -> std::io::Result<()> {
+        for (path, text) in snapshot {
+            self.line(&format!("{what}, {:?}", path.display().to_string()), &text)?;
+        }
         Ok(())
     }
 
-    /// Unmounts; what is found to be wrong then.
-    pub fn unmount(&mut self) -> Vec<String> {
-        let Some(mounted) = self.mounted.take() else {
-            return Vec::new();
-        };
-        if catch_unwind(AssertUnwindSafe(|| mounted.unmount())).is_err() {
-            return vec!["the mount is busy".to_owned()];
+    /// Unmounts, and looks at what is left.
+    fn leave(&mut self) -> std::io::Result<()> {
+        if self.mounted {
+            for (_, process) in &mut self.processes {
+                process.run(&["reset".to_owned()], false)?;
+            }
+            let result = unmount(&self.merged, UnmountFlags::empty());
+            if result.is_err() {
+                let _ = unmount(&self.merged, UnmountFlags::DETACH);
+            }
+            self.mounted = false;
+            self.line("unmount", &format!("{result:?}"))?;
         }
-        let mut left = mount::work_leftovers(&self.root.join("work"));
-        left.sort();
-        left
+        if self.nested {
+            let target = self.merged.with_file_name("nested");
+            let result = unmount(&target, UnmountFlags::empty());
+            if result.is_err() {
+                let _ = unmount(&target, UnmountFlags::DETACH);
+            }
+            self.nested = false;
+            self.line("unmount of the lower overlay", &format!("{result:?}"))?;
+        }
+        self.check_layers()
     }
 
-    /// What is seen through the mount.
-    pub fn merged(&self) -> Snapshot {
-        snapshot::of(&self.root.join("merged"), View::Merged)
-    }
-
-    /// What the upper layer holds.
-    pub fn upper(&self) -> Snapshot {
-        snapshot::of(&self.root.join("upper"), View::Layer)
-    }
-
-    /// Paths of lower layers that are not as they were.
-    pub fn changed_lowers(&self) -> Vec<String> {
-        let mut changed = Vec::new();
-        for (number, before) in self.lower_snapshots.iter().enumerate() {
-            let now = snapshot::of(&self.lower(number), View::Layer);
-            if let Some((path, was, is)) = snapshot::first_difference(before, &now) {
-                let path = path.display();
-                changed.push(format!("lower{number}/{path}: {was} became {is}"));
+    fn check_layers(&mut self) -> std::io::Result<()> {
+        let upper = snapshot::of(&self.upper, View::Layer);
+        self.lines("upper layer", upper)?;
+        for line in snapshot::without_names(snapshot::of(&self.work, View::Work)) {
+            if !intended::leftover(&line) {
+                self.line("work directory", &line)?;
             }
         }
-        changed
+        Ok(())
+    }
+
+    /// Nothing but steps may have changed the lower layers since the mount.
+    fn check_lowers(&mut self) -> std::io::Result<()> {
+        let Some(sealed) = self.sealed.take() else {
+            return Ok(());
+        };
+        for (number, before) in sealed.iter().enumerate() {
+            let now = snapshot::of(&self.lowers[number], View::Layer);
+            if let Some((path, was, is)) = snapshot::first_difference(before, &now) {
+                let path = path.display();
+                self.line("lower layer that changed", &format!("lower{number}/{path}: {was} became {is}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the lower layers the same times and remembers them.
+    fn seal(&mut self) {
+        let snapshots = self.lowers.iter().map(|path| {
+            set_times(path);
+            snapshot::of(path, View::Layer)
+        });
+        self.sealed = Some(snapshots.collect());
     }
 }
 
+/// The guard would unmount with a panic; here that is a result like others.
+fn keep(mounted: Mounted) {
+    std::mem::forget(mounted.unchecked());
+}
+
+/// Options without a value, and those with one.
+fn split<'a>(options: &[&'a str]) -> (Vec<&'a str>, Vec<(&'a str, &'a str)>) {
+    let (texts, flags): (Vec<&str>, Vec<&str>) =
+        options.iter().partition(|option| option.contains('='));
+    let texts = texts.iter().filter_map(|text| text.split_once('='));
+    (flags, texts.collect())
+}
+
+/// Sets the times that the clock gave. Objects that steps gave a time keep it.
 fn set_times(path: &Path) {
+    let Ok(stat) = fs::lstat(path) else { return };
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            set_times(&entry.path());
+        }
+    }
     let time = Timespec {
         tv_sec: LOWER_TIME,
         tv_nsec: 0,
@@ -139,13 +379,40 @@ fn set_times(path: &Path) {
         last_access: time,
         last_modification: time,
     };
-    let is_dir = fs::lstat(path)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
-    if is_dir {
-        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-            set_times(&entry.path());
+    if stat.st_mtime >= intended::CLOCK {
+        // A path that cannot be changed differs between the sides, which the comparison tells.
+        let _ = fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+    }
+}
+
+/// Removes a tree, that of an earlier run too, with what may not be removed.
+fn remove(root: &Path) -> std::io::Result<()> {
+    for left in mount::unmount_all_below(&[root.to_owned()]) {
+        eprintln!("rovl-difftest: {left} was still mounted");
+    }
+    if !root.exists() || std::fs::remove_dir_all(root).is_ok() {
+        return Ok(());
+    }
+    allow_removal(root);
+    std::fs::remove_dir_all(root)
+}
+
+fn allow_removal(path: &Path) {
+    let Ok(stat) = fs::lstat(path) else { return };
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if !matches!(kind, FileType::Directory | FileType::RegularFile) {
+        return;
+    }
+    if let Ok(fd) = fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, fs::Mode::empty()) {
+        if let Ok(flags) = fs::ioctl_getflags(&fd) {
+            let kept = flags - IFlags::IMMUTABLE - IFlags::APPEND;
+            // What cannot be removed afterwards is told by the removal.
+            let _ = fs::ioctl_setflags(&fd, kept);
         }
     }
-    // A path that cannot be changed differs between the sides, which the comparison tells.
-    let _ = fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+    if kind == FileType::Directory {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            allow_removal(&entry.path());
+        }
+    }
 }

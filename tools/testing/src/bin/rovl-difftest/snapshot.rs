@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use rovl_testing::{dirent, tree};
-use rustix::fs::{self, FileType, OFlags, Stat};
+use rovl_testing::dirent;
+use rustix::fs::{self, AtFlags, FileType, OFlags, Stat, StatxFlags, CWD};
 use rustix::io::Errno;
 
 use crate::intended;
+
+/// Longest value of an extended attribute.
+const VALUE_MAX: usize = 65536;
 
 /// Which tree is described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum View {
     Merged,
     /// A layer, where a character device 0:0 is a whiteout.
     Layer,
+    /// A work directory, where names are temporary.
+    Work,
 }
 
 /// Description of each path of a tree, its root under the empty path.
@@ -25,13 +30,22 @@ pub type Snapshot = BTreeMap<PathBuf, String>;
 
 /// Describes the tree at `root`.
 pub fn of(root: &Path, view: View) -> Snapshot {
+    with_numbers(root, view, true)
+}
+
+/// The same; `numbers` says whether a directory's entries tell the numbers that stat(2) tells. They
+/// need not if the layers of an overlay are on several file systems.
+pub fn with_numbers(root: &Path, view: View, numbers: bool) -> Snapshot {
     let mut walk = Walk {
         root,
         view,
+        numbers,
+        device: fs::lstat(root).map_or(0, |stat| stat.st_dev),
         inodes: BTreeMap::new(),
         nodes: BTreeMap::new(),
+        value: vec![0; VALUE_MAX],
     };
-    walk.visit(Path::new(""));
+    walk.visit(Path::new(""), fs::lstat(root));
     walk.nodes
 }
 
@@ -48,23 +62,32 @@ pub fn first_difference(a: &Snapshot, b: &Snapshot) -> Option<(PathBuf, String, 
         .map(|path| (path.clone(), text(a, path), text(b, path)))
 }
 
-/// FNV-1a, enough to tell contents apart.
+/// A hash that tells contents apart, eight bytes at a time.
 pub fn digest(data: &[u8]) -> u64 {
-    data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    let mix = |hash: u64, word: u64| {
+        (hash ^ word)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+    };
+    let words = data.chunks(8).map(|chunk| {
+        let mut word = [0u8; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(data.len() as u64, mix)
 }
 
-/// Type, permissions, owner, links, size, device, time.
+/// Type, permissions, owner, links, size, device, times.
 pub fn describe_stat(stat: &Stat) -> String {
     let kind = FileType::from_raw_mode(stat.st_mode);
     let mut text = format!(
-        "{kind:?} {:o} {}:{} nlink={} mtime={}",
+        "{kind:?} {:o} {}:{} nlink={} atime={} mtime={}",
         stat.st_mode & 0o7777,
         stat.st_uid,
         stat.st_gid,
         stat.st_nlink,
-        intended::time(stat.st_mtime)
+        intended::time(stat.st_atime, stat.st_atime_nsec),
+        intended::time(stat.st_mtime, stat.st_mtime_nsec),
     );
     match kind {
         // The size of a directory is that of the file system below, which may keep it larger.
@@ -76,43 +99,54 @@ pub fn describe_stat(stat: &Stat) -> String {
             let _ = write!(text, " size={}", stat.st_size);
         }
     }
+    if kind == FileType::RegularFile && stat.st_blocks == 0 {
+        text.push_str(" no blocks");
+    }
     text
 }
 
 struct Walk<'a> {
     root: &'a Path,
     view: View,
+    /// Whether inode numbers of entries are looked at.
+    numbers: bool,
+    /// Number of the device that the root has.
+    device: u64,
     /// First path of each inode.
     inodes: BTreeMap<(u64, u64), PathBuf>,
     nodes: Snapshot,
+    /// Room for the value of an attribute.
+    value: Vec<u8>,
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, relative: &Path) {
-        let text = self.describe(relative);
-        let text = text.unwrap_or_else(|error| format!("error {error:?}"));
+    fn visit(&mut self, relative: &Path, stat: Result<Stat, Errno>) {
+        let text = stat.and_then(|stat| self.describe(relative, &stat));
+        let text = text.unwrap_or_else(|error| format!("error {error}"));
         self.nodes.insert(relative.to_owned(), text);
     }
 
-    fn describe(&mut self, relative: &Path) -> Result<String, Errno> {
+    fn describe(&mut self, relative: &Path, stat: &Stat) -> Result<String, Errno> {
         let path = self.root.join(relative);
-        let stat = fs::lstat(&path)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
-        if self.view == View::Layer && kind == FileType::CharacterDevice && stat.st_rdev == 0 {
-            return Ok(intended::WHITEOUT.to_owned());
+        if self.view != View::Merged && kind == FileType::CharacterDevice && stat.st_rdev == 0 {
+            return Ok(intended::whiteout(stat));
         }
-        let mut text = describe_stat(&stat);
+        let mut text = describe_stat(stat);
         match kind {
             FileType::Directory => text.push_str(&self.directory(relative)?),
-            FileType::RegularFile => {
-                let data = std::fs::read(&path).map_err(|error| errno(&error))?;
-                let _ = write!(text, " data={:016x}", digest(&data));
-            }
+            FileType::RegularFile => match std::fs::read(&path) {
+                Ok(data) => drop(write!(text, " data={:016x}", digest(&data))),
+                Err(error) => drop(write!(text, " data: {error}")),
+            },
             FileType::Symlink => {
                 let target = fs::readlink(&path, Vec::new())?;
                 let _ = write!(text, " -> {}", target.to_string_lossy());
             }
             _ => (),
+        }
+        if stat.st_dev != self.device {
+            text.push_str(" other device");
         }
         if kind != FileType::Directory {
             let first = self.inodes.entry((stat.st_dev, stat.st_ino));
@@ -121,10 +155,35 @@ impl Walk<'_> {
                 let _ = write!(text, " same as {}", first.display());
             }
         }
-        for (name, value) in tree::xattrs(&path) {
-            let _ = write!(text, " {name}={}", intended::attribute(&name, &value));
+        if self.view == View::Merged && matches!(kind, FileType::Directory | FileType::RegularFile) {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let statx = fs::statx(CWD, &path, flags, StatxFlags::BASIC_STATS)?;
+            let _ = write!(text, " attributes={:x}", statx.stx_attributes.bits());
         }
+        self.attributes(&path, &mut text)?;
         Ok(text)
+    }
+
+    /// Extended attributes, in the order of their names.
+    fn attributes(&mut self, path: &Path, text: &mut String) -> Result<(), Errno> {
+        let mut list = [0u8; 4096];
+        let n = match fs::llistxattr(path, &mut list[..]) {
+            Err(Errno::RANGE | Errno::OPNOTSUPP) => 0,
+            n => n?,
+        };
+        let mut names: Vec<&[u8]> = list[..n].split(|byte| *byte == 0).collect();
+        names.sort_unstable();
+        for name in names.into_iter().filter(|name| !name.is_empty()) {
+            let shown = String::from_utf8_lossy(name);
+            match fs::lgetxattr(path, name, &mut self.value[..]) {
+                Ok(n) => {
+                    let value = intended::attribute(&shown, &self.value[..n]);
+                    let _ = write!(text, " {shown}={value}");
+                }
+                Err(error) => drop(write!(text, " {shown}: {error}")),
+            }
+        }
+        Ok(())
     }
 
     /// Entries with their types, and whether they have the number that stat tells.
@@ -136,14 +195,22 @@ impl Walk<'_> {
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let mut text = " entries:".to_owned();
         for entry in entries {
-            let _ = write!(text, " {}({:?}", entry.name, entry.kind);
+            let temporary = self.view == View::Work && entry.name.starts_with('#');
+            if temporary && entry.kind == FileType::CharacterDevice {
+                let stat = fs::lstat(path.join(&entry.name));
+                self.visit(&relative.join(&entry.name), stat);
+                continue;
+            }
+            let name = if temporary { "#" } else { &entry.name };
+            let _ = write!(text, " {name}({:?}", entry.kind);
             if entry.name != "." && entry.name != ".." {
-                match fs::lstat(path.join(&entry.name)) {
-                    Ok(stat) if stat.st_ino == entry.ino => (),
+                let stat = fs::lstat(path.join(&entry.name));
+                match &stat {
+                    Ok(stat) if stat.st_ino == entry.ino || !self.numbers => (),
                     Ok(_) => text.push_str(" other number"),
-                    Err(error) => drop(write!(text, " {error:?}")),
+                    Err(error) => drop(write!(text, " {error}")),
                 }
-                self.visit(&relative.join(&entry.name));
+                self.visit(&relative.join(&entry.name), stat);
             }
             text.push(')');
         }
@@ -151,8 +218,19 @@ impl Walk<'_> {
     }
 }
 
-fn errno(error: &std::io::Error) -> Errno {
-    error
-        .raw_os_error()
-        .map_or(Errno::IO, Errno::from_raw_os_error)
+/// The same with temporary names replaced by what they name.
+pub fn without_names(work: Snapshot) -> Vec<String> {
+    let mut lines: Vec<String> = work
+        .into_iter()
+        .map(|(path, text)| {
+            let parts: Vec<String> = path
+                .iter()
+                .map(|part| part.to_string_lossy())
+                .map(|part| if part.starts_with('#') { "#".to_owned() } else { part.into_owned() })
+                .collect();
+            format!("{}: {text}", parts.join("/"))
+        })
+        .collect();
+    lines.sort();
+    lines
 }
