@@ -59,11 +59,11 @@ dropin: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 bench: module programs
 	@tools/vm/run --icount --timeout 3000 -- /payload/rovl-bench --rounds $(ROUNDS)
 
-## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY=script; KERNEL=debug)
+## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; KERNEL=debug)
 difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
-		--payload build/bin/rovl-difftest $(if $(REPLAY),--payload '$(REPLAY)') -- /payload/rovl-difftest \
-		$(if $(REPLAY),'--replay=/payload/$(notdir $(REPLAY))',$(if $(SEED),--seed $(SEED)) --operations $(N))
+		--payload build/bin/rovl-difftest $(foreach f,$(REPLAY),--payload '$(f)') -- /payload/rovl-difftest \
+		$(if $(REPLAY),$(foreach f,$(REPLAY),'--replay=/payload/$(notdir $(f))'),$(if $(SEED),--seed $(SEED)) --operations $(N) --counts)
 
 ## suites: other projects' tests on both modules, compared: pjdfstest fsx selftests stress-ng fio dbench, or make one of these
 suites: module overlay

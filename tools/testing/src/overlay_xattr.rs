@@ -106,7 +106,11 @@ pub fn fid_handle(path: &Path, room: u32, flags: i32) -> Result<(i32, Vec<u8>), 
 /// Identifier of the file system that holds `path`.
 fn filesystem_uuid(path: &Path) -> Result<[u8; 16], Errno> {
     let is_dir = fs::lstat(path)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let dir = if is_dir { path } else { path.parent().unwrap_or(path) };
+    let dir = if is_dir {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = fs::open(dir, flags, fs::Mode::empty())?;
     let mut answer = [0u8; 17];

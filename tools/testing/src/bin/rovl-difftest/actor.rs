@@ -63,6 +63,8 @@ pub struct Actor {
     pub maps: [Option<Map>; SLOTS],
     /// Queue of events.
     pub watches: Option<OwnedFd>,
+    /// Whether inode numbers have to stay: on layers of several file systems they need not.
+    pub numbers: bool,
     /// File handles that were seen, so that each has a number.
     pub handles: Vec<Vec<u8>>,
 }
@@ -75,17 +77,21 @@ impl Actor {
             slots: Default::default(),
             maps: Default::default(),
             watches: None,
+            numbers: true,
             handles: Vec::new(),
         }
     }
 
     /// Lets go of all that keeps a mount busy.
     pub fn reset(&mut self) {
-        let handles = std::mem::take(&mut self.handles);
         let root = std::mem::take(&mut self.root);
-        *self = Self::new(&root);
-        self.handles = handles;
-        let _ = std::env::set_current_dir("/");
+        *self = Self {
+            numbers: self.numbers,
+            handles: std::mem::take(&mut self.handles),
+            ..Self::new(&root)
+        };
+        // Outside of the mount, and not where the other side is.
+        let _ = std::env::set_current_dir(self.root.parent().unwrap_or(&self.root));
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     }
 
@@ -128,7 +134,11 @@ impl Actor {
             return Ok(path);
         }
         let dir = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));
-        Ok(if path.as_os_str().is_empty() { dir } else { dir.join(path) })
+        Ok(if path.as_os_str().is_empty() {
+            dir
+        } else {
+            dir.join(path)
+        })
     }
 }
 
@@ -162,7 +172,7 @@ pub struct Remote {
 
 impl Remote {
     /// Starts a process with the credentials of `process`.
-    pub fn start(process: Process, root: &Path) -> std::io::Result<Self> {
+    pub fn start(process: Process, root: &Path, numbers: bool) -> std::io::Result<Self> {
         let (their_in, to) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (from, their_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let child = caller::fork(|| {
@@ -174,7 +184,11 @@ impl Remote {
             let output = rustix::io::dup(&their_out);
             // A pipe that the others hold too would never end.
             match (input, output) {
-                (Ok(input), Ok(output)) => serve(root, File::from(input), File::from(output)),
+                (Ok(input), Ok(output)) => {
+                    let mut actor = Actor::new(root);
+                    actor.numbers = numbers;
+                    serve(actor, File::from(input), File::from(output))
+                }
                 _ => 1,
             }
         });
@@ -205,8 +219,7 @@ impl Remote {
 }
 
 /// Reads steps and writes outcomes, a line each, until there are no more.
-fn serve(root: &Path, input: File, mut output: File) -> i32 {
-    let mut actor = Actor::new(root);
+fn serve(mut actor: Actor, input: File, mut output: File) -> i32 {
     actor.reset();
     for line in BufReader::new(input).lines() {
         let Ok(line) = line else { return 1 };

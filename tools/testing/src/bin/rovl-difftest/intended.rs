@@ -62,7 +62,12 @@ pub fn place(text: &str) -> String {
 /// it has too many links. How many share it depends on mounts before this one, not on the steps
 /// alone, and nobody can see it through the mount.
 pub fn whiteout(stat: &Stat) -> String {
-    format!("whiteout {:o} {}:{}", stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
+    format!(
+        "whiteout {:o} {}:{}",
+        stat.st_mode & 0o7777,
+        stat.st_uid,
+        stat.st_gid
+    )
 }
 
 /// A line on the work directory that is not compared: for the same reason, a shared whiteout may be

@@ -11,6 +11,7 @@ mod script;
 mod shrink;
 mod side;
 mod snapshot;
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,14 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     replay: Vec<PathBuf>,
 
+    /// Run the scripts in this directory and two short random runs as tests
+    #[arg(long, value_name = "DIR")]
+    tests: Option<PathBuf>,
+
+    /// With --tests: only those with this in their names
+    #[arg(default_value = "")]
+    filter: String,
+
     /// Print what the sides saw at each step of the scripts, up to the first difference
     #[arg(long)]
     transcript: bool,
@@ -98,7 +107,9 @@ fn main() -> ExitCode {
         kinds,
     };
     let machine = Machine { options, settings };
-    let outcome = if machine.options.replay.is_empty() {
+    let outcome = if let Some(dir) = &machine.options.tests {
+        tests::run(&machine.settings, dir, &machine.options.filter)
+    } else if machine.options.replay.is_empty() {
         machine.random()
     } else {
         machine.replay()
@@ -118,17 +129,15 @@ impl Machine {
         run::run(&self.settings, script)
     }
 
-    /// Each script is a test, in the words of libtest.
     fn replay(&self) -> Result<bool, Failed> {
         let mut same = true;
         for file in &self.options.replay {
-            let found = self.replay_one(file)?;
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            let result = if found.is_none() { "ok" } else { "FAILED" };
-            println!("test difftest::{name} ... {result}");
-            if let Some(difference) = found {
-                print!("{}: step {}: {difference}", file.display(), difference.steps);
-                same = false;
+            match self.replay_one(file)? {
+                Some(found) => {
+                    print!("{}: step {}: {found}", file.display(), found.steps);
+                    same = false;
+                }
+                None => println!("{}: no difference", file.display()),
             }
         }
         Ok(same)
@@ -158,9 +167,9 @@ impl Machine {
         let mut seed = first;
         while !self.finished(&progress) {
             let script = generate::script(seed, length);
-            let outcome = self.run(&script).map_err(|Failed(message)| {
-                Failed(format!("seed {seed}: {message}"))
-            })?;
+            let outcome = self
+                .run(&script)
+                .map_err(|Failed(message)| Failed(format!("seed {seed}: {message}")))?;
             progress.add(&outcome, seed);
             if let Some(found) = outcome.difference {
                 self.report(seed, &script, &found);
@@ -189,7 +198,13 @@ impl Machine {
         }
         let differs = |script: &Script| {
             let outcome = self.run(script);
-            matches!(outcome, Ok(Outcome { difference: Some(_), .. }))
+            matches!(
+                outcome,
+                Ok(Outcome {
+                    difference: Some(_),
+                    ..
+                })
+            )
         };
         let short = shrink::shrink(script, found.steps, patience, differs);
         match self.run(&short).ok().and_then(|outcome| outcome.difference) {
@@ -232,7 +247,12 @@ impl Progress {
         }
         if self.told.elapsed() >= PROGRESS {
             self.told = Instant::now();
-            println!("{} of {}, {}, seed {seed}", self.done, self.wanted, self.rate());
+            println!(
+                "{} of {}, {}, seed {seed}",
+                self.done,
+                self.wanted,
+                self.rate()
+            );
         }
     }
 
@@ -251,7 +271,11 @@ impl Progress {
                 println!("{name:12} {succeeded:6} of {done:6}");
             }
         }
-        println!("{} operations, {}, {differences} sequences differ", self.done, self.rate());
+        println!(
+            "{} operations, {}, {differences} sequences differ",
+            self.done,
+            self.rate()
+        );
     }
 }
 

@@ -86,7 +86,9 @@ pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
     let texts = texts.map(|text| String::from_utf8_lossy(&text).into_owned());
     if !complete {
         clean(settings);
-        let last = texts.each_ref().map(|text| text.lines().last().unwrap_or(""));
+        let last = texts
+            .each_ref()
+            .map(|text| text.lines().last().unwrap_or(""));
         return Err(Failed(format!(
             "no word for {PATIENCE} s; the last were {last:?}, in\n{script}"
         )));
@@ -114,8 +116,16 @@ fn start(settings: &Settings, script: &Script, number: usize) -> Result<(Child, 
     }
     let child = caller::fork(|| {
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
-        let Ok(out) = rustix::io::dup(&to) else { return 1 };
-        let side = Side::new(&settings.scratch, number, kinds, script.clone(), File::from(out));
+        let Ok(out) = rustix::io::dup(&to) else {
+            return 1;
+        };
+        let side = Side::new(
+            &settings.scratch,
+            number,
+            kinds,
+            script.clone(),
+            File::from(out),
+        );
         match side.and_then(Side::all) {
             Ok(()) => 0,
             Err(error) => {
@@ -219,7 +229,9 @@ fn count(script: &Script, text: &str) -> BTreeMap<String, (usize, usize)> {
 }
 
 fn ended_badly(texts: &[String; 2], ends: &[WaitStatus]) -> String {
-    let last = texts.each_ref().map(|text| text.lines().last().unwrap_or(""));
+    let last = texts
+        .each_ref()
+        .map(|text| text.lines().last().unwrap_or(""));
     format!("the sides ended with {ends:?}; the last lines were {last:?}")
 }
 

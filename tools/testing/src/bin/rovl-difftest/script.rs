@@ -101,7 +101,6 @@ impl Step {
             words: text.split_whitespace().map(str::to_owned).collect(),
         }
     }
-
 }
 
 impl Script {

@@ -71,10 +71,15 @@ impl Side {
             std::fs::create_dir_all(path)?;
         }
         std::fs::create_dir_all(home.join("nested"))?;
+        let numbers = roots.len() == 1 && script.nested == 0;
         let mut processes = Vec::new();
         for process in Process::ALL {
-            if script.steps.iter().any(|step| step.place == Place::Mount(process)) {
-                processes.push((process, Remote::start(process, &merged)?));
+            if script
+                .steps
+                .iter()
+                .any(|step| step.place == Place::Mount(process))
+            {
+                processes.push((process, Remote::start(process, &merged, numbers)?));
             }
         }
         Ok(Self {
@@ -184,7 +189,8 @@ impl Side {
             ["reconfigure", ref options @ ..] if self.mounted => {
                 let (flags, texts) = split(options);
                 let outcome = reconfigure(&self.merged, &flags, &texts);
-                let seen = outcome.map_err(|refused| format!("{}: {}", refused.step, refused.errno));
+                let seen =
+                    outcome.map_err(|refused| format!("{}: {}", refused.step, refused.errno));
                 self.line("reconfigure", &format!("{seen:?}"))?;
                 self.show_mount()
             }
@@ -268,7 +274,11 @@ impl Side {
             .into_iter()
             .rfind(|mount| mount.target == self.merged);
         let seen = line.map_or_else(String::new, |mount| {
-            format!("{} {}", mount.options, intended::place(&mount.super_options))
+            format!(
+                "{} {}",
+                mount.options,
+                intended::place(&mount.super_options)
+            )
         });
         self.line("mount table", &seen)
     }
@@ -334,7 +344,10 @@ impl Side {
             let now = snapshot::of(&self.lowers[number], View::Layer);
             if let Some((path, was, is)) = snapshot::first_difference(before, &now) {
                 let path = path.display();
-                self.line("lower layer that changed", &format!("lower{number}/{path}: {was} became {is}"))?;
+                self.line(
+                    "lower layer that changed",
+                    &format!("lower{number}/{path}: {was} became {is}"),
+                )?;
             }
         }
         Ok(())

@@ -77,16 +77,15 @@ pub fn digest(data: &[u8]) -> u64 {
     words.fold(data.len() as u64, mix)
 }
 
-/// Type, permissions, owner, links, size, device, times.
+/// Type, permissions, owner, links, size, device, modification time.
 pub fn describe_stat(stat: &Stat) -> String {
     let kind = FileType::from_raw_mode(stat.st_mode);
     let mut text = format!(
-        "{kind:?} {:o} {}:{} nlink={} atime={} mtime={}",
+        "{kind:?} {:o} {}:{} nlink={} mtime={}",
         stat.st_mode & 0o7777,
         stat.st_uid,
         stat.st_gid,
         stat.st_nlink,
-        intended::time(stat.st_atime, stat.st_atime_nsec),
         intended::time(stat.st_mtime, stat.st_mtime_nsec),
     );
     match kind {
@@ -133,6 +132,11 @@ impl Walk<'_> {
             return Ok(intended::whiteout(stat));
         }
         let mut text = describe_stat(stat);
+        // In a layer it changes by the comparison itself.
+        if self.view == View::Merged {
+            let atime = intended::time(stat.st_atime, stat.st_atime_nsec);
+            let _ = write!(text, " atime={atime}");
+        }
         match kind {
             FileType::Directory => text.push_str(&self.directory(relative)?),
             FileType::RegularFile => match std::fs::read(&path) {
@@ -155,7 +159,8 @@ impl Walk<'_> {
                 let _ = write!(text, " same as {}", first.display());
             }
         }
-        if self.view == View::Merged && matches!(kind, FileType::Directory | FileType::RegularFile) {
+        if self.view == View::Merged && matches!(kind, FileType::Directory | FileType::RegularFile)
+        {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let statx = fs::statx(CWD, &path, flags, StatxFlags::BASIC_STATS)?;
             let _ = write!(text, " attributes={:x}", statx.stx_attributes.bits());
@@ -226,7 +231,13 @@ pub fn without_names(work: Snapshot) -> Vec<String> {
             let parts: Vec<String> = path
                 .iter()
                 .map(|part| part.to_string_lossy())
-                .map(|part| if part.starts_with('#') { "#".to_owned() } else { part.into_owned() })
+                .map(|part| {
+                    if part.starts_with('#') {
+                        "#".to_owned()
+                    } else {
+                        part.into_owned()
+                    }
+                })
                 .collect();
             format!("{}: {text}", parts.join("/"))
         })

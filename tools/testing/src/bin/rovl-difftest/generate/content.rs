@@ -15,7 +15,11 @@ pub fn any(source: &mut Source) -> String {
             let path = if new { source.free() } else { source.file(2) };
             let text = source.text(&path);
             source.made(&path, Kind::File, "666");
-            format!("put {text} {} {}", value::length(&mut source.rng), source.rng.u8(..))
+            format!(
+                "put {text} {} {}",
+                value::length(&mut source.rng),
+                source.rng.u8(..)
+            )
         }
         12..=13 => {
             let path = source.file(2);
@@ -27,13 +31,24 @@ pub fn any(source: &mut Source) -> String {
         23..=25 => range(source),
         26..=29 => two_files(source),
         30..=33 => map(source),
-        34..=35 => with_slot(source, |held| !held.dir, |source, slot| {
-            let sync = source.pick(&["fsync", "fdatasync", "syncfs", "sync-range", "readahead", "fadvise"]);
-            match sync {
-                "fadvise" => format!("fadvise @{slot} {}", source.rng.u8(0..6)),
-                _ => format!("{sync} @{slot}"),
-            }
-        }),
+        34..=35 => with_slot(
+            source,
+            |held| !held.dir,
+            |source, slot| {
+                let sync = source.pick(&[
+                    "fsync",
+                    "fdatasync",
+                    "syncfs",
+                    "sync-range",
+                    "readahead",
+                    "fadvise",
+                ]);
+                match sync {
+                    "fadvise" => format!("fadvise @{slot} {}", source.rng.u8(0..6)),
+                    _ => format!("{sync} @{slot}"),
+                }
+            },
+        ),
         _ => close(source),
     }
 }
@@ -47,7 +62,8 @@ pub fn reading(source: &mut Source) -> String {
         (0..=1, Some(slot)) => format!("fread @{slot} {length}"),
         (2..=3, Some(slot)) => format!("pread @{slot} {offset} {length}"),
         (4, Some(slot)) => {
-            let whence = source.pick(&["set", "cur", "back", "end", "data", "hole", "data", "hole"]);
+            let whence =
+                source.pick(&["set", "cur", "back", "end", "data", "hole", "data", "hole"]);
             format!("lseek @{slot} {whence} {offset}")
         }
         (5, _) => open_with(source, false),
@@ -97,7 +113,12 @@ fn open_with(source: &mut Source, write: bool) -> String {
         3..=4 if write => {
             let (path, mode) = (source.free(), value::file_mode(&mut source.rng));
             let text = source.text(&path);
-            let flags = source.pick(&["rw,creat", "rw,creat,excl", "w,creat,trunc", "rw,creat,append"]);
+            let flags = source.pick(&[
+                "rw,creat",
+                "rw,creat,excl",
+                "w,creat,trunc",
+                "rw,creat,append",
+            ]);
             source.made(&path, Kind::File, mode);
             source.held().slots[slot] = hold(Some(path), false, flags.starts_with("rw"), true);
             return format!("open @{slot} {text} {flags} {mode}");
@@ -115,15 +136,33 @@ fn open_with(source: &mut Source, write: bool) -> String {
             let path = source.any();
             let text = source.text(&path);
             source.held().slots[slot] = hold(Some(path), false, false, false);
-            return format!("open @{slot} {text} {} 0", source.pick(&["path", "path,nofollow", "r"]));
+            return format!(
+                "open @{slot} {text} {} 0",
+                source.pick(&["path", "path,nofollow", "r"])
+            );
         }
         _ => (),
     }
     let path = source.file(if write { 2 } else { 4 });
     let text = source.object_text(&path);
-    let text = if text.contains('/') || !text.starts_with('@') { text } else { path.clone() };
+    let text = if text.contains('/') || !text.starts_with('@') {
+        text
+    } else {
+        path.clone()
+    };
     let flags = if write {
-        source.pick(&["rw", "rw", "rw", "w", "rw,append", "w,append", "rw,trunc", "rw,direct", "rw,sync", "w,dsync"])
+        source.pick(&[
+            "rw",
+            "rw",
+            "rw",
+            "w",
+            "rw,append",
+            "w,append",
+            "rw,trunc",
+            "rw,direct",
+            "rw,sync",
+            "w,dsync",
+        ])
     } else {
         source.pick(&["r", "r", "r", "r,nofollow", "r,direct", "r,noatime"])
     };
@@ -149,37 +188,64 @@ fn close(source: &mut Source) -> String {
 }
 
 fn write(source: &mut Source) -> String {
-    with_slot(source, |held| held.write, |source, slot| {
-        let (length, seed) = (value::length(&mut source.rng), source.rng.u8(..));
-        match source.rng.u8(0..8) {
-            0..=2 => format!("fwrite @{slot} {length} {seed}"),
-            3..=5 => {
-                let offset = value::aligned(&mut source.rng);
-                format!("pwrite @{slot} {offset} {length} {seed}")
+    with_slot(
+        source,
+        |held| held.write,
+        |source, slot| {
+            let (length, seed) = (value::length(&mut source.rng), source.rng.u8(..));
+            match source.rng.u8(0..8) {
+                0..=2 => format!("fwrite @{slot} {length} {seed}"),
+                3..=5 => {
+                    let offset = value::aligned(&mut source.rng);
+                    format!("pwrite @{slot} {offset} {length} {seed}")
+                }
+                6 => format!("truncate @{slot} {length}"),
+                _ => format!(
+                    "setfl @{slot} {}",
+                    source.pick(&["r", "append", "direct", "noatime"])
+                ),
             }
-            6 => format!("truncate @{slot} {length}"),
-            _ => format!("setfl @{slot} {}", source.pick(&["r", "append", "direct", "noatime"])),
-        }
-    })
+        },
+    )
 }
 
 fn range(source: &mut Source) -> String {
-    let (offset, length) = (value::aligned(&mut source.rng), value::aligned(&mut source.rng));
+    let (offset, length) = (
+        value::aligned(&mut source.rng),
+        value::aligned(&mut source.rng),
+    );
     if source.one_in(3) {
-        return with_slot(source, |held| held.read, |source, slot| {
-            let whence = source.pick(&["data", "hole", "end"]);
-            match whence {
-                "end" => format!("fiemap @{slot}"),
-                _ => format!("lseek @{slot} {whence} {offset}"),
-            }
-        });
+        return with_slot(
+            source,
+            |held| held.read,
+            |source, slot| {
+                let whence = source.pick(&["data", "hole", "end"]);
+                match whence {
+                    "end" => format!("fiemap @{slot}"),
+                    _ => format!("lseek @{slot} {whence} {offset}"),
+                }
+            },
+        );
     }
-    with_slot(source, |held| held.write, |source, slot| {
-        let kind = source.pick(&[
-            "alloc", "alloc", "keep", "punch", "punch", "zero", "zero-keep", "collapse", "insert", "unshare",
-        ]);
-        format!("fallocate @{slot} {kind} {offset} {}", length.max(1))
-    })
+    with_slot(
+        source,
+        |held| held.write,
+        |source, slot| {
+            let kind = source.pick(&[
+                "alloc",
+                "alloc",
+                "keep",
+                "punch",
+                "punch",
+                "zero",
+                "zero-keep",
+                "collapse",
+                "insert",
+                "unshare",
+            ]);
+            format!("fallocate @{slot} {kind} {offset} {}", length.max(1))
+        },
+    )
 }
 
 fn two_files(source: &mut Source) -> String {
@@ -188,7 +254,10 @@ fn two_files(source: &mut Source) -> String {
     let (Some(from), Some(to)) = (from, to) else {
         return open(source);
     };
-    let (at, to_at) = (value::aligned(&mut source.rng), value::aligned(&mut source.rng));
+    let (at, to_at) = (
+        value::aligned(&mut source.rng),
+        value::aligned(&mut source.rng),
+    );
     let length = value::aligned(&mut source.rng).max(1);
     match source.rng.u8(0..10) {
         0..=3 => format!("copy @{from} {at} @{to} {to_at} {length}"),
@@ -203,7 +272,9 @@ fn two_files(source: &mut Source) -> String {
 
 fn map(source: &mut Source) -> String {
     let maps = source.held().maps;
-    let mapped: Vec<usize> = (0..SLOTS).filter(|number| maps[*number].is_some()).collect();
+    let mapped: Vec<usize> = (0..SLOTS)
+        .filter(|number| maps[*number].is_some())
+        .collect();
     let number = source.rng.usize(..mapped.len() + 1);
     let Some(index) = mapped.get(number).copied() else {
         return new_map(source);
@@ -212,7 +283,10 @@ fn map(source: &mut Source) -> String {
         length: 0,
         write: false,
     });
-    let (offset, length) = (source.rng.u32(0..map.length.max(1)), source.rng.u32(1..9000));
+    let (offset, length) = (
+        source.rng.u32(0..map.length.max(1)),
+        source.rng.u32(1..9000),
+    );
     match source.rng.u8(0..8) {
         0..=2 => format!("mread @{index} {offset} {length}"),
         3..=5 if map.write => format!("mwrite @{index} {offset} {length} {}", source.rng.u8(..)),
@@ -226,15 +300,19 @@ fn map(source: &mut Source) -> String {
 
 fn new_map(source: &mut Source) -> String {
     let index = source.rng.usize(..SLOTS);
-    with_slot(source, |held| held.read && !held.dir, |source, slot| {
-        let writable = source.slot(|held| held.read && held.write && !held.dir);
-        let (slot, kind, write) = match (source.rng.u8(0..4), writable) {
-            (0..=1, Some(slot)) => (slot, "rw-shared", true),
-            (2, _) => (slot, "rw-private", true),
-            (_, _) => (slot, source.pick(&["r-shared", "r-private"]), false),
-        };
-        let length = 4096 * source.rng.u32(1..6);
-        source.held().maps[index] = Some(Mapping { length, write });
-        format!("mmap @{index} @{slot} {kind} {length}")
-    })
+    with_slot(
+        source,
+        |held| held.read && !held.dir,
+        |source, slot| {
+            let writable = source.slot(|held| held.read && held.write && !held.dir);
+            let (slot, kind, write) = match (source.rng.u8(0..4), writable) {
+                (0..=1, Some(slot)) => (slot, "rw-shared", true),
+                (2, _) => (slot, "rw-private", true),
+                (_, _) => (slot, source.pick(&["r-shared", "r-private"]), false),
+            };
+            let length = 4096 * source.rng.u32(1..6);
+            source.held().maps[index] = Some(Mapping { length, write });
+            format!("mmap @{index} @{slot} {kind} {length}")
+        },
+    )
 }

@@ -12,8 +12,20 @@ const STEPS: usize = 18;
 
 /// Suffixes of the overlay's own attributes, and some that are nobody's.
 const PRIVATE: [&str; 14] = [
-    "opaque", "redirect", "origin", "impure", "nlink", "upper", "uuid", "metacopy", "protattr",
-    "whiteout", "unknown", "overlay.opaque", "overlay.whiteout", "data",
+    "opaque",
+    "redirect",
+    "origin",
+    "impure",
+    "nlink",
+    "upper",
+    "uuid",
+    "metacopy",
+    "protattr",
+    "whiteout",
+    "unknown",
+    "overlay.opaque",
+    "overlay.whiteout",
+    "data",
 ];
 
 /// The attribute that makes a directory opaque.
@@ -78,7 +90,7 @@ fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, userxattr: bool, steps
     let old = existing(rng, tree);
     let mut add = |text: String| steps.push(Step::new(place, &text));
     match rng.u8(0..24) {
-        0..=3 => return make_dir(tree, place, &new, value::dir_mode(rng), steps),
+        0..=3 => make_dir(tree, place, &new, value::dir_mode(rng), steps),
         4..=5 if !tree.objects.contains_key(&new) => {
             tree.whiteouts.insert(new.clone());
             add(format!("mknod {new} char 0 0:0"));
@@ -174,7 +186,10 @@ pub fn hostile(rng: &mut Rng, place: Place, tree: &Tree, steps: &mut Vec<Step>) 
             let prefix = value::pick(rng, &["trusted", "user"]);
             let size = value::pick(rng, &[0, 0, 0, 5]);
             add(format!("put {new} {size} 1"));
-            add(format!("setxattr {new} {prefix}.overlay.whiteout {} -", private_value(rng, "whiteout")));
+            add(format!(
+                "setxattr {new} {prefix}.overlay.whiteout {} -",
+                private_value(rng, "whiteout")
+            ));
             let dir = super::model::parent(&new).to_owned();
             add(format!("setxattr {dir} {prefix}.overlay.opaque x -"));
         }
@@ -195,8 +210,14 @@ pub fn hostile(rng: &mut Rng, place: Place, tree: &Tree, steps: &mut Vec<Step>) 
             add(format!("origin {path} {from}/{source} {prefix} {flipped}"));
         }
         8 => add(format!("symlink {} {new}", value::target(rng))),
-        9 => add(format!("mkdir {} 755", value::pick(rng, &["#1", "#2", "#a", ".", "work", "#zz"]))),
-        10 => add(format!("setflags {path} {}", value::pick(rng, &["20", "10", "80"]))),
+        9 => add(format!(
+            "mkdir {} 755",
+            value::pick(rng, &["#1", "#2", "#a", "work", "#zz"])
+        )),
+        10 => add(format!(
+            "setflags {path} {}",
+            value::pick(rng, &["20", "10", "80"])
+        )),
         _ => add(format!("setxattr {path} {}", private(rng))),
     }
 }
@@ -204,7 +225,17 @@ pub fn hostile(rng: &mut Rng, place: Place, tree: &Tree, steps: &mut Vec<Step>) 
 fn in_work(rng: &mut Rng) -> String {
     let path = value::pick(
         rng,
-        &["work", "work/incompat", "work/incompat/x", "index", "work/a", "work/a/b", "work/a/b/c", "work/#1", "x"],
+        &[
+            "work",
+            "work/incompat",
+            "work/incompat/x",
+            "index",
+            "work/a",
+            "work/a/b",
+            "work/a/b/c",
+            "work/#1",
+            "x",
+        ],
     );
     match rng.u8(0..8) {
         0..=2 => format!("mkdir {path} 755"),
@@ -236,13 +267,44 @@ fn private_value(rng: &mut Rng, suffix: &str) -> String {
     }
     let words: &[&str] = match suffix {
         "opaque" => &["y", "x", "n", "yy", "Y"],
-        "redirect" => &["a", "/a", "/a/b", "b/c", "/", "//a", "/a//b", ".", "..", "/..", "a/"],
+        "redirect" => &[
+            "a", "/a", "/a/b", "b/c", "/", "//a", "/a//b", ".", "..", "/..", "a/",
+        ],
         "impure" => &["y", "n", "yy"],
-        "nlink" => &["U+1", "L-1", "U+0", "L+99999999", "U-1", "x", "U", "L+", "U+1234567890123"],
-        "metacopy" => &["0x00040000", "0x", "0x0004000000", "0x01040000", "0x00050001ff", "x"],
-        "protattr" => &["a", "i", "ai", "x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "ia", "az"],
+        "nlink" => &[
+            "U+1",
+            "L-1",
+            "U+0",
+            "L+99999999",
+            "U-1",
+            "x",
+            "U",
+            "L+",
+            "U+1234567890123",
+        ],
+        "metacopy" => &[
+            "0x00040000",
+            "0x",
+            "0x0004000000",
+            "0x01040000",
+            "0x00050001ff",
+            "x",
+        ],
+        "protattr" => &[
+            "a",
+            "i",
+            "ai",
+            "x",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "ia",
+            "az",
+        ],
         "whiteout" => &["y", "0x", "x"],
-        "uuid" => &["0x00112233445566778899aabbccddeeff", "0x00112233", "0x00000000000000000000000000000000"],
+        "uuid" => &[
+            "0x00112233445566778899aabbccddeeff",
+            "0x00112233",
+            "0x00000000000000000000000000000000",
+        ],
         "origin" | "upper" => return handle(rng),
         _ => &["y", "x", "value"],
     };

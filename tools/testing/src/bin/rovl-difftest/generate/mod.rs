@@ -170,7 +170,15 @@ fn change(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
         0..=1 => steps.push(machine("drop-caches")),
         2 => steps.push(machine("sync")),
         3 => {
-            let option = source.pick(&["ro", "rw", "userxattr", "volatile", "uuid=off", "", "lowerdir=/"]);
+            let option = source.pick(&[
+                "ro",
+                "rw",
+                "userxattr",
+                "volatile",
+                "uuid=off",
+                "",
+                "lowerdir=/",
+            ]);
             steps.push(machine(format!("reconfigure {option}").trim()));
             match option {
                 "ro" => source.writable = false,

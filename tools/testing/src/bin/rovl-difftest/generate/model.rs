@@ -94,7 +94,11 @@ pub fn child(dir: &str, name: &str) -> String {
 impl Tree {
     /// Whether there is a directory.
     pub fn is_dir(&self, path: &str) -> bool {
-        path == "/" || self.objects.get(path).is_some_and(|object| object.kind == Kind::Dir)
+        path == "/"
+            || self
+                .objects
+                .get(path)
+                .is_some_and(|object| object.kind == Kind::Dir)
     }
 
     /// Whether there is nothing in a directory.
@@ -113,7 +117,7 @@ impl Tree {
             return false;
         }
         let shift = if object.uid == user(process) { 6 } else { 0 };
-        is_mighty(process) || object.mode >> shift & bit != 0
+        is_mighty(process) || (object.mode >> shift) & bit != 0
     }
 
     /// Whether `process` gets to an object.
@@ -185,13 +189,15 @@ impl Tree {
         let mut merged = Self::default();
         for layer in layers.iter().rev() {
             let mut hidden: Vec<String> = layer.whiteouts.iter().cloned().collect();
-            let covered = layer.objects.iter().filter(|(path, object)| {
-                object.kind != Kind::Dir || layer.opaque.contains(*path)
-            });
+            let covered = layer
+                .objects
+                .iter()
+                .filter(|(path, object)| object.kind != Kind::Dir || layer.opaque.contains(*path));
             hidden.extend(covered.map(|(path, _)| path.clone()));
-            let files_below = layer.objects.iter().filter(|(path, object)| {
-                object.kind == Kind::Dir && !merged.is_dir(path)
-            });
+            let files_below = layer
+                .objects
+                .iter()
+                .filter(|(path, object)| object.kind == Kind::Dir && !merged.is_dir(path));
             hidden.extend(files_below.map(|(path, _)| path.clone()));
             for path in hidden {
                 merged.remove(&path);

@@ -136,6 +136,14 @@ impl Source {
         self.or_random(found)
     }
 
+    /// An object with an extended attribute, and the name of one.
+    pub fn attribute(&mut self) -> Option<(String, String)> {
+        let path = self.find(|_, _, object| !object.attributes.is_empty())?;
+        let names = self.tree.objects.get(&path)?.attributes.clone();
+        let number = self.rng.usize(..names.len().max(1));
+        Some((path, names.into_iter().nth(number)?))
+    }
+
     /// An object that the process may change the attributes of.
     pub fn own(&mut self) -> String {
         let id = user(self.process);
@@ -166,8 +174,8 @@ impl Source {
     /// A regular file that the process has a permission on.
     pub fn file(&mut self, bit: u32) -> String {
         let process = self.process;
-        let found =
-            self.find(|tree, path, object| object.kind == Kind::File && tree.may(process, path, bit));
+        let found = self
+            .find(|tree, path, object| object.kind == Kind::File && tree.may(process, path, bit));
         self.or_random(found)
     }
 
@@ -220,7 +228,10 @@ impl Source {
     pub fn empty_slot(&mut self) -> usize {
         let number = self.rng.usize(..SLOTS);
         let held = self.held();
-        held.slots.iter().position(Option::is_none).unwrap_or(number)
+        held.slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(number)
     }
 
     /// Number of a slot whose file fits.

@@ -104,7 +104,8 @@ fn rename(source: &mut Source) -> String {
         _ => "-",
     };
     if source.writable && !flag.starts_with("whiteout") {
-        let (from_object, to_object) = (source.tree.objects.get(&from), source.tree.objects.get(&to));
+        let (from_object, to_object) =
+            (source.tree.objects.get(&from), source.tree.objects.get(&to));
         let is_dir = |object: &Object| object.kind == Kind::Dir;
         let fixed = |object: &Object| is_dir(object) && object.below;
         let possible = match (from_object, to_object) {
@@ -125,7 +126,11 @@ fn rename(source: &mut Source) -> String {
 fn same_kind(source: &mut Source, path: &str) -> String {
     let is_dir = source.tree.is_dir(path);
     for _ in 0..5 {
-        let other = if is_dir { source.removable(true) } else { source.movable() };
+        let other = if is_dir {
+            source.removable(true)
+        } else {
+            source.movable()
+        };
         if other != path && source.tree.is_dir(&other) == is_dir {
             return other;
         }
@@ -161,7 +166,7 @@ fn attribute(source: &mut Source) -> String {
             format!("utimes {text} {} {}", times.0, times.1)
         }
         10..=14 => set_attribute(source, &path, &text, kind),
-        15..=16 => remove_attribute(source, &path, &text),
+        15..=16 => remove_attribute(source),
         17..=18 => set_flags(source, kind),
         _ => format!("umask {}", source.pick(&["22", "0", "2", "77", "27"])),
     }
@@ -181,22 +186,15 @@ fn set_attribute(source: &mut Source, path: &str, text: &str, kind: Kind) -> Str
     format!("setxattr {text} {name} {content} {flag}")
 }
 
-fn remove_attribute(source: &mut Source, path: &str, text: &str) -> String {
-    let known = source.tree.objects.iter().find(|(_, object)| !object.attributes.is_empty());
-    let own = source.tree.objects.get(path);
-    let own = own.and_then(|object| object.attributes.first().cloned());
-    let (text, name) = match (own, known) {
-        (Some(name), _) => (text.to_owned(), name),
-        (None, Some((path, object))) => {
-            let name = object.attributes.first().cloned().unwrap_or_default();
-            (path.clone(), name)
-        }
-        (None, None) => (text.to_owned(), value::attribute(&mut source.rng, true, false)),
+fn remove_attribute(source: &mut Source) -> String {
+    let Some((path, name)) = source.attribute() else {
+        let path = source.any();
+        return format!("removexattr {} user.a", source.object_text(&path));
     };
-    if let Some(object) = source.tree.objects.get_mut(&text) {
+    if let Some(object) = source.tree.objects.get_mut(&path) {
         object.attributes.remove(&name);
     }
-    format!("removexattr {text} {name}")
+    format!("removexattr {} {name}", source.object_text(&path))
 }
 
 fn set_flags(source: &mut Source, kind: Kind) -> String {
@@ -215,7 +213,11 @@ fn set_flags(source: &mut Source, kind: Kind) -> String {
     };
     let flags = value::file_flags(&mut source.rng);
     if source.one_in(3) {
-        return format!("setfsx {} {}", source.object_text(&path), source.pick(&["0", "20", "40", "80"]));
+        return format!(
+            "setfsx {} {}",
+            source.object_text(&path),
+            source.pick(&["0", "20", "40", "80"])
+        );
     }
     let text = source.object_text(&path);
     if matches!(flags, "10" | "20") {
@@ -229,7 +231,6 @@ fn set_flags(source: &mut Source, kind: Kind) -> String {
 fn look(source: &mut Source) -> String {
     let path = source.any();
     let text = source.object_text(&path);
-    let object = source.tree.objects.get(&path).cloned();
     match source.rng.u8(0..16) {
         0..=2 => format!("stat {text}"),
         3 => format!("statx {text}"),
@@ -243,10 +244,11 @@ fn look(source: &mut Source) -> String {
         6..=7 => format!("access {text} {}", source.rng.u8(0..8)),
         8 => format!("eaccess {text} {}", source.rng.u8(0..8)),
         9..=11 => {
-            let known = object.and_then(|object| object.attributes.first().cloned());
-            let name = known.unwrap_or_else(|| value::attribute(&mut source.rng, true, true));
-            let room = source.pick(&["", "", " 0", " 3"]);
-            format!("getxattr {text} {name}{room}")
+            let known = source.attribute().filter(|_| source.rng.u8(0..4) > 0);
+            let (path, name) =
+                known.unwrap_or_else(|| (path, value::attribute(&mut source.rng, true, true)));
+            let room = source.pick(&["", "", "", " 0", " 3"]);
+            format!("getxattr {} {name}{room}", source.object_text(&path))
         }
         12..=13 => format!("listxattr {text}"),
         14 => {
@@ -294,7 +296,10 @@ fn lock(source: &mut Source) -> String {
         0..=1 => format!("flock @{slot} {kind}"),
         2 => format!("posix-lock @{slot} {kind} {range}"),
         3 => format!("file-lock @{slot} {kind} {range}"),
-        4 => format!("test-lock @{slot} {} {range}", source.pick(&["shared", "exclusive"])),
+        4 => format!(
+            "test-lock @{slot} {} {range}",
+            source.pick(&["shared", "exclusive"])
+        ),
         _ => "getcwd".to_owned(),
     }
 }

@@ -31,7 +31,9 @@ pub fn name(rng: &mut Rng) -> &'static str {
 pub fn dir_mode(rng: &mut Rng) -> &'static str {
     pick(
         rng,
-        &["777", "777", "777", "755", "755", "2777", "2775", "1777", "775", "700", "500"],
+        &[
+            "777", "777", "777", "755", "755", "2777", "2775", "1777", "775", "700", "500",
+        ],
     )
 }
 
@@ -39,7 +41,9 @@ pub fn dir_mode(rng: &mut Rng) -> &'static str {
 pub fn file_mode(rng: &mut Rng) -> &'static str {
     pick(
         rng,
-        &["666", "666", "644", "644", "777", "600", "4755", "2755", "6777", "2644", "444", "0"],
+        &[
+            "666", "666", "644", "644", "777", "600", "4755", "2755", "6777", "2644", "444", "0",
+        ],
     )
 }
 
@@ -84,7 +88,13 @@ pub fn time(rng: &mut Rng) -> String {
 /// Type, permission bits and number of a special file.
 pub fn node(rng: &mut Rng, with_devices: bool) -> String {
     let everybody = ["fifo", "socket", "file", "fifo"];
-    let root = ["char 1:3", "char 1:5", "block 7:200", "char 0:0", "block 0:0"];
+    let root = [
+        "char 1:3",
+        "char 1:5",
+        "block 7:200",
+        "char 0:0",
+        "block 0:0",
+    ];
     if with_devices && rng.bool() {
         let text = pick(rng, &root);
         let (kind, dev) = text.split_once(' ').unwrap_or((text, "0:0"));

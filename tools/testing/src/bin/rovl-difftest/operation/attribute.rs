@@ -97,7 +97,8 @@ fn hex(text: &str) -> Option<u32> {
 fn stat(actor: &Actor, path: &str) -> Outcome {
     let (dir, path, flags) = actor.place(path)?;
     let stat = fs::statat(dir, path, flags | AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(snapshot::describe_stat(&stat))
+    let atime = intended::time(stat.st_atime, stat.st_atime_nsec);
+    Ok(format!("{} atime={atime}", snapshot::describe_stat(&stat)))
 }
 
 /// What statx(2) tells beyond stat(2).
@@ -124,7 +125,12 @@ fn statfs(actor: &Actor, path: &str) -> Outcome {
     };
     Ok(format!(
         "type {:x} block {} {} blocks {} files {} name {} flags {:x}",
-        stat.f_type, stat.f_bsize, stat.f_frsize, stat.f_blocks, stat.f_files, stat.f_namelen,
+        stat.f_type,
+        stat.f_bsize,
+        stat.f_frsize,
+        stat.f_blocks,
+        stat.f_files,
+        stat.f_namelen,
         stat.f_flags
     ))
 }
@@ -224,7 +230,12 @@ fn set_origin(actor: &Actor, path: &str, source: &str, prefix: &str, flipped: i3
         *byte ^= 0xff;
     }
     let name = format!("{prefix}.overlay.origin");
-    done(fs::lsetxattr(actor.path(path)?, name, &value, XattrFlags::empty()))
+    done(fs::lsetxattr(
+        actor.path(path)?,
+        name,
+        &value,
+        XattrFlags::empty(),
+    ))
 }
 
 /// Opens what the ioctls need an open file of.
@@ -250,7 +261,9 @@ fn flags_of(fd: i32) -> Result<u32, Errno> {
 }
 
 fn get_flags(actor: &Actor, path: &str) -> Outcome {
-    opened(actor, path, |fd| flags_of(fd).map(|flags| format!("{flags:x}")))
+    opened(actor, path, |fd| {
+        flags_of(fd).map(|flags| format!("{flags:x}"))
+    })
 }
 
 /// Sets the flags of the tests; the others say how the file is stored.
@@ -285,7 +298,10 @@ fn fsx_of(fd: i32) -> Result<Fsx, Errno> {
 fn get_fsx(actor: &Actor, path: &str) -> Outcome {
     opened(actor, path, |fd| {
         let fsx = fsx_of(fd)?;
-        Ok(format!("{:x} {} {}", fsx.xflags, fsx.extent_size, fsx.project))
+        Ok(format!(
+            "{:x} {} {}",
+            fsx.xflags, fsx.extent_size, fsx.project
+        ))
     })
 }
 

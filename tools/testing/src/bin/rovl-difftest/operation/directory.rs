@@ -26,9 +26,10 @@ pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
         }
         ["seekdir", slot] => Some(seek(actor, slot)),
         ["chdir", path] => Some(change(actor, path)),
-        ["getcwd"] => Some(rustix::process::getcwd(Vec::new()).map(|path| {
-            intended::place(&path.to_string_lossy())
-        })),
+        ["getcwd"] => Some(
+            rustix::process::getcwd(Vec::new())
+                .map(|path| intended::place(&path.to_string_lossy())),
+        ),
         _ => None,
     }
 }
@@ -47,12 +48,20 @@ fn listed(names: &BTreeSet<String>) -> String {
 
 fn read(actor: &Actor, path: &str, room: usize) -> Outcome {
     let (dir, path, empty) = actor.place(path)?;
-    let path = if empty.is_empty() { path } else { PathBuf::from(".") };
+    let path = if empty.is_empty() {
+        path
+    } else {
+        PathBuf::from(".")
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = fs::openat(dir, path, flags, Mode::empty())?;
     let entries = dirent::try_read(fd, room)?;
     let names = text(&entries);
-    let twice = if names.len() == entries.len() { "" } else { " and some twice" };
+    let twice = if names.len() == entries.len() {
+        ""
+    } else {
+        " and some twice"
+    };
     Ok(format!("{}{twice}", listed(&names)))
 }
 

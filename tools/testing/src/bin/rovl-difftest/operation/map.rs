@@ -80,7 +80,10 @@ fn range(actor: &Actor, index: &str, offset: u64, len: u64) -> Result<(usize, us
     let number = slot_number(index).ok_or(Errno::FAULT)?;
     let map = actor.maps[number].as_ref().ok_or(Errno::FAULT)?;
     let offset = (offset as usize).min(map.length);
-    Ok((map.address + offset, (len as usize).min(map.length - offset)))
+    Ok((
+        map.address + offset,
+        (len as usize).min(map.length - offset),
+    ))
 }
 
 /// The kernel copies through a pipe, so that a page that is not there is an error and no signal.

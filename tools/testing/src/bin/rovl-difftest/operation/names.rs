@@ -72,7 +72,13 @@ fn link(actor: &Actor, from: &str, to: &str, flags: AtFlags) -> Outcome {
         return done(fs::linkat(dir, path, to_dir, to_path, flags));
     }
     let path = format!("/proc/self/fd/{}", dir.as_raw_fd());
-    done(fs::linkat(CWD, path, to_dir, to_path, AtFlags::SYMLINK_FOLLOW))
+    done(fs::linkat(
+        CWD,
+        path,
+        to_dir,
+        to_path,
+        AtFlags::SYMLINK_FOLLOW,
+    ))
 }
 
 fn remove(actor: &Actor, path: &str, flags: AtFlags) -> Outcome {

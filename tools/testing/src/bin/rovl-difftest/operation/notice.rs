@@ -70,7 +70,10 @@ fn handle(actor: &mut Actor, path: &str) -> Outcome {
         actor.handles.push(bytes.clone());
         actor.handles.len() - 1
     });
-    Ok(format!("type {kind:x} {} bytes, number {number}", bytes.len()))
+    Ok(format!(
+        "type {kind:x} {} bytes, number {number}",
+        bytes.len()
+    ))
 }
 
 fn fid(path: &Path) -> Result<(i32, Vec<u8>), Errno> {

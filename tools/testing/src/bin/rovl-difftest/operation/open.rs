@@ -147,7 +147,9 @@ impl Aligned {
 
     fn from(data: &[u8]) -> Self {
         let mut buffer = Self::new(data.len());
-        buffer.bytes().copy_from_slice(&data[..data.len().min(READ_MAX)]);
+        buffer
+            .bytes()
+            .copy_from_slice(&data[..data.len().min(READ_MAX)]);
         buffer
     }
 
@@ -211,8 +213,7 @@ fn splice(actor: &Actor, from: &str, to: &str, len: usize) -> Outcome {
 fn sendfile(actor: &Actor, from: &str, to: &str, len: usize) -> Outcome {
     let (from, to): (BorrowedFd<'_>, BorrowedFd<'_>) = (actor.fd(from)?, actor.fd(to)?);
     // SAFETY: both descriptors are open, and no memory of ours takes part.
-    let sent = unsafe {
-        libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), std::ptr::null_mut(), len)
-    };
+    let sent =
+        unsafe { libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), std::ptr::null_mut(), len) };
     checked(sent as libc::c_long).map(|sent| sent.to_string())
 }

@@ -21,7 +21,9 @@ fn named<'a>(words: &[&'a str]) -> Vec<&'a str> {
         Some(&("link" | "rename" | "splice" | "sendfile")) => &[1, 2],
         Some(&"clone") if words.len() == 3 => &[1, 2],
         Some(&("copy" | "clone" | "dedupe")) => &[1, 3],
-        Some(&("close" | "dup" | "mread" | "mwrite" | "msync" | "munmap" | "umask" | "chdir")) => &[],
+        Some(&("close" | "dup" | "mread" | "mwrite" | "msync" | "munmap" | "umask" | "chdir")) => {
+            &[]
+        }
         _ => &[1],
     };
     places
@@ -67,8 +69,9 @@ pub fn wait_for_tick() {
     }
 }
 
-/// The attributes afterwards, and which of the times and numbers are others than before.
-pub fn describe(before: &Look, after: &Look) -> String {
+/// The attributes afterwards, and which of the times and (if `numbers`) inode numbers are others than
+/// before.
+pub fn describe(before: &Look, after: &Look, numbers: bool) -> String {
     let mut text = String::new();
     for ((name, old), (_, new)) in before.iter().zip(after) {
         let _ = write!(text, " | {name}: ");
@@ -78,7 +81,7 @@ pub fn describe(before: &Look, after: &Look) -> String {
             (Ok(old), Ok(new)) => {
                 text.push_str(&snapshot::describe_stat(new));
                 let differences = [
-                    (old.st_ino != new.st_ino, " other inode"),
+                    (numbers && old.st_ino != new.st_ino, " other inode"),
                     (old.st_dev != new.st_dev, " other device"),
                     (modified(old) != modified(new), " mtime changed"),
                     (changed(old) != changed(new), " ctime changed"),
