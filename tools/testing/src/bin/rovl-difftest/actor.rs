@@ -44,6 +44,8 @@ pub struct Map {
     pub address: usize,
     /// Its length.
     pub length: usize,
+    /// The file.
+    pub file: OwnedFd,
 }
 
 impl Drop for Map {

@@ -13,7 +13,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
 use crate::script::{Place, Script, FILE_SYSTEMS};
-use crate::side::{Side, DIRECTORY};
+use crate::side::{Side, BARRIER, DIRECTORY};
 
 /// Seconds without a word from either side after which a run is given up.
 const PATIENCE: i64 = 240;
@@ -73,11 +73,11 @@ impl fmt::Display for Difference {
 
 /// Runs `script` on both sides.
 pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
-    let (first, second) = (start(settings, script, 0)?, start(settings, script, 1)?);
+    let sides = [start(settings, script, 0)?, start(settings, script, 1)?];
     let mut texts = [Vec::new(), Vec::new()];
-    let complete = collect([&first.1, &second.1], &mut texts);
+    let complete = collect(&sides, &mut texts)?;
     let mut ends = Vec::new();
-    for (child, _) in [first, second] {
+    for Started { child, .. } in sides {
         if !complete {
             child.kill();
         }
@@ -108,24 +108,27 @@ pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
     })
 }
 
-fn start(settings: &Settings, script: &Script, number: usize) -> Result<(Child, OwnedFd), Failed> {
-    let (from, to) = rustix::pipe::pipe().map_err(std::io::Error::from)?;
+/// A side that runs.
+struct Started {
+    child: Child,
+    from: OwnedFd,
+    go: OwnedFd,
+}
+
+fn start(settings: &Settings, script: &Script, number: usize) -> Result<Started, Failed> {
+    let pipe = || rustix::pipe::pipe().map_err(std::io::Error::from);
+    let ((from, to), (wait, go)) = (pipe()?, pipe()?);
     let mut kinds = settings.kinds.clone();
     if number == 1 {
         kinds.reverse();
     }
     let child = caller::fork(|| {
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
-        let Ok(out) = rustix::io::dup(&to) else {
+        let (Ok(out), Ok(wait)) = (rustix::io::dup(&to), rustix::io::dup(&wait)) else {
             return 1;
         };
-        let side = Side::new(
-            &settings.scratch,
-            number,
-            kinds,
-            script.clone(),
-            File::from(out),
-        );
+        let pipes = (File::from(out), File::from(wait));
+        let side = Side::new(&settings.scratch, number, kinds, script.clone(), pipes);
         match side.and_then(Side::all) {
             Ok(()) => 0,
             Err(error) => {
@@ -134,37 +137,52 @@ fn start(settings: &Settings, script: &Script, number: usize) -> Result<(Child, 
             }
         }
     });
-    Ok((child, from))
+    Ok(Started { child, from, go })
 }
 
-/// Reads both pipes to their ends. False if nothing comes for too long.
-fn collect(pipes: [&OwnedFd; 2], texts: &mut [Vec<u8>; 2]) -> bool {
+/// Reads what both sides write to its end. False if nothing comes for too long.
+fn collect(sides: &[Started; 2], texts: &mut [Vec<u8>; 2]) -> Result<bool, Failed> {
     let mut open = [true, true];
+    let mut waiting = [false, false];
     let patience = Timespec {
         tv_sec: PATIENCE,
         tv_nsec: 0,
     };
     let mut chunk = vec![0u8; 65536];
     while open.contains(&true) {
-        let waiting: Vec<usize> = (0..2).filter(|number| open[*number]).collect();
-        let mut polled: Vec<PollFd<'_>> = waiting
+        let polled: Vec<usize> = (0..2).filter(|number| open[*number]).collect();
+        let mut fds: Vec<PollFd<'_>> = polled
             .iter()
-            .map(|number| PollFd::new(pipes[*number], PollFlags::IN))
+            .map(|number| PollFd::new(&sides[*number].from, PollFlags::IN))
             .collect();
-        match poll(&mut polled, Some(&patience)) {
-            Ok(0) => return false,
+        match poll(&mut fds, Some(&patience)) {
+            Ok(0) => return Ok(false),
             Ok(_) => (),
             Err(_) => continue,
         }
-        let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
-        for (number, _) in waiting.iter().zip(ready).filter(|(_, ready)| *ready) {
-            match rustix::io::read(pipes[*number], &mut chunk) {
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (number, _) in polled.iter().zip(ready).filter(|(_, ready)| *ready) {
+            match rustix::io::read(&sides[*number].from, &mut chunk) {
                 Ok(0) | Err(_) => open[*number] = false,
                 Ok(n) => texts[*number].extend_from_slice(&chunk[..n]),
             }
+            waiting[*number] = waits(&texts[*number]);
+        }
+        // One that has ended is not waited for.
+        if waiting.contains(&true) && (0..2).all(|number| waiting[number] || !open[number]) {
+            std::fs::write("/proc/sys/vm/drop_caches", "2")?;
+            for number in (0..2).filter(|number| waiting[*number]) {
+                rustix::io::write(&sides[number].go, b"g").map_err(std::io::Error::from)?;
+            }
+            waiting = [false, false];
         }
     }
-    true
+    Ok(true)
+}
+
+/// Whether a side has written that it waits for the other one.
+fn waits(text: &[u8]) -> bool {
+    text.ends_with(format!("\t{BARRIER}\t\n").as_bytes())
 }
 
 /// The first line that is not the same in both.

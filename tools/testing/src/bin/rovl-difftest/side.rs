@@ -3,7 +3,7 @@
 //! came of each.
 
 use std::fs::File;
-use std::io::{BufWriter, Error, Write};
+use std::io::{BufWriter, Error, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rovl_testing::mount::{self, mount_table, reconfigure};
@@ -18,6 +18,9 @@ use crate::{intended, operation};
 
 /// Directory of all sides in each file system.
 pub const DIRECTORY: &str = "rovl-difftest";
+
+/// The line that a side writes when it waits for the other one.
+pub const BARRIER: &str = "both have come here";
 
 /// Time of all objects of the lower layers.
 const LOWER_TIME: i64 = 1_000_000;
@@ -38,16 +41,18 @@ pub struct Side {
     sealed: Option<Vec<Snapshot>>,
     done: usize,
     out: BufWriter<File>,
+    go: File,
 }
 
 impl Side {
-    /// Empty layers of the side `number`, which the first of `kinds` mounts.
+    /// Empty layers of the side `number`, which the first of `kinds` mounts. It writes what it sees to
+    /// the first pipe, and reads from the second when to go on.
     pub fn new(
         scratch: &Path,
         number: usize,
         kinds: [String; 2],
         script: Script,
-        out: File,
+        (out, go): (File, File),
     ) -> std::io::Result<Self> {
         let root = |name: &str| scratch.join(name).join(DIRECTORY).join(number.to_string());
         let mut names: Vec<&String> = std::iter::once(&script.upper)
@@ -96,6 +101,7 @@ impl Side {
             sealed: None,
             done: 0,
             out: BufWriter::new(out),
+            go,
         })
     }
 
@@ -181,7 +187,7 @@ impl Side {
             }
             ["check"] if self.mounted => self.check(),
             ["check"] => Ok(()),
-            ["drop-caches"] => std::fs::write("/proc/sys/vm/drop_caches", "2"),
+            ["drop-caches"] => self.drop_caches(),
             ["sync"] => {
                 fs::sync();
                 Ok(())
@@ -197,6 +203,13 @@ impl Side {
             ["reconfigure", ..] => Ok(()),
             _ => Err(Error::other(format!("no such step: {step}"))),
         }
+    }
+
+    /// Both sides stand still meanwhile, for it touches both.
+    fn drop_caches(&mut self) -> std::io::Result<()> {
+        self.line(BARRIER, "")?;
+        self.out.flush()?;
+        self.go.read_exact(&mut [0])
     }
 
     fn mount(&mut self, options: &[&str]) -> std::io::Result<()> {

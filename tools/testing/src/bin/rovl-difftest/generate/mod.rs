@@ -41,6 +41,7 @@ pub fn script(seed: u64, length: usize) -> Script {
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
     };
+    source.mixed = script.lowers.iter().any(|name| *name != script.upper);
     script.watch = source.rng.u8(0..5) < 2;
     if plan.lowers > 2 && source.one_in(6) {
         script.nested = 2;

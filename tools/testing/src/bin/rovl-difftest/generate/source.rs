@@ -55,6 +55,8 @@ pub struct Source {
     pub process: Process,
     /// Whether the mount can be written.
     pub writable: bool,
+    /// Whether the layers are on several file systems.
+    pub mixed: bool,
 }
 
 impl Source {
@@ -66,6 +68,7 @@ impl Source {
             holdings: Default::default(),
             process: Process::Root,
             writable: true,
+            mixed: false,
         }
     }
 

@@ -198,6 +198,13 @@ fn remove_attribute(source: &mut Source) -> String {
 }
 
 fn set_flags(source: &mut Source, kind: Kind) -> String {
+    // The flags of one file system do not go with the layout of a file on another, so there only
+    // those are set that all of them have.
+    let operation = if source.mixed || source.one_in(3) {
+        "setfsx"
+    } else {
+        "setflags"
+    };
     // What was fixed is set free again before long.
     let fixed = source.tree.objects.iter().find(|(_, object)| object.fixed);
     if let Some((path, _)) = fixed.filter(|_| source.rng.u8(0..4) > 0) {
@@ -205,27 +212,24 @@ fn set_flags(source: &mut Source, kind: Kind) -> String {
         if let Some(object) = source.tree.objects.get_mut(&path) {
             object.fixed = false;
         }
-        return format!("setflags {path} 0");
+        return format!("{operation} {path} 0");
     }
     let path = match kind {
         Kind::Dir => source.dir(),
         _ => source.file(4),
     };
-    let flags = value::file_flags(&mut source.rng);
-    if source.one_in(3) {
-        return format!(
-            "setfsx {} {}",
-            source.object_text(&path),
-            source.pick(&["0", "20", "40", "80"])
-        );
-    }
     let text = source.object_text(&path);
+    if operation == "setfsx" {
+        let flags = source.pick(&["0", "20", "40", "80"]);
+        return format!("{operation} {text} {flags}");
+    }
+    let flags = value::file_flags(&mut source.rng);
     if matches!(flags, "10" | "20") {
         if let Some(object) = source.tree.objects.get_mut(&path) {
             object.fixed = true;
         }
     }
-    format!("setflags {text} {flags}")
+    format!("{operation} {text} {flags}")
 }
 
 fn look(source: &mut Source) -> String {

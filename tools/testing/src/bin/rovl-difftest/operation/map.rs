@@ -4,6 +4,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rovl_testing::ops;
+use rustix::fs;
 use rustix::io::{self, Errno};
 use rustix::pipe;
 
@@ -49,11 +50,12 @@ pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
             Some(range.and_then(|(address, len)| write(address, &ops::pattern(len, seed))))
         }
         ["msync", index] => {
-            let range = range(actor, index, 0, u64::MAX);
-            Some(range.and_then(|(address, len)| {
-                let address = address as *mut libc::c_void;
+            let number = slot_number(index)?;
+            let map = actor.maps[number].as_ref().ok_or(Errno::FAULT);
+            Some(map.and_then(|map| {
+                let address = map.address as *mut libc::c_void;
                 // SAFETY: the range is that of a mapping that is there.
-                let result = unsafe { libc::msync(address, len, libc::MS_SYNC) };
+                let result = unsafe { libc::msync(address, map.length, libc::MS_SYNC) };
                 checked(result.into()).map(|_| String::new())
             }))
         }
@@ -72,18 +74,24 @@ fn map(fd: BorrowedFd<'_>, length: usize, protection: i32, flags: i32) -> Result
     Ok(Map {
         address: address as usize,
         length,
+        file: io::dup(fd)?,
     })
 }
 
-/// Address and length of a part of a mapping.
+/// Address and length of a part of a mapping. The rest of the last page of a file is left alone: what
+/// is there stays until it is written back.
 fn range(actor: &Actor, index: &str, offset: u64, len: u64) -> Result<(usize, usize), Errno> {
     let number = slot_number(index).ok_or(Errno::FAULT)?;
     let map = actor.maps[number].as_ref().ok_or(Errno::FAULT)?;
-    let offset = (offset as usize).min(map.length);
-    Ok((
-        map.address + offset,
-        (len as usize).min(map.length - offset),
-    ))
+    let size = usize::try_from(fs::fstat(&map.file)?.st_size).unwrap_or(0);
+    let (mut offset, mut len) = (offset as usize, len as usize);
+    if offset < size {
+        len = len.min(size - offset);
+    } else {
+        offset = offset.max(size.next_multiple_of(PIECE));
+    }
+    let offset = offset.min(map.length);
+    Ok((map.address + offset, len.min(map.length - offset)))
 }
 
 /// The kernel copies through a pipe, so that a page that is not there is an error and no signal.

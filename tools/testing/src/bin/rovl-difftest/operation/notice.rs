@@ -61,19 +61,21 @@ fn events(actor: &Actor) -> Outcome {
     }
 }
 
-/// Type and length of the handle, and which of the handles that this process saw it is.
+/// Type and length of the handle, and which of the handles that this process saw it is. The numbers
+/// that an overlay gives to objects itself, and the handles made of them, do not stay the same.
 fn handle(actor: &mut Actor, path: &str) -> Outcome {
     let path = actor.path(path)?;
     let (kind, bytes) = fid(&path)?;
+    let text = format!("type {kind:x} {} bytes", bytes.len());
+    if !actor.numbers {
+        return Ok(text);
+    }
     let known = actor.handles.iter().position(|handle| *handle == bytes);
     let number = known.unwrap_or_else(|| {
-        actor.handles.push(bytes.clone());
+        actor.handles.push(bytes);
         actor.handles.len() - 1
     });
-    Ok(format!(
-        "type {kind:x} {} bytes, number {number}",
-        bytes.len()
-    ))
+    Ok(format!("{text}, number {number}"))
 }
 
 fn fid(path: &Path) -> Result<(i32, Vec<u8>), Errno> {
