@@ -5,7 +5,8 @@
 KDIR ?=
 ROVL_NAME ?= rovl
 T ?=
-ROUNDS ?= 5
+ROUNDS ?= 3
+SMP ?=
 SEED ?=
 N ?= 10000
 REPLAY ?=
@@ -55,9 +56,9 @@ test:
 dropin: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 	@tools/check/dropin $(or $(KERNEL),stock) $(if $(T),'$(T)')
 
-## bench: rovl against the in-tree module, as ratios (ROUNDS=5)
+## bench: rovl against the in-tree module, as ratios (ROUNDS=3, T=name; SMP=2 for contention by the wall clock)
 bench: module programs
-	@tools/vm/run --icount --timeout 3000 -- /payload/rovl-bench --rounds $(ROUNDS)
+	@tools/bench/run '$(ROUNDS)' '$(SMP)' '$(T)'
 
 ## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; KERNEL=debug)
 difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs

@@ -3,25 +3,43 @@
 //!
 //! Every round runs each operation on both types, one right after the other and in turns of who is
 //! first, so that what else happens on the machine meets both. The result of an operation is the
-//! median of the ratios of all rounds.
+//! median of the ratios of all rounds. The guest measures, and the host reports.
 
+mod chart;
+mod memory;
 mod operations;
 mod report;
+mod results;
 mod tree;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
-use operations::Operation;
-use report::{Row, Table};
+use clap::{Args, Parser, Subcommand};
+use results::Results;
 use tree::Trees;
 
-/// Measures overlay file system types against each other. Needs root.
+/// Measures overlay file system types against each other.
 #[derive(Debug, Parser)]
 #[command(about, disable_version_flag = true)]
 struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure; for root in a guest. The results are printed as one line of JSON
+    Measure(Measure),
+    /// Read what `measure` printed, store and draw it, and fail where a ratio is above the limit
+    Report(Report),
+    /// List what can be measured
+    List,
+}
+
+#[derive(Debug, Args)]
+struct Measure {
     /// Two types: the one to compare with, and the one under test
     #[arg(
         long,
@@ -32,55 +50,108 @@ struct Options {
     types: Vec<String>,
 
     /// How often each operation is measured
-    #[arg(long, value_name = "N", default_value_t = 9)]
+    #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
 
-    /// Largest ratio that is not a failure
-    #[arg(long, value_name = "RATIO", default_value_t = 1.25)]
-    limit: f64,
-
-    /// Directory for the layers; on a tmpfs the file system below costs least
-    #[arg(long, value_name = "DIR", default_value = "/scratch/tmpfs")]
-    base: PathBuf,
+    /// Directory whose subdirectories tmpfs, ext4 and xfs are for the layers
+    #[arg(long, value_name = "DIR", default_value = "/scratch")]
+    scratch: PathBuf,
 
     /// Factor on the number of repetitions in a round
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    scale: f64,
+    #[arg(long, value_name = "FACTOR", default_value_t = 1)]
+    scale: usize,
 
-    /// Measure only operations whose name has this in it
-    #[arg(value_name = "FILTER")]
-    filter: Option<String>,
+    /// What a nanosecond of the guest's clock is, to be told with the results
+    #[arg(long, value_name = "NAME", default_value = "wall clock")]
+    clock: String,
+
+    /// Measure only what has this in its name; memory is `memory`
+    #[arg(value_name = "FILTER", default_value = "")]
+    filter: String,
+}
+
+#[derive(Debug, Args)]
+struct Report {
+    /// Directory for results.json and results.svg
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Largest ratio that is not a failure
+    #[arg(long, value_name = "RATIO", default_value_t = 1.10)]
+    limit: f64,
+
+    /// Do not fail for ratios above the limit
+    #[arg(long)]
+    informational: bool,
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let types = match checked_types(&options) {
-        Ok(types) => types,
-        Err(message) => {
-            eprintln!("rovl-bench: {message}");
-            return ExitCode::from(2);
+    let result = match Options::parse().command {
+        Command::Measure(options) => measure(&options).map(|()| ExitCode::SUCCESS),
+        Command::Report(options) => report(&options),
+        Command::List => {
+            for operation in operations::all() {
+                println!("{}", operation.title());
+            }
+            Ok(ExitCode::SUCCESS)
         }
     };
-    let base = options.base.join("rovl-bench");
-    let _ = std::fs::remove_dir_all(&base);
-    let table = measure(&options, &types, &base);
-    let _ = std::fs::remove_dir_all(&base);
-    print!("{table}");
-    let above = table.above(options.limit);
-    if above.is_empty() {
-        println!("no ratio is above {}", options.limit);
-        return ExitCode::SUCCESS;
-    }
-    println!("above {}: {}", options.limit, above.join(", "));
-    ExitCode::FAILURE
+    result.unwrap_or_else(|message| {
+        eprintln!("rovl-bench: {message}");
+        ExitCode::from(2)
+    })
 }
 
-fn checked_types(options: &Options) -> Result<[String; 2], String> {
+fn report(options: &Report) -> Result<ExitCode, String> {
+    let above = report::report(std::io::stdin().lock(), &options.out, options.limit)?;
+    if above.is_empty() {
+        println!("no ratio is above {}", options.limit);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("above {}:", options.limit);
+    for line in above {
+        println!("  {line}");
+    }
+    Ok(if options.informational {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn measure(options: &Measure) -> Result<(), String> {
+    let types = checked_types(options)?;
+    tree::clean(&options.scratch);
+    let mut results = Results {
+        kernel: rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned(),
+        clock: options.clock.clone(),
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        operations: operations(options, &types)?,
+        rounds: options.rounds,
+        memory: Vec::new(),
+        slabs: memory::slabs(),
+        types,
+    };
+    tree::clean(&options.scratch);
+    if "memory".contains(&options.filter) {
+        eprintln!("measuring memory");
+        results.memory = memory::measure(&options.scratch, &results.types);
+        tree::clean(&options.scratch);
+    }
+    let json = serde_json::to_string(&results).map_err(|error| error.to_string())?;
+    println!("{}{json}", report::MARK);
+    Ok(())
+}
+
+fn checked_types(options: &Measure) -> Result<[String; 2], String> {
     let [first, second] = options.types.as_slice() else {
         return Err("--types takes two names with a comma between them".to_owned());
     };
-    if options.rounds == 0 {
-        return Err("--rounds has to be at least 1".to_owned());
+    if options.rounds == 0 || options.scale == 0 {
+        return Err("--rounds and --scale have to be at least 1".to_owned());
     }
     if !rustix::process::geteuid().is_root() {
         return Err("the layers are mounted: run this as root in a guest".to_owned());
@@ -96,52 +167,51 @@ fn checked_types(options: &Options) -> Result<[String; 2], String> {
             ));
         }
     }
-    if !options.base.is_dir() {
-        let base = options.base.display();
-        return Err(format!("{base} is not a directory: give one with --base"));
+    for fs in ["tmpfs", "ext4", "xfs"] {
+        let dir = options.scratch.join(fs);
+        if !dir.is_dir() {
+            let dir = dir.display();
+            return Err(format!("{dir} is not a directory: choose with --scratch"));
+        }
     }
     Ok([first.clone(), second.clone()])
 }
 
-fn measure(options: &Options, types: &[String; 2], base: &Path) -> Table {
+fn operations(options: &Measure, types: &[String; 2]) -> Result<Vec<results::Operation>, String> {
     let start = Instant::now();
-    eprintln!("making the layers below {}", base.display());
-    let trees = Trees::new(base, types);
-    let operations: Vec<Operation> = operations::all()
+    let trees = Trees::new(&options.scratch, types);
+    let operations: Vec<operations::Operation> = operations::all()
         .into_iter()
-        .filter(|op| {
-            options
-                .filter
-                .as_ref()
-                .is_none_or(|part| op.name.contains(part))
-        })
+        .filter(|op| op.title().contains(&options.filter))
         .collect();
-    let mut rows: Vec<Row> = operations
+    if operations.is_empty() && !"memory".contains(&options.filter) {
+        return Err(format!(
+            "nothing has {:?} in its name: see rovl-bench list",
+            options.filter
+        ));
+    }
+    let mut rows: Vec<results::Operation> = operations
         .iter()
-        .map(|op| Row::new(op.name.clone()))
+        .map(|op| results::Operation::new(op.group, &op.name))
         .collect();
     for round in 0..=options.rounds {
-        // The first round warms caches up and is not counted.
-        match round {
-            0 => eprintln!("warming up"),
-            _ => eprintln!(
-                "round {round} of {} after {} s",
-                options.rounds,
-                start.elapsed().as_secs()
-            ),
-        }
+        // The first round makes the layers, warms caches up and is not counted.
+        eprintln!(
+            "round {round} of {} after {} s",
+            options.rounds,
+            start.elapsed().as_secs()
+        );
         for (operation, row) in operations.iter().zip(&mut rows) {
-            let count = ((operation.repetitions as f64 * options.scale) as usize).max(1);
+            let count = operation.repetitions * options.scale;
             let mut times = [0.0; 2];
             for turn in 0..2 {
                 let side = (turn + round) % 2;
-                let taken = (operation.run)(&trees, side, count);
-                times[side] = taken.as_nanos() as f64 / count as f64;
+                times[side] = (operation.run)(&trees, side, count).nanoseconds();
             }
             if round > 0 {
                 row.add(times);
             }
         }
     }
-    Table::new(types, rows)
+    Ok(rows)
 }

@@ -1,196 +1,145 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is measured.
+//! What is measured: one module for each group of the table.
+
+mod changes;
+mod copy_up;
+mod directories;
+mod files;
+mod lookup;
+mod mounts;
+mod processes;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rovl_testing::dirent;
-use rovl_testing::ops::{ok, open_read, open_write};
-use rustix::fs::{OFlags, CWD};
-use rustix::io::Errno;
+use rovl_testing::ops::ok;
+use rustix::time::{clock_gettime, ClockId};
 
-use crate::tree::{Pair, Trees, COPIES, DEEP, ENTRIES, FILES, LAYERS, SMALL};
+use crate::tree::Trees;
 
-type Run = Box<dyn Fn(&Trees, usize, usize) -> Duration>;
+/// How long something took that was done so many times.
+pub struct Taken {
+    time: Duration,
+    count: usize,
+}
+
+/// What makes an operation: its name, the number of repetitions, and the function that does it.
+type Kind<F> = (&'static str, usize, F);
+
+/// A function that needs to know no more than that.
+type Plain = fn(&Trees, usize, usize) -> Taken;
+
+type Run = Box<dyn Fn(&Trees, usize, usize) -> Taken>;
 
 /// An operation with its name.
 pub struct Operation {
+    /// Heading in the table.
+    pub group: &'static str,
     /// Name in the table.
     pub name: String,
     /// How often it is done in one round.
     pub repetitions: usize,
-    /// Does it on one side so many times and tells how long that took.
+    /// Does it on one side about so many times.
     pub run: Run,
+}
+
+impl Operation {
+    fn new(
+        group: &'static str,
+        name: impl Into<String>,
+        repetitions: usize,
+        run: impl Fn(&Trees, usize, usize) -> Taken + 'static,
+    ) -> Self {
+        Self {
+            group,
+            name: name.into(),
+            repetitions,
+            run: Box::new(run),
+        }
+    }
+
+    /// Heading and name, which filters are compared with.
+    pub fn title(&self) -> String {
+        format!("{}: {}", self.group, self.name)
+    }
+}
+
+impl Taken {
+    /// Nanoseconds for each repetition.
+    pub fn nanoseconds(&self) -> f64 {
+        self.time.as_nanos() as f64 / self.count.max(1) as f64
+    }
 }
 
 /// All operations, in the order of the table.
 pub fn all() -> Vec<Operation> {
-    let mut all = Vec::new();
-    for (index, count) in LAYERS.into_iter().enumerate() {
-        let layers = if count == 1 {
-            "1 layer".to_owned()
-        } else {
-            format!("{count} layers")
-        };
-        let deep = |what: &str, repetitions, run: fn(&Pair, usize, usize) -> Duration| Operation {
-            name: format!("{what}, {layers}"),
-            repetitions,
-            run: Box::new(move |trees, side, count| run(trees.deep(index), side, count)),
-        };
-        all.push(deep("stat", 1000, stat_hit));
-        all.push(deep("stat of a missing name", 300, stat_miss));
-        all.push(deep("open and close", 1000, open_hit));
-        all.push(deep("open of a missing name", 300, open_miss));
-    }
-    let other = |name: &str, repetitions, run: fn(&Trees, usize, usize) -> Duration| Operation {
-        name: name.to_owned(),
-        repetitions,
-        run: Box::new(run),
+    [
+        lookup::all(),
+        walk::all(),
+        files::all(),
+        directories::all(),
+        changes::all(),
+        copy_up::all(),
+        processes::all(),
+        mounts::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Does `body` with the numbers below `count`.
+///
+/// Only the time of this thread counts: not that of interrupts, of other threads, and of waiting for
+/// a disk, which has nothing to do with the type and differs from time to time.
+fn timed(count: usize, mut body: impl FnMut(usize)) -> Taken {
+    let now = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     };
-    all.push(other("read 4 KiB", 1000, read));
-    all.push(other("write 4 KiB", 1000, write));
-    all.push(other("readdir of 10000 merged entries", 2, readdir));
-    all.push(other("create and unlink", 200, create_unlink));
-    all.push(other("copy-up of 4 KiB", COPIES, copy_up_small));
-    all.push(other("copy-up of 64 MiB", 1, copy_up_large));
-    all
-}
-
-fn timed(body: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    body();
-    start.elapsed()
-}
-
-fn deep_files(pair: &Pair, side: usize) -> Vec<PathBuf> {
-    let dir = pair.root(side).join(DEEP);
-    (0..FILES).map(|n| dir.join(format!("file{n}"))).collect()
-}
-
-/// Names that no lookup has met, so that each is looked for in every layer.
-fn missing(pair: &Pair, side: usize, count: usize) -> Vec<PathBuf> {
-    let dir = pair.root(side).join(DEEP);
-    (0..count).map(|_| dir.join(pair.fresh_name())).collect()
-}
-
-fn each(paths: &[PathBuf], count: usize, mut body: impl FnMut(&Path)) {
+    let start = now();
     for n in 0..count {
-        body(&paths[n % paths.len()]);
+        body(n);
+    }
+    Taken {
+        time: now().saturating_sub(start),
+        count,
     }
 }
 
-fn stat_hit(pair: &Pair, side: usize, count: usize) -> Duration {
-    let paths = deep_files(pair, side);
-    timed(|| {
-        each(&paths, count, |path| {
-            ok(rustix::fs::stat(path));
-        });
-    })
-}
-
-fn stat_miss(pair: &Pair, side: usize, count: usize) -> Duration {
-    let paths = missing(pair, side, count);
-    timed(|| {
-        each(&paths, count, |path| {
-            assert_eq!(rustix::fs::stat(path).err(), Some(Errno::NOENT));
-        });
-    })
-}
-
-fn open_hit(pair: &Pair, side: usize, count: usize) -> Duration {
-    let paths = deep_files(pair, side);
-    timed(|| each(&paths, count, |path| drop(open_read(path))))
-}
-
-fn open_miss(pair: &Pair, side: usize, count: usize) -> Duration {
-    let paths = missing(pair, side, count);
-    timed(|| {
-        each(&paths, count, |path| {
-            let opened = rustix::fs::openat(CWD, path, OFlags::RDONLY, 0.into());
-            assert_eq!(opened.err(), Some(Errno::NOENT));
-        });
-    })
-}
-
-fn read(trees: &Trees, side: usize, count: usize) -> Duration {
-    let file = open_read(trees.data().root(side).join("small"));
-    let mut buffer = [0u8; SMALL];
-    timed(|| {
-        for _ in 0..count {
-            assert_eq!(ok(rustix::io::pread(&file, &mut buffer, 0)), SMALL);
-        }
-    })
-}
-
-fn write(trees: &Trees, side: usize, count: usize) -> Duration {
-    let path = trees.data().root(side).join("written");
-    rovl_testing::ops::write(&path, [0u8; SMALL]);
-    let file = open_write(&path);
-    let buffer = [1u8; SMALL];
-    timed(|| {
-        for _ in 0..count {
-            assert_eq!(ok(rustix::io::pwrite(&file, &buffer, 0)), SMALL);
-        }
-    })
-}
-
-fn readdir(trees: &Trees, side: usize, count: usize) -> Duration {
-    let path = trees.wide().root(side).join("wide");
-    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 32768];
-    timed(|| {
-        for _ in 0..count {
-            let dir = dirent::open(&path);
-            let mut entries = rustix::fs::RawDir::new(&dir, &mut buffer);
-            let mut seen = 0;
-            while let Some(entry) = entries.next() {
-                ok(entry);
-                seen += 1;
-            }
-            assert_eq!(seen, ENTRIES + 2);
-        }
-    })
-}
-
-fn create_unlink(trees: &Trees, side: usize, count: usize) -> Duration {
-    let pair = trees.data();
-    let dir = pair.root(side).join("dir");
-    let paths: Vec<PathBuf> = (0..count).map(|_| dir.join(pair.fresh_name())).collect();
-    timed(|| {
-        each(&paths, count, |path| {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-            drop(ok(rustix::fs::openat(CWD, path, flags, 0o644.into())));
-            ok(rustix::fs::unlink(path));
-        });
-    })
-}
-
-/// Opens each of `names` for writing on a mount whose upper layer is empty.
-fn copy_up(trees: &Trees, side: usize, names: &[String]) -> Duration {
-    let (mounted, dir) = trees.data().with_empty_upper(side);
-    let paths: Vec<PathBuf> = names.iter().map(|name| mounted.path(name)).collect();
-    if let Some(parent) = paths.first().and_then(|path| path.parent()) {
-        // The parent is copied up and the files are looked up before the time runs.
-        ok(std::fs::write(parent.join("warm"), ""));
+/// Does `body` with the numbers below `count`. All time counts.
+fn timed_by_clock(count: usize, mut body: impl FnMut(usize)) -> Taken {
+    let start = Instant::now();
+    for n in 0..count {
+        body(n);
     }
-    for path in &paths {
-        ok(rustix::fs::stat(path));
+    Taken {
+        time: start.elapsed(),
+        count,
     }
-    let taken = timed(|| each(&paths, paths.len(), |path| drop(open_write(path))));
-    mounted.unmount();
-    ok(std::fs::remove_dir_all(dir));
-    taken
 }
 
-fn copy_up_small(trees: &Trees, side: usize, count: usize) -> Duration {
-    let names: Vec<String> = (0..count.min(COPIES))
-        .map(|n| format!("dir/copy{n}"))
-        .collect();
-    let taken = copy_up(trees, side, &names);
-    taken.mul_f64(count as f64 / names.len() as f64)
+/// Does `body` with each path once.
+fn once_each(paths: &[PathBuf], mut body: impl FnMut(&Path)) -> Taken {
+    timed(paths.len(), |n| body(&paths[n]))
 }
 
-fn copy_up_large(trees: &Trees, side: usize, count: usize) -> Duration {
-    (0..count)
-        .map(|_| copy_up(trees, side, &["large".to_owned()]))
-        .sum()
+/// Does `body` with the paths in turn, `count` times altogether, after each has been met once.
+fn in_turn(paths: &[PathBuf], count: usize, mut body: impl FnMut(&Path)) -> Taken {
+    paths.iter().for_each(|path| body(path));
+    timed(count, |n| body(&paths[n % paths.len()]))
+}
+
+/// Paths below `dir` whose names are `name` with a number.
+fn numbered(dir: &Path, name: &str, count: usize) -> Vec<PathBuf> {
+    (0..count).map(|n| dir.join(format!("{name}{n}"))).collect()
+}
+
+/// Makes the kernel forget the dentries and inodes that it can forget. What was used last it forgets
+/// only when asked again.
+pub fn drop_caches() {
+    for _ in 0..3 {
+        ok(std::fs::write("/proc/sys/vm/drop_caches", "2"));
+    }
 }

@@ -1,101 +1,101 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Medians and the table.
+//! What a person reads of the results: a table on the terminal, and a chart.
 
-use std::fmt;
+use std::fmt::Write as _;
+use std::io::{BufRead, Write as _};
+use std::path::Path;
 
-/// Results of an operation.
-pub struct Row {
-    name: String,
-    times: [Vec<f64>; 2],
-    ratios: Vec<f64>,
-}
+use crate::chart;
+use crate::results::Results;
 
-/// Results of all operations.
-pub struct Table {
-    types: [String; 2],
-    rows: Vec<Row>,
-}
-
-impl Row {
-    /// A row without results.
-    pub fn new(name: String) -> Self {
-        Self {
-            name,
-            times: [Vec::new(), Vec::new()],
-            ratios: Vec::new(),
+/// Takes the output of a guest from `input`, where one line has the results and all others are
+/// passed on, writes `results.json` and `results.svg` to `dir`, and prints the table.
+///
+/// Returns what is above `limit`.
+pub fn report(input: impl BufRead, dir: &Path, limit: f64) -> Result<Vec<String>, String> {
+    let mut results = None;
+    for line in input.lines() {
+        let line = line.map_err(|error| format!("cannot read the guest's output: {error}"))?;
+        match line.trim_end().strip_prefix(MARK) {
+            Some(json) => {
+                let parsed: Results = serde_json::from_str(json)
+                    .map_err(|error| format!("the results cannot be understood: {error}"))?;
+                results = Some(parsed);
+            }
+            None => {
+                println!("{}", line.trim_end());
+                let _ = std::io::stdout().flush();
+            }
         }
     }
-
-    /// Adds the times of both sides in one round.
-    pub fn add(&mut self, [first, second]: [f64; 2]) {
-        self.times[0].push(first);
-        self.times[1].push(second);
-        self.ratios.push(second / first);
+    let results = results.ok_or("the guest gave no results; what it said is above")?;
+    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let json = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
+    for (name, text) in [
+        ("results.json", json),
+        ("results.svg", chart::draw(&results, limit)),
+    ] {
+        let path = dir.join(name);
+        std::fs::write(&path, text + "\n")
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
-
-    fn ratio(&self) -> f64 {
-        median(&self.ratios)
-    }
+    print!("{}", table(&results));
+    println!(
+        "stored in {0}/results.json, drawn in {0}/results.svg",
+        dir.display()
+    );
+    Ok(results.above(limit))
 }
 
-fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
+/// What the line with the results begins with.
+pub const MARK: &str = "results: ";
 
-fn median(values: &[f64]) -> f64 {
-    let sorted = sorted(values);
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
-    }
-}
-
-impl Table {
-    /// A table of the rows.
-    pub fn new(types: &[String; 2], rows: Vec<Row>) -> Self {
-        Self {
-            types: types.clone(),
-            rows,
+fn table(results: &Results) -> String {
+    let mut text = String::new();
+    let [first, second] = &results.types;
+    let mut group = "";
+    for op in &results.operations {
+        if op.group != group {
+            group = &op.group;
+            let _ = writeln!(
+                text,
+                "\n{group:<52} {first:>12} {second:>12} {:>7}  of all rounds",
+                "ratio"
+            );
         }
+        let _ = writeln!(
+            text,
+            "  {:<50} {:>12.0} {:>12.0} {:>7.3}  {:.2} to {:.2}",
+            op.name, op.medians[0], op.medians[1], op.ratio, op.range[0], op.range[1]
+        );
     }
-
-    /// Names and ratios of the operations above `limit`.
-    pub fn above(&self, limit: f64) -> Vec<String> {
-        self.rows
-            .iter()
-            // Written so that a ratio which is no number counts as above.
-            .filter(|row| !matches!(row.ratio().partial_cmp(&limit), Some(order) if order.is_le()))
-            .map(|row| format!("{} ({:.2})", row.name, row.ratio()))
-            .collect()
+    if !results.memory.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n{:<52} {first:>12} {second:>12} {:>7}",
+            "bytes of memory", "ratio"
+        );
     }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, second] = &self.types;
-        writeln!(
-            f,
-            "{:<36} {:>14} {:>14} {:>7}  {:<13}",
-            "nanoseconds for each", first, second, "ratio", "of all rounds"
-        )?;
-        for row in &self.rows {
-            let ratios = sorted(&row.ratios);
-            let range = match (ratios.first(), ratios.last()) {
-                (Some(low), Some(high)) => format!("{low:.2} to {high:.2}"),
-                _ => String::new(),
-            };
-            writeln!(
-                f,
-                "{:<36} {:>14.0} {:>14.0} {:>7.3}  {range}",
-                row.name,
-                median(&row.times[0]),
-                median(&row.times[1]),
-                row.ratio()
-            )?;
-        }
-        Ok(())
+    for memory in &results.memory {
+        let [first, second] = memory.bytes;
+        let ratio = memory.ratio();
+        let _ = writeln!(
+            text,
+            "  {:<50} {first:>12.0} {second:>12.0} {ratio:>7.3}",
+            memory.object
+        );
     }
+    for slab in &results.slabs {
+        let _ = writeln!(
+            text,
+            "  slab {}: {} bytes an object, {} in a slab",
+            slab.cache, slab.object, slab.per_slab
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\nnanoseconds of the clock ({}) for one operation, medians of {} rounds; {}, {} processor(s)",
+        results.clock, results.rounds, results.kernel, results.processors
+    );
+    text
 }

@@ -1,26 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The layers of the benchmark: lower ones that both types share, upper ones of their own.
+//! The mounts of the benchmark: lower layers that both types share, upper ones of their own.
 
-use std::cell::Cell;
+mod layers;
+
+use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 
 use rovl_testing::mount::{Mounted, Request};
-use rovl_testing::ops::{ok, pattern, write};
+use rovl_testing::ops::ok;
 
 /// Numbers of lower layers that are measured.
-pub const LAYERS: [usize; 3] = [1, 10, 100];
+pub const LAYERS: [usize; 4] = [2, 10, 50, 128];
 /// Directory in which the files of the deep tree are.
 pub const DEEP: &str = "one/two/three/four/five/six";
 /// Files in the deep directory, in the lowest layer.
 pub const FILES: usize = 50;
-/// Names in the large directory, half of them in each of two layers.
+/// Trees for path walks, with what they are about.
+pub const WALKS: [(&str, &str); 2] = [("plain", "by mode"), ("acl", "with ACLs")];
+/// Names in a large directory; of a merged one half of them are in each of two layers.
 pub const ENTRIES: usize = 10_000;
+/// Names in a small directory.
+pub const FEW: usize = 10;
+/// Files in the tree that is walked, in directories of `TREE_WIDTH` files.
+pub const TREE_FILES: usize = 10_000;
+/// Files in a directory of that tree.
+pub const TREE_WIDTH: usize = 100;
 /// Size of small reads, writes and files.
 pub const SMALL: usize = 4096;
+/// Size of a file of some pages.
+pub const MIDDLE: usize = 1 << 20;
 /// Size of the large file.
 pub const LARGE: usize = 64 << 20;
-/// Small files that are copied up in one round.
+/// Lower objects of each kind that are changed in one round.
 pub const COPIES: usize = 50;
+
+/// The path of the file below 20 directories in the tree `name` of [`WALKS`].
+pub fn deep_path(name: &str) -> PathBuf {
+    let mut path = PathBuf::from(name);
+    path.extend((0..20).map(|n| format!("d{n}")));
+    path.join("file")
+}
+
+/// The file systems below.
+#[derive(Clone, Copy)]
+pub enum Fs {
+    /// Costs least, so that what the overlay costs is seen best.
+    Tmpfs,
+    Ext4,
+    /// Can share data between files.
+    Xfs,
+}
+
+impl Fs {
+    /// The directory of the guest where such a file system is mounted.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tmpfs => "tmpfs",
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+        }
+    }
+}
 
 /// Mounts of the same lower layers, one for each side.
 pub struct Pair {
@@ -31,17 +71,31 @@ pub struct Pair {
     fresh: Cell<usize>,
 }
 
-/// All mounts.
+/// All mounts, made when they are asked for.
 pub struct Trees {
-    deep: Vec<Pair>,
-    wide: Pair,
-    data: Pair,
+    scratch: PathBuf,
+    types: [String; 2],
+    deep: [OnceCell<Pair>; LAYERS.len()],
+    walks: OnceCell<Pair>,
+    wide: OnceCell<Pair>,
+    tree: OnceCell<Pair>,
+    data: [OnceCell<Pair>; 3],
 }
 
 impl Pair {
-    fn new(dir: &Path, lowers: Vec<PathBuf>, types: &[String; 2]) -> Self {
-        let mounts =
-            [0, 1].map(|side| mount(&dir.join(format!("side{side}")), &lowers, &types[side]));
+    /// Mounts `lowers` twice; `fill` is called with each upper layer before that.
+    pub fn new(
+        dir: &Path,
+        lowers: Vec<PathBuf>,
+        types: &[String; 2],
+        fill: impl Fn(&Path),
+    ) -> Self {
+        let mounts = [0, 1].map(|side| {
+            let place = dir.join(format!("side{side}"));
+            make_place(&place);
+            fill(&place.join("upper"));
+            mount(&request(&types[side], &lowers, &place), &place)
+        });
         Self {
             lowers,
             dir: dir.to_owned(),
@@ -63,108 +117,109 @@ impl Pair {
         format!("fresh{number}")
     }
 
-    /// A mount of the same lower layers with an empty upper layer.
+    /// A new directory with an empty upper layer, a work directory and a mount point.
+    pub fn place(&self, name: &str) -> PathBuf {
+        let place = self.dir.join(name);
+        make_place(&place);
+        place
+    }
+
+    /// A mount of the same lower layers with the upper layer in `place`.
+    pub fn request(&self, side: usize, place: &Path) -> Request {
+        request(&self.types[side], &self.lowers, place)
+    }
+
+    /// A mount of the same lower layers with an empty upper layer, and the directory to remove
+    /// after it.
     pub fn with_empty_upper(&self, side: usize) -> (Mounted, PathBuf) {
-        let dir = self.dir.join(self.fresh_name());
-        (mount(&dir, &self.lowers, &self.types[side]), dir)
+        let place = self.place(&self.fresh_name());
+        (mount(&self.request(side, &place), &place), place)
     }
 }
 
-fn mount(dir: &Path, lowers: &[PathBuf], kind: &str) -> Mounted {
-    let place = |name: &str| {
-        let path = dir.join(name);
-        ok(std::fs::create_dir_all(&path));
-        path
-    };
-    let request = lowers
+fn make_place(place: &Path) {
+    for name in ["upper", "work", "merged"] {
+        ok(std::fs::create_dir_all(place.join(name)));
+    }
+}
+
+fn request(kind: &str, lowers: &[PathBuf], place: &Path) -> Request {
+    lowers
         .iter()
         .fold(Request::new(kind), |request, lower| {
             request.set("lowerdir+", lower)
         })
-        .set("upperdir", place("upper"))
-        .set("workdir", place("work"));
-    match request.mount(&place("merged")) {
+        .set("upperdir", place.join("upper"))
+        .set("workdir", place.join("work"))
+}
+
+fn mount(request: &Request, place: &Path) -> Mounted {
+    match request.mount(&place.join("merged")) {
         Ok(mounted) => mounted,
-        Err(refused) => panic!("mount of {kind}: {}", refused.describe()),
+        Err(refused) => panic!("mount: {}", refused.describe()),
     }
 }
 
 impl Trees {
-    /// Makes all layers below `base` and mounts them.
-    pub fn new(base: &Path, types: &[String; 2]) -> Self {
+    /// Mounts of `types` with their layers below `scratch/FILESYSTEM/rovl-bench`.
+    pub fn new(scratch: &Path, types: &[String; 2]) -> Self {
         Self {
-            deep: LAYERS
-                .iter()
-                .map(|count| deep(base, *count, types))
-                .collect(),
-            wide: wide(base, types),
-            data: data(base, types),
+            scratch: scratch.to_owned(),
+            types: types.clone(),
+            deep: Default::default(),
+            walks: OnceCell::new(),
+            wide: OnceCell::new(),
+            tree: OnceCell::new(),
+            data: Default::default(),
         }
+    }
+
+    fn base(&self, fs: Fs) -> PathBuf {
+        base(&self.scratch, fs)
     }
 
     /// Mounts of the deep tree with `LAYERS[index]` lower layers.
     pub fn deep(&self, index: usize) -> &Pair {
-        &self.deep[index]
+        self.deep[index]
+            .get_or_init(|| layers::deep(&self.base(Fs::Tmpfs), LAYERS[index], &self.types))
     }
 
-    /// Mounts with the large merged directory `wide`.
+    /// Mounts with the trees of [`WALKS`].
+    pub fn walks(&self) -> &Pair {
+        self.walks
+            .get_or_init(|| layers::walks(&self.base(Fs::Tmpfs), &self.types))
+    }
+
+    /// Mounts with large and small directories: `merged`, `lower` and `upper`, and below `few`.
     pub fn wide(&self) -> &Pair {
-        &self.wide
+        self.wide
+            .get_or_init(|| layers::wide(&self.base(Fs::Tmpfs), &self.types))
     }
 
-    /// Mounts with the files to read and copy.
-    pub fn data(&self) -> &Pair {
-        &self.data
+    /// Mounts with many directories of files.
+    pub fn tree(&self) -> &Pair {
+        self.tree
+            .get_or_init(|| layers::tree(&self.base(Fs::Tmpfs), &self.types))
+    }
+
+    /// Mounts with the files to read, change and copy.
+    pub fn data(&self, fs: Fs) -> &Pair {
+        self.data[fs as usize].get_or_init(|| layers::data(&self.base(fs), &self.types))
     }
 }
 
-fn layers(base: &Path, name: &str, count: usize) -> (PathBuf, Vec<PathBuf>) {
-    let dir = base.join(name);
-    let lowers: Vec<PathBuf> = (0..count).map(|n| dir.join(format!("lower{n}"))).collect();
-    for lower in &lowers {
-        ok(std::fs::create_dir_all(lower));
-    }
-    (dir, lowers)
+fn base(scratch: &Path, fs: Fs) -> PathBuf {
+    scratch.join(fs.name()).join("rovl-bench")
 }
 
-/// The directories are in every layer, the files in the lowest.
-fn deep(base: &Path, count: usize, types: &[String; 2]) -> Pair {
-    let (dir, lowers) = layers(base, &format!("deep{count}"), count);
-    for lower in &lowers {
-        ok(std::fs::create_dir_all(lower.join(DEEP)));
+/// Removes what this or an earlier run left below `scratch`.
+pub fn clean(scratch: &Path) {
+    for fs in [Fs::Tmpfs, Fs::Ext4, Fs::Xfs] {
+        let _ = std::fs::remove_dir_all(base(scratch, fs));
     }
-    for n in 0..FILES {
-        write(
-            lowers[count - 1].join(DEEP).join(format!("file{n}")),
-            "content",
-        );
-    }
-    Pair::new(&dir, lowers, types)
 }
 
-fn wide(base: &Path, types: &[String; 2]) -> Pair {
-    let (dir, lowers) = layers(base, "wide", 2);
-    for (half, lower) in lowers.iter().enumerate() {
-        ok(std::fs::create_dir_all(lower.join("wide")));
-        for n in 0..ENTRIES / 2 {
-            write(lower.join(format!("wide/entry-{half}-{n:05}")), "");
-        }
-    }
-    Pair::new(&dir, lowers, types)
-}
-
-fn data(base: &Path, types: &[String; 2]) -> Pair {
-    let (dir, lowers) = layers(base, "data", 2);
-    for lower in &lowers {
-        ok(std::fs::create_dir_all(lower.join("dir")));
-    }
-    write(lowers[1].join("small"), pattern(SMALL, 1));
-    write(lowers[1].join("large"), pattern(LARGE, 2));
-    for n in 0..COPIES {
-        write(
-            lowers[1].join(format!("dir/copy{n}")),
-            pattern(SMALL, n as u64),
-        );
-    }
-    Pair::new(&dir, lowers, types)
+/// Where [`crate::memory`] has its layers.
+pub fn memory_base(scratch: &Path) -> PathBuf {
+    base(scratch, Fs::Tmpfs).join("memory")
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is in the layers.
+
+use std::path::{Path, PathBuf};
+
+use rovl_testing::acl;
+use rovl_testing::caller::ALICE;
+use rovl_testing::ops::{chmod, ok, pattern, setxattr, write};
+
+use super::{
+    deep_path, Pair, COPIES, DEEP, ENTRIES, FEW, FILES, LARGE, MIDDLE, SMALL, TREE_FILES,
+    TREE_WIDTH, WALKS,
+};
+
+fn layers(base: &Path, name: &str, count: usize) -> (PathBuf, Vec<PathBuf>) {
+    let dir = base.join(name);
+    let lowers: Vec<PathBuf> = (0..count).map(|n| dir.join(format!("lower{n}"))).collect();
+    for lower in &lowers {
+        ok(std::fs::create_dir_all(lower));
+    }
+    (dir, lowers)
+}
+
+fn nothing(_upper: &Path) {}
+
+/// The directories are in every layer, the files in the lowest.
+pub fn deep(base: &Path, count: usize, types: &[String; 2]) -> Pair {
+    let (dir, lowers) = layers(base, &format!("deep{count}"), count);
+    for lower in &lowers {
+        ok(std::fs::create_dir_all(lower.join(DEEP)));
+    }
+    for n in 0..FILES {
+        let file = lowers[count - 1].join(DEEP).join(format!("file{n}"));
+        write(file, "content");
+    }
+    Pair::new(&dir, lowers, types, nothing)
+}
+
+/// Directories that everybody may search: by their mode, or by an access control list for the user.
+pub fn walks(base: &Path, types: &[String; 2]) -> Pair {
+    let (dir, lowers) = layers(base, "walks", 2);
+    let list = acl::value(&[
+        acl::owner(7),
+        acl::user(ALICE, 5),
+        acl::group_owner(0),
+        acl::mask(5),
+        acl::other(0),
+    ]);
+    for (name, _what) in WALKS {
+        for lower in &lowers {
+            let file = lower.join(deep_path(name));
+            let last = file.parent().unwrap_or(lower);
+            ok(std::fs::create_dir_all(last));
+            for dir in last.ancestors().take_while(|dir| dir != lower) {
+                if name == "acl" {
+                    ok(setxattr(dir, acl::ACCESS, &list));
+                } else {
+                    chmod(dir, 0o755);
+                }
+            }
+        }
+        write(lowers[1].join(deep_path(name)), "content");
+    }
+    Pair::new(&dir, lowers, types, nothing)
+}
+
+fn entries(dir: &Path, name: &str, count: usize) {
+    ok(std::fs::create_dir_all(dir));
+    for n in 0..count {
+        write(dir.join(format!("{name}-{n:05}")), "");
+    }
+}
+
+/// Directories of `ENTRIES` and, below `few`, of `FEW` names.
+pub fn wide(base: &Path, types: &[String; 2]) -> Pair {
+    let (dir, lowers) = layers(base, "wide", 2);
+    for (at, count) in [("", ENTRIES), ("few", FEW)] {
+        for (half, lower) in lowers.iter().enumerate() {
+            let dir = lower.join(at).join("merged");
+            entries(&dir, &format!("entry-{half}"), count / 2);
+        }
+        entries(&lowers[1].join(at).join("lower"), "entry", count);
+    }
+    Pair::new(&dir, lowers, types, |upper| {
+        entries(&upper.join("upper"), "entry", ENTRIES);
+        entries(&upper.join("few/upper"), "entry", FEW);
+    })
+}
+
+/// Half of the directories are in the one lower layer, half in the other.
+pub fn tree(base: &Path, types: &[String; 2]) -> Pair {
+    let (dir, lowers) = layers(base, "tree", 2);
+    for n in 0..TREE_FILES / TREE_WIDTH {
+        entries(&lowers[n % 2].join(format!("dir{n}")), "file", TREE_WIDTH);
+    }
+    Pair::new(&dir, lowers, types, nothing)
+}
+
+/// Files of all sizes in the lowest layer, a directory with small objects in both, and a file in
+/// the upper layer.
+pub fn data(base: &Path, types: &[String; 2]) -> Pair {
+    let (dir, lowers) = layers(base, "data", 2);
+    let lower = &lowers[1];
+    for layer in &lowers {
+        ok(std::fs::create_dir_all(layer.join("dir")));
+    }
+    write(lower.join("small"), pattern(SMALL, 1));
+    ok(setxattr(lower.join("small"), "user.name", "value"));
+    write(lower.join("middle"), pattern(MIDDLE, 2));
+    write(lower.join("large"), pattern(LARGE, 3));
+    ok(std::os::unix::fs::symlink("target", lower.join("symlink")));
+    ok(std::fs::copy("/usr/bin/true", lower.join("true")));
+    for n in 0..COPIES {
+        let file = lower.join(format!("dir/copy{n}"));
+        write(file, pattern(SMALL, n as u64));
+        ok(std::fs::create_dir(lower.join(format!("dir/sub{n}"))));
+        let link = lower.join(format!("dir/link{n}"));
+        ok(std::os::unix::fs::symlink("target", link));
+    }
+    Pair::new(&dir, lowers, types, |upper| {
+        write(upper.join("upper"), pattern(MIDDLE, 4));
+        ok(std::fs::create_dir(upper.join("dir2")));
+    })
+}
