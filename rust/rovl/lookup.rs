@@ -209,6 +209,7 @@ impl Lookup<'_> {
             }
         }
         self.check_may_follow(dentry)?;
+        lower.trim();
         Ok(lower)
     }
 

@@ -138,11 +138,6 @@ fn prepare_config(
         return Err(EINVAL);
     }
     config.lowerdir_all = layers.lowerdir_all.take();
-    for named in &layers.lower {
-        config
-            .lowerdirs
-            .push(CString::try_from(&*named.name)?, GFP_KERNEL)?;
-    }
     if let (Some(upper), Some(work)) = (&layers.upper, &layers.work) {
         config.upperdir = Some(CString::try_from(&*upper.name)?);
         config.workdir = Some(CString::try_from(&*work.name)?);
@@ -152,8 +147,8 @@ fn prepare_config(
 
 /// Gives the super block its data and its root.
 fn finish(
-    context: &Context,
-    config: Config,
+    context: &mut Context,
+    mut config: Config,
     mut sb: NewSuperBlock<'_, Rovl>,
     mounter: Mounter,
     layers: Layers,
@@ -166,9 +161,14 @@ fn finish(
         sb.set_export_operations::<export::Fids>();
     }
     sb.set_stacking(c_ulong::try_from(MAGIC)?);
-    let mut lower = LowerStack::new();
-    for (i, named) in context.layers.lower.iter().enumerate() {
+    let mut lower = LowerStack::with_capacity(context.layers.lower.len())?;
+    config
+        .lowerdirs
+        .reserve(context.layers.lower.len(), GFP_KERNEL)?;
+    let named = mem::replace(&mut context.layers.lower, KVec::new());
+    for (i, named) in named.into_iter().enumerate() {
         lower.push(ARef::from(named.path.dentry()), i.saturating_add(1))?;
+        config.lowerdirs.push(named.name, GFP_KERNEL)?;
     }
     let upper: Option<ARef<Dentry<Layer>>> = context
         .layers

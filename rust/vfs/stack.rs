@@ -83,6 +83,38 @@ impl LowerStack {
         Self(Entries::None)
     }
 
+    /// A stack without layers, with room for so many. Returns `ENOMEM`.
+    pub fn with_capacity(layers: usize) -> Result<Self> {
+        if layers <= 1 {
+            return Ok(Self::new());
+        }
+        Ok(Self(Entries::Many(KVec::with_capacity(
+            layers, GFP_KERNEL,
+        )?)))
+    }
+
+    /// Gives back memory that was allocated in advance, if there is enough for that to matter to the
+    /// allocator, whose objects come in sizes of two and three times a power of two.
+    ///
+    /// Without effect where there is no memory for a smaller copy.
+    pub fn trim(&mut self) {
+        let Entries::Many(many) = &mut self.0 else {
+            return;
+        };
+        if many.len() > many.capacity() / 4 * 3 || many.capacity() < 8 {
+            return;
+        }
+        let Ok(mut trimmed) = KVec::with_capacity(many.len(), GFP_KERNEL) else {
+            return;
+        };
+        // Entries do not put their references when they are dropped, so that moving them needs no
+        // more than this; there is room for all.
+        for entry in core::mem::replace(many, KVec::new()) {
+            let _ = trimmed.push(entry, GFP_KERNEL);
+        }
+        *many = trimmed;
+    }
+
     /// Adds a dentry of layer `layer` at the bottom. Returns `ENOMEM`, and puts the dentry then.
     pub fn push(&mut self, dentry: ARef<Dentry<Layer>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;

@@ -33,12 +33,16 @@ pub(super) struct Listing {
     /// The number of open files that read it. Changed with the lock of the slot held.
     openers: AtomicU32,
     pub(super) entries: Entries,
-    index: NameIndex,
+    index: Option<NameIndex>,
 }
 
 impl Listing {
     /// A listing without readers.
-    pub(super) fn new(version: u64, entries: Entries, index: NameIndex) -> Result<Arc<Self>> {
+    pub(super) fn new(
+        version: u64,
+        entries: Entries,
+        index: Option<NameIndex>,
+    ) -> Result<Arc<Self>> {
         let listing = Self {
             version,
             openers: AtomicU32::new(0),
@@ -48,12 +52,13 @@ impl Listing {
         Ok(Arc::new(listing, GFP_KERNEL)?)
     }
 
-    /// Looks for an entry by name.
+    /// Looks for an entry by name, in the listing of an impure directory.
     pub(super) fn find(&self, name: &[u8]) -> Option<&Entry> {
         // CAST: `usize` has at least 32 bits.
         let get = |number: u32| self.entries.get(number as usize);
         let is_it = |number| get(number).is_some_and(|entry| self.entries.name(entry) == name);
-        get(self.index.find(self.index.hash(name), is_it)?)
+        let index = self.index.as_ref()?;
+        get(index.find(index.hash(name), is_it)?)
     }
 }
 

@@ -104,6 +104,13 @@ impl Entry {
 /// Marks for which an entry has to be looked up.
 const LOOKUP: u8 = Mark::MaybeXattrWhiteout as u8 | Mark::OwnNumber as u8;
 
+/// For how many entries room is made at first: most directories have fewer, and then need no more
+/// than one allocation for the entries and one for their names.
+const FIRST: usize = 32;
+
+/// The length of names that is counted on.
+const USUAL_NAME: usize = 16;
+
 /// Entries, some of which may have been taken out to be put in again at another place.
 pub(super) struct Entries {
     names: KVVec<u8>,
@@ -126,6 +133,10 @@ impl Entries {
         let number = u32::try_from(self.list.len()).map_err(|_| ENOMEM)?;
         let name = u32::try_from(self.names.len()).map_err(|_| ENOMEM)?;
         let len = u16::try_from(entry.name.len()).map_err(|_| ENAMETOOLONG)?;
+        if self.list.is_empty() {
+            self.list.reserve(FIRST, GFP_KERNEL)?;
+            self.names.reserve(FIRST * USUAL_NAME, GFP_KERNEL)?;
+        }
         self.names.extend_from_slice(entry.name, GFP_KERNEL)?;
         let entry = Entry {
             ino: AtomicU64::new(entry.ino),
@@ -184,8 +195,11 @@ impl Entries {
         self.list.is_empty()
     }
 
-    /// Gives back memory that was allocated in advance.
+    /// Gives back memory that was allocated in advance, if it is worth the copying.
     pub(super) fn shrink(&mut self) {
+        if self.list.capacity() <= FIRST {
+            return;
+        }
         // Where there is no memory for a smaller copy, the larger one stays.
         let _ = self.names.shrink_to(0, GFP_KERNEL);
         let _ = self.list.shrink_to(0, GFP_KERNEL);

@@ -277,7 +277,7 @@ pub(super) fn open_listing(
     data.dir_cache.set(None);
     let mut entries = read(m, dentry, Purpose::Show)?;
     entries.shrink();
-    let listing = Listing::new(version, entries, NameIndex::new())?;
+    let listing = Listing::new(version, entries, None)?;
     data.dir_cache.set(Some(listing));
     data.dir_cache.open(version).ok_or(EIO)
 }

@@ -112,7 +112,7 @@ fn open_impure(
         remove_impure_mark(m, inode);
         return Ok(None);
     }
-    let listing = Listing::new(version, entries, index)?;
+    let listing = Listing::new(version, entries, Some(index))?;
     data.dir_cache.set(Some(listing.clone()));
     Ok(Some(listing))
 }
