@@ -102,6 +102,8 @@ impl FileHandle {
     /// `fid_type` and `fid` are what `exportfs_encode_inode_fh()` gave; `uuid` is that of the real
     /// filesystem, or [`uuid::NULL`] with the option `uuid=off`; `upper` tells whether the inode is
     /// in the upper layer.
+    // Inline, so that it is made in its place and not copied there.
+    #[inline]
     pub fn encode(
         fid_type: i32,
         fid: &[u8],
@@ -116,18 +118,31 @@ impl FileHandle {
         let flags = FLAG_CPU_ENDIAN | if upper { FLAG_PATH_UPPER } else { 0 };
 
         let header = [VERSION, MAGIC, len, flags, fid_type];
-        Ok(Self::from_bytes(header.iter().chain(uuid).chain(fid)))
+        let mut handle = Self::empty();
+        let mut at = WIRE_OFFSET;
+        for part in [&header[..], &uuid[..], fid] {
+            let end = at + part.len();
+            let place = handle.bytes.get_mut(at..end).ok_or(HandleError::Fid)?;
+            place.copy_from_slice(part);
+            at = end;
+        }
+        Ok(handle)
     }
 
     /// Reads the value of an `origin` or `upper` xattr that is not empty.
     ///
     /// An empty `origin` is a file that was copied up from a layer that has no handles. As in the
     /// in-tree module, bytes after the handle are ignored.
+    #[inline]
     pub fn parse(value: &[u8]) -> Result<Self, HandleError> {
         check(value)?;
         let len = value.get(AT_LEN).copied().unwrap_or_default();
         let len = usize::from(len).max(HEADER_LEN);
-        Ok(Self::from_bytes(value.iter().take(len)))
+        let mut handle = Self::empty();
+        let value = value.get(..len).unwrap_or(value);
+        let place = handle.bytes.get_mut(WIRE_OFFSET..WIRE_OFFSET + value.len());
+        place.ok_or(HandleError::Malformed)?.copy_from_slice(value);
+        Ok(handle)
     }
 
     /// Reads a handle from the wire. `wire_type` is the type that came with it.
@@ -185,12 +200,11 @@ impl FileHandle {
         self.at(AT_FLAGS) & FLAG_PATH_UPPER != 0
     }
 
-    fn from_bytes<'b>(handle: impl Iterator<Item = &'b u8>) -> Self {
-        let mut bytes = [0; WIRE_OFFSET + MAX_LEN];
-        for (to, from) in bytes.iter_mut().skip(WIRE_OFFSET).zip(handle) {
-            *to = *from;
+    #[inline]
+    const fn empty() -> Self {
+        Self {
+            bytes: [0; WIRE_OFFSET + MAX_LEN],
         }
-        Self { bytes }
     }
 
     fn at(&self, position: usize) -> u8 {

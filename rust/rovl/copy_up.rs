@@ -152,12 +152,13 @@ struct CopyUp<'a> {
     /// The attributes of the lower object; its size is zero if no data is needed.
     stat: Kstat,
     /// The times of the upper parent.
-    dir_times: Kstat,
+    dir_times: Iattr,
     /// The target of a symbolic link.
     link: Option<CString>,
 }
 
 impl<'a> CopyUp<'a> {
+    #[inline]
     fn new(m: &'a AsMounter, ofs: &'a Super, missing: &'a Missing, need: Need) -> Result<Self> {
         let (parent, dentry) = (&*missing.parent, &*missing.dentry);
         ofs.work()?;
@@ -168,7 +169,7 @@ impl<'a> CopyUp<'a> {
             return Err(EOVERFLOW);
         }
         let upper_parent = parent.upper_path().ok_or(EIO)?;
-        let dir_times = upper_parent.getattr(m, StatRequest::TIMES)?;
+        let dir_times = Iattr::times(&upper_parent.getattr(m, StatRequest::TIMES)?);
         if need == Need::NoData {
             stat.set_size(0);
         }
@@ -215,6 +216,7 @@ impl<'a> CopyUp<'a> {
     }
 
     /// The origin to store: none for a hard link, whose association with the other names ends here.
+    #[inline]
     fn origin(&self) -> Result<Origin> {
         let stored = self.stat.is_dir() || self.stat.nlink() == 1;
         let handle = if stored {
@@ -268,8 +270,7 @@ impl<'a> CopyUp<'a> {
         if let Some(inode) = self.dir.inode() {
             let write = access.start_write();
             let lock = inode.lock();
-            let times = Iattr::times(&self.dir_times);
-            let _ = write.notify_change(self.m, &lock, self.dir, &times);
+            let _ = write.notify_change(self.m, &lock, self.dir, &self.dir_times);
         }
     }
 }

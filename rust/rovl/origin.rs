@@ -37,6 +37,7 @@ use vfs::{
 };
 
 /// The handle of `lower`, or `None` where its file system has none that the mounter could decode.
+#[inline]
 pub(crate) fn handle_of(
     m: &AsMounter,
     ofs: &Super,
@@ -50,6 +51,7 @@ pub(crate) fn handle_of(
 }
 
 /// The handle of `real`, which is of the upper layer if `upper`.
+#[inline]
 pub(crate) fn encode(
     m: &AsMounter,
     ofs: &Super,

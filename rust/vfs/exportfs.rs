@@ -33,6 +33,7 @@ pub struct Fid {
 
 impl Fid {
     /// Makes one from bytes that were stored. Returns `ESTALE` for more than any file system makes.
+    #[inline]
     pub fn new(kind: i32, from: &[u8]) -> Result<Self> {
         let mut bytes = [0; MAX_LEN];
         bytes
@@ -61,6 +62,8 @@ impl Inode<Layer> {
     /// Identifies an inode of a layer (`exportfs_encode_inode_fh()`), without its directory.
     ///
     /// Returns `EIO` where its file system cannot.
+    // Inline, so that the identification is made in its place and not copied there.
+    #[inline]
     pub fn encode_fid(&self, _as_mounter: &AsMounter) -> Result<Fid> {
         let mut fid = Fid::new(0, &[])?;
         // CAST: a small constant.

@@ -160,6 +160,8 @@ impl Kstat {
 
 impl LayerPath<'_> {
     /// The attributes of an object of a layer, for the mounter (`vfs_getattr()`).
+    // Inline, so that the attributes are made in their place and not copied there.
+    #[inline]
     pub fn getattr(&self, _as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
         self.dentry.inode().ok_or(ENOENT)?;
         let mut stat = bindings::kstat::default();
@@ -172,6 +174,7 @@ impl LayerPath<'_> {
 
     /// As [`getattr`](Self::getattr), where security hooks have been called for the overlay's own
     /// object (`vfs_getattr_nosec()`).
+    #[inline]
     pub fn getattr_nosec(&self, as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
         let mut stat = Kstat(bindings::kstat::default());
         stat.fill_from_layer(as_mounter, *self, request)?;
