@@ -10,6 +10,8 @@ SMP ?=
 SEED ?=
 N ?= 10000
 REPLAY ?=
+XFSTESTS ?=
+TESTS ?=
 DEMO_TYPE ?= rovl
 
 export ROVL_NAME
@@ -22,7 +24,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench difftest suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench difftest xfstests suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -73,6 +75,10 @@ suites: module overlay
 
 $(suites): module overlay
 	@tools/suites/run $@
+
+## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= MODULES= LIMIT=seconds)
+xfstests:
+	@tools/xfstests/run '$(XFSTESTS)' '$(TESTS)'
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
 debug-kernel debug-module:
