@@ -12,6 +12,7 @@ N ?= 10000
 REPLAY ?=
 XFSTESTS ?=
 TESTS ?=
+MINUTES ?= 10
 DEMO_TYPE ?= rovl
 
 export ROVL_NAME
@@ -24,7 +25,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench difftest xfstests suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress xfstests suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -79,6 +80,10 @@ $(suites): module overlay
 ## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= MODULES= LIMIT=seconds)
 xfstests:
 	@tools/xfstests/run '$(XFSTESTS)' '$(TESTS)'
+## stress: all roles at once on both types, and a look for leaks (MINUTES=10 for each; KERNEL=debug)
+stress: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
+	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
+		--payload build/bin/rovl-stress -- /payload/rovl-stress --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
 debug-kernel debug-module:
