@@ -56,7 +56,7 @@ test:
 	@tools/check/run '$(T)'
 
 ## dropin: all guest tests on the drop-in, installed in a guest (T=part of names; KERNEL=debug)
-dropin: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
+dropin: env programs
 	@tools/check/dropin $(or $(KERNEL),stock) $(if $(T),'$(T)')
 
 ## bench: rovl against the in-tree module, as ratios (ROUNDS=3, T=name; SMP=2 for contention by the wall clock)

@@ -236,7 +236,7 @@ const CAPABILITY: &str = "security.capability";
 /// the given user.
 fn capability(root: Option<u32>) -> Vec<u8> {
     let version: u32 = if root.is_some() { 3 } else { 2 };
-    let words = [version << 24 | 1, 1 << 7, 0, 0, 0];
+    let words = [(version << 24) | 1, 1 << 7, 0, 0, 0];
     let words = words.iter().copied().chain(root);
     words.flat_map(u32::to_le_bytes).collect()
 }

@@ -9,8 +9,14 @@ use rovl_testing::{cases, errno, ok, skip, Test};
 use rustix::io::Errno;
 use rustix::system::{delete_module, finit_module};
 
+use crate::mount_options::options_of;
+
 cases! {
     parameters_are_in_sysfs,
+    parameters_are_checked,
+    parameters_change_what_is_shown,
+    parameters_are_defaults,
+    parameters_at_load,
     modprobe_finds_what_is_loaded,
     mounting_loads_it,
     mounts_keep_it_loaded,
@@ -72,6 +78,129 @@ fn parameters_are_in_sysfs(t: &Test) {
     }
     assert_eq!(read(dir.join("redirect_max")), b"256\n");
     assert_eq!(read(dir.join("index")), b"N\n");
+}
+
+/// A module parameter that is changed for the time of a test.
+struct Parameter {
+    path: PathBuf,
+    before: Vec<u8>,
+}
+
+impl Parameter {
+    fn new(t: &Test, name: &str) -> Self {
+        let path = sysfs(t).join("parameters").join(name);
+        let before = read(&path);
+        Self { path, before }
+    }
+
+    fn set(&self, value: &str) -> Result<(), Option<i32>> {
+        std::fs::write(&self.path, value).map_err(|error| error.raw_os_error())
+    }
+}
+
+impl Drop for Parameter {
+    fn drop(&mut self) {
+        let _ = std::fs::write(&self.path, &self.before);
+    }
+}
+
+fn parameters_are_checked(t: &Test) {
+    for (name, value, expected) in [
+        ("index", "maybe", Err(Some(libc::EINVAL))),
+        ("redirect_dir", "2", Err(Some(libc::EINVAL))),
+        ("redirect_max", "65536", Err(Some(libc::ERANGE))),
+        ("redirect_max", "-1", Err(Some(libc::EINVAL))),
+        ("redirect_max", "65535", Ok(())),
+        ("check_copy_up", "whatever", Ok(())),
+        ("metacopy", "on", Ok(())),
+        ("metacopy", "0", Ok(())),
+    ] {
+        assert_eq!(Parameter::new(t, name).set(value), expected, "{name}");
+    }
+    assert_eq!(
+        read(Parameter::new(t, "check_copy_up").path.as_path()),
+        b"N\n"
+    );
+}
+
+fn parameters_change_what_is_shown(t: &Test) {
+    let l = t.layers();
+    l.lower(0);
+    let m = l.mount();
+    let shown = || options_of(m.root()).super_options;
+    let before = shown();
+    for (name, value, expected) in [
+        ("redirect_always_follow", "N", Some(",redirect_dir=follow")),
+        ("redirect_dir", "Y", Some(",redirect_dir=follow")),
+        ("index", "Y", Some(",index=off")),
+        ("nfs_export", "Y", Some(",nfs_export=off")),
+        ("metacopy", "Y", Some(",metacopy=off")),
+        // On one file system it has no meaning.
+        ("xino_auto", "Y", None),
+        ("redirect_max", "100", None),
+    ] {
+        let parameter = Parameter::new(t, name);
+        ok(parameter.set(value).map_err(|error| format!("{error:?}")));
+        match expected {
+            Some(option) => assert!(shown().contains(option), "{name}: {}", shown()),
+            None => assert_eq!(shown(), before),
+        }
+    }
+    assert_eq!(shown(), before);
+}
+
+fn parameters_are_defaults(t: &Test) {
+    let l = t.layers();
+    l.lower(0);
+    let follow = Parameter::new(t, "redirect_always_follow");
+    ok(follow.set("N").map_err(|error| format!("{error:?}")));
+    let m = l.mount();
+    assert!(!options_of(m.root()).super_options.contains("redirect_dir"));
+    // What the mount was made with stays.
+    drop(follow);
+    let shown = options_of(m.root()).super_options;
+    assert!(shown.contains(",redirect_dir=nofollow"), "{shown}");
+}
+
+/// Loads the module with parameters.
+fn insert_with(t: &Test, parameters: &str) -> bool {
+    if let Some(module) = &t.settings.module {
+        let text = ok(std::ffi::CString::new(parameters));
+        return finit_module(open_read(module), &text, 0).is_ok();
+    }
+    let mut command = Command::new("modprobe");
+    command
+        .arg("--quiet")
+        .arg(t.kind())
+        .args(parameters.split(' '));
+    command.stderr(std::process::Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn parameters_at_load(t: &Test) {
+    let dir = sysfs(t).join("parameters");
+    if !can_insert(t) {
+        skip("there is no module file to load again");
+    }
+    ok(remove(t));
+    let refused = insert_with(t, "index=maybe");
+    let loaded = insert_with(t, "redirect_max=77 redirect_always_follow=off xino_auto=1");
+    let values: Vec<_> = [
+        "redirect_max",
+        "redirect_always_follow",
+        "xino_auto",
+        "index",
+    ]
+    .iter()
+    .map(|name| std::fs::read_to_string(dir.join(name)).unwrap_or_default())
+    .collect();
+    if loaded {
+        ok(remove(t));
+    }
+    insert(t);
+    assert!(!refused, "a value that means nothing was taken");
+    assert!(loaded);
+    assert_eq!(values, ["77\n", "N\n", "Y\n", "N\n"]);
 }
 
 /// A field of what modinfo knows of the module that modprobe would load; ignores the test if there is none.

@@ -13,6 +13,8 @@ cases! {
     remount_read_only_and_back,
     remount_of_a_mount_without_upper,
     remount_takes_no_changes,
+    every_option_is_refused,
+    remount_by_the_command,
     old_remount_ignores_options,
     options_are_shown,
     escapes_are_shown,
@@ -57,6 +59,70 @@ fn remount_takes_no_changes(t: &Test) {
         }
     }
     assert_eq!(read(m.path("f")), b"top");
+}
+
+fn every_option_is_refused(t: &Test) {
+    let l = two_layers(t);
+    let m = l.mount();
+    let before = options_of(m.root()).super_options;
+    for option in [
+        "lowerdir=/",
+        "lowerdir+=/",
+        "datadir+=/",
+        "upperdir=/",
+        "workdir=/",
+        "redirect_dir=on",
+        "index=off",
+        "uuid=on",
+        "nfs_export=off",
+        "xino=off",
+        "metacopy=off",
+        "verity=off",
+        "fsync=auto",
+        "default_permissions",
+        "userxattr",
+        "volatile",
+        "override_creds",
+        "nonsense",
+        "uuid=nonsense",
+    ] {
+        let result = match option.split_once('=') {
+            Some(setting) => reconfigure(m.root(), &[], &[setting]),
+            None => reconfigure(m.root(), &[option], &[]),
+        };
+        match result {
+            Ok(()) => panic!("{option} was changed by a remount"),
+            Err(refused) => {
+                assert_eq!(refused.errno, Errno::INVAL, "{option}");
+                let said = refused.log.join(" ");
+                assert!(said.contains("No changes allowed in reconfigure"), "{said}");
+            }
+        }
+    }
+    // What is not the file system's own is.
+    for flag in ["sync", "async", "lazytime", "nolazytime"] {
+        ok(reconfigure(m.root(), &[flag], &[]).map_err(|refused| refused.describe()));
+    }
+    assert_eq!(options_of(m.root()).super_options, before);
+}
+
+fn remount_by_the_command(t: &Test) {
+    let l = two_layers(t);
+    let m = l.mount();
+    let run = |options: &str| {
+        let mut command = std::process::Command::new("mount");
+        // By the new call it would repeat all options of the mount, which no overlay takes.
+        command.env("LIBMOUNT_FORCE_MOUNT2", "always");
+        let output = command.args(["-o", options]).arg(m.root()).output();
+        match output {
+            Ok(output) => output.status.success(),
+            Err(_) => rovl_testing::skip("mount(8) is not installed"),
+        }
+    };
+    assert!(run("remount,ro"));
+    assert_read_only(&m);
+    assert!(run("remount,rw"));
+    write(m.path("f"), "writable again");
 }
 
 fn old_remount_ignores_options(t: &Test) {
