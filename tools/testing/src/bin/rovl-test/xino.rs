@@ -103,17 +103,17 @@ fn numbers_carry_the_file_system(t: &Test) {
     let shown = |path: &str| stat(m.path(path)).st_ino;
     let real = |path: PathBuf| stat(path).st_ino;
     assert_eq!(shown("upper"), real(three.l.upper().path("upper")));
-    assert_eq!(shown("top"), real(three.top.path("top")) | 1 << shift);
+    assert_eq!(shown("top"), real(three.top.path("top")) | (1 << shift));
     assert_eq!(
         shown("bottom"),
-        real(three.bottom.path("bottom")) | 2 << shift
+        real(three.bottom.path("bottom")) | (2 << shift)
     );
     assert_eq!(
         shown("d/sub"),
-        real(three.bottom.path("d/sub")) | 2 << shift
+        real(three.bottom.path("d/sub")) | (2 << shift)
     );
     // A merged directory has the number of the topmost lower one.
-    assert_eq!(shown("d"), real(three.top.path("d")) | 1 << shift);
+    assert_eq!(shown("d"), real(three.top.path("d")) | (1 << shift));
 }
 
 fn entries_have_the_numbers_of_stat(t: &Test) {
