@@ -31,7 +31,6 @@ use crate::{
 use kernel::{
     bindings,
     prelude::*,
-    str::CString,
     sync::aref::ARef, //
 };
 use ondisk::file_handle::FileHandle;
@@ -39,7 +38,10 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     iattr::Iattr,
-    inode::Inode,
+    inode::{
+        Inode,
+        LinkTarget, //
+    },
     mount::WriteAccess,
     path::LayerPath,
     stat::{
@@ -154,7 +156,7 @@ struct CopyUp<'a> {
     /// The times of the upper parent.
     dir_times: Iattr,
     /// The target of a symbolic link.
-    link: Option<CString>,
+    link: Option<LinkTarget<'a>>,
 }
 
 impl<'a> CopyUp<'a> {

@@ -21,7 +21,8 @@ mod table;
 pub use fiemap::Fiemap;
 pub use link::{
     DelayedCall,
-    Link, //
+    Link,
+    LinkTarget, //
 };
 pub use lock::{
     InodeLock,

@@ -98,7 +98,7 @@ impl CopyUp<'_> {
         Ok(match mode {
             bindings::S_IFREG => Make::File(kind),
             bindings::S_IFDIR => Make::Dir(kind),
-            bindings::S_IFLNK => Make::Symlink(self.link.as_deref().ok_or(EIO)?),
+            bindings::S_IFLNK => Make::Symlink(self.link.as_ref().ok_or(EIO)?.as_c_str()),
             bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {
                 Make::Special(kind, self.stat.rdev())
             }

@@ -12,10 +12,7 @@ use core::marker::PhantomData;
 use kernel::{
     error::from_err_ptr,
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CStr, //
 };
 
 /// Where a link's target is put that has to be freed after use (`struct delayed_call`).
@@ -46,23 +43,51 @@ impl Dentry<Layer> {
     }
 }
 
+/// The target of a symbolic link of a layer, until it is dropped.
+///
+/// # Invariants
+///
+/// `target` is NUL-terminated and stays until `done` is called, which nobody else does.
+pub struct LinkTarget<'a> {
+    target: *const c_char,
+    done: bindings::delayed_call,
+    _life: PhantomData<&'a ()>,
+}
+
+impl LinkTarget<'_> {
+    /// The target.
+    pub fn as_c_str(&self) -> &CStr {
+        // SAFETY: By the type invariant.
+        unsafe { CStr::from_char_ptr(self.target) }
+    }
+}
+
+impl Drop for LinkTarget<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; the target is not used any more.
+        unsafe { bindings::rvfs_do_delayed_call(&mut self.done) };
+    }
+}
+
 impl Dentry<Layer> {
-    /// A copy of the target of a symbolic link of a layer.
-    pub fn read_link(&self, as_mounter: &AsMounter) -> Result<CString> {
+    /// The target of a symbolic link of a layer, to be read here. Returns `EIO` where there is none.
+    pub fn read_link(&self, as_mounter: &AsMounter) -> Result<LinkTarget<'_>> {
         let mut done = bindings::delayed_call::default();
         let call = DelayedCall {
             raw: &mut done,
             _life: PhantomData,
         };
-        let target = self.get_link(as_mounter, call).and_then(|link| {
-            if link.raw.is_null() {
-                return Err(EIO);
-            }
-            // SAFETY: NUL-terminated, and valid until the delayed call.
-            Ok(CString::try_from(unsafe { CStr::from_char_ptr(link.raw) })?)
-        });
-        // SAFETY: Empty, or set by `get_link`; the target is not used any more.
-        unsafe { bindings::rvfs_do_delayed_call(&mut done) };
-        target
+        let target = self.get_link(as_mounter, call)?.raw;
+        if target.is_null() {
+            // SAFETY: Empty, or set by `get_link`.
+            unsafe { bindings::rvfs_do_delayed_call(&mut done) };
+            return Err(EIO);
+        }
+        // INVARIANT: As `vfs_get_link()` returned it, with the call that ends it.
+        Ok(LinkTarget {
+            target,
+            done,
+            _life: PhantomData,
+        })
     }
 }
