@@ -5,7 +5,7 @@
 KDIR ?=
 ROVL_NAME ?= rovl
 T ?=
-ROUNDS ?= 3
+ROUNDS ?= 4
 SMP ?=
 SEED ?=
 N ?= 10000
@@ -59,7 +59,7 @@ test:
 dropin: env programs
 	@tools/check/dropin $(or $(KERNEL),stock) $(if $(T),'$(T)')
 
-## bench: rovl against the in-tree module, as ratios (ROUNDS=3, T=name; SMP=2 for contention by the wall clock)
+## bench: rovl against the in-tree module, as ratios (ROUNDS=4, T=name; SMP=2 for contention by the wall clock)
 bench: module programs
 	@tools/bench/run '$(ROUNDS)' '$(SMP)' '$(T)'
 

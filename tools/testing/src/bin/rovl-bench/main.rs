@@ -49,8 +49,8 @@ struct Measure {
     )]
     types: Vec<String>,
 
-    /// How often each operation is measured
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    /// How often each operation is measured; if even, each type is the first equally often
+    #[arg(long, value_name = "N", default_value_t = 4)]
     rounds: usize,
 
     /// Directory whose subdirectories tmpfs, ext4 and xfs are for the layers

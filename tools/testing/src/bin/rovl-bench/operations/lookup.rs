@@ -41,8 +41,13 @@ fn files(pair: &Pair, side: usize) -> Vec<PathBuf> {
 }
 
 /// Names that no lookup has met, so that each is looked for in every layer.
+///
+/// They leave a dentry in each layer. Those of before are dropped, so that the second type does not
+/// find the allocator in another state than the first.
 fn new_names(pair: &Pair, side: usize, count: usize) -> Vec<PathBuf> {
+    drop_caches();
     let dir = pair.root(side).join(DEEP);
+    ok(rustix::fs::stat(&dir));
     (0..count).map(|_| dir.join(pair.fresh_name())).collect()
 }
 
