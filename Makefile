@@ -80,6 +80,7 @@ $(suites): module overlay
 ## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= MODULES= LIMIT=seconds)
 xfstests:
 	@tools/xfstests/run '$(XFSTESTS)' '$(TESTS)'
+
 ## stress: all roles at once on both types, and a look for leaks (MINUTES=10 for each; KERNEL=debug)
 stress: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \

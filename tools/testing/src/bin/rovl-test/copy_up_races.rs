@@ -21,6 +21,8 @@ cases! {
     copy_up_against_readers,
     copy_up_against_unlink,
     copy_up_against_rename,
+    copy_up_against_mapped_writers,
+    signals_do_not_end_a_copy_up,
 }
 
 fn copy_ups_of_one_file_give_one_copy(t: &Test) {
@@ -176,4 +178,62 @@ fn copy_up_against_rename(t: &Test) {
         assert_eq!(read(&to), n.to_string().as_bytes());
     }
     assert!(names(m.path("from")).is_empty());
+}
+
+fn copy_up_against_mapped_writers(t: &Test) {
+    let l = t.layers();
+    let data = pattern(1 << 20, 1);
+    let rounds = t.scaled(6);
+    for n in 0..rounds {
+        l.lower(0).file(n.to_string(), &data);
+    }
+    let m = l.mount();
+    for n in 0..rounds {
+        let path = m.path(n.to_string());
+        let old = open_read(&path);
+        together(|worker| {
+            if worker == 0 {
+                chmod(&path, 0o600);
+                return;
+            }
+            let map = crate::mmap::Map::shared(open_write(&path), 16384);
+            map.store(worker * 4096, &[worker as u8; 100]);
+        });
+        let seen = read_fd(&old);
+        for worker in 1..WORKERS {
+            assert_eq!(seen[worker * 4096..][..100], [worker as u8; 100]);
+        }
+        assert_same_bytes(&seen[16384..], &data[16384..]);
+    }
+}
+
+/// A signal that has a handler does not make the copy fail; only a deadly one ends it.
+fn signals_do_not_end_a_copy_up(t: &Test) {
+    extern "C" fn handler(_signal: libc::c_int) {}
+    let l = t.layers();
+    let data = pattern(t.scaled(16) << 20, 1);
+    l.lower(0).file("d/f", &data);
+    let m = l.mount();
+    let path = m.path("d/f");
+    let path = ok(std::ffi::CString::new(path.as_os_str().as_encoded_bytes()));
+    let child = fork(|| {
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+        status(rustix::fs::open(path.as_c_str(), OFlags::WRONLY, 0.into()))
+    });
+    // The first may come before the handler is there.
+    std::thread::sleep(std::time::Duration::from_millis(t.scaled(20) as u64));
+    let id = rustix::process::Pid::from_raw(child.id());
+    for _ in 0..50 {
+        if let Some(id) = id {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::USR1);
+        }
+        std::thread::sleep(std::time::Duration::from_micros(300));
+    }
+    let end = child.wait();
+    // Killed by the first one, on a machine that is too slow.
+    if end.terminating_signal().is_none() {
+        assert_eq!(end.exit_status(), Some(0));
+        assert_same_bytes(&read(l.upper().path("d/f")), &data);
+    }
 }

@@ -5,6 +5,7 @@ mod acl;
 mod aio_direct;
 mod alloc_failures;
 mod bad_mount;
+mod changed_layers;
 mod copy_up;
 mod copy_up_data;
 mod copy_up_races;
@@ -137,6 +138,7 @@ const MODULES: &[&[Case]] = &[
     page_cache::CASES,
     races::CASES,
     copy_up_races::CASES,
+    changed_layers::CASES,
     swap::CASES,
     module::CASES,
 ];

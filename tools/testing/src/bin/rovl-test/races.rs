@@ -22,6 +22,9 @@ cases! {
     unlink_and_create_of_one_name,
     readdir_against_changes,
     link_against_unlink,
+    rename_against_link_and_unlink,
+    rename_against_readdir,
+    last_unlink_of_an_open_file,
     dropped_caches,
     detached_under_load,
     two_mounts_of_shared_layers,
@@ -246,6 +249,73 @@ fn link_against_unlink(t: &Test) {
             assert_eq!(read(&other), b"x");
         }
     }
+}
+
+fn rename_against_link_and_unlink(t: &Test) {
+    let l = t.layers();
+    let rounds = t.scaled(30);
+    for n in 0..rounds {
+        l.lower(0).file(format!("d{n}/a"), n.to_string()).dir("to");
+    }
+    let m = l.mount();
+    for n in 0..rounds {
+        let from = m.path(format!("d{n}/a"));
+        let (to, other) = (m.path(format!("to/{n}")), m.path(format!("d{n}/link")));
+        together(|worker| match worker {
+            0 => allowed(rustix::fs::rename(&from, &to), &[Errno::NOENT]),
+            1 => allowed(rustix::fs::link(&from, &other), &[Errno::NOENT]),
+            2 => allowed(rustix::fs::unlink(&to), &[Errno::NOENT]),
+            _ => allowed(rustix::fs::unlink(&other), &[Errno::NOENT]),
+        });
+        assert!(!exists(&from), "it was renamed, or removed after that");
+        for path in [&to, &other].into_iter().filter(|path| exists(path)) {
+            assert_eq!(read(path), n.to_string().as_bytes());
+        }
+    }
+}
+
+fn rename_against_readdir(t: &Test) {
+    let l = t.layers();
+    for n in 0..10 {
+        l.lower(n % 2).file(format!("d/stays{n}"), "");
+    }
+    l.lower(0).file("d/goes0", "");
+    let m = l.mount();
+    let worker = || {
+        let dir = dirent::open(m.path("d"));
+        let entries = ok(dirent::try_read(&dir, 128));
+        let stays = |name: &&str| name.starts_with("stays");
+        let found = dirent::names(&entries).into_iter().filter(stays).count();
+        assert_eq!(found, 10, "a name that stays is missing, or came twice");
+    };
+    while_running(worker, || {
+        for n in 0..t.scaled(60) {
+            let path = |n: usize| m.path(format!("d/goes{n}"));
+            rovl_testing::ops::rename(path(n), path(n + 1));
+        }
+    });
+}
+
+fn last_unlink_of_an_open_file(t: &Test) {
+    let l = t.layers();
+    let rounds = t.scaled(20);
+    for n in 0..rounds {
+        l.lower(0).file(n.to_string(), "lower");
+    }
+    let m = l.mount();
+    for n in 0..rounds {
+        let path = m.path(n.to_string());
+        let opened = [open_read(&path), open_write(&path)];
+        together(|worker| match worker {
+            0 => allowed(rustix::fs::unlink(&path), &[]),
+            1 => allowed(rustix::io::pwrite(&opened[1], b"UPPER", 0), &[]),
+            2 => allowed(rustix::fs::fchmod(&opened[0], 0o600.into()), &[]),
+            _ => allowed(rustix::fs::fsync(&opened[1]), &[]),
+        });
+        assert_eq!(ok(rustix::fs::fstat(&opened[0])).st_nlink, 0);
+        assert_eq!(read_fd(&opened[1]), b"UPPER");
+    }
+    assert!(names(m.root()).is_empty());
 }
 
 fn dropped_caches(t: &Test) {
