@@ -67,6 +67,9 @@ pub struct Actor {
     pub watches: Option<OwnedFd>,
     /// Whether inode numbers have to stay: on layers of several file systems they need not.
     pub numbers: bool,
+    /// Whether each change of a directory changes its time of change: tmpfs gives it that of the
+    /// object in it, which may be the same as before.
+    pub dir_times: bool,
     /// File handles that were seen, so that each has a number.
     pub handles: Vec<Vec<u8>>,
 }
@@ -80,6 +83,7 @@ impl Actor {
             maps: Default::default(),
             watches: None,
             numbers: true,
+            dir_times: true,
             handles: Vec::new(),
         }
     }
@@ -89,6 +93,7 @@ impl Actor {
         let root = std::mem::take(&mut self.root);
         *self = Self {
             numbers: self.numbers,
+            dir_times: self.dir_times,
             handles: std::mem::take(&mut self.handles),
             ..Self::new(&root)
         };
@@ -173,8 +178,8 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Starts a process with the credentials of `process`.
-    pub fn start(process: Process, root: &Path, numbers: bool) -> std::io::Result<Self> {
+    /// Starts a process with the credentials of `process`, which acts as `actor`.
+    pub fn start(process: Process, actor: Actor) -> std::io::Result<Self> {
         let (their_in, to) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (from, their_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let child = caller::fork(|| {
@@ -186,11 +191,7 @@ impl Remote {
             let output = rustix::io::dup(&their_out);
             // A pipe that the others hold too would never end.
             match (input, output) {
-                (Ok(input), Ok(output)) => {
-                    let mut actor = Actor::new(root);
-                    actor.numbers = numbers;
-                    serve(actor, File::from(input), File::from(output))
-                }
+                (Ok(input), Ok(output)) => serve(actor, File::from(input), File::from(output)),
                 _ => 1,
             }
         });

@@ -76,7 +76,6 @@ impl Side {
             std::fs::create_dir_all(path)?;
         }
         std::fs::create_dir_all(home.join("nested"))?;
-        let numbers = roots.len() == 1 && script.nested == 0;
         let mut processes = Vec::new();
         for process in Process::ALL {
             if script
@@ -84,7 +83,10 @@ impl Side {
                 .iter()
                 .any(|step| step.place == Place::Mount(process))
             {
-                processes.push((process, Remote::start(process, &merged, numbers)?));
+                let mut actor = Actor::new(&merged);
+                actor.numbers = roots.len() == 1 && script.nested == 0;
+                actor.dir_times = script.upper != "tmpfs";
+                processes.push((process, Remote::start(process, actor)?));
             }
         }
         Ok(Self {

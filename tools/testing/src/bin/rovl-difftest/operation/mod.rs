@@ -38,7 +38,7 @@ pub fn run(actor: &mut Actor, words: &[&str], watch: bool) -> Option<String> {
     };
     if let Some(before) = before {
         let after = watch::look(actor, words);
-        text.push_str(&watch::describe(&before, &after, actor.numbers));
+        text.push_str(&watch::describe(&before, &after, actor));
     }
     Some(text)
 }

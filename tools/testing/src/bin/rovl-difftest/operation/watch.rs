@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, Stat};
+use rustix::fs::{self, AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use rustix::time::{clock_gettime, ClockId};
 
@@ -69,9 +69,8 @@ pub fn wait_for_tick() {
     }
 }
 
-/// The attributes afterwards, and which of the times and (if `numbers`) inode numbers are others than
-/// before.
-pub fn describe(before: &Look, after: &Look, numbers: bool) -> String {
+/// The attributes afterwards, and which of the times and inode numbers are others than before.
+pub fn describe(before: &Look, after: &Look, actor: &Actor) -> String {
     let mut text = String::new();
     for ((name, old), (_, new)) in before.iter().zip(after) {
         let _ = write!(text, " | {name}: ");
@@ -80,11 +79,13 @@ pub fn describe(before: &Look, after: &Look, numbers: bool) -> String {
             (Err(_), Ok(new)) => text.push_str(&snapshot::describe_stat(new)),
             (Ok(old), Ok(new)) => {
                 text.push_str(&snapshot::describe_stat(new));
+                let is_dir = FileType::from_raw_mode(new.st_mode) == FileType::Directory;
+                let times = actor.dir_times || !is_dir;
                 let differences = [
-                    (numbers && old.st_ino != new.st_ino, " other inode"),
+                    (actor.numbers && old.st_ino != new.st_ino, " other inode"),
                     (old.st_dev != new.st_dev, " other device"),
-                    (modified(old) != modified(new), " mtime changed"),
-                    (changed(old) != changed(new), " ctime changed"),
+                    (times && modified(old) != modified(new), " mtime changed"),
+                    (times && changed(old) != changed(new), " ctime changed"),
                 ];
                 differences
                     .iter()
