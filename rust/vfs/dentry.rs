@@ -5,6 +5,7 @@
 //! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
 
 mod ops;
+mod persistent;
 
 pub use ops::{
     Operations,
@@ -375,17 +376,28 @@ impl<F: FileSystem> Stable<'_, F> {
     /// Gives a negative dentry its inode (`d_instantiate()`). The caller's operation has locked the
     /// directory for writing, or nobody else knows of the dentry.
     ///
-    /// Returns `EEXIST` of a positive one and `EXDEV` for an inode of another mount.
+    /// Returns `EEXIST` of a positive one, `EXDEV` for an inode of another mount, and `EINVAL` in a
+    /// lookup.
     pub fn instantiate(&self, inode: ARef<Inode<F>>) -> Result {
+        self.check_instantiation(&inode)?;
+        let inode = ARef::into_raw(inode).as_ptr().cast();
+        // SAFETY: The dentry is negative; the reference on the inode is passed on.
+        unsafe { bindings::d_instantiate(self.as_raw(), inode) };
+        Ok(())
+    }
+
+    /// Whether the dentry may get `inode`.
+    fn check_instantiation(&self, inode: &Inode<F>) -> Result {
         if !self.is_negative() {
             return Err(EEXIST);
         }
         if !core::ptr::eq(inode.sb(), self.sb()) {
             return Err(EXDEV);
         }
-        let inode = ARef::into_raw(inode).as_ptr().cast();
-        // SAFETY: The dentry is negative; the reference on the inode is passed on.
-        unsafe { bindings::d_instantiate(self.as_raw(), inode) };
+        // A lookup ends with `InLookup::splice`.
+        if self.flags() & bindings::dentry_flags_DCACHE_PAR_LOOKUP != 0 {
+            return Err(EINVAL);
+        }
         Ok(())
     }
 }

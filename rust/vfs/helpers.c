@@ -335,6 +335,25 @@ void rvfs_inode_set_direct_io(struct inode *inode)
 	inode->i_mapping->a_ops = &rvfs_stacking_aops;
 }
 
+/* Nothing but the page cache has the data, so memory reclaim must not try. */
+void rvfs_inode_set_pages(struct inode *inode,
+			  const struct address_space_operations *ops)
+{
+	inode->i_mapping->a_ops = ops;
+	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
+	mapping_set_unevictable(inode->i_mapping);
+}
+
+void rvfs_inode_touch(struct inode *inode)
+{
+	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+}
+
+void rvfs_inode_touch_ctime(struct inode *inode)
+{
+	inode_set_ctime_current(inode);
+}
+
 void rvfs_inode_lock(struct inode *inode)
 {
 	inode_lock(inode);
@@ -612,6 +631,50 @@ bool rvfs_is_killed(void)
 	return signal_pending_state(TASK_KILLABLE, current);
 }
 
+/* Folios */
+
+bool rvfs_folio_is_marked(const struct folio *folio)
+{
+	return folio_test_private(folio);
+}
+
+void rvfs_folio_mark(struct folio *folio)
+{
+	folio_attach_private(folio, (void *)1UL);
+}
+
+void rvfs_folio_unmark(struct folio *folio)
+{
+	folio_detach_private(folio);
+}
+
+struct super_block *rvfs_folio_sb(const struct folio *folio)
+{
+	return folio->mapping->host->i_sb;
+}
+
+size_t rvfs_folio_size(const struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+void rvfs_folio_unlock_put(struct folio *folio)
+{
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+void rvfs_folio_clean_unlock(struct folio *folio)
+{
+	folio_cancel_dirty(folio);
+	folio_unlock(folio);
+}
+
+struct folio *rvfs_vmf_folio(struct vm_fault *vmf)
+{
+	return page_folio(vmf->page);
+}
+
 /* Super blocks and mounts */
 
 void rvfs_uuid_gen(u8 *uuid)
@@ -729,6 +792,14 @@ void rvfs_sb_set_stacking_flags(struct super_block *sb)
 #endif
 	sb->s_iflags |= SB_I_SKIP_SYNC | SB_I_NOUMASK | SB_I_EVM_HMAC_UNSUPPORTED;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
+}
+
+void rvfs_sb_set_in_memory(struct super_block *sb)
+{
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_time_gran = 1;
 }
 
 u32 rvfs_errseq_sample(struct super_block *sb)

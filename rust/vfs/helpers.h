@@ -24,6 +24,7 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
+#include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <linux/security.h>
@@ -134,6 +135,10 @@ void rvfs_inode_mark_creating(struct inode *inode);
 void rvfs_insert_inode_hash(struct inode *inode, unsigned long hash);
 void rvfs_inode_no_acl_cache(struct inode *inode);
 void rvfs_inode_set_direct_io(struct inode *inode);
+void rvfs_inode_set_pages(struct inode *inode,
+			  const struct address_space_operations *ops);
+void rvfs_inode_touch(struct inode *inode);
+void rvfs_inode_touch_ctime(struct inode *inode);
 void rvfs_inode_lock(struct inode *inode);
 void rvfs_inode_unlock(struct inode *inode);
 bool rvfs_inuse_trylock(struct inode *inode);
@@ -190,6 +195,16 @@ void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos);
 bool rvfs_file_can_seek(const struct file *file);
 bool rvfs_is_killed(void);
 
+/* Folios, which are marked by their private data */
+bool rvfs_folio_is_marked(const struct folio *folio);
+void rvfs_folio_mark(struct folio *folio);
+void rvfs_folio_unmark(struct folio *folio);
+struct super_block *rvfs_folio_sb(const struct folio *folio);
+size_t rvfs_folio_size(const struct folio *folio);
+void rvfs_folio_unlock_put(struct folio *folio);
+void rvfs_folio_clean_unlock(struct folio *folio);
+struct folio *rvfs_vmf_folio(struct vm_fault *vmf);
+
 /* Super blocks and mounts */
 void rvfs_uuid_gen(u8 *uuid);
 bool rvfs_sb_has_encoding(const struct super_block *sb);
@@ -208,6 +223,7 @@ void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen);
 void rvfs_set_d_op(struct super_block *sb, const struct dentry_operations *ops,
 		   bool casefold, const struct dentry_operations *ci_ops);
 void rvfs_sb_set_stacking_flags(struct super_block *sb);
+void rvfs_sb_set_in_memory(struct super_block *sb);
 u32 rvfs_errseq_sample(struct super_block *sb);
 int rvfs_errseq_check(struct super_block *sb, u32 since);
 

@@ -181,6 +181,24 @@ impl Setattr<'_> {
         valid & bindings::rvfs_const_RVFS_ATTR_SIZE != 0
     }
 
+    /// Makes the change in the inode itself, and truncates or extends its page cache if the size is
+    /// set (`truncate_setsize()`, `setattr_copy()`). `i_rwsem` is held for writing.
+    pub fn apply<F: FileSystem>(self, idmap: Idmap<'_>, dentry: &Dentry<F>) -> Result {
+        let inode = dentry.inode().ok_or(ENOENT)?;
+        if self.sets_size() {
+            // SAFETY: Valid by the type invariant.
+            let size = unsafe { (*self.raw).ia_size };
+            if size < 0 || !inode.is_reg() {
+                return Err(EINVAL);
+            }
+            // SAFETY: A regular file, locked by the caller's operation, and a size that it can have.
+            unsafe { bindings::truncate_setsize(inode.as_raw(), size) };
+        }
+        // SAFETY: All are valid by their type invariants.
+        unsafe { bindings::setattr_copy(idmap.as_raw(), inode.as_raw(), self.raw) };
+        Ok(())
+    }
+
     /// What to set on the object of a layer that stands behind `inode`.
     ///
     /// Owners are converted from those that the mount with `idmap` shows. Where set-ID bits are to be

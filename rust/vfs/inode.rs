@@ -367,6 +367,20 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
     }
 
+    /// Sets the times of modification and change to now: of a directory whose entries have changed,
+    /// for one. The caller's operation holds `i_rwsem`.
+    pub fn touch(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_touch(self.as_raw()) };
+    }
+
+    /// Sets the time of change to now (`inode_set_ctime_current()`). The caller's operation holds
+    /// `i_rwsem`.
+    pub fn touch_ctime(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_touch_ctime(self.as_raw()) };
+    }
+
     /// Sets the number of links.
     pub fn set_nlink(&self, nlink: u32) {
         // SAFETY: Valid by the type invariant; the caller's operation holds `i_rwsem`.

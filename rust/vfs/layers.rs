@@ -2,7 +2,7 @@
 
 //! What an inode holds of the file systems below.
 //!
-//! A file system chooses one of three kinds as [`FileSystem::Layers`](crate::FileSystem::Layers):
+//! A file system chooses one of three kinds as [`FileSystem::Layers`]:
 //! [`NoLayers`] if it stacks on nothing, [`OneLayer`] if each of its inodes stands for one object
 //! below, [`LayerStack`](crate::stack::LayerStack) if an object may be in an upper layer and in
 //! several lower ones.

@@ -228,6 +228,11 @@ impl<'a, F: FileSystem> OwnPath<'a, F> {
         }
     }
 
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *const bindings::path {
+        self.raw
+    }
+
     /// The dentry.
     pub fn dentry(&self) -> &'a Dentry<F> {
         // SAFETY: By the type invariant.

@@ -183,6 +183,26 @@ impl LayerPath<'_> {
 }
 
 impl<F: FileSystem> OwnPath<'_, F> {
+    /// Fills `stat` in from the inode, and the space from its page cache (`simple_getattr()`).
+    pub fn fill_from_inode(
+        &self,
+        idmap: Idmap<'_>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        self.dentry().inode().ok_or(ENOENT)?;
+        // SAFETY: All are valid by their type invariants, and the path is positive.
+        to_result(unsafe {
+            bindings::simple_getattr(
+                idmap.as_raw(),
+                self.as_raw(),
+                &mut stat.0,
+                request.mask,
+                request.flags,
+            )
+        })
+    }
+
     /// The attributes of another dentry of the same mount, as `stat()` shows them.
     pub fn getattr_of(
         &self,

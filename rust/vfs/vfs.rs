@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Safe abstractions over the VFS, for file systems that stack on others.
+//! Safe abstractions over the VFS, to write file systems with.
 //!
 //! The crate mirrors the objects of C one to one and keeps their names. What it adds are types:
 //!
@@ -11,15 +11,78 @@
 //! - What C pairs by hand (`start_creating()`/`end_creating()`, `mnt_want_write()`/
 //!   `mnt_drop_write()`, inode locks) is a guard.
 //!
-//! All unsafe code of the module is in this crate.
+//! All unsafe code of a module is in this crate. `Documentation/vfs.rst` has the rules on ownership,
+//! context, locks and credentials; `samples/` has two small file systems to read.
+//!
+//! # A file system in five steps
+//!
+//! 1. A type without values that implements [`FileSystem`]: its name, and what its mounts and inodes
+//!    know.
+//! 2. A module with a [`registration::Registration`].
+//! 3. [`fs_context::Operations`]: options, and `fill_super`, which ends with
+//!    [`NewSuperBlock::finish`](super_block::NewSuperBlock::finish). Here the root is made.
+//! 4. [`inode::Operations`] for each type of inode, and [`inode::RawTables`] of them, which
+//!    [`NewInode::set_type`](inode::NewInode::set_type) puts into an inode.
+//! 5. [`file::Operations`] for what can be opened.
+//!
+//! ```ignore
+//! static DIR: RawTables<MemFs> = RawTables::new::<DirOps>().with_listed_dentries();
+//!
+//! #[vtable]
+//! impl inode::Operations for DirOps {
+//!     type FileSystem = MemFs;
+//!
+//!     fn mkdir(
+//!         idmap: Idmap<'_>,
+//!         dir: &Inode<MemFs>,
+//!         dentry: Stable<'_, MemFs>,
+//!         mode: u16,
+//!     ) -> Result {
+//!         // Nobody sees it. Dropping it would undo it.
+//!         let mut inode = dir.sb().new_inode()?;
+//!         let mode = inode.init_owner(idmap, dir, S_IFDIR | mode);
+//!         inode.set_type(mode, 0, &DIR);
+//!         // The dentry takes over the reference that `publish` returns.
+//!         dentry.make_persistent(inode.publish())
+//!     }
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! | For | see |
+//! |---|---|
+//! | mounting, options, messages to whoever mounts | [`fs_context`] |
+//! | super blocks, `statfs()`, shown options | [`super_block`] |
+//! | inodes: making, finding, locking | [`inode`] |
+//! | names: dentries, lookup in one's own file system | [`dentry`], [`namei::InLookup`] |
+//! | attributes | [`stat`], [`iattr`], [`xattr`], [`posix_acl`], [`fileattr`] |
+//! | open files, requests, mappings | [`mod@file`] |
+//! | listings of directories | [`dir_context`] |
+//! | data in the page cache | [`address_space`] |
+//! | file handles | [`mod@export`], [`exportfs`] |
+//!
+//! and for file systems that stack on others:
+//!
+//! | For | see |
+//! |---|---|
+//! | credentials | [`cred`] |
+//! | mounts below, write access | [`mount`] |
+//! | paths below, and looking up, opening and reading there | [`path`], [`namei`], [`dir_context`] |
+//! | changing directories below | [`namei::Creating`], [`namei::Removing`], [`namei::Renaming`] |
+//! | data of files below | [`backing_file`], [`copy`] |
+//! | what an inode holds of the layers | [`layers`], [`stack`], [`publish`] |
+//!
+//! [`overlay_tables`] is the overlay's own: options and module parameters that only C can declare.
 
 use kernel::prelude::*;
 
 // What `pr_*!` puts before a message, in a crate without `module!`.
-const __LOG_PREFIX: &[u8] = b"rovl\0";
+const __LOG_PREFIX: &[u8] = b"vfs\0";
 
 mod bindings;
 
+pub mod address_space;
 pub mod backing_file;
 pub mod copy;
 pub mod cred;

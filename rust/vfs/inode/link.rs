@@ -27,6 +27,16 @@ pub struct Link<'a> {
     pub(super) _life: PhantomData<&'a ()>,
 }
 
+impl<'a> Link<'a> {
+    /// A target that is kept with the inode, so that nothing has to be freed after use.
+    pub fn kept(target: &'a CStr) -> Self {
+        Self {
+            raw: target.as_char_ptr(),
+            _life: PhantomData,
+        }
+    }
+}
+
 impl Dentry<Layer> {
     /// The target of a symbolic link of a layer (`vfs_get_link()`).
     pub fn get_link<'a>(

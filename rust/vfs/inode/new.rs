@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     bindings,
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        Stable, //
+    },
     layers::Layers,
     mount::Idmap,
     stack::LayerStack,
@@ -24,9 +27,13 @@ use crate::{
 use core::{
     marker::PhantomData,
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
+    error::to_result,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -220,6 +227,9 @@ impl<F: FileSystem> NewInode<F> {
                 if F::Layers::STACKING {
                     // SAFETY: Valid by the type invariant.
                     unsafe { bindings::rvfs_inode_set_direct_io(inode) };
+                } else if !tables.pages.is_null() {
+                    // SAFETY: Valid by the type invariant; the table is a constant.
+                    unsafe { bindings::rvfs_inode_set_pages(inode, tables.pages) };
                 }
             }
             bindings::S_IFDIR => self.set_file_operations(tables),
@@ -247,6 +257,41 @@ impl<F: FileSystem> NewInode<F> {
     pub fn set_ino(&mut self, ino: u64) {
         // SAFETY: By the type invariant nobody else uses it.
         unsafe { (*self.raw()).i_ino = ino };
+    }
+
+    /// Sets an inode number that no other inode has that got one so, until the counter wraps
+    /// (`get_next_ino()`).
+    pub fn set_next_ino(&mut self) {
+        // SAFETY: May be called from any context.
+        let ino = unsafe { bindings::get_next_ino() };
+        self.set_ino(u64::from(ino));
+    }
+
+    /// Sets all times to now (`simple_inode_init_ts()`).
+    pub fn init_times(&mut self) {
+        // SAFETY: By the type invariant nobody else uses it.
+        unsafe { bindings::simple_inode_init_ts(self.raw()) };
+    }
+
+    /// Lets security modules label it as a new object in `dir`
+    /// (`security_inode_init_security()`), where attributes are not stored.
+    pub fn init_security(&mut self, dir: &Inode<F>, dentry: Stable<'_, F>) -> Result {
+        // SAFETY: All are valid by their type invariants; the name is stable.
+        to_result(unsafe {
+            bindings::security_inode_init_security(
+                self.raw(),
+                dir.as_raw(),
+                dentry.name_raw(),
+                None,
+                ptr::null_mut(),
+            )
+        })
+    }
+
+    /// Sets the size in bytes.
+    pub fn set_size(&mut self, size: i64) {
+        // SAFETY: By the type invariant nobody else uses it.
+        unsafe { (*self.raw()).i_size = size };
     }
 
     /// Sets the number of links.

@@ -11,6 +11,7 @@ use super::{
     Table, //
 };
 use crate::{
+    address_space,
     bindings,
     dentry::{
         Dentry,
@@ -54,6 +55,7 @@ use kernel::{
 pub struct RawTables<F> {
     pub(crate) inode: *const bindings::inode_operations,
     pub(crate) file: *const bindings::file_operations,
+    pub(crate) pages: *const bindings::address_space_operations,
     _of: Of<F>,
 }
 
@@ -68,6 +70,7 @@ impl<F: FileSystem> RawTables<F> {
         Self {
             inode: Table::<I>::TABLE,
             file: ptr::null(),
+            pages: ptr::null(),
             _of: PhantomData,
         }
     }
@@ -76,6 +79,23 @@ impl<F: FileSystem> RawTables<F> {
     pub const fn with_file<O: file::Operations<FileSystem = F>>(self) -> Self {
         Self {
             file: file::Table::<O>::TABLE,
+            ..self
+        }
+    }
+
+    /// Adds the operations of the page cache, for regular files that have their data there.
+    pub const fn with_pages<P: address_space::Operations<FileSystem = F>>(self) -> Self {
+        Self {
+            pages: address_space::Table::<P>::TABLE,
+            ..self
+        }
+    }
+
+    /// Adds operations of open directories whose entries are persistent dentries
+    /// (`simple_dir_operations`), see [`Stable::make_persistent`].
+    pub const fn with_listed_dentries(self) -> Self {
+        Self {
+            file: &raw const bindings::simple_dir_operations,
             ..self
         }
     }

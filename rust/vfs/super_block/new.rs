@@ -74,6 +74,17 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         Ok(())
     }
 
+    /// Whether the file system of `layer` is of the same type.
+    ///
+    /// The VFS has classes for the locks of super blocks by their type, so a file system that takes
+    /// those of a layer under its own must not stack on its own type.
+    pub fn is_type_of(&self, layer: &SuperBlock<Layer>) -> bool {
+        // SAFETY: Valid by the type invariant; constant.
+        let own = unsafe { (*self.raw()).s_type };
+        // SAFETY: Valid by the type invariant; constant.
+        ptr::eq(own, unsafe { (*layer.as_raw()).s_type })
+    }
+
     /// Takes the granularity of times and the lack of security attributes from the upper layer.
     pub fn take_upper_traits(&mut self, upper: &SuperBlock<Layer>) {
         // SAFETY: Valid by the type invariant.
@@ -138,6 +149,15 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     pub fn set_stacking(&mut self, magic: c_ulong) {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::rvfs_sb_set_stacking_flags(self.raw()) };
+        // SAFETY: As above.
+        unsafe { (*self.raw()).s_magic = magic };
+    }
+
+    /// Sets the properties of a file system whose files are in the page cache only: blocks are
+    /// pages, times have nanoseconds; and its magic number.
+    pub fn set_in_memory(&mut self, magic: c_ulong) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_sb_set_in_memory(self.raw()) };
         // SAFETY: As above.
         unsafe { (*self.raw()).s_magic = magic };
     }

@@ -39,6 +39,15 @@ impl Statfs {
         unsafe { bindings::rvfs_set_statfs(self.0, magic, namelen) };
     }
 
+    /// Sets how many blocks there are, and how many of them are free for anybody.
+    pub fn set_blocks(&mut self, size: u32, total: u64, free: u64) {
+        // SAFETY: The buffer is the caller's.
+        let buf = unsafe { &mut *self.0 };
+        // CAST: on machines with long file sizes, which are all.
+        buf.f_bsize = size as c_long;
+        (buf.f_blocks, buf.f_bfree, buf.f_bavail) = (total, free, free);
+    }
+
     /// Sets the id of the file system to that made from the UUID of `sb`.
     pub fn set_fsid<F>(&mut self, sb: &SuperBlock<F>) {
         // SAFETY: The buffer is the caller's and the super block valid.

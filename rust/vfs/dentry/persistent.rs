@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dentries that are the directory entries themselves, in file systems that have no other.
+//!
+//! Such a dentry is *persistent*: it has a reference of its own, so that it stays though nobody uses
+//! it, and a lookup that does not find one knows that the name is free.
+
+use super::{
+    Dentry,
+    Stable, //
+};
+use crate::{
+    bindings,
+    inode::Inode,
+    FileSystem, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+impl<F: FileSystem> Dentry<F> {
+    /// Whether no name exists in this directory, of which all entries are persistent dentries
+    /// (`simple_empty()`). Also of what is not a directory.
+    pub fn has_no_entries(&self) -> bool {
+        // SAFETY: Valid by the type invariant; the function takes the locks that it needs.
+        unsafe { bindings::simple_empty(self.as_raw()) != 0 }
+    }
+}
+
+impl<F: FileSystem> Stable<'_, F> {
+    /// Gives a negative dentry its inode, and makes it persistent (`d_make_persistent()`). The
+    /// caller's operation has locked the directory for writing.
+    ///
+    /// Returns `EEXIST` of a positive one, `EXDEV` for an inode of another mount, and `EINVAL` in a
+    /// lookup.
+    pub fn make_persistent(&self, inode: ARef<Inode<F>>) -> Result {
+        self.check_instantiation(&inode)?;
+        let inode = ARef::into_raw(inode).as_ptr().cast();
+        // SAFETY: The dentry is negative and not in lookup; the reference on the inode is passed on.
+        unsafe { bindings::d_make_persistent(self.as_raw(), inode) };
+        Ok(())
+    }
+
+    /// Takes back [`make_persistent`](Self::make_persistent), because the name is removed
+    /// (`d_make_discardable()`). The caller's operation has locked the directory for writing.
+    pub fn make_discardable(&self) {
+        if self.flags() & bindings::dentry_flags_DCACHE_PERSISTENT != 0 {
+            // SAFETY: Persistent, and with the directory locked nobody else takes it back. The
+            // caller's reference keeps the dentry.
+            unsafe { bindings::d_make_discardable(self.as_raw()) };
+        }
+    }
+}
