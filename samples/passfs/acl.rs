@@ -88,13 +88,14 @@ pub(crate) fn set(
     if !inode.owner_or_capable(idmap) {
         return Err(EPERM);
     }
+    // The file system below would leave the bit to the mounter, who may do more than the caller. What
+    // the caller may do is asked here: further down the credentials in force are not the caller's.
+    let loses_sgid = u32::from(inode.mode()) & bindings::S_ISGID != 0
+        && kind == AclKind::Access
+        && !inode.in_group_or_capable(idmap);
     let fs = inode.sb().data();
     let write = fs.mount().want_write()?;
     fs.as_mounter(|m| {
-        // The file system below would leave the bit to the mounter, who may do more than the caller.
-        let loses_sgid = u32::from(inode.mode()) & bindings::S_ISGID != 0
-            && kind == AclKind::Access
-            && !inode.in_group_or_capable(idmap);
         if loses_sgid {
             let lock = below_inode.lock();
             write.notify_change(m, &lock, below, &Iattr::kill_sgid())?;

@@ -15,7 +15,7 @@ use crate::{
         inode_path,
         positive,
         real,
-        refresh, //
+        refresh_links, //
     },
     operations::operations,
     PassFs, //
@@ -103,7 +103,7 @@ fn make(
 
 /// Gives `dentry` its inode, now that the object has its name below.
 fn finish(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>, inode: ARef<Inode<PassFs>>) -> Result {
-    refresh(dir);
+    refresh_links(dir);
     let below = ARef::from(real(&inode)?);
     dentry.instantiate(inode)?;
     dentry.init_revalidation(iter::once(&*below));
@@ -119,7 +119,7 @@ fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> R
         let name = write.start_creating(m, real(dir)?, new.name())?;
         name.link(real(inode)?).map(drop)
     })?;
-    refresh(inode);
+    refresh_links(inode);
     finish(dir, new, ARef::from(inode))
 }
 
@@ -149,8 +149,8 @@ fn remove(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
             name.unlink()
         }
     })?;
-    refresh(dir);
-    refresh(inode);
+    refresh_links(dir);
+    refresh_links(inode);
     if inode.is_dir() {
         inode.clear_nlink();
     }
@@ -178,11 +178,11 @@ fn rename(old: Stable<'_, PassFs>, new: Stable<'_, PassFs>, flags: RenameFlags) 
         }
         names.rename()
     })?;
-    refresh(old_dir);
-    refresh(new_dir);
-    refresh(positive(&old)?);
+    refresh_links(old_dir);
+    refresh_links(new_dir);
+    refresh_links(positive(&old)?);
     if let Some(other) = new.inode() {
-        refresh(other);
+        refresh_links(other);
         if other.is_dir() && !flags.contains(RenameFlag::Exchange) {
             other.clear_nlink();
         }

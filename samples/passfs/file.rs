@@ -73,15 +73,18 @@ impl Operations for RegularFile {
     type FileSystem = PassFs;
 
     fn open(inode: &Inode<PassFs>, file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
-        // The VFS has checked the caller's permission, which includes that of the mounter. The
-        // access time changes through our inode, hence not a second time below.
-        let flags = file.flags() | bindings::O_NOATIME;
+        // The VFS has checked the caller's permission, which includes that of the mounter.
         file.clear_flags(OPENING_FLAGS);
         let path = inode_path(inode)?;
-        let below = inode
-            .sb()
-            .data()
-            .as_mounter(|m| BackingFile::open(m, file, flags & !OPENING_FLAGS, path))?;
+        let below = inode.sb().data().as_mounter(|m| {
+            // The access time changes through our inode, hence not a second time below.
+            let flags = if path.owner_or_capable(m) {
+                file.flags() | bindings::O_NOATIME
+            } else {
+                file.flags()
+            };
+            BackingFile::open(m, file, flags, path)
+        })?;
         Ok(KBox::new(Self::new(below), GFP_KERNEL)?)
     }
 

@@ -144,13 +144,21 @@ fn fill(
     Ok(())
 }
 
-/// Shows size, times, owner, mode and number of links as the object below has them now.
+/// Shows size, times, owner and mode as the object below has them now.
 ///
 /// The VFS looks at some of these in our inode, to check permissions for one. An operation that
 /// changes an object below ends with this.
 pub(crate) fn refresh(inode: &Inode<PassFs>) {
     if let Some(below) = inode.real().and_then(Dentry::inode) {
         inode.copy_attr(below, inode.sb().data().mount().idmap());
+    }
+}
+
+/// As [`refresh`], with the number of links. For operations that change it, and so have locked the
+/// inode.
+pub(crate) fn refresh_links(inode: &Inode<PassFs>) {
+    refresh(inode);
+    if let Some(below) = inode.real().and_then(Dentry::inode) {
         inode.set_nlink(below.nlink());
     }
 }

@@ -159,13 +159,13 @@ impl fs_context::Operations for MountOps {
             fc.error(fmt!("name the directory to show with the option lower="));
             return Err(EINVAL);
         };
-        check(&lower, fc)?;
+        check(&lower, &sb, fc)?;
         fill(lower, sb)
     }
 }
 
 /// Refuses what cannot be stacked on.
-fn check(lower: &Lower, fc: &FsContext) -> Result {
+fn check(lower: &Lower, sb: &NewSuperBlock<'_, PassFs>, fc: &FsContext) -> Result {
     let dentry = lower.path.dentry();
     if !dentry.is_dir() {
         fc.error(fmt!("lower={}: not a directory", &*lower.name));
@@ -175,6 +175,14 @@ fn check(lower: &Lower, fc: &FsContext) -> Result {
     if dentry.is_weird() || dentry.layer_sb().has_encoding() {
         fc.error(fmt!(
             "lower={}: a file system with its own rules for names, or an automount point",
+            &*lower.name
+        ));
+        return Err(EINVAL);
+    }
+    // A write takes protection from freezing above and below, of which lockdep can tell types apart.
+    if sb.is_type_of(dentry.layer_sb()) {
+        fc.error(fmt!(
+            "lower={}: it is on a passfs; name the directory that that one shows",
             &*lower.name
         ));
         return Err(EINVAL);

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories: looking up, making, removing and renaming.
+//!
+//! A directory entry is a *persistent* dentry: one with a reference of its own, so that it stays
+//! though nobody uses it. The VFS has locked a directory whenever its entries change here, so what
+//! is left to do is to count links and to set times.
+
+use crate::{
+    file::RegularFile,
+    inode::{
+        self,
+        Kind, //
+    },
+    mount::NAME_MAX,
+    MemFs, //
+};
+use kernel::{
+    prelude::*,
+    str::CStr,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    file::TmpFile,
+    iattr::Setattr,
+    inode::{
+        Inode,
+        Operations, //
+    },
+    mount::Idmap,
+    namei::{
+        InLookup,
+        RenameFlag,
+        RenameFlags, //
+    },
+    path::OwnPath,
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+};
+
+/// The inode that `dentry` is a name of.
+fn positive<'a>(dentry: &'a Dentry<MemFs>) -> Result<&'a Inode<MemFs>> {
+    dentry.inode().ok_or(ENOENT)
+}
+
+/// Makes an object under the name of `dentry`.
+fn make(idmap: Idmap<'_>, dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>, kind: Kind<'_>) -> Result {
+    let inode = inode::new(idmap, dir, dentry, kind)?;
+    dentry.make_persistent(inode.publish())?;
+    if matches!(kind, Kind::Dir(_)) {
+        // Its `..`
+        dir.inc_nlink();
+    }
+    dir.touch();
+    Ok(())
+}
+
+/// Takes a name away from `inode`; a directory has no entries, and loses its `.` too.
+fn drop_name(inode: &Inode<MemFs>) {
+    if inode.is_dir() {
+        inode.clear_nlink();
+    } else {
+        inode.drop_nlink();
+    }
+    inode.touch_ctime();
+}
+
+/// `->unlink` and `->rmdir`
+fn remove(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
+    let inode = positive(&dentry)?;
+    if inode.is_dir() {
+        if !dentry.has_no_entries() {
+            return Err(ENOTEMPTY);
+        }
+        dir.drop_nlink();
+    }
+    drop_name(inode);
+    dir.touch();
+    dentry.make_discardable();
+    Ok(())
+}
+
+/// `->rename`: the VFS moves the dentries; here are the links and the times.
+fn rename(old: Stable<'_, MemFs>, new: Stable<'_, MemFs>, flags: RenameFlags) -> Result {
+    // That there is nothing to replace, for `RENAME_NOREPLACE`, the VFS has looked.
+    if flags.has_other_than(RenameFlag::Exchange | RenameFlag::Noreplace) {
+        return Err(EINVAL);
+    }
+    let inode = positive(&old)?;
+    let old_dir = positive(old.stable_parent())?;
+    let new_dir = positive(new.stable_parent())?;
+    let exchange = flags.contains(RenameFlag::Exchange);
+    if let Some(victim) = new.inode().filter(|_| !exchange) {
+        if !new.has_no_entries() {
+            return Err(ENOTEMPTY);
+        }
+        if victim.is_dir() {
+            new_dir.drop_nlink();
+        }
+        drop_name(victim);
+        new.make_discardable();
+    }
+    // Each directory that moves takes the link of its `..` with it.
+    if inode.is_dir() {
+        old_dir.drop_nlink();
+        new_dir.inc_nlink();
+    }
+    if let Some(other) = new.inode().filter(|_| exchange) {
+        if other.is_dir() {
+            new_dir.drop_nlink();
+            old_dir.inc_nlink();
+        }
+        other.touch_ctime();
+    }
+    inode.touch_ctime();
+    old_dir.touch();
+    new_dir.touch();
+    Ok(())
+}
+
+/// Directories.
+pub(crate) struct DirOps;
+
+#[vtable]
+impl Operations for DirOps {
+    type FileSystem = MemFs;
+
+    fn lookup(
+        _dir: &Inode<MemFs>,
+        dentry: InLookup<'_, MemFs>,
+    ) -> Result<Option<ARef<Dentry<MemFs>>>> {
+        // All names that exist have dentries, and this one had none.
+        if dentry.name().len() > NAME_MAX {
+            return Err(ENAMETOOLONG);
+        }
+        dentry.splice(None)
+    }
+
+    fn create(
+        idmap: Idmap<'_>,
+        dir: &Inode<MemFs>,
+        dentry: Stable<'_, MemFs>,
+        mode: u16,
+    ) -> Result {
+        make(idmap, dir, dentry, Kind::File(mode))
+    }
+
+    fn mkdir(idmap: Idmap<'_>, dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>, mode: u16) -> Result {
+        make(idmap, dir, dentry, Kind::Dir(mode))
+    }
+
+    fn symlink(
+        idmap: Idmap<'_>,
+        dir: &Inode<MemFs>,
+        dentry: Stable<'_, MemFs>,
+        target: &CStr,
+    ) -> Result {
+        make(idmap, dir, dentry, Kind::Symlink(target))
+    }
+
+    fn link(old: &Dentry<MemFs>, dir: &Inode<MemFs>, new: Stable<'_, MemFs>) -> Result {
+        let inode = positive(old)?;
+        new.make_persistent(ARef::from(inode))?;
+        inode.inc_nlink();
+        inode.touch_ctime();
+        dir.touch();
+        Ok(())
+    }
+
+    fn unlink(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
+        remove(dir, dentry)
+    }
+
+    fn rmdir(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
+        remove(dir, dentry)
+    }
+
+    fn rename(old: Stable<'_, MemFs>, new: Stable<'_, MemFs>, flags: RenameFlags) -> Result {
+        rename(old, new, flags)
+    }
+
+    fn tmpfile(
+        idmap: Idmap<'_>,
+        dir: &Inode<MemFs>,
+        mut file: TmpFile<'_, MemFs>,
+        mode: u16,
+    ) -> Result {
+        let mut inode = inode::new(idmap, dir, file.dentry(), Kind::File(mode))?;
+        // It has no name; link(2) may give it one.
+        inode.set_nlink(0);
+        file.instantiate(inode.publish())?;
+        file.finish(RegularFile::new()?)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, MemFs>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        inode::getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<MemFs>, change: Setattr<'_>) -> Result {
+        inode::setattr(idmap, dentry, change)
+    }
+}

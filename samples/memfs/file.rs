@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regular files: their data is in the page cache, and nowhere else.
+
+use crate::MemFs;
+use kernel::prelude::*;
+use vfs::{
+    address_space,
+    file::{
+        IovIter,
+        Kiocb,
+        NewVma,
+        Operations,
+        OwnFile,
+        Pipe, //
+    },
+    inode::Inode,
+    super_block::SuperBlock,
+};
+
+/// The room for the pages of files.
+pub(crate) struct Pages;
+
+impl address_space::Operations for Pages {
+    type FileSystem = MemFs;
+
+    fn take_page(sb: &SuperBlock<MemFs>) -> Result {
+        sb.data().take_page()
+    }
+
+    fn give_page(sb: &SuperBlock<MemFs>) {
+        sb.data().give_page();
+    }
+}
+
+/// What is known of an open file: nothing. A box of it takes no memory.
+pub(crate) struct RegularFile(());
+
+impl RegularFile {
+    pub(crate) fn new() -> Result<KBox<Self>> {
+        Ok(KBox::new(Self(()), GFP_KERNEL)?)
+    }
+}
+
+#[vtable]
+impl Operations for RegularFile {
+    type FileSystem = MemFs;
+
+    fn open(_inode: &Inode<MemFs>, _file: &OwnFile<MemFs>) -> Result<KBox<Self>> {
+        Self::new()
+    }
+
+    fn llseek(&self, file: &OwnFile<MemFs>, offset: i64, whence: i32) -> Result<i64> {
+        file.generic_llseek(offset, whence)
+    }
+
+    fn read_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIter<'_>) -> Result<usize> {
+        iocb.read_page_cache(iter)
+    }
+
+    fn write_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIter<'_>) -> Result<usize> {
+        iocb.write_page_cache(iter)
+    }
+
+    fn splice_read(
+        &self,
+        file: &OwnFile<MemFs>,
+        pos: &mut i64,
+        pipe: Pipe<'_>,
+        len: usize,
+        flags: u32,
+    ) -> Result<usize> {
+        file.splice_page_cache(pos, pipe, len, flags)
+    }
+
+    fn splice_write(
+        &self,
+        file: &OwnFile<MemFs>,
+        pipe: Pipe<'_>,
+        pos: &mut i64,
+        len: usize,
+        flags: u32,
+    ) -> Result<usize> {
+        file.splice_by_write(pipe, pos, len, flags)
+    }
+
+    fn mmap(&self, _file: &OwnFile<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
+        vma.show_page_cache::<Pages>()
+    }
+
+    /// There is nothing to write back to.
+    fn fsync(&self, _file: &OwnFile<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
+        Ok(())
+    }
+}
