@@ -25,7 +25,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress xfstests suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress faults xfstests suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -85,6 +85,11 @@ xfstests:
 stress: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
 		--payload build/bin/rovl-stress -- /payload/rovl-stress --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+## faults: each allocation and each block of many operations fails once, in the debug kernel (T= for a part of the tests' names)
+faults: debug-module programs
+	@tools/vm/run --kernel debug --timeout 36000 --payload build/debug/rovl.ko --payload build/bin/rovl-test -- \
+		/payload/rovl-test --type rovl --thorough '$(or $(T),fail)'
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
 debug-kernel debug-module:

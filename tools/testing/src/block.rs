@@ -29,6 +29,8 @@ const DM_SUSPEND_FLAG: u32 = 1 << 1;
 const DM_NOFLUSH_FLAG: u32 = 1 << 11;
 const DM_SKIP_LOCKFS_FLAG: u32 = 1 << 10;
 const SECTOR: u64 = 512;
+/// Parts that a mapped device may have.
+const MOST_TARGETS: usize = 3;
 
 /// A loop device over a file; it goes away with its last user.
 #[derive(Debug)]
@@ -224,8 +226,11 @@ struct DmCall {
     name: [u8; DM_NAME_LEN],
     uuid: [u8; DM_UUID_LEN],
     data: [u8; 7],
-    target: DmTarget,
+    targets: [DmTarget; MOST_TARGETS],
 }
+
+/// A part of a mapped device: first sector, number of sectors, kind, parameters.
+type Part = (u64, u64, &'static str, String);
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -283,20 +288,49 @@ impl Mapped {
 
     /// From now on all reads and writes fail with EIO.
     pub fn fail(&self) {
-        self.load("error", "");
+        self.load(&[(0, self.sectors, "error", String::new())]);
     }
 
     /// From now on reads and writes work.
     pub fn work(&self) {
-        self.load("linear", &format!("{} 0", self.backing.display()));
+        self.load(&[self.linear_part(0, self.sectors)]);
     }
 
-    fn load(&self, kind: &str, parameters: &str) {
+    /// From now on the `len` bytes at `offset` cannot be written and, if `reads`, not be read
+    /// either. Everything else works.
+    pub fn fail_at(&self, offset: u64, len: u64, reads: bool) {
+        let (start, end) = (offset / SECTOR, (offset + len) / SECTOR);
+        let bad = if reads {
+            (start, end - start, "error", String::new())
+        } else {
+            load_module("dm-flakey");
+            // Never up, always down: a second each, of which the first does not come.
+            let text = format!("{} {start} 0 1 1 error_writes", self.backing.display());
+            (start, end - start, "flakey", text)
+        };
+        let parts = [
+            self.linear_part(0, start),
+            bad,
+            self.linear_part(end, self.sectors.saturating_sub(end)),
+        ];
+        let parts: Vec<_> = parts.into_iter().filter(|part| part.1 > 0).collect();
+        self.load(&parts);
+    }
+
+    fn linear_part(&self, start: u64, sectors: u64) -> Part {
+        let text = format!("{} {start}", self.backing.display());
+        (start, sectors, "linear", text)
+    }
+
+    fn load(&self, parts: &[Part]) {
         let mut call = self.call();
-        call.target_count = 1;
-        call.target.length = self.sectors;
-        copy_text(&mut call.target.kind, kind);
-        copy_text(&mut call.target.parameters, parameters);
+        call.target_count = ok(u32::try_from(parts.len()));
+        for (target, (start, sectors, kind, parameters)) in call.targets.iter_mut().zip(parts) {
+            target.sector_start = *start;
+            target.length = *sectors;
+            copy_text(&mut target.kind, kind);
+            copy_text(&mut target.parameters, parameters);
+        }
         self.ioctl(DM_TABLE_LOAD, &mut call);
         let mut call = self.call();
         call.flags = DM_SUSPEND_FLAG | DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG;
@@ -309,7 +343,7 @@ impl Mapped {
         let mut call = DmCall {
             version: [4, 0, 0],
             data_size: ok(u32::try_from(size_of::<DmCall>())),
-            data_start: ok(u32::try_from(std::mem::offset_of!(DmCall, target))),
+            data_start: ok(u32::try_from(std::mem::offset_of!(DmCall, targets))),
             target_count: 0,
             open_count: 0,
             flags: 0,
@@ -319,14 +353,14 @@ impl Mapped {
             name: [0; DM_NAME_LEN],
             uuid: [0; DM_UUID_LEN],
             data: [0; 7],
-            target: DmTarget {
+            targets: [DmTarget {
                 sector_start: 0,
                 length: 0,
                 status: 0,
                 next: ok(u32::try_from(size_of::<DmTarget>())),
                 kind: [0; 16],
                 parameters: [0; 128],
-            },
+            }; MOST_TARGETS],
         };
         copy_text(&mut call.name, &self.name);
         call

@@ -25,6 +25,8 @@ pub struct Settings {
     pub scale: f64,
     /// Whether to tell how long each test took.
     pub times: bool,
+    /// Whether to try every place of a fault, where a short run tries some.
+    pub thorough: bool,
     /// Module file of the type under test, when there is one to load again.
     pub module: Option<PathBuf>,
 }

@@ -2,13 +2,14 @@
 //! Every allocation of an operation fails once, on kernels that can be told so.
 
 use std::cell::RefCell;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rovl_testing::ops::{exists, names, open_write, read, set, write, write_at};
-use rovl_testing::{cases, dirent, ok, skip, Layers, Mounted, Test};
+use rovl_testing::ops::{exists, names, read, set, write};
+use rovl_testing::{cases, dirent, ok, Layers, Mounted, Test};
 use rustix::fs::{renameat_with, OFlags, RenameFlags, CWD};
 use rustix::io::Errno;
+
+use crate::fault_injection::{each_failure, each_failure_by};
 
 cases! {
     of_a_mount,
@@ -22,71 +23,6 @@ cases! {
     of_a_removal_of_a_directory,
     of_a_listing,
     of_attributes,
-}
-
-/// Where the number of the allocation that fails next is written.
-const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
-/// More allocations than this no operation makes.
-const MOST: u32 = 2000;
-
-/// Runs `body` again and again, with its first, second, … allocation failing, until none fails.
-///
-/// The operation has to succeed or fail with one of the errors that a lack of memory gives; after
-/// each failure `check` looks at the state.
-fn each_failure<T>(body: impl Fn() -> Result<T, Errno>, check: impl Fn()) {
-    each_failure_by(1, body, check);
-}
-
-/// The same with every `step`th allocation only.
-fn each_failure_by<T>(step: usize, body: impl Fn() -> Result<T, Errno>, check: impl Fn()) {
-    // Opened before, because opening it would be the first to meet the failure.
-    let next = allow_failures();
-    for n in (1..MOST).step_by(step) {
-        write_at(&next, n.to_string().as_bytes(), 0);
-        let result = body();
-        let mut left = [0u8; 16];
-        let len = rustix::io::pread(&next, &mut left, 0);
-        write_at(&next, b"0", 0);
-        let none_failed = !left[..ok(len)].starts_with(b"0");
-        match result {
-            Ok(_) if none_failed => return,
-            Ok(_) => (),
-            Err(error) => {
-                let expected = [
-                    Errno::NOMEM,
-                    Errno::IO,
-                    Errno::NFILE,
-                    Errno::NOSPC,
-                    Errno::INVAL,
-                ];
-                assert!(expected.contains(&error), "allocation {n}: {error}");
-                assert!(
-                    !none_failed,
-                    "no allocation failed, but the operation did: {error}"
-                );
-            }
-        }
-        check();
-    }
-    panic!("there is no end of allocations");
-}
-
-/// Sets the faults up so that those of this thread are injected, and nothing else.
-fn allow_failures() -> OwnedFd {
-    if !Path::new(FAIL_NTH).exists() {
-        skip("the kernel has no fault injection");
-    }
-    let debug = Path::new("/sys/kernel/debug");
-    for kind in ["failslab", "fail_page_alloc"] {
-        let dir = debug.join(kind);
-        if !dir.exists() {
-            skip(format!("{} is not there", dir.display()));
-        }
-        // Allocations that may sleep are those that an operation can be refused for.
-        let _ = std::fs::write(dir.join("ignore-gfp-wait"), "N");
-        let _ = std::fs::write(dir.join("verbose"), "0");
-    }
-    open_write(FAIL_NTH)
 }
 
 fn changed(path: &Path, flags: OFlags) -> Result<(), Errno> {
@@ -131,7 +67,7 @@ fn of_a_mount(t: &Test) {
         }
     };
     // A mount is long; every third allocation is enough.
-    each_failure_by(3, attempt, look_and_unmount);
+    each_failure_by(3, |_| attempt(), |_| look_and_unmount());
     look_and_unmount();
     let m = l.mount();
     write(m.path("f"), "works");

@@ -14,6 +14,9 @@ mod create;
 mod cve_credentials;
 mod cve_lifetime;
 mod downgraded_mount;
+mod failing_allocations;
+mod failing_blocks;
+mod fault_injection;
 mod faults;
 mod file_handle;
 mod file_io;
@@ -81,6 +84,10 @@ struct Options {
     #[arg(long)]
     times: bool,
 
+    /// Try every place of a fault (every allocation, every block)
+    #[arg(long)]
+    thorough: bool,
+
     /// Module file of the type, for the test that unloads it [default: /payload/TYPE.ko]
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -134,7 +141,9 @@ const MODULES: &[&[Case]] = &[
     cve_lifetime::CASES,
     no_space::CASES,
     faults::CASES,
+    failing_blocks::CASES,
     alloc_failures::CASES,
+    failing_allocations::CASES,
     page_cache::CASES,
     races::CASES,
     copy_up_races::CASES,
@@ -168,6 +177,7 @@ fn main() -> ExitCode {
         scratch: options.scratch,
         scale: options.scale,
         times: options.times,
+        thorough: options.thorough,
         module,
     });
     keep_panic_messages();

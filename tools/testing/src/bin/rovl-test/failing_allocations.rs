@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every allocation fails once in each of many system calls, each time on objects that no call has
+//! met before, so that their lookup and copy-up are a part of it.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use rovl_testing::ops::{self, mknod, mode, names, read, setxattr, stat};
+use rovl_testing::tree::Snapshot;
+use rovl_testing::{acl, cases, dirent, Dir, Layers, Test};
+use rustix::fs::{
+    self, AtFlags, FallocateFlags, FileType, IFlags, OFlags, RenameFlags, SeekFrom, CWD,
+};
+use rustix::io::Errno;
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+
+use crate::fault_injection::{each_failure_by, only_thorough};
+
+cases! {
+    of_new_names,
+    of_moved_names,
+    of_removed_names,
+    of_data,
+    of_attributes,
+    of_reading,
+    of_mount_options,
+}
+
+/// Does something below a directory that holds what [`prepare`] makes.
+type Operation = fn(&Path) -> Result<(), Errno>;
+
+const OLD: &[u8] = b"what the lower layer has";
+const NEW: &[u8] = b"changed";
+
+/// Two lower layers with what one attempt needs.
+fn prepare(l: &Layers<'_>, name: &str) {
+    let path = |rest: &str| format!("{name}/{rest}");
+    l.lower(0)
+        .file(path("f"), OLD)
+        .xattr(path("f"), "user.a", "1")
+        .file(path("other"), OLD)
+        .symlink(path("s"), "f")
+        .file(path("d/x"), "")
+        .dir(path("empty"));
+    l.lower(1).file(path("d/y"), "").file(path("below"), OLD);
+}
+
+/// Lets every allocation of `operation` fail, and checks after each failure that nothing
+/// half-made is seen and that the lower layers are as before.
+fn each(t: &Test, operations: &[(&str, Operation)]) {
+    only_thorough(t);
+    for (name, operation) in operations {
+        let dir = t.dir_on("tmpfs").join(name);
+        let l = t.layers_in(&dir);
+        // Room for as many attempts as there may be.
+        l.lower(0).file("first", "");
+        l.lower(1);
+        let m = l.mount();
+        let attempt = |n: u32| {
+            let place = m.path(n.to_string());
+            operation(&place)
+        };
+        prepare(&l, "1");
+        let check = |n: u32| {
+            look(&m.path(n.to_string()));
+            assert_lower(&l, &n.to_string());
+            prepare(&l, &(n + 1).to_string());
+        };
+        let failures = each_failure_by(1, attempt, check);
+        println!("# {name}: {failures} allocations failed");
+        assert!(failures > 0, "{name}: nothing was allocated");
+        names(m.root());
+        m.unmount();
+    }
+}
+
+/// Everything that is seen is whole.
+fn look(place: &Path) {
+    for name in names(place) {
+        let path = place.join(&name);
+        match FileType::from_raw_mode(stat(&path).st_mode) {
+            FileType::RegularFile => {
+                let data = read(&path);
+                let whole = [OLD, NEW, b""].contains(&data.as_slice());
+                assert!(whole, "{name}: {:?}", String::from_utf8_lossy(&data));
+            }
+            FileType::Directory => drop(names(&path)),
+            _ => (),
+        }
+    }
+    let left: Vec<_> = names(place)
+        .into_iter()
+        .filter(|name| name.starts_with('#'))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[track_caller]
+fn assert_lower(l: &Layers<'_>, name: &str) {
+    let expected = ["below", "d", "empty", "f", "other", "s"];
+    let mut seen = names(l.lower(0).path(name));
+    seen.extend(names(l.lower(1).path(name)));
+    assert_eq!(seen, ops::set(&expected), "the lower layers");
+    assert_eq!(read(l.lower(0).path(format!("{name}/f"))), OLD);
+    assert_eq!(read(l.lower(1).path(format!("{name}/below"))), OLD);
+}
+
+fn open(path: impl AsRef<Path>, flags: OFlags) -> Result<std::os::fd::OwnedFd, Errno> {
+    fs::open(path.as_ref(), flags | OFlags::CLOEXEC, mode(0o644))
+}
+
+fn of_new_names(t: &Test) {
+    each(
+        t,
+        &[
+            ("create", |p| {
+                open(p.join("new"), OFlags::CREATE | OFlags::RDWR).map(drop)
+            }),
+            ("mkdir", |p| fs::mkdir(p.join("new"), mode(0o755))),
+            ("mknod", |p| mknod(p.join("new"), FileType::Fifo, 0o600, 0)),
+            ("symlink", |p| fs::symlink("target", p.join("new"))),
+            ("link", |p| fs::link(p.join("f"), p.join("new"))),
+            ("unnamed", |p| {
+                let file = open(p, OFlags::TMPFILE | OFlags::RDWR)?;
+                rustix::io::pwrite(&file, NEW, 0)?;
+                fs::linkat(&file, "", CWD, p.join("new"), AtFlags::EMPTY_PATH)
+            }),
+            ("create_over_whiteout", |p| {
+                fs::unlink(p.join("f"))?;
+                open(p.join("f"), OFlags::CREATE | OFlags::RDWR).map(drop)
+            }),
+            ("mkdir_over_whiteout", |p| {
+                fs::rmdir(p.join("empty"))?;
+                fs::mkdir(p.join("empty"), mode(0o755))
+            }),
+            ("link_over_whiteout", |p| {
+                fs::unlink(p.join("other"))?;
+                fs::link(p.join("f"), p.join("other"))
+            }),
+        ],
+    );
+}
+
+fn of_moved_names(t: &Test) {
+    each(
+        t,
+        &[
+            ("rename", |p| fs::rename(p.join("f"), p.join("new"))),
+            ("rename_over", |p| fs::rename(p.join("f"), p.join("other"))),
+            ("rename_to_other_directory", |p| {
+                fs::rename(p.join("below"), p.join("d/new"))
+            }),
+            ("rename_noreplace", |p| {
+                let (from, to) = (p.join("f"), p.join("new"));
+                fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+            }),
+            ("exchange", |p| {
+                let (from, to) = (p.join("f"), p.join("below"));
+                fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE)
+            }),
+            ("rename_directory", |p| {
+                fs::mkdir(p.join("new"), mode(0o755))?;
+                fs::rename(p.join("new"), p.join("newer"))
+            }),
+            ("rename_over_directory", |p| {
+                fs::mkdir(p.join("new"), mode(0o755))?;
+                fs::rename(p.join("new"), p.join("empty"))
+            }),
+        ],
+    );
+}
+
+fn of_removed_names(t: &Test) {
+    each(
+        t,
+        &[
+            ("unlink", |p| fs::unlink(p.join("f"))),
+            ("unlink_upper", |p| {
+                fs::mkdir(p.join("new"), mode(0o755))?;
+                open(p.join("new/f"), OFlags::CREATE | OFlags::RDWR).map(drop)?;
+                fs::unlink(p.join("new/f"))
+            }),
+            ("rmdir", |p| fs::rmdir(p.join("empty"))),
+            ("rmdir_with_whiteouts", |p| {
+                fs::unlink(p.join("d/x"))?;
+                fs::unlink(p.join("d/y"))?;
+                fs::rmdir(p.join("d"))
+            }),
+        ],
+    );
+}
+
+fn of_data(t: &Test) {
+    each(
+        t,
+        &[
+            ("open", |p| open(p.join("f"), OFlags::RDWR).map(drop)),
+            ("open_truncating", |p| {
+                open(p.join("f"), OFlags::WRONLY | OFlags::TRUNC).map(drop)
+            }),
+            ("truncate", |p| {
+                fs::ftruncate(open(p.join("f"), OFlags::RDWR)?, 0)
+            }),
+            ("write", |p| {
+                let file = open(p.join("f"), OFlags::RDWR | OFlags::TRUNC)?;
+                rustix::io::pwrite(&file, NEW, 0)?;
+                fs::fsync(file)
+            }),
+            ("read_after_copy_up", |p| {
+                let reader = open(p.join("f"), OFlags::RDONLY)?;
+                open(p.join("f"), OFlags::RDWR)?;
+                rustix::io::pread(&reader, &mut [0u8; 100], 0).map(drop)
+            }),
+            ("fallocate", |p| {
+                let file = open(p.join("f"), OFlags::RDWR)?;
+                fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, 4096)
+            }),
+            ("copy_file_range", |p| {
+                let from = open(p.join("f"), OFlags::RDONLY)?;
+                let to = open(p.join("new"), OFlags::CREATE | OFlags::RDWR)?;
+                fs::copy_file_range(&from, None, &to, None, OLD.len()).map(drop)
+            }),
+            ("map", |p| {
+                let file = open(p.join("f"), OFlags::RDWR)?;
+                let access = ProtFlags::READ | ProtFlags::WRITE;
+                let at = std::ptr::null_mut();
+                // SAFETY: the kernel picks an address that nothing else uses.
+                let at = unsafe { mmap(at, 4096, access, MapFlags::SHARED, &file, 0)? };
+                // SAFETY: nothing refers to the mapping.
+                unsafe { munmap(at, 4096) }
+            }),
+            ("send_file", |p| {
+                let from = open(p.join("f"), OFlags::RDONLY)?;
+                let to = open(p.join("new"), OFlags::CREATE | OFlags::RDWR)?;
+                fs::sendfile(&to, &from, None, OLD.len()).map(drop)
+            }),
+            ("seek_hole", |p| {
+                let file = open(p.join("f"), OFlags::RDONLY)?;
+                fs::seek(&file, SeekFrom::Hole(0)).map(drop)
+            }),
+        ],
+    );
+}
+
+fn of_attributes(t: &Test) {
+    each(
+        t,
+        &[
+            ("chmod", |p| fs::chmod(p.join("f"), mode(0o600))),
+            ("chmod_directory", |p| fs::chmod(p.join("d"), mode(0o700))),
+            ("chown_symlink", |p| {
+                let id = Some(fs::Uid::from_raw(7));
+                fs::chownat(CWD, p.join("s"), id, None, AtFlags::SYMLINK_NOFOLLOW)
+            }),
+            ("utimes", |p| {
+                let now = fs::Timespec {
+                    tv_sec: 5,
+                    tv_nsec: 0,
+                };
+                let times = fs::Timestamps {
+                    last_access: now,
+                    last_modification: now,
+                };
+                fs::utimensat(CWD, p.join("f"), &times, AtFlags::empty())
+            }),
+            ("setxattr", |p| setxattr(p.join("f"), "user.b", "2")),
+            ("setxattr_escaped", |p| {
+                setxattr(p.join("f"), "trusted.overlay.opaque", "y")
+            }),
+            ("removexattr", |p| fs::lremovexattr(p.join("f"), "user.a")),
+            ("set_acl", |p| {
+                let entries = [
+                    acl::owner(6),
+                    acl::user(5, 4),
+                    acl::group_owner(4),
+                    acl::mask(4),
+                    acl::other(4),
+                ];
+                setxattr(p.join("f"), acl::ACCESS, acl::value(&entries))
+            }),
+            ("remove_acl", |p| fs::lremovexattr(p.join("f"), acl::ACCESS)),
+            ("chattr", |p| {
+                let file = open(p.join("f"), OFlags::RDONLY)?;
+                fs::ioctl_setflags(&file, IFlags::NOATIME)
+            }),
+        ],
+    );
+}
+
+fn of_reading(t: &Test) {
+    each(
+        t,
+        &[
+            ("list", |p| {
+                dirent::try_read(open(p.join("d"), OFlags::RDONLY)?, 256).map(drop)
+            }),
+            ("readlink", |p| {
+                fs::readlink(p.join("s"), Vec::new()).map(drop)
+            }),
+            ("getxattr", |p| {
+                fs::lgetxattr(p.join("f"), "user.a", &mut [0u8; 10]).map(drop)
+            }),
+            ("listxattr", |p| {
+                fs::llistxattr(p.join("f"), &mut [0u8; 1000]).map(drop)
+            }),
+            ("handle", |p| {
+                rovl_testing::overlay_xattr::fid_handle(&p.join("f"), 128, 0x200).map(drop)
+            }),
+            ("statfs", |p| fs::statfs(p.join("f")).map(drop)),
+            ("missing", |p| match fs::lstat(p.join("d/missing")) {
+                Err(Errno::NOENT) => Ok(()),
+                other => other.map(drop),
+            }),
+        ],
+    );
+}
+
+fn of_mount_options(t: &Test) {
+    only_thorough(t);
+    let l = t.layers_in(&t.dir_on("tmpfs"));
+    l.lower(0).file("f", OLD);
+    l.lower(1).file("g", OLD);
+    let before = Snapshot::of(l.lower(0).root());
+    type Options = fn(rovl_testing::Request) -> rovl_testing::Request;
+    let kinds: [(&str, Options); 5] = [
+        ("userxattr", |request| request.flag("userxattr")),
+        ("uuid", |request| request.set("uuid", "on")),
+        ("strict", |request| request.set("fsync", "strict")),
+        ("default_permissions", |request| {
+            request.flag("default_permissions")
+        }),
+        ("uuid_null", |request| request.set("uuid", "null")),
+    ];
+    let merged = l.merged();
+    let made = RefCell::new(None);
+    let look_and_unmount = || {
+        if let Some(m) = made.take() {
+            let m: rovl_testing::Mounted = m;
+            assert_eq!(names(m.root()), ops::set(&["f", "g"]));
+            m.unmount();
+        }
+    };
+    for (name, options) in kinds {
+        let attempt = |_| {
+            let mounted = options(l.request()).mount(&merged);
+            let mounted = mounted.map_err(|refused| refused.errno)?;
+            made.replace(Some(mounted.unchecked()));
+            Ok(())
+        };
+        let failures = each_failure_by(1, attempt, |_| look_and_unmount());
+        look_and_unmount();
+        println!("# {name}: {failures} allocations failed");
+    }
+    before.assert_same(&Snapshot::of(l.lower(0).root()));
+    let m = l.mount();
+    Dir::at(m.root()).file("f", NEW);
+}
