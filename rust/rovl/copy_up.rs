@@ -3,7 +3,8 @@
 //! Copy up: before something of a lower layer is changed it is copied to the upper one.
 //!
 //! The copy is made in the work directory, where nobody sees it, and moved to its place when it is
-//! complete. Parents are copied up first. The inode's own lock makes one copy of what several tasks
+//! complete. With the option `metacopy` the data of a file stays below until it is changed. Parents
+//! are copied up first. The inode's own lock makes one copy of what several tasks
 //! want to change at once; write access to the upper layer is held all the time, but freezing it is
 //! only prevented while its directories are changed, not while data is copied.
 
@@ -93,12 +94,17 @@ pub(crate) fn maybe_copy_up(dentry: &Dentry<Rovl>, flags: u32) -> Result {
 }
 
 /// Whether there is nothing to be done. What is missing is looked for again under the lock.
-fn is_done(dentry: &Dentry<Rovl>) -> bool {
-    dentry.upper().is_some() && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected())
+fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
+    let Some(inode) = dentry.inode() else {
+        return false;
+    };
+    inode.upper().is_some()
+        && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected())
+        && (need == Need::Metadata || inode.has_upper_data())
 }
 
 fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
-    while !is_done(dentry) {
+    while !is_done(dentry, need) {
         // Without a name there is no place for it in the upper layer.
         if dentry.is_disconnected() {
             return Err(EIO);
@@ -149,8 +155,9 @@ struct CopyUp<'a> {
     parent: &'a Dentry<Rovl>,
     /// The upper directory of `parent`.
     dir: &'a Dentry<Layer>,
-    /// What is copied.
+    /// What is copied, but for the data, which may be in a layer below.
     lower: LayerPath<'a>,
+    need: Need,
     /// The attributes of the lower object; its size is zero if no data is needed.
     stat: Kstat,
     /// The times of the upper parent.
@@ -188,6 +195,7 @@ impl<'a> CopyUp<'a> {
             parent,
             dir: upper_parent.dentry,
             lower,
+            need,
             stat,
             dir_times,
             link,
@@ -197,7 +205,7 @@ impl<'a> CopyUp<'a> {
     /// Copies it up, unless somebody else has done so meanwhile.
     fn run(&self) -> Result {
         let _lock = self.inode.lock_interruptible()?;
-        if is_done(self.dentry) {
+        if is_done(self.dentry, self.need) {
             return Ok(());
         }
         let access = self.ofs.upper_mount()?.get_write_access()?;
@@ -209,12 +217,20 @@ impl<'a> CopyUp<'a> {
         if !self.dentry.has(DentryFlag::UpperAlias) {
             self.dentry.with_name(|name| self.link_up(&access, name))?;
         }
+        if self.need != Need::Metadata && !self.inode.has_upper_data() {
+            self.complete_data(&access)?;
+        }
         Ok(())
     }
 
     /// Whether metadata is synced before the copy is moved to its place. Data is synced then, too.
     fn syncs_metadata(&self) -> bool {
         self.ofs.config.should_sync_metadata() && (self.stat.is_reg() || self.stat.is_dir())
+    }
+
+    /// Whether the data stays in the lower layer until it is changed.
+    fn leaves_data(&self) -> bool {
+        self.ofs.config.metacopy && self.stat.is_reg() && self.need == Need::Metadata
     }
 
     /// The origin to store: none for a hard link, whose association with the other names ends here.
@@ -239,7 +255,9 @@ impl<'a> CopyUp<'a> {
             self.by_workdir(access, name, &origin)?
         };
         // Who sees the upper dentry sees these flags.
-        self.inode.data().set(Flag::UpperData);
+        if !self.leaves_data() {
+            self.inode.data().set(Flag::UpperData);
+        }
         if self.stat.is_dir() {
             self.inode.data().set(Flag::Whiteouts);
         }

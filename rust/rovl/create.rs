@@ -271,6 +271,7 @@ impl Upper<'_> {
             upper: Some(ARef::from(made)),
             lower: LowerStack::new(),
             redirect: None,
+            upper_has_data: true,
         };
         inode::get(self.m, sb, parts, Some(new))
     }

@@ -3,7 +3,10 @@
 //! Operations of dentries.
 
 use crate::{
-    entry::DentryExt,
+    entry::{
+        DentryExt,
+        InodeExt, //
+    },
     Rovl, //
 };
 use kernel::prelude::*;
@@ -23,14 +26,17 @@ pub(crate) struct DentryOps;
 impl Operations for DentryOps {
     type FileSystem = Rovl;
 
-    fn d_real(dentry: &Dentry<Rovl>, _kind: RealKind) -> Option<&Dentry<Layer>> {
+    fn d_real(dentry: &Dentry<Rovl>, kind: RealKind) -> Option<&Dentry<Layer>> {
         // Only regular files are asked for: by uprobes and for the execution of a file.
         if !dentry.is_reg() {
             return None;
         }
-        match dentry.upper() {
-            Some(upper) => Some(upper),
-            None => Some(dentry.lower().last()?.dentry()),
+        let inode = dentry.inode()?;
+        match (inode.upper(), kind) {
+            (Some(upper), RealKind::Metadata) => Some(upper),
+            (Some(upper), RealKind::Data) if inode.has_upper_data() => Some(upper),
+            (None, RealKind::Metadata) => Some(dentry.lower().first()?.dentry()),
+            (_, RealKind::Data) => Some(dentry.lower().last()?.dentry()),
         }
     }
 }

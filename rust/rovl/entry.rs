@@ -35,7 +35,7 @@ pub(crate) enum Flag {
     Whiteouts = 1,
     /// The inode number is that of the lower layer, and does not change at copy up.
     ConstIno = 2,
-    /// The upper file has its data.
+    /// The upper file has its data; without it only the attributes were copied up.
     UpperData = 3,
 }
 
@@ -171,7 +171,8 @@ pub(crate) enum DentryFlag {
 pub(crate) struct PathType {
     /// It is in the upper layer.
     pub(crate) upper: bool,
-    /// It is a directory of more than one layer.
+    /// It is a directory of more than one layer, or a file whose data is in a lower one than its
+    /// attributes.
     pub(crate) merge: bool,
     /// It is in the upper layer, and the inode number is that of its lower origin.
     pub(crate) origin: bool,
@@ -189,6 +190,10 @@ pub(crate) trait InodeExt {
     ///
     /// Returns `EIO` for an inode without layers, which a lookup never makes.
     fn real_path(&self) -> Result<LayerPath<'_>>;
+    /// Whether what is in the upper layer has its data there.
+    fn has_upper_data(&self) -> bool;
+    /// Whether it is a file whose data is in a lower layer than its attributes.
+    fn is_metacopy(&self) -> bool;
     /// The path that has the data of a regular file: the upper one, or the lowest one.
     ///
     /// Returns `EIO` for an inode without layers.
@@ -241,10 +246,24 @@ impl InodeExt for Inode<Rovl> {
     }
 
     #[inline]
+    fn has_upper_data(&self) -> bool {
+        // The flag is not kept for what was never copied up from a file.
+        self.data().test(Flag::UpperData) || !self.is_reg() || self.lower().is_empty()
+    }
+
+    fn is_metacopy(&self) -> bool {
+        match self.upper() {
+            _ if !self.is_reg() => false,
+            Some(_) => !self.has_upper_data(),
+            None => self.lower().len() > 1,
+        }
+    }
+
+    #[inline]
     fn data_path(&self) -> Result<LayerPath<'_>> {
         match self.upper_path() {
-            Some(path) => Ok(path),
-            None => {
+            Some(path) if self.has_upper_data() => Ok(path),
+            _ => {
                 let lowest = self.lower().last().ok_or(EIO)?;
                 self.ofs().lower_path(lowest).ok_or(EIO)
             }
@@ -292,7 +311,7 @@ impl InodeExt for Inode<Rovl> {
         if self.upper().is_some() {
             PathType {
                 upper: true,
-                merge: lower > 0 && self.is_dir(),
+                merge: lower > 0 && (self.is_dir() || !self.has_upper_data()),
                 origin: lower > 0 && self.data().test(Flag::ConstIno),
             }
         } else {

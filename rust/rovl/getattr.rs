@@ -38,7 +38,13 @@ pub(crate) fn getattr(
     let (kind, real) = inode.typed_real_path()?;
     let fsid = ofs.as_mounter(|m| {
         stat.fill_from_layer(m, real, request)?;
-        origin_number(m, inode, kind, stat, request)
+        let fsid = origin_number(m, inode, kind, stat, request)?;
+        if inode.is_metacopy() {
+            // The space is taken by the data.
+            let data = inode.data_path()?.getattr_nosec(m, StatRequest::BLOCKS)?;
+            stat.set_blocks(data.blocks());
+        }
+        Ok::<_, Error>(fsid)
     })?;
     stat.fill_attr_flags(inode);
     show_numbers(ofs, path.dentry(), inode, stat, fsid);

@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) lower: LowerStack,
     /// Where the object is in the layers below, of one in the upper layer that says so.
     pub(crate) redirect: Option<KBox<RedirectText>>,
+    /// There is an upper dentry, and it is not a file whose data is in a lower layer.
+    pub(crate) upper_has_data: bool,
 }
 
 impl Parts {
@@ -169,7 +171,12 @@ fn find_or_make(
     };
     let ino = key.ino();
     match fetched {
-        Fetched::Existing(inode) if parts.matches(&inode) => Ok(inode),
+        Fetched::Existing(inode) if parts.matches(&inode) => {
+            if parts.upper_has_data {
+                inode.data().set(Flag::UpperData);
+            }
+            Ok(inode)
+        }
         Fetched::Existing(_) => Err(ESTALE),
         Fetched::New(mut inode) => {
             let real = parts.real_path(ofs)?.dentry.inode().ok_or(EIO)?;
@@ -203,11 +210,11 @@ fn fill(
     if is_dir && parts.may_have_whiteouts(ofs, m, path) {
         data.set(Flag::Whiteouts);
     }
-    if parts.upper.is_some() {
+    if parts.upper_has_data {
         data.set(Flag::UpperData);
-        if is_dir && ofs.is_impure(m, path) {
-            data.set(Flag::Impure);
-        }
+    }
+    if parts.upper.is_some() && is_dir && ofs.is_impure(m, path) {
+        data.set(Flag::Impure);
     }
     if parts.upper.is_some() {
         fileattr::load_protattr(m, ofs, &mut inode, path);

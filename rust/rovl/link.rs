@@ -5,7 +5,11 @@
 use crate::{
     copy_up::copy_up,
     create::Instance,
-    entry::DentryExt,
+    entry::{
+        DentryExt,
+        InodeExt, //
+    },
+    rename::set_for_link,
     upper::{
         Make,
         Upper, //
@@ -34,6 +38,9 @@ pub(crate) fn link(old: &Dentry<Rovl>, new: Stable<'_, Rovl>) -> Result {
     ofs.as_mounter(|m| {
         let write = &write;
         let upper = Upper { ofs, m, write };
+        if inode.is_metacopy() {
+            set_for_link(&upper, old)?;
+        }
         if old.path_type().origin {
             upper.set_impure(parent)?;
         }

@@ -101,12 +101,18 @@ impl Lookup<'_> {
             None => None,
         };
         let upper_opaque = self.opaque;
+        let upper_has_data = upper.is_some() && !self.metacopy;
         let redirect = match &self.redirect {
             Some(text) => Some(RedirectText::new(text)?),
             None => None,
         };
         let mut lower = self.in_lowers(dir, dentry, upper.as_deref())?;
-
+        // The last that was found, or the upper one alone.
+        let is_upper_metacopy = upper.is_some() && !upper_has_data;
+        if self.metacopy || (is_upper_metacopy && lower.is_empty()) {
+            log::warn_dentry(c"metacopy with no lower data found", dentry, EIO);
+            return Err(EIO);
+        }
         if let Some((origin, layer)) = found_origin {
             if lower.is_empty() {
                 lower.push(origin, layer)?;
@@ -127,6 +133,7 @@ impl Lookup<'_> {
                 upper,
                 lower,
                 redirect,
+                upper_has_data,
             },
         )
     }
@@ -201,7 +208,10 @@ impl Lookup<'_> {
                     origin::fix(self.m, self.ofs, dir, &this, upper)?;
                 }
             }
-            lower.push(this, entry.layer())?;
+            // Of files without data only the topmost one matters, for its attributes.
+            if !self.metacopy || lower.is_empty() {
+                lower.push(this, entry.layer())?;
+            }
             if self.is_absolute() {
                 // Every layer has an entry in the root, the topmost lower one at 0.
                 next = entry.layer();

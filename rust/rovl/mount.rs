@@ -199,6 +199,7 @@ fn finish(
                 upper,
                 lower,
                 redirect: None,
+                upper_has_data: true,
             };
             sb.data().as_mounter(|m| inode::make_root(m, sb, parts))
         },

@@ -9,6 +9,8 @@
 
 mod redirect;
 
+pub(crate) use redirect::set_for_link;
+
 use crate::{
     copy_up::copy_up,
     entry::{

@@ -45,6 +45,11 @@ impl StatRequest {
         mask: bindings::STATX_INO | bindings::STATX_NLINK,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
+    /// The space that it takes.
+    pub const BLOCKS: Self = Self {
+        mask: bindings::STATX_BLOCKS,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
     /// The inode number.
     pub const INO: Self = Self {
         mask: bindings::STATX_INO,
@@ -84,6 +89,16 @@ impl Kstat {
     /// Sets the inode number.
     pub fn set_ino(&mut self, ino: u64) {
         self.0.ino = ino;
+    }
+
+    /// The space that it takes, in units of 512 bytes.
+    pub fn blocks(&self) -> u64 {
+        self.0.blocks
+    }
+
+    /// Sets the space that it takes, in units of 512 bytes.
+    pub fn set_blocks(&mut self, blocks: u64) {
+        self.0.blocks = blocks;
     }
 
     /// Sets the device number of the file system.

@@ -2,15 +2,31 @@
 
 //! Copying the data of a file.
 
-use super::CopyUp;
-use crate::entry::InodeExt;
+use super::{
+    xattrs::{
+        is_no_capability,
+        CAPABILITY, //
+    },
+    CopyUp, //
+};
+use crate::{
+    entry::{
+        Flag,
+        InodeExt, //
+    },
+    upper::Upper, //
+};
 use kernel::{
     fs::File,
     prelude::*, //
 };
-use vfs::copy::{
-    self,
-    DataCopy, //
+use ondisk::xattr::Name;
+use vfs::{
+    copy::{
+        self,
+        DataCopy, //
+    },
+    mount::WriteAccess, //
 };
 
 /// How much is copied between two looks for a signal, in bytes.
@@ -32,9 +48,46 @@ impl CopyUp<'_> {
         copy.verify(len)?;
         copy_chunks(&copy, len)?;
         // With the metadata if that is synced.
-        if self.ofs.config.should_sync() && !self.syncs_metadata() {
+        if self.ofs.config.should_sync() && !(self.syncs_metadata() && self.is_new()) {
             copy::sync(self.m, to)?;
         }
+        Ok(())
+    }
+
+    /// Whether the copy is made, and not one that was made without data completed.
+    fn is_new(&self) -> bool {
+        self.inode.upper().is_none()
+    }
+
+    /// Gives a file in the upper layer that was copied up without its data the data.
+    ///
+    /// It is in use by its name all the time: until the attribute `metacopy` is removed, which is
+    /// the last thing, what it holds does not count.
+    pub(super) fn complete_data(&self, access: &WriteAccess<'_>) -> Result {
+        let path = self.inode.upper_path().ok_or(EIO)?;
+        // Writing removes the file capabilities.
+        let mut value = KVVec::new();
+        let capability = match path.getxattr_growing(self.m, CAPABILITY, &mut value) {
+            _ if self.stat.size() == 0 => None,
+            Ok(len) => value.get(..len),
+            Err(err) if is_no_capability(err) => None,
+            Err(err) => return Err(err),
+        };
+        if self.stat.size() != 0 {
+            let file = path.open(self.m, true)?;
+            self.copy_data(&file)?;
+        }
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        if let Some(value) = capability {
+            write.setxattr(self.m, path.dentry, CAPABILITY, value)?;
+        }
+        upper.remove_xattr(path.dentry, Name::Metacopy)?;
+        self.inode.data().set(Flag::UpperData);
         Ok(())
     }
 }

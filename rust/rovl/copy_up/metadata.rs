@@ -13,6 +13,13 @@ use crate::{
     upper::Upper, //
 };
 use kernel::prelude::*;
+use ondisk::{
+    metacopy::{
+        self,
+        Metacopy, //
+    },
+    xattr::Name, //
+};
 use vfs::{
     copy,
     dentry::Dentry,
@@ -36,6 +43,12 @@ impl CopyUp<'_> {
         }
         if origin.stored {
             origin::set(upper, temp, origin.handle.as_ref())?;
+        }
+        if self.leaves_data() {
+            let value = Metacopy::EMPTY;
+            let mut buffer = [0; metacopy::MAX_LEN];
+            let value = value.encode(&mut buffer);
+            upper.set_xattr_or(temp, Name::Metacopy, value, Err(EOPNOTSUPP))?;
         }
         set_size_and_attributes(upper, temp, &self.stat)?;
         if self.ofs.config.should_sync() && self.syncs_metadata() {

@@ -38,7 +38,9 @@ impl CopyUp<'_> {
             let write = access.start_write();
             write.tmpfile(m, work, self.stat.mode())
         })?;
-        self.copy_data(&file)?;
+        if !self.leaves_data() {
+            self.copy_data(&file)?;
+        }
         let write = access.start_write();
         let upper = Upper {
             ofs: self.ofs,
@@ -107,7 +109,7 @@ impl CopyUp<'_> {
     }
 
     fn copy_data_to(&self, made: &Dentry<Layer>) -> Result {
-        if !self.stat.is_reg() || self.stat.size() == 0 {
+        if !self.stat.is_reg() || self.stat.size() == 0 || self.leaves_data() {
             return Ok(());
         }
         let path = LayerPath {

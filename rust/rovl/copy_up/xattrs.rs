@@ -19,7 +19,7 @@ use vfs::{
 const SECURITY_PREFIX: &[u8] = b"security.";
 
 /// The attribute with the capabilities of a file.
-const CAPABILITY: &CStr = c"security.capability";
+pub(super) const CAPABILITY: &CStr = c"security.capability";
 
 /// Copies the attributes of `from` to `to`, apart from our own. The inode of `to` is not locked.
 pub(crate) fn copy_xattrs(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Layer>) -> Result {
@@ -92,6 +92,6 @@ fn is_vital(name: &CStr) -> bool {
 
 /// Whether the error says that a file has no capabilities: anybody can store an empty attribute,
 /// which gives none and cannot be read.
-fn is_no_capability(err: Error) -> bool {
+pub(super) fn is_no_capability(err: Error) -> bool {
     err == ENODATA || err == EOPNOTSUPP || err == EINVAL
 }

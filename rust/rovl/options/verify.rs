@@ -31,12 +31,11 @@ impl Config {
         if !has_upper {
             self.without_upper(given, fc);
         }
-        self.refuse_unprivileged(m, given, fc)?;
-        self.refuse_unsupported(given, fc)?;
         if !has_upper && self.redirect == RedirectMode::Follow {
             // The same, because nothing is renamed. It is what /proc/mounts shows.
             self.redirect = RedirectMode::On;
         }
+        self.metacopy_needs_redirect(given, fc)?;
         if self.userxattr {
             // Untrusted layers: what they say about redirects is not followed.
             if given.redirect && self.redirect != RedirectMode::Nofollow {
@@ -46,7 +45,33 @@ impl Config {
                 ));
                 return Err(EINVAL);
             }
+            if self.metacopy && given.metacopy {
+                fc.error(fmt!("conflicting options: userxattr,metacopy=on"));
+                return Err(EINVAL);
+            }
             self.redirect = RedirectMode::Nofollow;
+            self.metacopy = false;
+        }
+        self.refuse_unprivileged(m, given, fc)?;
+        self.refuse_unsupported(given, fc)
+    }
+
+    /// A file without data can be renamed only if it then says where the data is.
+    fn metacopy_needs_redirect(&mut self, given: &Given, fc: &FsContext) -> Result {
+        if !self.metacopy || self.redirect == RedirectMode::On {
+            return Ok(());
+        }
+        let redirect = self.redirect.word();
+        if !given.redirect {
+            self.redirect = RedirectMode::On;
+        } else if given.metacopy {
+            fc.error(fmt!(
+                "conflicting options: metacopy=on,redirect_dir={redirect}"
+            ));
+            return Err(EINVAL);
+        } else {
+            fc.info(fmt!("disabling metacopy due to redirect_dir={redirect}"));
+            self.metacopy = false;
         }
         Ok(())
     }
@@ -113,13 +138,6 @@ impl Config {
             }
             fc.warn(fmt!("falling back to nfs_export=off"));
             self.nfs_export = false;
-        }
-        if self.metacopy {
-            if given.metacopy {
-                return refuse("metacopy=on");
-            }
-            fc.warn(fmt!("falling back to metacopy=off"));
-            self.metacopy = false;
         }
         if self.verity != VerityMode::Off {
             return refuse("verity");

@@ -30,18 +30,28 @@ use vfs::{
 ///
 /// Returns `EXDEV` where that cannot be said, so that the caller copies it instead.
 pub(super) fn set(upper: &Upper<'_>, dentry: Stable<'_, Rovl>, same_dir: bool) -> Result {
+    let relative = same_dir && !is_lower_link(&dentry);
+    store(upper, &dentry, relative.then(|| dentry.name()))
+}
+
+/// Makes the upper part of `dentry`, a file without data, say where the data is, for another name
+/// that may be in any directory.
+pub(crate) fn set_for_link(upper: &Upper<'_>, dentry: &Dentry<Rovl>) -> Result {
+    store(upper, dentry, None)
+}
+
+/// Stores the redirect to `name` in the same directory, or the absolute one.
+fn store(upper: &Upper<'_>, dentry: &Dentry<Rovl>, name: Option<&[u8]>) -> Result {
     let inode = dentry.positive()?;
-    let absolute = !same_dir || is_lower_link(&dentry);
     let is_set = inode.data().with_redirect(|redirect| {
-        redirect.is_some_and(|redirect| !absolute || is_absolute(redirect))
+        redirect.is_some_and(|redirect| name.is_some() || is_absolute(redirect))
     });
     if is_set {
         return Ok(());
     }
-    let text = if absolute {
-        absolute_path(&dentry)?
-    } else {
-        RedirectText::new(dentry.name())?
+    let text = match name {
+        Some(name) => RedirectText::new(name)?,
+        None => absolute_path(dentry)?,
     };
     let dir = dentry.upper().ok_or(EIO)?;
     upper

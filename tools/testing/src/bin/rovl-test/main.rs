@@ -26,6 +26,7 @@ mod in_use;
 mod layer_fds;
 mod link;
 mod lookup;
+mod metacopy;
 mod mmap;
 mod module;
 mod mount_modes;
@@ -121,6 +122,7 @@ const MODULES: &[&[Case]] = &[
     idmap::CASES,
     fileattr::CASES,
     file_handle::CASES,
+    metacopy::CASES,
     mmap::CASES,
     file_io::CASES,
     splice::CASES,

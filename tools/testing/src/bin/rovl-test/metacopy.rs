@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `metacopy`: files of which only the attributes are copied up, until their data is changed.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rovl_testing::mount::{granted, Mounted};
+use rovl_testing::ops::{
+    chmod, chown, exists, getxattr, link, mkdir, names, open_read, open_write, read, read_fd,
+    rename, set, setxattr, stat, unlink, utimes, write,
+};
+use rovl_testing::overlay_xattr::REDIRECT;
+use rovl_testing::{cases, errno, ok, Layers, Test};
+use rustix::fs::{renameat_with, OFlags, RenameFlags, CWD};
+use rustix::io::Errno;
+
+cases! {
+    attributes_only,
+    tree_changes_owner,
+    first_write_copies_the_data,
+    append_and_partial_write,
+    truncated,
+    opened_to_be_truncated,
+    opened_before,
+    capabilities_stay,
+    holes_stay,
+    empty_file,
+    renamed_within_the_directory,
+    renamed_to_another_directory,
+    renamed_and_written,
+    hard_link,
+    lower_hard_link_renamed,
+    exchanged,
+    replaced_and_removed,
+    in_a_renamed_directory,
+    over_a_lower_metacopy,
+    three_of_them,
+    absolute_redirect_leads_to_all_layers,
+    no_data_below,
+    something_else_below,
+    hidden_data,
+    odd_attributes,
+    synced,
+    mapped_and_executed,
+    number_is_kept,
+    options_agree,
+    made_for_regular_files_only,
+}
+
+const METACOPY: &str = "trusted.overlay.metacopy";
+
+#[track_caller]
+fn mount(t: &Test, l: &Layers<'_>) -> Mounted {
+    granted(t, l.request().set("metacopy", "on").mount(&l.merged()))
+}
+
+/// Whether the file in the upper layer has no data.
+fn is_metacopy(l: &Layers<'_>, path: &str) -> bool {
+    getxattr(l.upper().path(path), METACOPY).is_ok()
+}
+
+fn data() -> Vec<u8> {
+    (0..100_000u32).map(|n| (n % 251) as u8).collect()
+}
+
+fn attributes_only(t: &Test) {
+    let l = t.layers();
+    l.lower(0)
+        .file("f", data())
+        .xattr("f", "user.a", "1")
+        .times("f", 5, 6);
+    let m = mount(t, &l);
+    let blocks = stat(m.path("f")).st_blocks;
+    chmod(m.path("f"), 0o600);
+    let upper = stat(l.upper().path("f"));
+    assert!(is_metacopy(&l, "f"));
+    assert_eq!(upper.st_size, 100_000);
+    assert!(upper.st_blocks <= 8, "{} blocks", upper.st_blocks);
+    let check = |m: &Mounted| {
+        let merged = stat(m.path("f"));
+        assert_eq!((merged.st_size, merged.st_mode & 0o777), (100_000, 0o600));
+        assert_eq!(merged.st_blocks, blocks);
+        assert_eq!(merged.st_mtime, 6);
+        assert_eq!(read(m.path("f")), data());
+        assert_eq!(ok(getxattr(m.path("f"), "user.a")), b"1");
+        assert_eq!(errno(getxattr(m.path("f"), METACOPY)), Errno::NODATA);
+    };
+    check(&m);
+    drop(m);
+    check(&mount(t, &l));
+}
+
+fn tree_changes_owner(t: &Test) {
+    let l = t.layers();
+    for n in 0..20 {
+        l.lower(n % 2).file(format!("d/{}/f{n}", n % 3), data());
+    }
+    let m = mount(t, &l);
+    for n in 0..20 {
+        chown(m.path(format!("d/{}/f{n}", n % 3)), 7, 8);
+    }
+    for n in 0..20 {
+        let path = format!("d/{}/f{n}", n % 3);
+        assert!(is_metacopy(&l, &path), "{path}");
+        assert_eq!(read(m.path(&path)), data());
+        assert_eq!(stat(m.path(&path)).st_uid, 7);
+    }
+}
+
+fn first_write_copies_the_data(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", data());
+    let m = mount(t, &l);
+    chmod(m.path("f"), 0o640);
+    let file = open_write(m.path("f"));
+    assert!(!is_metacopy(&l, "f"), "opening for writing is enough");
+    assert_eq!(read(l.upper().path("f")), data());
+    ok(rustix::io::pwrite(&file, b"XYZ", 50_000));
+    let mut expected = data();
+    expected[50_000..50_003].copy_from_slice(b"XYZ");
+    assert_eq!(read(m.path("f")), expected);
+    assert_eq!(stat(m.path("f")).st_mode & 0o777, 0o640);
+    assert_eq!(read(l.lower(0).path("f")), data());
+}
+
+fn append_and_partial_write(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "0123456789");
+    let m = mount(t, &l);
+    utimes(m.path("f"), 1, 1);
+    let mut file = ok(std::fs::OpenOptions::new().append(true).open(m.path("f")));
+    ok(file.write_all(b"abc"));
+    assert_eq!(read(m.path("f")), b"0123456789abc");
+    assert!(!is_metacopy(&l, "f"));
+}
+
+fn truncated(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", data()).file("g", data());
+    let m = mount(t, &l);
+    chmod(m.path("f"), 0o600);
+    ok(truncate(&m.path("f"), 1000));
+    ok(truncate(&m.path("g"), 200_000));
+    assert_eq!(read(m.path("f")), data()[..1000]);
+    let grown = read(m.path("g"));
+    assert_eq!(grown[..100_000], data());
+    assert!(grown[100_000..].iter().all(|&byte| byte == 0));
+    assert!(!is_metacopy(&l, "f") && !is_metacopy(&l, "g"));
+}
+
+fn truncate(path: &Path, len: u64) -> std::io::Result<()> {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(path)?
+        .set_len(len)
+}
+
+fn opened_to_be_truncated(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", data());
+    let m = mount(t, &l);
+    chmod(m.path("f"), 0o600);
+    write(m.path("f"), "new");
+    assert_eq!(read(m.path("f")), b"new");
+    assert!(!is_metacopy(&l, "f"));
+    assert_eq!(stat(l.upper().path("f")).st_size, 3);
+}
+
+fn opened_before(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", data());
+    let m = mount(t, &l);
+    let before = open_read(m.path("f"));
+    chmod(m.path("f"), 0o600);
+    let between = open_read(m.path("f"));
+    ok(rustix::fs::fsync(&between));
+    assert_eq!(read_fd(&before), data());
+    let file = open_write(m.path("f"));
+    ok(rustix::io::pwrite(&file, b"new", 0));
+    let mut start = [0; 3];
+    for fd in [before.as_fd(), between.as_fd()] {
+        ok(rustix::io::pread(fd, &mut start, 0));
+        assert_eq!(&start, b"new");
+    }
+}
+
+fn capabilities_stay(t: &Test) {
+    let l = t.layers();
+    // Version 2, cap_net_raw permitted and effective.
+    let mut capability = vec![1, 0, 0, 2];
+    capability.extend_from_slice(&0x2000u32.to_le_bytes());
+    capability.extend_from_slice(&[0; 12]);
+    l.lower(0)
+        .file("f", data())
+        .xattr("f", "security.capability", &capability);
+    let m = mount(t, &l);
+    chmod(m.path("f"), 0o755);
+    assert!(is_metacopy(&l, "f"));
+    let name = "security.capability";
+    assert_eq!(ok(getxattr(l.upper().path("f"), name)), capability);
+    drop(open_write(m.path("f")));
+    assert!(!is_metacopy(&l, "f"));
+    assert_eq!(ok(getxattr(m.path("f"), name)), capability);
+    assert_eq!(read(m.path("f")), data());
+}
+
+fn holes_stay(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "");
+    let lower = open_write(l.lower(0).path("f"));
+    ok(rustix::io::pwrite(&lower, b"end", 8 << 20));
+    let m = mount(t, &l);
+    chmod(m.path("f"), 0o600);
+    assert_eq!(
+        stat(m.path("f")).st_blocks,
+        stat(l.lower(0).path("f")).st_blocks
+    );
+    drop(open_write(m.path("f")));
+    let upper = stat(l.upper().path("f"));
+    assert_eq!(upper.st_size, (8 << 20) + 3);
+    assert!(upper.st_blocks < 1000, "{} blocks", upper.st_blocks);
+}
+
+fn empty_file(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "");
+    let m = mount(t, &l);
+    chmod(m.path("f"), 0o600);
+    assert_eq!(read(m.path("f")), b"");
+    write(m.path("f"), "x");
+    drop(m);
+    assert_eq!(read(mount(t, &l).path("f")), b"x");
+}
+
+fn renamed_within_the_directory(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("d/f", data());
+    let m = mount(t, &l);
+    rename(m.path("d/f"), m.path("d/g"));
+    assert!(is_metacopy(&l, "d/g"));
+    assert_eq!(ok(getxattr(l.upper().path("d/g"), REDIRECT)), b"f");
+    drop(m);
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("d/g")), data());
+    assert_eq!(names(m.path("d")), set(&["g"]));
+}
+
+fn renamed_to_another_directory(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("d/f", data()).dir("e");
+    let m = mount(t, &l);
+    rename(m.path("d/f"), m.path("e/g"));
+    assert_eq!(ok(getxattr(l.upper().path("e/g"), REDIRECT)), b"/d/f");
+    drop(m);
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("e/g")), data());
+    assert!(names(m.path("d")).is_empty());
+}
+
+fn renamed_and_written(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "old");
+    let m = mount(t, &l);
+    rename(m.path("f"), m.path("g"));
+    drop(m);
+    let m = mount(t, &l);
+    let file = open_write(m.path("g"));
+    ok(rustix::io::pwrite(&file, b"N", 0));
+    assert!(!is_metacopy(&l, "g"));
+    drop(file);
+    drop(m);
+    assert_eq!(read(mount(t, &l).path("g")), b"Nld");
+}
+
+fn hard_link(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("d/f", data()).dir("e");
+    let m = mount(t, &l);
+    link(m.path("d/f"), m.path("e/g"));
+    assert_eq!(ok(getxattr(l.upper().path("e/g"), REDIRECT)), b"/d/f");
+    assert_eq!(read(m.path("e/g")), data());
+    drop(m);
+    let m = mount(t, &l);
+    for name in ["d/f", "e/g"] {
+        assert_eq!(read(m.path(name)), data());
+        assert_eq!(stat(m.path(name)).st_nlink, 2);
+    }
+    let file = open_write(m.path("e/g"));
+    ok(rustix::io::pwrite(&file, b"new", 0));
+    assert_eq!(read(m.path("d/f"))[..3], *b"new");
+    unlink(m.path("d/f"));
+    assert_eq!(read(m.path("e/g"))[..3], *b"new");
+}
+
+fn lower_hard_link_renamed(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("d/f", data());
+    link(l.lower(0).path("d/f"), l.lower(0).path("d/other"));
+    let m = mount(t, &l);
+    rename(m.path("d/f"), m.path("d/g"));
+    assert_eq!(ok(getxattr(l.upper().path("d/g"), REDIRECT)), b"/d/f");
+    drop(m);
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("d/g")), data());
+    assert_eq!(read(m.path("d/other")), data());
+}
+
+fn exchanged(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("a", "1").file("d/b", "22");
+    let m = mount(t, &l);
+    ok(renameat_with(
+        CWD,
+        m.path("a"),
+        CWD,
+        m.path("d/b"),
+        RenameFlags::EXCHANGE,
+    ));
+    drop(m);
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("a")), b"22");
+    assert_eq!(read(m.path("d/b")), b"1");
+    assert!(is_metacopy(&l, "a") && is_metacopy(&l, "d/b"));
+}
+
+fn replaced_and_removed(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("a", "1").file("b", "22").file("c", "333");
+    let m = mount(t, &l);
+    chmod(m.path("a"), 0o600);
+    chmod(m.path("b"), 0o600);
+    chmod(m.path("c"), 0o600);
+    rename(m.path("a"), m.path("b"));
+    unlink(m.path("c"));
+    drop(m);
+    let m = mount(t, &l);
+    assert_eq!(names(m.root()), set(&["b"]));
+    assert_eq!(read(m.path("b")), b"1");
+}
+
+fn in_a_renamed_directory(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("d/s/f", data()).dir("e");
+    let m = mount(t, &l);
+    rename(m.path("d"), m.path("e/d2"));
+    chmod(m.path("e/d2/s/f"), 0o600);
+    rename(m.path("e/d2/s/f"), m.path("g"));
+    assert_eq!(ok(getxattr(l.upper().path("g"), REDIRECT)), b"/d/s/f");
+    drop(m);
+    assert_eq!(read(mount(t, &l).path("g")), data());
+}
+
+fn over_a_lower_metacopy(t: &Test) {
+    let l = t.layers();
+    l.lower(0)
+        .file("f", "")
+        .mode("f", 0o606)
+        .xattr("f", METACOPY, "")
+        .xattr("f", "user.middle", "m");
+    ok(truncate(&l.lower(0).path("f"), 100_000));
+    l.lower(1).file("f", data()).xattr("f", "user.bottom", "b");
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("f")), data());
+    assert_eq!(stat(m.path("f")).st_mode & 0o777, 0o606);
+    assert_eq!(
+        stat(m.path("f")).st_blocks,
+        stat(l.lower(1).path("f")).st_blocks
+    );
+    chmod(m.path("f"), 0o660);
+    assert!(is_metacopy(&l, "f"));
+    assert_eq!(ok(getxattr(m.path("f"), "user.middle")), b"m");
+    assert_eq!(errno(getxattr(m.path("f"), "user.bottom")), Errno::NODATA);
+    assert_eq!(read(m.path("f")), data());
+    drop(open_write(m.path("f")));
+    assert_eq!(read(l.upper().path("f")), data());
+}
+
+fn three_of_them(t: &Test) {
+    let l = t.layers();
+    for n in 0..3 {
+        l.lower(n).file("f", "").xattr("f", METACOPY, "");
+        ok(truncate(&l.lower(n).path("f"), 4));
+    }
+    l.lower(1).xattr("f", REDIRECT, "g");
+    l.lower(2).file("g", "").xattr("g", METACOPY, "");
+    l.lower(2).xattr("g", REDIRECT, "h");
+    l.lower(3)
+        .file("f", "nnnn")
+        .file("g", "mmmm")
+        .file("h", "data");
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("f")), b"data");
+}
+
+fn absolute_redirect_leads_to_all_layers(t: &Test) {
+    let l = t.layers();
+    // Below the opaque directory there is nothing of the same name.
+    l.lower(0).opaque("d").file("d/f", "");
+    l.lower(0)
+        .xattr("d/f", METACOPY, "")
+        .xattr("d/f", REDIRECT, "/data/x");
+    ok(truncate(&l.lower(0).path("d/f"), 4));
+    l.lower(1).file("d/f", "nnnn");
+    l.lower(2).file("data/x", "data");
+    let m = mount(t, &l);
+    assert_eq!(read(m.path("d/f")), b"data");
+}
+
+fn no_data_below(t: &Test) {
+    let l = t.layers();
+    l.upper().file("f", "").xattr("f", METACOPY, "");
+    l.upper().file("g", "").xattr("g", METACOPY, "");
+    l.upper().xattr("g", REDIRECT, "/nowhere");
+    l.lower(0)
+        .file("g", "")
+        .file("h", "")
+        .xattr("h", METACOPY, "");
+    let m = mount(t, &l);
+    for name in ["f", "g", "h"] {
+        assert_eq!(errno(rustix::fs::lstat(m.path(name))), Errno::IO, "{name}");
+    }
+}
+
+fn something_else_below(t: &Test) {
+    let l = t.layers();
+    l.upper().file("f", "").xattr("f", METACOPY, "");
+    l.upper().file("g", "").xattr("g", METACOPY, "");
+    l.lower(0).dir("f").symlink("g", "f");
+    let m = mount(t, &l);
+    for name in ["f", "g"] {
+        assert_eq!(errno(rustix::fs::lstat(m.path(name))), Errno::IO, "{name}");
+    }
+}
+
+fn hidden_data(t: &Test) {
+    let l = t.layers();
+    l.upper().file("f", "").xattr("f", METACOPY, "");
+    l.lower(0).whiteout("f");
+    l.lower(1).file("f", "hidden");
+    let m = mount(t, &l);
+    assert_eq!(errno(rustix::fs::lstat(m.path("f"))), Errno::IO);
+}
+
+fn odd_attributes(t: &Test) {
+    let l = t.layers();
+    let values: [&[u8]; 5] = [b"x", b"\0\x04\0", b"\0\x04\0\0", &[1, 4, 0, 0], &[0; 100]];
+    for (n, value) in values.iter().enumerate() {
+        let name = format!("f{n}");
+        l.upper().file(&name, "up").xattr(&name, METACOPY, value);
+        l.lower(0).file(&name, "lo");
+    }
+    let m = mount(t, &l);
+    // Only its length counts while no digest is asked for.
+    for name in ["f0", "f1"] {
+        assert_eq!(errno(rustix::fs::lstat(m.path(name))), Errno::IO, "{name}");
+    }
+    for name in ["f2", "f3", "f4"] {
+        assert_eq!(read(m.path(name)), b"lo", "{name}");
+    }
+}
+
+fn synced(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", data());
+    for fsync in ["auto", "strict"] {
+        let request = l.request().set("metacopy", "on").set("fsync", fsync);
+        let m = granted(t, request.mount(&l.merged()));
+        chmod(m.path("f"), 0o600);
+        let file = open_read(m.path("f"));
+        ok(rustix::fs::fdatasync(&file));
+        ok(rustix::fs::fsync(&file));
+        drop(file);
+        drop(open_write(m.path("f")));
+        assert_eq!(read(m.path("f")), data());
+        unlink(m.path("f"));
+        drop(m);
+        unlink(l.upper().path("f"));
+    }
+}
+
+fn mapped_and_executed(t: &Test) {
+    let l = t.layers();
+    let program = ok(std::fs::read("/bin/true"));
+    l.lower(0).file("true", program).mode("true", 0o755);
+    let m = mount(t, &l);
+    chown(m.path("true"), 3, 3);
+    assert!(is_metacopy(&l, "true"));
+    assert!(ok(std::process::Command::new(m.path("true")).status()).success());
+    drop(m);
+    let m = mount(t, &l);
+    assert!(ok(std::process::Command::new(m.path("true")).status()).success());
+}
+
+fn number_is_kept(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", data());
+    let m = mount(t, &l);
+    let before = stat(m.path("f")).st_ino;
+    chmod(m.path("f"), 0o600);
+    assert_eq!(stat(m.path("f")).st_ino, before);
+    drop(m);
+    let m = mount(t, &l);
+    assert_eq!(stat(m.path("f")).st_ino, before);
+    drop(open_write(m.path("f")));
+    assert_eq!(stat(m.path("f")).st_ino, before);
+}
+
+fn options_agree(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "");
+    let request = || l.request().set("metacopy", "on");
+    for mode in ["off", "follow", "nofollow"] {
+        let refused = l.refused(request().set("redirect_dir", mode));
+        assert_eq!(refused.errno, Errno::INVAL, "redirect_dir={mode}");
+    }
+    assert_eq!(l.refused(request().flag("userxattr")).errno, Errno::INVAL);
+    let m = granted(t, request().mount(&l.merged()));
+    let options = crate::mount_options::options_of(m.root()).super_options;
+    assert!(options.contains(",redirect_dir=on"), "{options}");
+    assert!(options.contains(",metacopy=on"), "{options}");
+    drop(m);
+    let m = granted(t, request().set("redirect_dir", "on").mount(&l.merged()));
+    drop(m);
+    let m = granted(
+        t,
+        l.request()
+            .set("metacopy", "off")
+            .set("redirect_dir", "off")
+            .mount(&l.merged()),
+    );
+    let options = crate::mount_options::options_of(m.root()).super_options;
+    assert!(!options.contains(",metacopy="), "{options}");
+}
+
+fn made_for_regular_files_only(t: &Test) {
+    let l = t.layers();
+    l.lower(0).symlink("s", "target").dir("d");
+    l.lower(0).node("p", rustix::fs::FileType::Fifo, 0);
+    let m = mount(t, &l);
+    for name in ["s", "d", "p"] {
+        utimes(m.path(name), 1, 1);
+        assert!(exists(l.upper().path(name)), "{name}");
+        let value = rustix::fs::lgetxattr(l.upper().path(name), METACOPY, &mut [0u8; 4][..]);
+        assert_eq!(errno(value), Errno::NODATA, "{name}");
+    }
+    mkdir(m.path("new"));
+    write(m.path("new/f"), "x");
+    ok(setxattr(m.path("new/f"), "user.a", "1"));
+    assert!(!is_metacopy(&l, "new/f"));
+    let created = rustix::fs::open(m.path("g"), OFlags::CREATE | OFlags::WRONLY, 0o644.into());
+    drop(ok(created));
+    assert!(!is_metacopy(&l, "g"));
+}
