@@ -192,6 +192,10 @@ impl Merge {
         }
         self.devices.clear();
         path.read_dir(m, |mut entry| {
+            // An empty directory then needs no memory.
+            if self.purpose == Purpose::FindOne && entry.is_dot_or_dotdot() {
+                return Ok(());
+            }
             let marks = self.marks(&entry, layer);
             if let Some(ino) = self.ino_space.map(entry.ino, layer.fsid) {
                 entry.ino = ino;
