@@ -179,20 +179,6 @@ impl Super {
         self.no_xattr.load(Ordering::Relaxed)
     }
 
-    /// Whether `fsync()` reaches the upper layer.
-    ///
-    /// A volatile mount returns the write-back error of the upper file system since it was made, if
-    /// there was one.
-    pub(crate) fn must_sync(&self) -> Result<bool> {
-        if !self.config.should_sync() {
-            if let Some(upper) = self.mounts.upper() {
-                upper.sb().errseq_check(self.errseq)?;
-            }
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
     /// The number of the file system of layer `index`.
     pub(crate) fn fsid(&self, index: usize) -> usize {
         self.layers.get(index).map_or(0, |layer| layer.fsid)

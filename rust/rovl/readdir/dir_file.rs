@@ -161,7 +161,7 @@ impl Operations for DirFile {
     fn fsync(&self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
         let inode = file.inode();
         let ofs = inode.ofs();
-        if !ofs.must_sync()? {
+        if !ofs.needs_sync()? {
             return Ok(());
         }
         ofs.as_mounter(|m| match self.upper(m, inode)? {
