@@ -17,6 +17,7 @@ pub mod load;
 pub mod mount;
 pub mod ops;
 pub mod overlay_xattr;
+pub mod raw;
 pub mod statmount;
 pub mod tree;
 pub mod userns;

@@ -14,17 +14,21 @@ mod create;
 mod cve_credentials;
 mod cve_lifetime;
 mod downgraded_mount;
+mod extents;
 mod failing_allocations;
 mod failing_blocks;
+mod fanotify;
 mod fault_injection;
 mod faults;
 mod file_handle;
 mod file_io;
 mod fileattr;
+mod fileattr_calls;
 mod idmap;
 mod in_use;
 mod layer_fds;
 mod link;
+mod locks;
 mod lookup;
 mod metacopy;
 mod mmap;
@@ -32,22 +36,29 @@ mod module;
 mod mount_modes;
 mod mount_options;
 mod mount_shown;
+mod nested;
 mod no_space;
 mod page_cache;
 mod permission;
+mod process;
 mod races;
+mod rcu_walk;
 mod readdir;
 mod redirect;
 mod remount;
 mod rename;
+mod rw_flags;
 mod setattr;
+mod special_files;
 mod splice;
 mod stat_ino;
 mod statfs;
+mod statx;
 mod swap;
 mod tmpfile;
 mod userns;
 mod userxattr;
+mod watch;
 mod whiteout;
 mod xattr;
 mod xino;
@@ -121,15 +132,25 @@ const MODULES: &[&[Case]] = &[
     userns::CASES,
     idmap::CASES,
     fileattr::CASES,
+    fileattr_calls::CASES,
     file_handle::CASES,
     metacopy::CASES,
+    watch::CASES,
+    fanotify::CASES,
     mmap::CASES,
+    process::CASES,
     file_io::CASES,
+    rw_flags::CASES,
+    locks::CASES,
     splice::CASES,
+    special_files::CASES,
+    extents::CASES,
     aio_direct::CASES,
     stat_ino::CASES,
+    statx::CASES,
     statfs::CASES,
     permission::CASES,
+    rcu_walk::CASES,
     mount_options::CASES,
     mount_modes::CASES,
     layer_fds::CASES,
@@ -151,6 +172,7 @@ const MODULES: &[&[Case]] = &[
     copy_up_races::CASES,
     changed_layers::CASES,
     swap::CASES,
+    nested::CASES,
     module::CASES,
 ];
 
