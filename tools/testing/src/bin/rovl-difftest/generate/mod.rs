@@ -15,8 +15,8 @@ use crate::script::{Place, Script, Step};
 use model::Tree;
 use source::Source;
 
-/// Features of another version are off, which is what both types then do.
-const PLAIN: &str = "redirect_dir=nofollow metacopy=off index=off xino=off";
+/// What is not there in this version is off, whatever the defaults are.
+const PLAIN: &str = "metacopy=off index=off";
 
 /// How a script is made.
 struct Plan {
@@ -117,10 +117,16 @@ fn mount(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
     }
     if plan.hostile {
         options.push(PLAIN);
+        options.push(source.pick(&[
+            "redirect_dir=nofollow",
+            "redirect_dir=nofollow xino=off",
+            "",
+        ]));
     }
     source.writable = true;
+    source.redirects = false;
     let mut volatile = false;
-    match source.rng.u8(0..24) {
+    match source.rng.u8(0..30) {
         0 => options.push("default_permissions"),
         1 => options.push("nooverride_creds"),
         2 => options.push("override_creds"),
@@ -141,7 +147,18 @@ fn mount(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
             source.writable = false;
             options.push(source.pick(&["ro", "attr:ro"]));
         }
-        14 if plan.lowers > 1 => {
+        14..=17 if !userxattr => {
+            source.redirects = true;
+            options.push(source.pick(&["redirect_dir=on", "redirect_dir=on xino=on"]));
+        }
+        18 => options.push("xino=on"),
+        19 => options.push("xino=auto"),
+        20 => options.push(source.pick(&[
+            "redirect_dir=follow",
+            "redirect_dir=off",
+            "redirect_dir=nofollow",
+        ])),
+        21 if plan.lowers > 1 => {
             source.writable = false;
             options.push("noupper");
         }

@@ -57,6 +57,8 @@ pub struct Source {
     pub writable: bool,
     /// Whether the layers are on several file systems.
     pub mixed: bool,
+    /// Whether directories of lower layers can be renamed.
+    pub redirects: bool,
 }
 
 impl Source {
@@ -69,6 +71,7 @@ impl Source {
             process: Process::Root,
             writable: true,
             mixed: false,
+            redirects: false,
         }
     }
 
@@ -197,7 +200,7 @@ impl Source {
     /// An object that the process can rename.
     pub fn movable(&mut self) -> String {
         let process = self.process;
-        let below = self.one_in(12);
+        let below = self.redirects || self.one_in(12);
         let found = self.find(|tree, path, object| {
             (below || !object.below || object.kind != Kind::Dir)
                 && !object.fixed

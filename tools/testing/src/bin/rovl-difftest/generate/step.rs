@@ -107,7 +107,8 @@ fn rename(source: &mut Source) -> String {
         let (from_object, to_object) =
             (source.tree.objects.get(&from), source.tree.objects.get(&to));
         let is_dir = |object: &Object| object.kind == Kind::Dir;
-        let fixed = |object: &Object| is_dir(object) && object.below;
+        let redirects = source.redirects;
+        let fixed = |object: &Object| is_dir(object) && object.below && !redirects;
         let possible = match (from_object, to_object) {
             (Some(from), Some(to)) if exchange => !fixed(from) && !fixed(to),
             (Some(_), Some(_)) if flag == "noreplace" => false,
@@ -304,7 +305,7 @@ fn lock(source: &mut Source) -> String {
             "test-lock @{slot} {} {range}",
             source.pick(&["shared", "exclusive"])
         ),
-        _ => "getcwd".to_owned(),
+        _ => format!("lease @{slot} {kind}"),
     }
 }
 

@@ -33,19 +33,7 @@ pub fn run(actor: &Actor, words: &[&str]) -> Option<Outcome> {
             let lock = range(kind, number(start)?, number(len)?)?;
             Some(test(actor, slot, lock))
         }
-        ["lease", slot, kind] => {
-            let kind = lock_type(kind)?;
-            Some(actor.fd(slot).and_then(|fd| {
-                // SAFETY: the descriptor is open, and no memory takes part.
-                let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETLEASE, kind) };
-                checked(result.into()).map(|_| String::new())
-            }))
-        }
-        ["get-lease", slot] => Some(actor.fd(slot).and_then(|fd| {
-            // SAFETY: the descriptor is open, and no memory takes part.
-            let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLEASE) };
-            checked(result.into()).map(|kind| kind.to_string())
-        })),
+        ["lease", slot, kind] => Some(lease(actor, slot, lock_type(kind)?)),
         _ => None,
     }
 }
@@ -83,4 +71,16 @@ fn test(actor: &Actor, slot: &str, mut lock: libc::flock) -> Outcome {
         libc::F_UNLCK => "free".to_owned(),
         kind => format!("held {kind} {} {}", lock.l_start, lock.l_len),
     })
+}
+
+/// Takes a lease and gives it back: a kept one would have other steps wait.
+fn lease(actor: &Actor, slot: &str, kind: i32) -> Outcome {
+    let fd = actor.fd(slot)?.as_raw_fd();
+    // SAFETY: the descriptor is open, and no memory takes part.
+    checked(unsafe { libc::fcntl(fd, libc::F_SETLEASE, kind) }.into())?;
+    // SAFETY: the same.
+    let seen = checked(unsafe { libc::fcntl(fd, libc::F_GETLEASE) }.into())?;
+    // SAFETY: the same.
+    checked(unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) }.into())?;
+    Ok(seen.to_string())
 }
