@@ -85,6 +85,7 @@ fn main() -> ExitCode {
         scale: 1.0,
         times: options.times,
         module: None,
+        thorough: false,
     });
     keep_panic_messages();
     let trials = options
