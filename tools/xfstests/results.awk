@@ -11,6 +11,7 @@ function finish() {
 	test = ""
 }
 
+/ - unknown test, ignored$/ { next }
 $1 ~ /^[a-z0-9]+\/[0-9][0-9][0-9][0-9]?$/ {
 	finish()
 	test = $1
