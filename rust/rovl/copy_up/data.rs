@@ -73,10 +73,12 @@ impl CopyUp<'_> {
             Err(err) if is_no_capability(err) => None,
             Err(err) => return Err(err),
         };
-        if self.stat.size() != 0 {
-            let file = path.open(self.m, true)?;
-            self.copy_data(&file)?;
-        }
+        let copied = match self.stat.size() {
+            0 => Ok(()),
+            _ => path
+                .open(self.m, true)
+                .and_then(|file| self.copy_data(&file)),
+        };
         let write = access.start_write();
         let upper = Upper {
             ofs: self.ofs,
@@ -84,8 +86,10 @@ impl CopyUp<'_> {
             write: &write,
         };
         if let Some(value) = capability {
+            // Also where only some of the data could be written.
             write.setxattr(self.m, path.dentry, CAPABILITY, value)?;
         }
+        copied?;
         upper.remove_xattr(path.dentry, Name::Metacopy)?;
         self.inode.data().set(Flag::UpperData);
         Ok(())
