@@ -834,19 +834,33 @@ bool rvfs_current_in_userns_of(const struct fs_context *fc)
 	return current_in_userns(fc->user_ns);
 }
 
+/*
+ * mount(8) prints the log of the context. A module that stands in for another
+ * one must not make it print what that one has in the kernel's log where the
+ * output is compared: messages of a mount that is made, and of a remount.
+ */
 void rvfs_fc_error(struct fs_context *fc, const char *msg)
 {
-	errorfc(fc, "%s", msg);
+	if (RVFS_DROPIN && fc->phase == FS_CONTEXT_RECONFIGURING)
+		pr_err("%s: %s\n", THIS_MODULE->name, msg);
+	else
+		errorfc(fc, "%s", msg);
 }
 
 void rvfs_fc_warn(struct fs_context *fc, const char *msg)
 {
-	warnfc(fc, "%s", msg);
+	if (RVFS_DROPIN)
+		pr_warn("%s: %s\n", THIS_MODULE->name, msg);
+	else
+		warnfc(fc, "%s", msg);
 }
 
 void rvfs_fc_info(struct fs_context *fc, const char *msg)
 {
-	infofc(fc, "%s", msg);
+	if (RVFS_DROPIN)
+		pr_info("%s: %s\n", THIS_MODULE->name, msg);
+	else
+		infofc(fc, "%s", msg);
 }
 
 enum fs_value_type rvfs_param_type(const struct fs_parameter *param)

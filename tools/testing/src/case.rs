@@ -182,6 +182,12 @@ impl Test {
         self.kind() == "rovl" || self.is_dropin()
     }
 
+    /// Whether a mount that is made has in its own log what it got less than it asked for, and a refused remount why. The in-tree
+    /// module, and so the drop-in, writes that to the kernel's log: mount(8) prints none of it.
+    pub fn tells_the_mount(&self) -> bool {
+        self.kind() == "rovl"
+    }
+
     /// Whether the type under test is the drop-in's. The in-tree module has no version.
     pub fn is_dropin(&self) -> bool {
         let version = std::fs::read_to_string("/sys/module/overlay/version");

@@ -90,7 +90,7 @@ fn without_user_attributes(t: &Test) {
     own_files(&l);
     as_namespace_root(|| {
         let m = l.mount();
-        if t.is_rovl() {
+        if t.tells_the_mount() {
             let log = m.log().join("\n");
             assert!(log.contains("userxattr"), "{log}");
         }
