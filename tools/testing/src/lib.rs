@@ -11,6 +11,7 @@ pub mod caller;
 pub mod case;
 pub mod collide;
 pub mod dirent;
+pub mod fuse;
 pub mod idmap;
 pub mod layers;
 pub mod load;

@@ -47,6 +47,7 @@ mod readdir;
 mod redirect;
 mod remount;
 mod rename;
+mod revalidation;
 mod rw_flags;
 mod setattr;
 mod special_files;
@@ -173,6 +174,7 @@ const MODULES: &[&[Case]] = &[
     changed_layers::CASES,
     swap::CASES,
     nested::CASES,
+    revalidation::CASES,
     module::CASES,
 ];
 
