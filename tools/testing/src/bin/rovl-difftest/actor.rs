@@ -183,10 +183,11 @@ impl Remote {
         let (their_in, to) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (from, their_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let child = caller::fork(|| {
-            let _ = set_parent_process_death_signal(Some(Signal::KILL));
             if take_credentials(process).is_err() {
                 return 1;
             }
+            // A change of credentials would clear it.
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
             let input = rustix::io::dup(&their_in);
             let output = rustix::io::dup(&their_out);
             // A pipe that the others hold too would never end.
