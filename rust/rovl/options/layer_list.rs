@@ -12,6 +12,7 @@ use kernel::{
 use ondisk::{
     lowerdir::{
         Lowerdir,
+        LowerdirError,
         MAX_LAYERS, //
     },
     Fault, //
@@ -82,23 +83,24 @@ impl LayerList {
     }
 
     /// `lowerdir`: replaces all lower layers.
+    ///
+    /// What comes before the first mistake stays, as the in-tree module has it: a caller may go on
+    /// after an error.
     pub(crate) fn set_lowerdir(&mut self, fc: &FsContext, value: &CStr) -> Result {
         self.lowerdir_all = None;
         self.lower = KVec::new();
         if value.to_bytes().is_empty() {
             return Ok(());
         }
-        let list = Lowerdir::parse(value.to_bytes()).map_err(|err| {
+        let list = Lowerdir::parse(value.to_bytes());
+        if !matches!(list, Err(LowerdirError::Append)) {
+            self.lowerdir_all = Some(CString::try_from(value)?);
+        }
+        let list = list.map_err(|err| {
             fc.error(fmt!("lowerdir: {}", err.message()));
             EINVAL
         })?;
-        self.lowerdir_all = Some(CString::try_from(value)?);
-        let result = self.add_lowerdirs(fc, &list);
-        if result.is_err() {
-            self.lowerdir_all = None;
-            self.lower = KVec::new();
-        }
-        result
+        self.add_lowerdirs(fc, &list)
     }
 
     fn add_lowerdirs(&mut self, fc: &FsContext, list: &Lowerdir<'_>) -> Result {

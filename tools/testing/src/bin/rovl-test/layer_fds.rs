@@ -4,14 +4,15 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use rovl_testing::layers::Dir;
 use rovl_testing::mount::{granted, Request};
 use rovl_testing::ops::{mkdir, mode, names, open, read, set, unlink, write};
-use rovl_testing::{cases, errno, ok, Layers, Test};
+use rovl_testing::{cases, errno, ok, Layers, Mounted, Test};
 use rustix::fs::{OFlags, CWD};
 use rustix::io::Errno;
 use rustix::mount::{
-    fsconfig_create, fsconfig_set_path, fsmount, fsopen, open_tree, FsMountFlags, FsOpenFlags,
-    MountAttrFlags, OpenTreeFlags,
+    fsconfig_create, fsconfig_set_path, fsconfig_set_string, fsmount, fsopen, move_mount,
+    open_tree, FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags,
 };
 
 use crate::mount_shown::super_options;
@@ -26,6 +27,7 @@ cases! {
     what_is_no_directory,
     lowerdir_takes_no_descriptor,
     after_lowerdir,
+    lowerdir_that_fails_halfway,
     path_values,
     descriptor_of_a_read_only_mount,
     removed_directories,
@@ -238,6 +240,57 @@ fn after_lowerdir(t: &Test) {
         .set("workdir", l.work());
     let m = granted(t, request.mount(&l.merged()));
     assert_eq!(names(m.root()), set(&["f"]));
+}
+
+/// Who gets an error from fsconfig(2) may go on with what was taken before it.
+fn lowerdir_that_fails_halfway(t: &Test) {
+    let l = filled(t);
+    let (top, bottom) = (l.lower(0), l.lower(1));
+    let context = |settings: &[(&str, &str)]| {
+        let context = ok(fsopen(t.kind(), FsOpenFlags::FSOPEN_CLOEXEC));
+        for (key, value) in settings {
+            ok(fsconfig_set_string(&context, *key, *value));
+        }
+        context
+    };
+    let lower = |context: &OwnedFd, text: &str| fsconfig_set_string(context, "lowerdir", text);
+    let add = |context: &OwnedFd| fsconfig_set_string(context, "lowerdir+", bottom.root());
+    let text = |dir: &Dir| dir.root().display().to_string();
+
+    // The layers before the mistake, and the whole text.
+    let half = context(&[("lowerdir+", "/")]);
+    let given = format!("{}:{}:/nowhere", text(&top), text(&bottom));
+    assert_eq!(errno(lower(&half, &given)), Errno::NOENT);
+    assert_eq!(errno(add(&half)), Errno::INVAL);
+    ok(fsconfig_create(&half));
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let mount = ok(fsmount(&half, flags, MountAttrFlags::empty()));
+    ok(move_mount(
+        &mount,
+        "",
+        CWD,
+        l.merged(),
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    ));
+    drop(mount);
+    let m = Mounted::adopt(&l.merged());
+    assert_eq!(names(m.root()), set(&["f", "g"]));
+    let shown = String::from_utf8_lossy(&super_options(m.root())).into_owned();
+    assert!(shown.contains(&format!("lowerdir={given}")), "{shown}");
+    m.unmount();
+
+    // A mistake in the separators: no layer, but the rule against mixing.
+    let none = context(&[("lowerdir+", "/")]);
+    assert_eq!(errno(lower(&none, "/:::/")), Errno::INVAL);
+    assert_eq!(errno(add(&none)), Errno::INVAL);
+    assert_eq!(errno(fsconfig_create(&none)), Errno::INVAL);
+
+    // A colon at the start: nothing at all.
+    let none = context(&[("lowerdir+", "/")]);
+    assert_eq!(errno(lower(&none, ":/")), Errno::INVAL);
+    ok(add(&none));
+    // That is one layer and no upper one.
+    assert_eq!(errno(fsconfig_create(&none)), Errno::INVAL);
 }
 
 fn path_values(t: &Test) {
