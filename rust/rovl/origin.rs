@@ -189,6 +189,8 @@ fn decode(
         match mount.decode_fid(m, &fid) {
             Ok(origin) if !origin.is_weird() => return Ok(Some((origin, layer))),
             Ok(_) => {}
+            // No layer below can have what is said to be in the upper one.
+            Err(err) if err == ESTALE && handle.is_upper() => return Ok(None),
             Err(err) if err == ESTALE => {}
             Err(err) => return Err(err),
         }

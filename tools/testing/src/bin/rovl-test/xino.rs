@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use rovl_testing::block::mount_nodev;
 use rovl_testing::layers::Dir;
 use rovl_testing::mount::{granted, Mounted, Request};
-use rovl_testing::ops::{chmod, mkdir, open_read, rename, stat, unlink, utimes, write};
+use rovl_testing::ops::{chmod, getxattr, mkdir, open_read, rename, stat, unlink, utimes, write};
+use rovl_testing::overlay_xattr::ORIGIN;
 use rovl_testing::{cases, dirent, ok, Layers, Test};
 
 cases! {
@@ -17,6 +18,7 @@ cases! {
     entries_of_pure_directories,
     numbers_are_kept_over_copy_up,
     numbers_are_kept_over_remount,
+    origin_that_claims_to_be_upper,
     numbers_in_maps_and_locks,
     useless_on_one_file_system,
     automatic_needs_file_handles,
@@ -166,6 +168,36 @@ fn numbers_are_kept_over_remount(t: &Test) {
     drop(m);
     assert_eq!(numbers(&three.mount(t, "on")), before);
     assert_eq!(numbers(&three.mount(t, "auto")), before);
+}
+
+/// A handle that says that it is of the upper layer is looked for in the first layer that could
+/// have it, and if that has not, nowhere else.
+fn origin_that_claims_to_be_upper(t: &Test) {
+    let l = t.layers();
+    let elsewhere = Dir::at(&t.dir_on("xfs"));
+    elsewhere.file("top", "");
+    let bottom = l.lower(0);
+    bottom.file("copied", "").file("marked", "");
+    let lowerdir = format!("{}:{}", elsewhere.root().display(), bottom.root().display());
+    let request = Request::new(t.kind())
+        .set("lowerdir", lowerdir)
+        .set("upperdir", l.upper().root())
+        .set("workdir", l.work())
+        .set("xino", "on")
+        .set("uuid", "off");
+    let m = granted(t, request.mount(&l.merged()));
+    for name in ["copied", "marked"] {
+        chmod(m.path(name), 0o600);
+    }
+    m.unmount();
+    let mut origin = ok(getxattr(l.upper().path("marked"), ORIGIN));
+    assert_eq!(origin[5..21], [0; 16], "uuid=off leaves the UUID out");
+    origin[3] |= 1 << 2;
+    l.upper().xattr("marked", ORIGIN, &origin);
+    let m = granted(t, request.mount(&l.merged()));
+    let number = |path: PathBuf| stat(path).st_ino;
+    assert_eq!(number(m.path("copied")), number(bottom.path("copied")));
+    assert_eq!(number(m.path("marked")), number(l.upper().path("marked")));
 }
 
 fn numbers_in_maps_and_locks(t: &Test) {
