@@ -33,7 +33,8 @@ use vfs::{
         Operations,
         OwnFile,
         Pipe,
-        RangeEnd, //
+        RangeEnd,
+        Table, //
     },
     inode::Inode,
     path::LayerPath,
@@ -107,9 +108,12 @@ impl RegularFile {
     }
 }
 
+static TABLE: Table<RegularFile> = Table::new();
+
 #[vtable]
 impl Operations for RegularFile {
     type FileSystem = Rovl;
+    const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
         open::open(inode, file)

@@ -22,9 +22,12 @@ use kernel::prelude::*;
 pub const PAGE_SIZE: usize = kernel::page::PAGE_SIZE;
 
 /// Room for the pages of files.
-pub trait Operations {
+pub trait Operations: Sized + 'static {
     /// Whose files these are.
     type FileSystem: FileSystem;
+
+    /// The tables of these operations, a `static`: their address tells this page cache from others.
+    const TABLE: &'static Table<Self>;
 
     /// Takes the room of one page. May sleep; the folio is locked.
     ///
@@ -37,9 +40,31 @@ pub trait Operations {
 }
 
 /// The tables of an implementation of [`Operations`].
-pub(crate) struct Table<T: Operations>(PhantomData<T>);
+pub struct Table<T: Operations> {
+    raw: bindings::address_space_operations,
+    vm: bindings::vm_operations_struct,
+    _of: PhantomData<T>,
+}
+
+// SAFETY: The tables are constant.
+unsafe impl<T: Operations> Sync for Table<T> {}
 
 impl<T: Operations> Table<T> {
+    /// The tables, for a `static`. A constant would not do: the compiler may make several of it.
+    #[expect(clippy::new_without_default, reason = "it is made at build time only")]
+    pub const fn new() -> Self {
+        Self {
+            raw: Self::OPS,
+            vm: Self::VM_OPS,
+            _of: PhantomData,
+        }
+    }
+
+    /// The table of the page cache as C wants it.
+    pub(crate) const fn as_raw(&self) -> *const bindings::address_space_operations {
+        &raw const self.raw
+    }
+
     /// Marks `folio`, if it is not marked yet, and takes room for it.
     ///
     /// # Safety
@@ -196,16 +221,10 @@ impl<T: Operations> Table<T> {
         ..pin_init::zeroed()
     };
 
-    /// The table as C wants it.
-    pub(crate) const TABLE: &'static bindings::address_space_operations = &Self::OPS;
-
     const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(bindings::filemap_fault),
         map_pages: Some(bindings::filemap_map_pages),
         page_mkwrite: Some(Self::page_mkwrite_callback),
         ..pin_init::zeroed()
     };
-
-    /// The table for areas that show a file.
-    const VM_TABLE: &'static bindings::vm_operations_struct = &Self::VM_OPS;
 }

@@ -105,7 +105,7 @@ pub const WHITEOUT_DEV: u32 = bindings::rvfs_const_RVFS_WHITEOUT_DEV;
 /// # Invariants
 ///
 /// - Instances are reference counted, or kept by somebody for as long as they are borrowed.
-/// - One of a [`FileSystem`] lies at the start of an [`Allocation`] of it.
+/// - One of a [`FileSystem`] lies at the start of an `Allocation` of it.
 #[repr(transparent)]
 pub struct Inode<F> {
     inode: Opaque<bindings::inode>,

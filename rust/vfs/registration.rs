@@ -25,7 +25,7 @@ use kernel::{
 /// # Invariants
 ///
 /// - `fs_type` is registered.
-/// - `cache` is a slab cache for [`Allocation`]s of `F`.
+/// - `cache` is a slab cache for `Allocation`s of `F`.
 #[repr(C)]
 #[pin_data(PinnedDrop)]
 pub struct Registration<F: FileSystem> {

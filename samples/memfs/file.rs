@@ -12,7 +12,8 @@ use vfs::{
         NewVma,
         Operations,
         OwnFile,
-        Pipe, //
+        Pipe,
+        Table, //
     },
     inode::Inode,
     super_block::SuperBlock,
@@ -21,8 +22,11 @@ use vfs::{
 /// The room for the pages of files.
 pub(crate) struct Pages;
 
+static PAGES: address_space::Table<Pages> = address_space::Table::new();
+
 impl address_space::Operations for Pages {
     type FileSystem = MemFs;
+    const TABLE: &'static address_space::Table<Self> = &PAGES;
 
     fn take_page(sb: &SuperBlock<MemFs>) -> Result {
         sb.data().take_page()
@@ -42,9 +46,12 @@ impl RegularFile {
     }
 }
 
+static TABLE: Table<RegularFile> = Table::new();
+
 #[vtable]
 impl Operations for RegularFile {
     type FileSystem = MemFs;
+    const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(_inode: &Inode<MemFs>, _file: &OwnFile<MemFs>) -> Result<KBox<Self>> {
         Self::new()

@@ -32,7 +32,8 @@ use vfs::{
         Operations,
         OwnFile,
         Pipe,
-        RangeEnd, //
+        RangeEnd,
+        Table, //
     },
     inode::Inode, //
 };
@@ -68,9 +69,12 @@ fn changing<R>(inode: &Inode<PassFs>, f: impl FnOnce(&AsMounter) -> Result<R>) -
     ret
 }
 
+static TABLE: Table<RegularFile> = Table::new();
+
 #[vtable]
 impl Operations for RegularFile {
     type FileSystem = PassFs;
+    const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<PassFs>, file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
         // The VFS has checked the caller's permission, which includes that of the mounter.

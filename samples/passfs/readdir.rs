@@ -16,7 +16,8 @@ use vfs::{
     file::{
         LayerFile,
         Operations,
-        OwnFile, //
+        OwnFile,
+        Table, //
     },
     inode::{
         Inode,
@@ -29,9 +30,12 @@ pub(crate) struct DirFile {
     below: ARef<File>,
 }
 
+static TABLE: Table<DirFile> = Table::new();
+
 #[vtable]
 impl Operations for DirFile {
     type FileSystem = PassFs;
+    const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<PassFs>, _file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
         let path = inode_path(inode)?;

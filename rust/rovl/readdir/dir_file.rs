@@ -29,7 +29,8 @@ use vfs::{
     file::{
         LayerFile,
         Operations,
-        OwnFile, //
+        OwnFile,
+        Table, //
     },
     inode::{
         ByInodeLock,
@@ -114,9 +115,12 @@ impl DirFile {
     }
 }
 
+static TABLE: Table<DirFile> = Table::new();
+
 #[vtable]
 impl Operations for DirFile {
     type FileSystem = Rovl;
+    const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<Rovl>, _file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
         let (kind, path) = inode.typed_real_path()?;

@@ -2,10 +2,7 @@
 
 //! Reading, writing, splicing and mapping of files through their own page cache.
 
-use super::{
-    Operations,
-    Table, //
-};
+use super::Operations;
 use crate::{
     bindings,
     file::{
@@ -116,12 +113,12 @@ impl<F: FileSystem> NewVma<'_, F> {
     pub fn show_page_cache<T: Operations<FileSystem = F>>(self) -> Result {
         // SAFETY: Valid by the type invariant; the area's file is open.
         let file = unsafe { OwnFile::<F>::from_raw((*self.as_raw()).vm_file) };
-        if !ptr::eq(file.inode().page_operations(), Table::<T>::TABLE) {
+        if !ptr::eq(file.inode().page_operations(), T::TABLE.as_raw()) {
             return Err(EINVAL);
         }
         file.path().touch_atime();
         // SAFETY: Valid by the type invariant, and not visible yet.
-        unsafe { (*self.as_raw()).vm_ops = Table::<T>::VM_TABLE };
+        unsafe { (*self.as_raw()).vm_ops = &raw const T::TABLE.vm };
         Ok(())
     }
 }

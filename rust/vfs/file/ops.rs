@@ -45,6 +45,9 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Whose files these are.
     type FileSystem: FileSystem;
 
+    /// The table of these operations, a `static`: its address tells these files from others.
+    const TABLE: &'static Table<Self>;
+
     /// Opens a file. The result is kept until the last close.
     fn open(
         inode: &Inode<Self::FileSystem>,
@@ -175,9 +178,35 @@ pub trait Operations: Send + Sync + Sized + 'static {
 }
 
 /// The table of an implementation of [`Operations`].
-pub struct Table<T: Operations>(PhantomData<T>);
+#[repr(transparent)]
+pub struct Table<T: Operations> {
+    raw: bindings::file_operations,
+    _of: PhantomData<T>,
+}
+
+// SAFETY: The table is constant.
+unsafe impl<T: Operations> Sync for Table<T> {}
 
 impl<T: Operations> Table<T> {
+    /// The table, for a `static`. A constant would not do: the compiler may make several of it.
+    #[expect(clippy::new_without_default, reason = "it is made at build time only")]
+    pub const fn new() -> Self {
+        Self {
+            raw: Self::OPS,
+            _of: PhantomData,
+        }
+    }
+
+    /// The table as C wants it.
+    pub(crate) const fn as_raw(&self) -> *const bindings::file_operations {
+        &raw const self.raw
+    }
+
+    /// Whether `operations` are this table.
+    pub(crate) fn is(&self, operations: *const bindings::file_operations) -> bool {
+        ptr::eq(self.as_raw(), operations)
+    }
+
     /// What is known of an open file.
     ///
     /// # Safety
@@ -357,7 +386,4 @@ impl<T: Operations> Table<T> {
         setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()
     };
-
-    /// The table as C wants it.
-    pub(crate) const TABLE: &'static bindings::file_operations = &Self::OPS;
 }

@@ -4,8 +4,7 @@
 
 use super::{
     Operations,
-    OwnFile,
-    Table, //
+    OwnFile, //
 };
 use crate::{
     backing_file::BackingFile,
@@ -118,7 +117,7 @@ impl<F: FileSystem> TmpFile<'_, F> {
         let inode = self.dentry().inode().ok_or(EIO)?.as_raw();
         // SAFETY: Valid by the type invariant of the inode; constant once it is published.
         let operations = unsafe { (*inode).__bindgen_anon_3.i_fop };
-        if !ptr::eq(operations, Table::<O>::TABLE) {
+        if !O::TABLE.is(operations) {
             return Err(EIO);
         }
         // SAFETY: Valid by the type invariant. The operations, and so the release, are those of

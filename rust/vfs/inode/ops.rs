@@ -78,7 +78,7 @@ impl<F: FileSystem> RawTables<F> {
     /// Adds the operations of open files.
     pub const fn with_file<O: file::Operations<FileSystem = F>>(self) -> Self {
         Self {
-            file: file::Table::<O>::TABLE,
+            file: O::TABLE.as_raw(),
             ..self
         }
     }
@@ -86,7 +86,7 @@ impl<F: FileSystem> RawTables<F> {
     /// Adds the operations of the page cache, for regular files that have their data there.
     pub const fn with_pages<P: address_space::Operations<FileSystem = F>>(self) -> Self {
         Self {
-            pages: address_space::Table::<P>::TABLE,
+            pages: P::TABLE.as_raw(),
             ..self
         }
     }

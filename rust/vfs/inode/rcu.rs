@@ -35,7 +35,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `inode` points to an [`Allocation`] of `F` that is not freed before the end of `'a`, which is
+/// `inode` points to an `Allocation` of `F` that is not freed before the end of `'a`, which is
 /// within an RCU read-side section or the time of a reference.
 pub struct RcuInode<'a, F: FileSystem> {
     inode: NonNull<Allocation<F>>,

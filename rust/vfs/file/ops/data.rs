@@ -37,7 +37,7 @@ pub struct RangeEnd<'a, T: Operations> {
 impl<T: Operations> Table<T> {
     /// Both files of an operation.
     ///
-    /// Returns `EXDEV` where they do not have the same operations.
+    /// Returns `EXDEV` where `src` has not these operations.
     ///
     /// # Safety
     ///
@@ -46,11 +46,12 @@ impl<T: Operations> Table<T> {
         src: (*mut bindings::file, i64),
         dst: (*mut bindings::file, i64),
     ) -> Result<(RangeEnd<'a, T>, RangeEnd<'a, T>)> {
-        // SAFETY: By the safety requirements; constant while the files are open.
-        if unsafe { (*src.0).f_op != (*dst.0).f_op } {
+        // SAFETY: By the safety requirements; constant while the file is open.
+        let operations = unsafe { (*src.0).f_op };
+        if !T::TABLE.is(operations) {
             return Err(EXDEV);
         }
-        // SAFETY: `src` has the operations of `dst`, which are these.
+        // SAFETY: `src` has these operations.
         let src = unsafe { Self::range_end(src.0, src.1) };
         // SAFETY: By the safety requirements.
         Ok((src, unsafe { Self::range_end(dst.0, dst.1) }))
