@@ -31,6 +31,7 @@ mod link;
 mod locks;
 mod lookup;
 mod metacopy;
+mod metacopy_names;
 mod mmap;
 mod module;
 mod mount_modes;
@@ -45,6 +46,7 @@ mod races;
 mod rcu_walk;
 mod readdir;
 mod redirect;
+mod redirect_lookup;
 mod remount;
 mod rename;
 mod revalidation;
@@ -121,6 +123,7 @@ const MODULES: &[&[Case]] = &[
     whiteout::CASES,
     readdir::CASES,
     redirect::CASES,
+    redirect_lookup::CASES,
     rename::CASES,
     create::CASES,
     link::CASES,
@@ -136,6 +139,7 @@ const MODULES: &[&[Case]] = &[
     fileattr_calls::CASES,
     file_handle::CASES,
     metacopy::CASES,
+    metacopy_names::CASES,
     watch::CASES,
     fanotify::CASES,
     mmap::CASES,
