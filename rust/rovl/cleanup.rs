@@ -87,6 +87,16 @@ pub(crate) fn remove_work(
     remove_level(m, write, base, work, Level::Work)
 }
 
+/// Removes `entry`, something in the making, from the index directory `dir`, with its contents.
+pub(crate) fn remove_leftover(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    dir: &Dentry<Layer>,
+    entry: &Dentry<Layer>,
+) -> Result<(), Unclean> {
+    remove_level(m, write, dir, entry, Level::Entry)
+}
+
 fn remove_level(
     m: &AsMounter,
     write: &WriteGuard<'_>,

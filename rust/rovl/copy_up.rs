@@ -9,6 +9,7 @@
 //! only prevented while its directories are changed, not while data is copied.
 
 mod data;
+mod index;
 mod link_up;
 mod metadata;
 mod place;
@@ -24,7 +25,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
-    origin,
+    handle,
     super_data::Super,
     upper::Upper,
     Rovl, //
@@ -105,10 +106,6 @@ fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
 
 fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
     while !is_done(dentry, need) {
-        // Without a name there is no place for it in the upper layer.
-        if dentry.is_disconnected() {
-            return Err(EIO);
-        }
         let missing = topmost_missing(dentry)?;
         let need = if missing.dentry.is(dentry) {
             need
@@ -122,19 +119,31 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
 }
 
 /// A dentry that is not in the upper layer, with its parent, which is.
+///
+/// Something that was found by a file handle may have no parent yet. It is copied up to the index.
 struct Missing {
-    parent: ARef<Dentry<Rovl>>,
+    parent: Option<ARef<Dentry<Rovl>>>,
     dentry: ARef<Dentry<Rovl>>,
 }
 
 /// Of `dentry` and its parents the topmost one that is not in the upper layer.
 fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing> {
     let mut next: ARef<Dentry<Rovl>> = ARef::from(dentry);
+    if dentry.is_disconnected() {
+        // The entry of a directory leads to a place that this one does not have.
+        if dentry.is_dir() {
+            return Err(EIO);
+        }
+        return Ok(Missing {
+            parent: None,
+            dentry: next,
+        });
+    }
     loop {
         let parent = next.parent();
         if parent.upper().is_some() {
             return Ok(Missing {
-                parent,
+                parent: Some(parent),
                 dentry: next,
             });
         }
@@ -152,24 +161,47 @@ struct CopyUp<'a> {
     ofs: &'a Super,
     dentry: &'a Dentry<Rovl>,
     inode: &'a Inode<Rovl>,
-    parent: &'a Dentry<Rovl>,
-    /// The upper directory of `parent`.
-    dir: &'a Dentry<Layer>,
+    parent: Option<Parent<'a>>,
     /// What is copied, but for the data, which may be in a layer below.
     lower: LayerPath<'a>,
     need: Need,
     /// The attributes of the lower object; its size is zero if no data is needed.
     stat: Kstat,
-    /// The times of the upper parent.
-    dir_times: Iattr,
     /// The target of a symbolic link.
     link: Option<LinkTarget<'a>>,
+}
+
+/// The directory that the copy gets a name in.
+struct Parent<'a> {
+    dentry: &'a Dentry<Rovl>,
+    /// Its upper part.
+    dir: &'a Dentry<Layer>,
+    /// The times of that before.
+    times: Iattr,
+}
+
+impl<'a> Parent<'a> {
+    #[inline]
+    fn new(m: &'a AsMounter, dentry: &'a Dentry<Rovl>) -> Result<Self> {
+        let upper = dentry.upper_path().ok_or(EIO)?;
+        Ok(Self {
+            dentry,
+            dir: upper.dentry,
+            times: Iattr::times(&upper.getattr(m, StatRequest::TIMES)?),
+        })
+    }
+}
+
+/// Where the copy is put.
+struct Place<'a> {
+    dir: &'a Dentry<Layer>,
+    name: &'a [u8],
 }
 
 impl<'a> CopyUp<'a> {
     #[inline]
     fn new(m: &'a AsMounter, ofs: &'a Super, missing: &'a Missing, need: Need) -> Result<Self> {
-        let (parent, dentry) = (&*missing.parent, &*missing.dentry);
+        let dentry = &*missing.dentry;
         ofs.work()?;
         let inode = dentry.positive()?;
         let lower = inode.lower_path().ok_or(EIO)?;
@@ -177,8 +209,10 @@ impl<'a> CopyUp<'a> {
         if !m.ids_mapped(&stat) {
             return Err(EOVERFLOW);
         }
-        let upper_parent = parent.upper_path().ok_or(EIO)?;
-        let dir_times = Iattr::times(&upper_parent.getattr(m, StatRequest::TIMES)?);
+        let parent = match &missing.parent {
+            Some(parent) => Some(Parent::new(m, parent)?),
+            None => None,
+        };
         if need == Need::NoData {
             stat.set_size(0);
         }
@@ -193,11 +227,9 @@ impl<'a> CopyUp<'a> {
             dentry,
             inode,
             parent,
-            dir: upper_parent.dentry,
             lower,
             need,
             stat,
-            dir_times,
             link,
         })
     }
@@ -210,12 +242,13 @@ impl<'a> CopyUp<'a> {
         }
         let access = self.ofs.upper_mount()?.get_write_access()?;
         if self.inode.upper().is_none() {
-            // The name may change, and even its memory go away, if a lookup finds the directory
-            // under another name after a change of the lower layer.
-            self.dentry.with_name(|name| self.copy(&access, name))?;
+            self.copy(&access)?;
         }
-        if !self.dentry.has(DentryFlag::UpperAlias) {
-            self.dentry.with_name(|name| self.link_up(&access, name))?;
+        if let Some(parent) = &self.parent {
+            if !self.dentry.has(DentryFlag::UpperAlias) {
+                self.dentry
+                    .with_name(|name| self.link_up(&access, parent, name))?;
+            }
         }
         if self.need != Need::Metadata && !self.inode.has_upper_data() {
             self.complete_data(&access)?;
@@ -233,28 +266,58 @@ impl<'a> CopyUp<'a> {
         self.ofs.config.metacopy && self.stat.is_reg() && self.need == Need::Metadata
     }
 
-    /// The origin to store: none for a hard link, whose association with the other names ends here.
+    /// The origin to store: none for a hard link that is not indexed, whose association with the
+    /// other names ends here.
     #[inline]
     fn origin(&self) -> Result<Origin> {
-        let stored = self.stat.is_dir() || self.stat.nlink() == 1;
+        let indexed = self.ofs.needs_index(self.inode);
+        let stored = indexed || self.stat.is_dir() || self.stat.nlink() == 1;
         let handle = if stored {
-            origin::handle_of(self.m, self.ofs, self.lower.dentry)?
+            handle::of_origin(self.m, &self.ofs.config, self.lower.dentry)?
         } else {
             None
         };
-        Ok(Origin { stored, handle })
+        Ok(Origin {
+            stored,
+            indexed,
+            handle,
+        })
     }
 
-    /// Makes the copy and publishes it.
-    fn copy(&self, access: &WriteAccess<'_>, name: &[u8]) -> Result {
+    /// Makes the copy and publishes it, in its directory, or in the index, from where it is linked.
+    fn copy(&self, access: &WriteAccess<'_>) -> Result {
         let origin = self.origin()?;
-        self.mark_parent(access)?;
+        if origin.indexed && !self.stat.is_dir() {
+            return self.copy_to_index(access, &origin);
+        }
+        let parent = self.parent.as_ref().ok_or(EIO)?;
+        self.mark_parent(access, parent)?;
+        // The name may change, and even its memory go away, if a lookup finds the directory under
+        // another name after a change of the lower layer.
+        let upper = self.dentry.with_name(|name| {
+            let dir = parent.dir;
+            self.copy_to(access, &Place { dir, name }, &origin)
+        })?;
+        self.settle(access, parent, &upper);
+        Ok(())
+    }
+
+    /// Makes the copy in `place` and publishes it.
+    fn copy_to(
+        &self,
+        access: &WriteAccess<'_>,
+        place: &Place<'_>,
+        origin: &Origin,
+    ) -> Result<ARef<Dentry<Layer>>> {
         let upper = if self.stat.is_reg() && self.ofs.work()?.tmpfile {
-            self.by_tmpfile(access, name, &origin)?
+            self.by_tmpfile(access, place, origin)?
         } else {
-            self.by_workdir(access, name, &origin)?
+            self.by_workdir(access, place, origin)?
         };
         // Who sees the upper dentry sees these flags.
+        if origin.indexed {
+            self.inode.data().set(Flag::Index);
+        }
         if !self.leaves_data() {
             self.inode.data().set(Flag::UpperData);
         }
@@ -262,35 +325,34 @@ impl<'a> CopyUp<'a> {
             self.inode.data().set(Flag::Whiteouts);
         }
         self.inode.set_upper(upper.clone())?;
-        self.settle(access, &upper);
-        Ok(())
+        Ok(upper)
     }
 
     /// Marks the upper parent, because it is going to contain an entry that has an origin.
-    fn mark_parent(&self, access: &WriteAccess<'_>) -> Result {
+    fn mark_parent(&self, access: &WriteAccess<'_>, parent: &Parent<'_>) -> Result {
         let write = access.start_write();
         let upper = Upper {
             ofs: self.ofs,
             m: self.m,
             write: &write,
         };
-        upper.set_impure(self.parent)
+        upper.set_impure(parent.dentry)
     }
 
     /// Notes that there is an upper dentry for this name.
-    fn settle(&self, access: &WriteAccess<'_>, upper: &Dentry<Layer>) {
-        self.restore_times(access);
+    fn settle(&self, access: &WriteAccess<'_>, parent: &Parent<'_>, upper: &Dentry<Layer>) {
+        self.restore_times(access, parent);
         self.dentry.mark(DentryFlag::UpperAlias);
         self.dentry.add_revalidation(upper);
     }
 
     /// Gives the upper parent back its times, which nobody can see that a copy up changed. Without
     /// effect where that fails.
-    fn restore_times(&self, access: &WriteAccess<'_>) {
-        if let Some(inode) = self.dir.inode() {
+    fn restore_times(&self, access: &WriteAccess<'_>, parent: &Parent<'_>) {
+        if let Some(inode) = parent.dir.inode() {
             let write = access.start_write();
             let lock = inode.lock();
-            let _ = write.notify_change(self.m, &lock, self.dir, &self.dir_times);
+            let _ = write.notify_change(self.m, &lock, parent.dir, &parent.times);
         }
     }
 }
@@ -299,6 +361,8 @@ impl<'a> CopyUp<'a> {
 struct Origin {
     /// Whether it is given one at all.
     stored: bool,
+    /// Whether the copy gets an entry in the index.
+    indexed: bool,
     /// Its handle, if there is one.
     handle: Option<FileHandle>,
 }

@@ -272,6 +272,7 @@ impl Upper<'_> {
             lower: LowerStack::new(),
             redirect: None,
             upper_has_data: true,
+            indexed: false,
         };
         inode::get(self.m, sb, parts, Some(new))
     }

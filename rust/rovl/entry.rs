@@ -37,6 +37,8 @@ pub(crate) enum Flag {
     ConstIno = 2,
     /// The upper file has its data; without it only the attributes were copied up.
     UpperData = 3,
+    /// It has an entry in the index, so that all names of the lower object are names of this one.
+    Index = 4,
 }
 
 /// The set of [`Flag`]s of an inode.

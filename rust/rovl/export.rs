@@ -6,7 +6,7 @@
 
 use crate::{
     entry::InodeExt,
-    origin,
+    handle,
     Rovl, //
 };
 use ondisk::file_handle::WIRE_TYPE;
@@ -30,7 +30,7 @@ impl Operations for Fids {
         let ofs = inode.ofs();
         let (real, upper) = identity(inode)?;
         let made = ofs
-            .as_mounter(|m| origin::encode(m, ofs, real, upper))
+            .as_mounter(|m| handle::encode(m, &ofs.config, real, upper))
             .ok()?;
         let wire = made.as_wire();
         if let Some(handle) = handle.get_mut(..wire.len()) {

@@ -4,6 +4,7 @@
 
 use crate::{
     entry::{
+        Flag,
         InodeExt,
         PathType, //
     },
@@ -48,6 +49,10 @@ pub(crate) fn getattr(
     })?;
     stat.fill_attr_flags(inode);
     show_numbers(ofs, path.dentry(), inode, stat, fsid);
+    if inode.data().test(Flag::Index) && !inode.is_dir() {
+        // The names in all layers, without the one in the index.
+        stat.set_nlink(inode.nlink());
+    }
     if inode.is_dir() && kind.merge {
         // Counting the directories of a merged one costs more than it is worth; `find` understands.
         stat.set_nlink(1);
@@ -60,7 +65,7 @@ pub(crate) fn getattr(
 /// file system that it is on.
 ///
 /// A file with several links below shows its own: copy up breaks the link, and then there are two
-/// files.
+/// files. So may a directory to which several redirects lead. Neither can be if it is in the index.
 fn origin_number(
     m: &AsMounter,
     inode: &Inode<Rovl>,
@@ -88,7 +93,8 @@ fn origin_number(
         ..request
     };
     let origin = path.getattr_nosec(m, request)?;
-    if is_dir || origin.nlink() == 1 {
+    let is_alone = is_dir || origin.nlink() == 1;
+    if inode.data().test(Flag::Index) || (is_alone && !ofs.config.index_all()) {
         stat.set_ino(origin.ino());
         return Ok(ofs.fsid(lower.layer()));
     }

@@ -4,8 +4,8 @@
 //!
 //! An inode is found in the cache by the inode of a layer that does not change at copy up: the
 //! topmost lower one where there is one, so that watches and file locks survive. A lower file with
-//! several links is the exception, because copy up breaks the link: until then each of its names
-//! has an overlay inode of its own, which the cache does not know.
+//! several links is the exception where there is no index, because copy up breaks the link: until
+//! then each of its names has an overlay inode of its own, which the cache does not know.
 
 mod ops;
 
@@ -16,6 +16,7 @@ use crate::{
         RedirectText, //
     },
     fileattr,
+    index::Links,
     super_data::Super,
     Rovl, //
 };
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) redirect: Option<KBox<RedirectText>>,
     /// There is an upper dentry, and it is not a file whose data is in a lower layer.
     pub(crate) upper_has_data: bool,
+    /// There is an entry in the index for it.
+    pub(crate) indexed: bool,
 }
 
 impl Parts {
@@ -82,7 +85,31 @@ impl Parts {
             return false;
         };
         // Without an upper layer nothing is ever copied up.
-        ofs.mounts.upper().is_none() || lower.is_dir() || lower.nlink() <= 1
+        if self.indexed || ofs.mounts.upper().is_none() {
+            return true;
+        }
+        // A hard link that was broken, or will be.
+        let loses_links = self.upper.is_some() || ofs.index_dir().is_none();
+        if loses_links && !lower.is_dir() && lower.nlink() > 1 {
+            return false;
+        }
+        // Its file handle is that of the upper object.
+        !(ofs.config.nfs_export && self.upper.is_some())
+    }
+
+    /// The number of links, of which the upper object may not have all.
+    fn nlink(&self, m: &AsMounter, ofs: &Super, real: &Inode<Layer>) -> u32 {
+        match (&self.upper, self.lower.first()) {
+            _ if real.is_dir() => 1,
+            (Some(upper), Some(lower)) => {
+                let links = Links {
+                    lower: lower.dentry(),
+                    upper,
+                };
+                links.of_union(m, ofs, self.indexed, real.nlink())
+            }
+            _ => real.nlink(),
+        }
     }
 
     /// The number of the file system whose inode number the inode has: that of the lower layer if it
@@ -180,7 +207,7 @@ fn find_or_make(
         Fetched::Existing(_) => Err(ESTALE),
         Fetched::New(mut inode) => {
             let real = parts.real_path(ofs)?.dentry.inode().ok_or(EIO)?;
-            inode.set_nlink(if real.is_dir() { 1 } else { real.nlink() });
+            inode.set_nlink(parts.nlink(m, ofs, real));
             fill(m, ofs, inode, parts, by_lower, ino)
         }
     }
@@ -204,6 +231,9 @@ fn fill(
     inode.set_ino(number(ofs, is_dir, ino, parts.fsid_of_key(ofs, by_lower)));
 
     let data = inode.data();
+    if parts.indexed {
+        data.set(Flag::Index);
+    }
     if by_lower {
         data.set(Flag::ConstIno);
     }

@@ -9,11 +9,9 @@ use crate::{
         DentryExt,
         InodeExt, //
     },
+    index::change_links,
     rename::set_for_link,
-    upper::{
-        Make,
-        Upper, //
-    },
+    upper::Make,
     Rovl, //
 };
 use kernel::{
@@ -30,16 +28,10 @@ pub(crate) fn link(old: &Dentry<Rovl>, new: Stable<'_, Rovl>) -> Result {
     copy_up(old)?;
     let parent = new.stable_parent();
     copy_up(parent)?;
-    let ofs = new.ofs();
     let inode = old.positive()?;
-    // The number of links changes under the lock of copy up, which also makes links.
-    let _lock = inode.lock_interruptible()?;
-    let write = ofs.upper_mount()?.want_write()?;
-    ofs.as_mounter(|m| {
-        let write = &write;
-        let upper = Upper { ofs, m, write };
+    change_links(old, |upper| {
         if inode.is_metacopy() {
-            set_for_link(&upper, old)?;
+            set_for_link(upper, old)?;
         }
         if old.path_type().origin {
             upper.set_impure(parent)?;

@@ -2,6 +2,7 @@
 
 //! Looking a name up through the layers, top-down.
 
+mod index;
 mod layer;
 
 use crate::{
@@ -59,6 +60,10 @@ struct Lookup<'a> {
     xwhiteouts: bool,
     /// The data of the file that was found is below.
     metacopy: bool,
+    /// The lower object that a file in the upper layer says to be its origin, and its layer.
+    origin: Option<(ARef<Dentry<Layer>>, usize)>,
+    /// The topmost lower object is the origin of the upper one.
+    is_origin_known: bool,
 }
 
 /// `->lookup`
@@ -82,6 +87,8 @@ pub(crate) fn lookup(
             opaque: false,
             xwhiteouts: false,
             metacopy: false,
+            origin: None,
+            is_origin_known: false,
         };
         lookup.run(dir, dentry.dentry())
     })?;
@@ -95,9 +102,8 @@ impl Lookup<'_> {
         dir: &Inode<Rovl>,
         dentry: &Dentry<Rovl>,
     ) -> Result<Option<ARef<Inode<Rovl>>>> {
-        let mut found_origin = None;
         let upper = match dir.upper_path() {
-            Some(upper_dir) => self.in_upper(upper_dir, dir, &mut found_origin)?,
+            Some(upper_dir) => self.in_upper(upper_dir, dir)?,
             None => None,
         };
         let upper_opaque = self.opaque;
@@ -113,29 +119,33 @@ impl Lookup<'_> {
             log::warn_dentry(c"metacopy with no lower data found", dentry, EIO);
             return Err(EIO);
         }
-        if let Some((origin, layer)) = found_origin {
-            if lower.is_empty() {
-                lower.push(origin, layer)?;
-            }
+        if let Some((origin, layer)) = self.origin.take().filter(|_| lower.is_empty()) {
+            lower.push(origin, layer)?;
+            self.is_origin_known = true;
         }
+        let index = self.in_index(upper.as_deref(), &lower)?;
         if upper_opaque {
             dentry.mark(DentryFlag::Opaque);
         }
         if self.xwhiteouts {
             dentry.mark(DentryFlag::Xwhiteouts);
         }
-        if upper.is_some() {
-            dentry.mark(DentryFlag::UpperAlias);
-        }
-        self.finish(
-            dentry,
-            Parts {
-                upper,
-                lower,
-                redirect,
-                upper_has_data,
-            },
-        )
+        let parts = match index {
+            Some(index) if upper.is_none() => self.parts_of_index(dentry, index, lower)?,
+            index => {
+                if upper.is_some() {
+                    dentry.mark(DentryFlag::UpperAlias);
+                }
+                Parts {
+                    upper,
+                    lower,
+                    redirect,
+                    upper_has_data,
+                    indexed: index.is_some(),
+                }
+            }
+        };
+        self.finish(dentry, parts)
     }
 
     fn finish(&self, dentry: &Dentry<Rovl>, parts: Parts) -> Result<Option<ARef<Inode<Rovl>>>> {
@@ -155,7 +165,6 @@ impl Lookup<'_> {
         &mut self,
         path: LayerPath<'_>,
         dir: &Inode<Rovl>,
-        found_origin: &mut Option<(ARef<Dentry<Layer>>, usize)>,
     ) -> Result<Option<ARef<Dentry<Layer>>>> {
         let level = Level {
             dir: path,
@@ -168,7 +177,7 @@ impl Lookup<'_> {
                 return Err(EREMOTE);
             }
             if !self.is_dir {
-                *found_origin = origin::find(self.m, self.ofs, self.ofs.upper_path(upper)?)?;
+                self.origin = origin::find(self.m, self.ofs, self.ofs.upper_path(upper)?)?;
             }
         }
         Ok(upper)
@@ -203,9 +212,12 @@ impl Lookup<'_> {
             let Some(this) = self.in_lower(entry, last)? else {
                 continue;
             };
-            if let Some(upper) = upper.filter(|_| self.is_dir && lower.is_empty()) {
-                if !self.ofs.no_xattr() {
+            if let Some(upper) = upper.filter(|_| lower.is_empty()) {
+                if self.is_dir && !self.ofs.no_xattr() {
                     origin::fix(self.m, self.ofs, dir, &this, upper)?;
+                }
+                if !self.is_origin(upper, &this)? {
+                    break;
                 }
             }
             // Of files without data only the topmost one matters, for its attributes.

@@ -2,6 +2,7 @@
 
 //! Making a mount.
 
+mod index;
 mod layers;
 mod overlap;
 mod upper;
@@ -109,13 +110,17 @@ pub(crate) fn fill_super(
         };
         let work = upper::add(&mut making, &mut context.layers)?;
         layers::add_lower(&mut making, &mut context.layers)?;
-        upper::finish(&mut making, &context.layers, work.is_some())?;
+        upper::finish(&mut making, &context.layers)?;
+        let work = index::add(&mut making, &context.layers, work)?;
+        if work.is_none() {
+            making.sb.set_rdonly();
+        }
         overlap::check(&making, &context.layers)?;
         Ok((making.layers, work))
     });
     let (layers, work) = made?;
     mounter.lower_cap_sys_resource();
-    finish(context, config, sb, mounter, layers, work)
+    finish(context, fc, config, sb, mounter, layers, work)
 }
 
 /// Makes the options consistent and takes over the names of the layers.
@@ -148,6 +153,7 @@ fn prepare_config(
 /// Gives the super block its data and its root.
 fn finish(
     context: &mut Context,
+    fc: &FsContext,
     mut config: Config,
     mut sb: NewSuperBlock<'_, Rovl>,
     mounter: Mounter,
@@ -200,8 +206,12 @@ fn finish(
                 lower,
                 redirect: None,
                 upper_has_data: true,
+                indexed: false,
             };
-            sb.data().as_mounter(|m| inode::make_root(m, sb, parts))
+            sb.data().as_mounter(|m| {
+                index::cleanup(m, sb.data(), fc)?;
+                inode::make_root(m, sb, parts)
+            })
         },
         init_root,
     )

@@ -184,6 +184,12 @@ impl Config {
         self.uuid != UuidMode::Off
     }
 
+    /// Whether directories are in the index too, and everything that is copied up, so that file
+    /// handles can be decoded.
+    pub(crate) fn index_all(&self) -> bool {
+        self.index && self.nfs_export
+    }
+
     /// Whether a lower layer may change while it is not mounted.
     pub(crate) fn allow_offline_changes(&self) -> bool {
         !self.index

@@ -7,6 +7,7 @@
 //! handle for it.
 
 use crate::{
+    handle,
     super_data::Super,
     upper::Upper,
     Rovl, //
@@ -16,56 +17,17 @@ use kernel::{
     sync::aref::ARef, //
 };
 use ondisk::{
-    file_handle::{
-        self,
-        FileHandle,
-        HandleError, //
-    },
-    uuid,
+    file_handle::FileHandle,
     xattr::Name, //
 };
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    exportfs::Fid,
     inode::Inode,
     log,
-    mount::Mount,
     path::LayerPath,
-    super_block::FileHandles,
     Layer, //
 };
-
-/// The handle of `lower`, or `None` where its file system has none that the mounter could decode.
-#[inline]
-pub(crate) fn handle_of(
-    m: &AsMounter,
-    ofs: &Super,
-    lower: &Dentry<Layer>,
-) -> Result<Option<FileHandle>> {
-    let sb = lower.layer_sb();
-    if sb.file_handles(m) == FileHandles::None {
-        return Ok(None);
-    }
-    encode(m, ofs, lower, false).map(Some)
-}
-
-/// The handle of `real`, which is of the upper layer if `upper`.
-#[inline]
-pub(crate) fn encode(
-    m: &AsMounter,
-    ofs: &Super,
-    real: &Dentry<Layer>,
-    upper: bool,
-) -> Result<FileHandle> {
-    let fid = real.inode().ok_or(EIO)?.encode_fid(m)?;
-    let uuid = if ofs.config.origin_uuid() {
-        real.layer_sb().uuid()
-    } else {
-        uuid::NULL
-    };
-    FileHandle::encode(fid.kind(), fid.bytes(), &uuid, upper).map_err(|_| EIO)
-}
 
 /// Stores `handle` as the origin of `dentry`, an object of the upper layer whose inode is not locked.
 pub(crate) fn set(
@@ -90,21 +52,36 @@ pub(crate) fn find(
     ofs: &Super,
     upper: LayerPath<'_>,
 ) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
-    let Some(handle) = read(m, ofs, upper)? else {
+    let Some(handle) = handle::read(m, &ofs.config, upper, Name::Origin)? else {
         return Ok(None);
     };
-    let Some((origin, layer)) = decode(m, ofs, &handle)? else {
-        return Ok(None);
-    };
-    let wrong_type = match (upper.dentry.inode(), origin.inode()) {
+    match decode(m, ofs, &handle, upper.dentry) {
+        Ok(found) => Ok(Some(found)),
+        Err(err) if err == ESTALE => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
+/// Finds the lower object of `handle`, and the index of a lower layer on its file system.
+///
+/// Returns `ESTALE` where there is none, and where it is of another type than `upper`, of which it
+/// ought to be the origin.
+pub(crate) fn decode(
+    m: &AsMounter,
+    ofs: &Super,
+    handle: &FileHandle,
+    upper: &Dentry<Layer>,
+) -> Result<(ARef<Dentry<Layer>>, usize)> {
+    let (origin, layer) = decode_in_any(m, ofs, handle)?.ok_or(ESTALE)?;
+    let wrong_type = match (upper.inode(), origin.inode()) {
         (Some(upper), Some(origin)) => upper.wrong_type(origin.mode()),
         _ => true,
     };
     if wrong_type {
-        log::warn_dentry(c"invalid origin of another type", upper.dentry, ESTALE);
-        return Ok(None);
+        log::warn_dentry(c"invalid origin of another type", upper, ESTALE);
+        return Err(ESTALE);
     }
-    Ok(Some((origin, layer)))
+    Ok((origin, layer))
 }
 
 /// Stores `lower` as the origin of `upper`, the directory that is merged with it, where it has none
@@ -119,7 +96,7 @@ pub(crate) fn fix(
     if ofs.has_xattr(m, ofs.upper_path(upper)?, Name::Origin) {
         return Ok(());
     }
-    let handle = handle_of(m, ofs, lower)?;
+    let handle = handle::of_origin(m, &ofs.config, lower)?;
     let write = ofs.upper_mount()?.want_write()?;
     let layer = Upper {
         ofs,
@@ -130,52 +107,12 @@ pub(crate) fn fix(
     ofs.set_impure(m, &write, dir)
 }
 
-/// Reads the handle in the attribute of `upper`. One that is damaged, or was written by something
-/// newer, is as good as none.
-fn read(m: &AsMounter, ofs: &Super, upper: LayerPath<'_>) -> Result<Option<FileHandle>> {
-    let mut short = [0; file_handle::MAX_LEN];
-    let mut long = KVVec::new();
-    let value = match ofs.get_xattr(m, upper, Name::Origin, &mut short) {
-        // What follows a handle is ignored.
-        Err(err) if err == ERANGE => upper
-            .getxattr_growing(m, ofs.xattr_name(Name::Origin), &mut long)
-            .map(|len| long.get(..len)),
-        result => result.map(|len| short.get(..len)),
-    };
-    let value = match value {
-        Ok(value) => value.unwrap_or_default(),
-        Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(None),
-        Err(err) if err == ENOMEM => return Err(err),
-        Err(err) => {
-            log::warn_dentry(c"failed to get origin", upper.dentry, err);
-            return Ok(None);
-        }
-    };
-    if value.is_empty() {
-        return Ok(None);
-    }
-    match FileHandle::parse(value) {
-        Ok(handle) => Ok(Some(handle)),
-        Err(HandleError::Unknown) => Ok(None),
-        Err(_) => {
-            log::warn_dentry(c"invalid origin", upper.dentry, EINVAL);
-            Ok(None)
-        }
-    }
-}
-
-/// Finds the inode of `handle` in the lower layers, one of whose file systems has its UUID.
-fn decode(
+/// Finds the object of `handle` in the lower layers, one of whose file systems has its UUID.
+fn decode_in_any(
     m: &AsMounter,
     ofs: &Super,
     handle: &FileHandle,
 ) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
-    if !m.may_decode_fids() {
-        return Ok(None);
-    }
-    let Ok(fid) = Fid::new(i32::from(handle.fid_type()), handle.fid()) else {
-        return Ok(None);
-    };
     for layer in 1..=ofs.mounts.num_lower() {
         if has_ambiguous_uuid(ofs, layer) {
             continue;
@@ -183,16 +120,8 @@ fn decode(
         let Some(mount) = ofs.mounts.get(layer) else {
             continue;
         };
-        if !uuid_matches(ofs, mount, handle) {
-            continue;
-        }
-        match mount.decode_fid(m, &fid) {
-            Ok(origin) if !origin.is_weird() => return Ok(Some((origin, layer))),
-            Ok(_) => {}
-            // No layer below can have what is said to be in the upper one.
-            Err(err) if err == ESTALE && handle.is_upper() => return Ok(None),
-            Err(err) if err == ESTALE => {}
-            Err(err) => return Err(err),
+        if let Some(origin) = handle::decode(m, &ofs.config, mount, handle)? {
+            return Ok(Some((origin, layer)));
         }
     }
     Ok(None)
@@ -203,12 +132,4 @@ fn decode(
 fn has_ambiguous_uuid(ofs: &Super, layer: usize) -> bool {
     let fsid = ofs.fsid(layer);
     fsid != 0 && ofs.filesystems.get(fsid).is_some_and(|fs| fs.bad_uuid)
-}
-
-fn uuid_matches(ofs: &Super, mount: &Mount, handle: &FileHandle) -> bool {
-    if ofs.config.origin_uuid() {
-        handle.uuid() == mount.sb().uuid()
-    } else {
-        uuid::is_null(&handle.uuid())
-    }
 }

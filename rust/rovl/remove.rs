@@ -12,6 +12,7 @@ use crate::{
         DentryExt,
         InodeExt, //
     },
+    index::change_links,
     lookup::is_lower_positive,
     readdir::{
         check_empty,
@@ -43,40 +44,29 @@ pub(crate) fn rmdir(dentry: Stable<'_, Rovl>) -> Result {
 }
 
 fn remove(dentry: Stable<'_, Rovl>, is_dir: bool) -> Result {
-    let ofs = dentry.ofs();
     let inode = dentry.positive()?;
     let lower_positive = is_lower_positive(dentry)?;
     // Whether a pure upper directory is empty is checked by the upper file system.
     let whiteouts = if is_dir && (lower_positive || !dentry.is_pure_upper()) {
-        ofs.as_mounter(|m| check_empty(m, &dentry))?
+        dentry.ofs().as_mounter(|m| check_empty(m, &dentry))?
     } else {
         Names::new()
     };
     copy_up(dentry.stable_parent())?;
 
-    let lock = inode.lock_interruptible()?;
-    let write = ofs.upper_mount()?.want_write()?;
-    let result = ofs.as_mounter(|m| {
-        let upper = Upper {
-            ofs,
-            m,
-            write: &write,
-        };
+    let result = change_links(&dentry, |upper| {
         if lower_positive {
-            upper.remove_and_whiteout(dentry, &whiteouts)
+            upper.remove_and_whiteout(dentry, &whiteouts)?;
         } else {
-            upper.remove_upper(dentry, is_dir, &whiteouts)
+            upper.remove_upper(dentry, is_dir, &whiteouts)?;
         }
-    });
-    if result.is_ok() {
         if is_dir {
             inode.clear_nlink();
         } else {
             drop_nlink(&dentry);
         }
-    }
-    drop(write);
-    drop(lock);
+        Ok(())
+    });
     if inode.upper().is_some() {
         // The time of the change. A lower object that was only hidden keeps its own.
         inode.copy_attr_from_real();

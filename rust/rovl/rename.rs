@@ -18,6 +18,7 @@ use crate::{
         DentryFlag,
         InodeExt, //
     },
+    index::change_links,
     lookup::is_lower_positive,
     options::RedirectMode,
     readdir::{
@@ -67,18 +68,12 @@ pub(crate) fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: Rename
     if !rename.overwrite {
         copy_up(&new)?;
     }
-    // As for a removal, see `crate::remove`.
-    let victim = new.inode().filter(|_| rename.overwrite);
-    let _lock = match victim {
-        Some(victim) => Some(victim.lock_interruptible()?),
-        None => None,
-    };
-    let ofs = old.ofs();
-    let write = ofs.upper_mount()?.want_write()?;
-    ofs.as_mounter(|m| {
-        let write = &write;
-        rename.run(&Upper { ofs, m, write })
-    })
+    if rename.overwrite && !new.is_negative() {
+        // It is removed.
+        change_links(&new, |upper| rename.run(upper))
+    } else {
+        old.ofs().change_upper(|upper| rename.run(upper))
+    }
 }
 
 /// Whether a directory has a part in a lower layer, with which it cannot be renamed.

@@ -20,6 +20,8 @@ mod fault;
 mod file;
 mod fileattr;
 mod getattr;
+mod handle;
+mod index;
 mod ino_space;
 mod inode;
 mod layer_xattr;

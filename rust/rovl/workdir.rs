@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The work directory: made anew for each mount, and used to find out what the upper file system
-//! can do.
+//! can do. With an index, the index directory takes its place, which stays from mount to mount.
 
 mod probe;
 
@@ -23,6 +23,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use ondisk::workdir::{
+    INDEX,
     VOLATILE_DIRTY,
     WORK, //
 };
@@ -82,7 +83,7 @@ pub(crate) fn make(
         write: &write,
         base,
     };
-    let Some(dir) = making.fresh()? else {
+    let Some(dir) = making.told(WORK, making.fresh())? else {
         return Ok(None);
     };
     let probe = Probe::run(&making, config, &dir)?;
@@ -106,6 +107,23 @@ pub(crate) fn make(
     }))
 }
 
+/// Makes `index` in the directory `base`, if it is not there. Returns `None` where the mount has to be
+/// read-only.
+pub(crate) fn make_index(
+    fc: &FsContext,
+    m: &AsMounter,
+    upper: &Mount,
+    base: &NamedPath,
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    let making = Making {
+        fc,
+        m,
+        write: &upper.want_write()?,
+        base,
+    };
+    making.told(INDEX, making.keep_or_make(INDEX))
+}
+
 /// A work directory in the making.
 struct Making<'a> {
     fc: &'a FsContext,
@@ -116,10 +134,14 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// Makes the directory. `None` where that fails, so that the mount has to be read-only; an error
-    /// where an earlier mount forbids a new one.
-    fn fresh(&self) -> Result<Option<ARef<Dentry<Layer>>>> {
-        match self.create() {
+    /// Tells why there is no directory `name`. `None` where the mount has to be read-only without; an
+    /// error where an earlier mount forbids a new one.
+    fn told(
+        &self,
+        name: &CStr,
+        made: Result<ARef<Dentry<Layer>>, Unclean>,
+    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+        match made {
             Ok(dir) => Ok(Some(dir)),
             Err(Unclean::Incompatible(feature)) => {
                 self.fc.error(fmt!(
@@ -131,7 +153,7 @@ impl Making<'_> {
             }
             Err(Unclean::Failed(err)) => {
                 self.fc.warn(fmt!(
-                    "workdir: failed to create directory {}/work (errno: {}); mounting read-only",
+                    "workdir: failed to create directory {}/{name} (errno: {}); mounting read-only",
                     &*self.base.name,
                     err.to_errno().saturating_neg()
                 ));
@@ -140,7 +162,8 @@ impl Making<'_> {
         }
     }
 
-    fn create(&self) -> Result<ARef<Dentry<Layer>>, Unclean> {
+    /// Makes the directory `work`, in place of that of an earlier mount.
+    fn fresh(&self) -> Result<ARef<Dentry<Layer>>, Unclean> {
         let base = self.base.path.dentry();
         for retried in [false, true] {
             let creating = self
@@ -161,6 +184,19 @@ impl Making<'_> {
             }
         }
         Err(Unclean::Failed(EEXIST))
+    }
+
+    /// Makes the directory `name`, or takes over what an earlier mount has made.
+    fn keep_or_make(&self, name: &CStr) -> Result<ARef<Dentry<Layer>>, Unclean> {
+        let base = self.base.path.dentry();
+        let creating = self
+            .write
+            .start_creating(self.m, base, name.to_bytes())
+            .map_err(Unclean::Failed)?;
+        if creating.dentry().is_negative() {
+            return Ok(self.make_bare(creating)?);
+        }
+        Ok(creating.keep())
     }
 
     /// Makes a directory without permissions, whatever it inherits.

@@ -4,7 +4,8 @@
 
 use super::{
     CopyUp,
-    Origin, //
+    Origin,
+    Place, //
 };
 use crate::upper::{
     Make,
@@ -30,7 +31,7 @@ impl CopyUp<'_> {
     pub(super) fn by_tmpfile(
         &self,
         access: &WriteAccess<'_>,
-        name: &[u8],
+        place: &Place<'_>,
         origin: &Origin,
     ) -> Result<ARef<Dentry<Layer>>> {
         let work = &self.ofs.work()?.dir;
@@ -51,7 +52,7 @@ impl CopyUp<'_> {
         self.copy_metadata(&upper, temp, origin)?;
         // The named dentry is the one to keep: a layer that revalidates dentries asks for parent
         // and name.
-        let linked = upper.start_creating(self.dir, name)?.link(temp)?;
+        let linked = upper.start_creating(place.dir, place.name)?.link(temp)?;
         Ok(linked.keep())
     }
 
@@ -59,7 +60,7 @@ impl CopyUp<'_> {
     pub(super) fn by_workdir(
         &self,
         access: &WriteAccess<'_>,
-        name: &[u8],
+        place: &Place<'_>,
         origin: &Origin,
     ) -> Result<ARef<Dentry<Layer>>> {
         let made = self.m.for_copy_up(self.dentry, |m| {
@@ -83,12 +84,24 @@ impl CopyUp<'_> {
         // Removed from now on, unless it is moved.
         let temp = Temp::new(upper, made)?;
         copied?;
+        let index = match origin {
+            _ if !self.stat.is_dir() => None,
+            Origin {
+                indexed: true,
+                handle: Some(handle),
+                ..
+            } => Some(self.index_dir_entry(&upper, handle, temp.dentry()?)?),
+            _ => None,
+        };
         // The name may have been taken since the lookup, and what has it is not replaced.
         let renaming = temp
-            .start_moving_to_name(self.dir, name, Target::New)
+            .start_moving_to_name(place.dir, place.name, Target::New)
             .map_err(|err| if err == EEXIST { err } else { EIO })?;
         self.copy_metadata(&upper, temp.dentry()?, origin)?;
         renaming.rename()?;
+        if let Some(index) = index {
+            index.moved()?;
+        }
         temp.moved()
     }
 

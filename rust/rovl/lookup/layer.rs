@@ -195,7 +195,7 @@ impl Lookup<'_> {
 
     /// Whether the data of a file is somewhere else. An error of the layer must not make an empty
     /// file of it.
-    fn has_metacopy(&self, path: LayerPath<'_>) -> Result<bool> {
+    pub(super) fn has_metacopy(&self, path: LayerPath<'_>) -> Result<bool> {
         let err = match self.ofs.get_xattr(self.m, path, Name::Metacopy, &mut []) {
             Ok(len) if len == 0 || len >= metacopy::HEADER_LEN => return Ok(true),
             Ok(_) => EIO,
@@ -213,14 +213,28 @@ impl Lookup<'_> {
     /// Returns `EINVAL` where that cannot be a place.
     fn read_redirect(&mut self, path: LayerPath<'_>, step: Step<'_>) -> Result {
         let mut value = KVVec::new();
+        match self.redirect_of(path, &mut value)? {
+            Some(redirect) => self.follow(redirect, step),
+            None => Ok(()),
+        }
+    }
+
+    /// What the attribute `redirect` says, which is read into `value`.
+    ///
+    /// Returns `EINVAL` where that cannot be a place.
+    pub(super) fn redirect_of<'v>(
+        &self,
+        path: LayerPath<'_>,
+        value: &'v mut KVVec<u8>,
+    ) -> Result<Option<Redirect<'v>>> {
         let name = self.ofs.xattr_name(Name::Redirect);
-        let result = path.getxattr_growing(self.m, name, &mut value);
+        let result = path.getxattr_growing(self.m, name, value);
         let result = result.and_then(|len| {
             Redirect::parse(value.get(..len).unwrap_or_default()).map_err(fault::to_error)
         });
         match result {
-            Ok(redirect) => self.follow(redirect, step),
-            Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(()),
+            Ok(redirect) => Ok(Some(redirect)),
+            Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(None),
             Err(err) => {
                 log::warn_dentry(c"failed to get redirect", path.dentry, err);
                 Err(err)

@@ -147,7 +147,7 @@ impl FileSystems {
     }
 }
 
-/// Takes a layer's longest name and stacking depth into account, and whether it has file handles.
+/// Takes a layer's longest name and stacking depth into account.
 pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result {
     let path = named.path.as_layer_path();
     let namelen = layer_namelen(path)
@@ -156,11 +156,26 @@ pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result {
     layers.namelen = layers.namelen.max(usize::try_from(namelen)?);
     let sb = path.dentry.layer_sb();
     layers.depth = layers.depth.max(sb.stack_depth());
-    let handles = sb.file_handles(making.m);
+    Ok(())
+}
+
+/// Turns off what needs file handles, if a lower layer has none.
+fn survey_handles(making: &mut Making<'_, '_>, named: &NamedPath) {
+    let handles = named.path.dentry().layer_sb().file_handles(making.m);
     if handles == FileHandles::None {
-        layers.no_file_handles = true;
+        making.layers.no_file_handles = true;
+        let has_upper = making.config.upperdir.is_some();
+        if making.config.nfs_export || (making.config.index && has_upper) {
+            making.config.index = false;
+            making.config.nfs_export = false;
+            making.fc.warn(fmt!(
+                "fs on '{}' does not support file handles, falling back to \
+                 index=off,nfs_export=off.",
+                &*named.name
+            ));
+        }
         // Without them the numbers would change at copy up.
-        if making.config.xino == XinoMode::Auto && making.config.upperdir.is_some() {
+        if making.config.xino == XinoMode::Auto && has_upper {
             making.config.xino = XinoMode::Off;
             making.fc.warn(fmt!(
                 "{}: the file system does not support file handles, falling back to xino=off",
@@ -169,7 +184,6 @@ pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result {
         }
     }
     making.layers.ino32 &= handles == FileHandles::Ino32;
-    Ok(())
 }
 
 /// Sets a trap at the root of a layer, so that no other layer can contain it unnoticed.
@@ -190,12 +204,23 @@ pub(crate) fn set_trap(
     Ok(())
 }
 
-/// Tells that a layer is the upper or work directory of another mount.
-pub(crate) fn report_in_use(making: &Making<'_, '_>, option: &str, name: &CStr) {
+/// Tells that a layer is the upper or work directory of another mount. With an index, which would be
+/// wrong then, that is refused: `EBUSY`.
+pub(crate) fn report_in_use(making: &Making<'_, '_>, option: &str, name: &CStr) -> Result {
+    if making.config.index {
+        return making.refuse(
+            EBUSY,
+            fmt!(
+                "{option} is in-use as upperdir/workdir of another mount, mount with '-o index=off' \
+                 to override exclusive upperdir protection. ({name})"
+            ),
+        );
+    }
     making.fc.warn(fmt!(
         "{option} is in-use as upperdir/workdir of another mount, accessing files from both mounts \
          will result in undefined behavior. ({name})"
     ));
+    Ok(())
 }
 
 /// Adds all lower layers, top-down.
@@ -208,6 +233,7 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
     }
     for named in &list.lower {
         survey(making, named)?;
+        survey_handles(making, named);
     }
     let depth = making.layers.depth.saturating_add(1);
     if making.sb.set_stack_depth(depth).is_err() {
@@ -247,7 +273,7 @@ fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, casefold: bool) -> Re
     let fsid = fsid_for(making, named)?;
     set_trap(making, "lowerdir", &named.name, path)?;
     if path.dentry.inode().is_some_and(|inode| inode.is_inuse()) {
-        report_in_use(making, "lowerdir", &named.name);
+        report_in_use(making, "lowerdir", &named.name)?;
     }
     making
         .layers
@@ -304,17 +330,8 @@ fn fsid_for(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<usize> {
         NULL_UUID
     };
     let bad_uuid = !uuid_ok(making, &uuid);
-    if bad_uuid && making.config.xino == XinoMode::Auto {
-        making.config.xino = XinoMode::Off;
-        let what = if uuid == NULL_UUID {
-            "null"
-        } else {
-            "conflicting"
-        };
-        making.fc.warn(fmt!(
-            "{what} uuid in non-single lower fs '{}', falling back to xino=off",
-            &*named.name
-        ));
+    if bad_uuid {
+        without_uuid(making, named, &uuid);
     }
     let layers = &mut making.layers;
     let fsid = layers.filesystems.0.len();
@@ -323,13 +340,39 @@ fn fsid_for(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<usize> {
     Ok(fsid)
 }
 
+/// Turns off what has to find objects of a lower layer again, whose file system cannot be told from
+/// others.
+fn without_uuid(making: &mut Making<'_, '_>, named: &NamedPath, uuid: &[u8; 16]) {
+    let config = &mut *making.config;
+    let numbers = config.xino == XinoMode::Auto;
+    if !numbers && !config.index && !config.nfs_export {
+        return;
+    }
+    if numbers {
+        config.xino = XinoMode::Off;
+    }
+    config.index = false;
+    config.nfs_export = false;
+    let what = if *uuid == NULL_UUID {
+        "null"
+    } else {
+        "conflicting"
+    };
+    making.fc.warn(fmt!(
+        "{what} uuid in non-single lower fs '{}', falling back to \
+         xino={},index=off,nfs_export=off.",
+        &*named.name,
+        config.xino.word()
+    ));
+}
+
 /// Whether a UUID identifies its file system among the lower ones.
 ///
 /// One that several have identifies none of them. The null UUID identifies nothing either, because
 /// a file system like squashfs may have been made anew with other inode numbers.
 fn uuid_ok(making: &mut Making<'_, '_>, uuid: &[u8; 16]) -> bool {
     let layers = &mut making.layers;
-    if layers.mounts.upper().is_none() {
+    if layers.mounts.upper().is_none() && !making.config.nfs_export {
         return true;
     }
     if making.config.allow_offline_changes() && *uuid == NULL_UUID {

@@ -15,8 +15,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// Refuses lower layers below another layer of this mount, and tells where a layer is below the
-/// upper or work directory of another one.
+/// Refuses lower layers below another layer of this mount, and tells, or refuses with an index, where
+/// a layer is below the upper or work directory of another one.
 pub(super) fn check(making: &Making<'_, '_>, list: &LayerList) -> Result {
     for (option, named) in [("upperdir", &list.upper), ("workdir", &list.work)] {
         if let Some(named) = named.as_ref().filter(|_| list.upper.is_some()) {
@@ -48,7 +48,7 @@ fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower:
             );
         }
         if inode.is_inuse() {
-            report_in_use(making, option, &named.name);
+            report_in_use(making, option, &named.name)?;
         }
         dentry = parent;
     }

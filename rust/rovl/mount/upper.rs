@@ -75,7 +75,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
 fn use_exclusively(making: &mut Making<'_, '_>, option: &str, named: &NamedPath) -> Result {
     match InUse::try_new(named.path.dentry()) {
         Some(in_use) => making.layers.in_use.push(in_use, GFP_KERNEL)?,
-        None => report_in_use(making, option, &named.name),
+        None => report_in_use(making, option, &named.name)?,
     }
     Ok(())
 }
@@ -149,12 +149,8 @@ fn add_work(
     Ok(Some(made.work))
 }
 
-/// What depends on both the upper and the lower layers: whether the mount is read-only, and the
-/// identity of the overlay.
-pub(super) fn finish(making: &mut Making<'_, '_>, list: &LayerList, has_work: bool) -> Result {
-    if !has_work {
-        making.sb.set_rdonly();
-    }
+/// What depends on both the upper and the lower layers: the identity of the overlay.
+pub(super) fn finish(making: &mut Making<'_, '_>, list: &LayerList) -> Result {
     let Some(upper) = making.layers.mounts.upper() else {
         return Ok(());
     };

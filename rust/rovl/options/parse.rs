@@ -38,7 +38,7 @@ use vfs::{
 };
 
 /// Which options were given, where that makes a difference to their default having that value.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Given {
     pub(crate) redirect: bool,
     pub(crate) index: bool,

@@ -99,7 +99,8 @@ impl UuidMode {
 }
 
 impl XinoMode {
-    fn word(self) -> &'static CStr {
+    /// The word of the option.
+    pub(crate) fn word(self) -> &'static CStr {
         match self {
             Self::Off => c"off",
             Self::Auto => c"auto",
@@ -109,7 +110,7 @@ impl XinoMode {
 }
 
 impl VerityMode {
-    fn word(self) -> &'static CStr {
+    pub(super) fn word(self) -> &'static CStr {
         match self {
             Self::Off => c"off",
             Self::On => c"on",

@@ -28,14 +28,18 @@ impl Config {
         has_upper: bool,
         fc: &FsContext,
     ) -> Result {
+        let mut given = *given;
         if !has_upper {
-            self.without_upper(given, fc);
+            self.without_upper(&mut given, fc);
         }
+        let given = &given;
         if !has_upper && self.redirect == RedirectMode::Follow {
             // The same, because nothing is renamed. It is what /proc/mounts shows.
             self.redirect = RedirectMode::On;
         }
         self.metacopy_needs_redirect(given, fc)?;
+        self.export_needs_index(given, has_upper, fc)?;
+        self.export_excludes_metacopy(given, fc)?;
         if self.userxattr {
             // Untrusted layers: what they say about redirects is not followed.
             if given.redirect && self.redirect != RedirectMode::Nofollow {
@@ -76,6 +80,55 @@ impl Config {
         Ok(())
     }
 
+    /// A handle of something that was copied up is found again by the index. Without an upper layer
+    /// nothing is, but redirects would have to be followed backwards.
+    fn export_needs_index(&mut self, given: &Given, has_upper: bool, fc: &FsContext) -> Result {
+        if !self.nfs_export || self.index {
+            return Ok(());
+        }
+        if !has_upper && self.redirect != RedirectMode::Nofollow {
+            fc.info(fmt!(
+                "NFS export requires \"redirect_dir=nofollow\" on non-upper mount, falling back to \
+                 nfs_export=off."
+            ));
+            self.nfs_export = false;
+        } else if given.nfs_export && given.index {
+            fc.error(fmt!("conflicting options: nfs_export=on,index=off"));
+            return Err(EINVAL);
+        } else if given.index {
+            fc.info(fmt!("disabling nfs_export due to index=off"));
+            self.nfs_export = false;
+        } else {
+            self.index = true;
+        }
+        Ok(())
+    }
+
+    /// Handles of files whose data is in a lower layer cannot be decoded.
+    fn export_excludes_metacopy(&mut self, given: &Given, fc: &FsContext) -> Result {
+        if !self.nfs_export || !self.metacopy {
+            return Ok(());
+        }
+        if given.nfs_export && given.metacopy {
+            fc.error(fmt!("conflicting options: nfs_export=on,metacopy=on"));
+            return Err(EINVAL);
+        }
+        if given.metacopy {
+            fc.info(fmt!("disabling nfs_export due to metacopy=on"));
+            self.nfs_export = false;
+        } else if self.verity != VerityMode::Off {
+            fc.info(fmt!(
+                "disabling nfs_export due to verity={}",
+                self.verity.word()
+            ));
+            self.nfs_export = false;
+        } else {
+            fc.info(fmt!("disabling metacopy due to nfs_export=on"));
+            self.metacopy = false;
+        }
+        Ok(())
+    }
+
     /// Refuses what only attributes in `trusted.` can say to a mounter who cannot access them.
     fn refuse_unprivileged(&self, m: &AsMounter, given: &Given, fc: &FsContext) -> Result {
         if self.userxattr || m.is_admin() {
@@ -97,11 +150,12 @@ impl Config {
     }
 
     /// What only an upper layer gives a meaning to.
-    fn without_upper(&mut self, given: &Given, fc: &FsContext) {
+    fn without_upper(&mut self, given: &mut Given, fc: &FsContext) {
         if self.index && given.index {
             fc.info(fmt!(
                 "option \"index=on\" is useless in a non-upper mount, ignore"
             ));
+            given.index = false;
         }
         self.index = false;
         if self.fsync == FsyncMode::Volatile {
@@ -125,13 +179,6 @@ impl Config {
             fc.error(fmt!("{option} is not supported by this version"));
             Err(EINVAL)
         };
-        if self.index {
-            if given.index {
-                return refuse("index=on");
-            }
-            fc.warn(fmt!("falling back to index=off"));
-            self.index = false;
-        }
         if self.nfs_export {
             if given.nfs_export {
                 return refuse("nfs_export=on");

@@ -283,18 +283,21 @@ impl Drop for Mounted {
     }
 }
 
-/// What an unmounted work directory holds beside an empty `work` and the shared whiteout in it.
+/// What an unmounted work directory holds beside an empty `work`, the entries of the index, and the
+/// shared whiteout in one of them.
 pub fn work_leftovers(work: &Path) -> Vec<String> {
     let mut left = Vec::new();
     for name in crate::ops::names(work) {
-        if name != "work" {
+        if name != "work" && name != "index" {
             left.push(name);
             continue;
         }
-        for inner in crate::ops::names(work.join("work")) {
-            let path = work.join("work").join(&inner);
-            if !(inner.starts_with('#') && crate::ops::is_whiteout(&path)) {
-                left.push(format!("work/{inner}"));
+        for inner in crate::ops::names(work.join(&name)) {
+            let path = work.join(&name).join(&inner);
+            let is_entry = name == "index" && inner.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_shared = inner.starts_with('#') && crate::ops::is_whiteout(&path);
+            if !is_entry && !is_shared {
+                left.push(format!("{name}/{inner}"));
             }
         }
     }

@@ -15,6 +15,10 @@ pub const OPAQUE: &str = "trusted.overlay.opaque";
 pub const IMPURE: &str = "trusted.overlay.impure";
 /// Names the lower inode that an upper one was copied from.
 pub const ORIGIN: &str = "trusted.overlay.origin";
+/// Keeps the link count of an indexed file.
+pub const NLINK: &str = "trusted.overlay.nlink";
+/// Names the upper directory that an entry of the index is for.
+pub const UPPER: &str = "trusted.overlay.upper";
 /// Names another place for what is below.
 pub const REDIRECT: &str = "trusted.overlay.redirect";
 /// Identifies the overlay itself, on the root of the upper layer.
@@ -33,6 +37,7 @@ const FS_IOC_GETFSUUID: libc::c_ulong = 0x8011_1500;
 pub fn describe(name: &str, value: &[u8]) -> String {
     match name.strip_prefix("trusted.overlay.") {
         Some("origin") if value.is_empty() || well_formed(value) => "origin".to_owned(),
+        Some("upper") if well_formed(value) => "upper".to_owned(),
         Some("origin") => format!("malformed origin {value:02x?}"),
         Some(short) => format!("{short}={}", String::from_utf8_lossy(value)),
         None if value.iter().all(|byte| (0x20..0x7f).contains(byte)) => {
@@ -122,6 +127,17 @@ fn filesystem_uuid(path: &Path) -> Result<[u8; 16], Errno> {
     let mut uuid = [0u8; 16];
     uuid.copy_from_slice(&answer[1..]);
     Ok(uuid)
+}
+
+/// Name of the entry in the index for a copy of `lower`.
+#[track_caller]
+pub fn index_name(lower: &Path) -> String {
+    use std::fmt::Write as _;
+    let mut name = String::new();
+    for byte in expected_origin(lower) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 /// Compares the origin of `upper` with the handle of `lower`.

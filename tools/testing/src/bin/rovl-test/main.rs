@@ -26,6 +26,7 @@ mod fileattr;
 mod fileattr_calls;
 mod idmap;
 mod in_use;
+mod index;
 mod layer_fds;
 mod link;
 mod locks;
@@ -160,6 +161,7 @@ const MODULES: &[&[Case]] = &[
     mount_modes::CASES,
     layer_fds::CASES,
     in_use::CASES,
+    index::CASES,
     mount_shown::CASES,
     remount::CASES,
     bad_mount::CASES,

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copy up with an entry in the index, see [`crate::index`].
+
+use super::{
+    CopyUp,
+    Origin,
+    Place, //
+};
+use crate::{
+    handle,
+    upper::{
+        Make,
+        Temp,
+        Upper, //
+    }, //
+};
+use kernel::prelude::*;
+use ondisk::{
+    file_handle::FileHandle,
+    index,
+    nlink::Base,
+    xattr::Name, //
+};
+use vfs::{
+    dentry::Dentry,
+    mount::WriteAccess,
+    namei::Target,
+    Layer, //
+};
+
+impl CopyUp<'_> {
+    /// Makes the copy of something that is not a directory as its entry in the index. It has no name
+    /// in the upper layer then.
+    pub(super) fn copy_to_index(&self, access: &WriteAccess<'_>, origin: &Origin) -> Result {
+        let place = Place {
+            dir: self.ofs.index_dir().ok_or(EIO)?,
+            name: &index::name(origin.handle.as_ref().ok_or(EIO)?),
+        };
+        self.copy_to(access, &place, origin)?;
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        upper.store_nlink(self.inode, Base::Upper)
+    }
+
+    /// Makes the entry of the directory `dir`, a copy that has not got its name yet.
+    ///
+    /// The entry is removed again when what is returned is dropped.
+    pub(super) fn index_dir_entry<'b>(
+        &'b self,
+        upper: &Upper<'b>,
+        handle: &FileHandle,
+        dir: &Dentry<Layer>,
+    ) -> Result<Temp<'b>> {
+        let entry = upper.create_temp(Make::Dir(0))?;
+        let to = handle::encode(self.m, &self.ofs.config, dir, true)?;
+        upper.set_xattr(entry.dentry()?, Name::Upper, to.as_bytes())?;
+        let place = self.ofs.index_dir().ok_or(EIO)?;
+        // One of an earlier copy that was lost may be there.
+        entry
+            .start_moving_to_name(place, &index::name(handle), Target::Any)?
+            .rename()?;
+        Ok(entry)
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File handles of objects of layers, and the attributes that hold one: `origin` and `upper`.
+
+use crate::{
+    options::Config,
+    super_data::Super, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::{
+    file_handle::{
+        self,
+        FileHandle,
+        HandleError, //
+    },
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    exportfs::Fid,
+    log,
+    mount::Mount,
+    path::LayerPath,
+    super_block::FileHandles,
+    Layer, //
+};
+
+/// The handle of `lower` as an origin, or `None` where its file system has none that the mounter
+/// could decode.
+///
+/// With an index the mount has found that all layers have handles. Security modules are not asked
+/// again, because an index cannot do without.
+#[inline]
+pub(crate) fn of_origin(
+    m: &AsMounter,
+    config: &Config,
+    lower: &Dentry<Layer>,
+) -> Result<Option<FileHandle>> {
+    if !config.index && lower.layer_sb().file_handles(m) == FileHandles::None {
+        return Ok(None);
+    }
+    encode(m, config, lower, false).map(Some)
+}
+
+/// The handle of `real`, which is of the upper layer if `upper`.
+#[inline]
+pub(crate) fn encode(
+    m: &AsMounter,
+    config: &Config,
+    real: &Dentry<Layer>,
+    upper: bool,
+) -> Result<FileHandle> {
+    let fid = real.inode().ok_or(EIO)?.encode_fid(m)?;
+    let uuid = if config.origin_uuid() {
+        real.layer_sb().uuid()
+    } else {
+        ondisk::uuid::NULL
+    };
+    FileHandle::encode(fid.kind(), fid.bytes(), &uuid, upper).map_err(|_| EIO)
+}
+
+/// Finds the object of `handle` on the file system of `mount`. Its dentry may not be connected to the
+/// root, and the object may be outside of the layer.
+///
+/// Returns `None` where there is none, and `ESTALE` if it is one of the upper layer that is gone.
+pub(crate) fn decode(
+    m: &AsMounter,
+    config: &Config,
+    mount: &Mount,
+    handle: &FileHandle,
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    if !m.may_decode_fids() || !uuid_matches(config, mount, handle) {
+        return Ok(None);
+    }
+    let Ok(fid) = Fid::new(i32::from(handle.fid_type()), handle.fid()) else {
+        return Ok(None);
+    };
+    match mount.decode_fid(m, &fid) {
+        Ok(real) if !real.is_weird() => Ok(Some(real)),
+        Ok(_) => Ok(None),
+        Err(err) if err == ESTALE && !handle.is_upper() => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
+fn uuid_matches(config: &Config, mount: &Mount, handle: &FileHandle) -> bool {
+    if config.origin_uuid() {
+        handle.uuid() == mount.sb().uuid()
+    } else {
+        ondisk::uuid::is_null(&handle.uuid())
+    }
+}
+
+/// Reads the handle in the attribute `name` of an object of the upper layer. One that is damaged, or
+/// was written by something newer, is as good as none.
+pub(crate) fn read(
+    m: &AsMounter,
+    config: &Config,
+    path: LayerPath<'_>,
+    name: Name,
+) -> Result<Option<FileHandle>> {
+    let full_name = name.full(config.namespace());
+    let mut short = [0; file_handle::MAX_LEN];
+    let mut long = KVVec::new();
+    let value = match path.getxattr(m, full_name, &mut short) {
+        // What follows a handle is ignored.
+        Err(err) if err == ERANGE => path
+            .getxattr_growing(m, full_name, &mut long)
+            .map(|len| long.get(..len)),
+        result => result.map(|len| short.get(..len)),
+    };
+    let value = match value {
+        Ok(value) => value.unwrap_or_default(),
+        Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(None),
+        Err(err) if err == ENOMEM => return Err(err),
+        Err(err) => {
+            log::warn_dentry(c"failed to get a file handle", path.dentry, err);
+            return Ok(None);
+        }
+    };
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match FileHandle::parse(value) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(HandleError::Unknown) => Ok(None),
+        Err(_) => {
+            log::warn_dentry(c"invalid file handle", path.dentry, EINVAL);
+            Ok(None)
+        }
+    }
+}
+
+/// Checks that the attribute `name` of an object of the upper layer holds `handle`.
+///
+/// Returns `ESTALE` where it holds another one, and `ENODATA` where it holds none.
+pub(crate) fn verify(
+    m: &AsMounter,
+    config: &Config,
+    path: LayerPath<'_>,
+    name: Name,
+    handle: &FileHandle,
+) -> Result {
+    match read(m, config, path, name)? {
+        Some(stored) if stored == *handle => Ok(()),
+        Some(_) => Err(ESTALE),
+        None => Err(ENODATA),
+    }
+}
+
+/// As [`verify`], but gives the object the attribute where it has none.
+pub(crate) fn verify_or_set(
+    m: &AsMounter,
+    config: &Config,
+    path: LayerPath<'_>,
+    name: Name,
+    handle: &FileHandle,
+) -> Result {
+    match verify(m, config, path, name, handle) {
+        Err(err) if err == ENODATA => {
+            let write = path.mount.want_write()?;
+            let full_name = name.full(config.namespace());
+            write.setxattr(m, path.dentry, full_name, handle.as_bytes())
+        }
+        result => result,
+    }
+}
+
+impl Super {
+    /// Checks that the attribute `origin` of `upper` leads to `lower`, see [`verify`].
+    pub(crate) fn verify_origin(
+        &self,
+        m: &AsMounter,
+        upper: &Dentry<Layer>,
+        lower: &Dentry<Layer>,
+    ) -> Result {
+        let handle = encode(m, &self.config, lower, false);
+        handle
+            .and_then(|handle| {
+                let path = self.upper_path(upper)?;
+                verify(m, &self.config, path, Name::Origin, &handle)
+            })
+            .inspect_err(|&err| log::warn_dentry(c"failed to verify origin", lower, err))
+    }
+
+    /// Checks that the attribute `upper` of the index entry `index` leads to `upper`, see [`verify`].
+    pub(crate) fn verify_upper(
+        &self,
+        m: &AsMounter,
+        index: &Dentry<Layer>,
+        upper: &Dentry<Layer>,
+    ) -> Result {
+        let handle = encode(m, &self.config, upper, true);
+        handle
+            .and_then(|handle| {
+                let path = self.upper_path(index)?;
+                verify(m, &self.config, path, Name::Upper, &handle)
+            })
+            .inspect_err(|&err| log::warn_dentry(c"failed to verify upper", upper, err))
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The index: a directory beside `work` with an entry for each lower object that was copied up and
+//! has to be recognised by other names than the one that it was copied up under.
+//!
+//! The name of an entry is the file handle of the lower object. A file is copied up as its entry,
+//! and the names of the upper layer are hard links of it, so that a lookup of another name of the
+//! lower file finds it there. The entry of a directory is an empty one, with the handle of the
+//! upper directory in the attribute `upper`. A whiteout stands for what was removed.
+//!
+//! With `index=on` lower files with several names are indexed. `nfs_export=on` needs an entry for
+//! everything that is copied up, and for directories too.
+//!
+//! The index is the work directory as well: what is made there gets its place by a rename, or a
+//! link.
+
+mod cleanup;
+mod nlink;
+mod verify;
+
+pub(crate) use cleanup::cleanup;
+pub(crate) use nlink::{
+    change_links,
+    Links, //
+};
+
+use crate::{
+    entry::InodeExt,
+    handle,
+    super_data::Super,
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::{
+    file_handle::FileHandle,
+    index::{
+        self,
+        IndexName, //
+    },
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    inode::Inode,
+    log,
+    Layer, //
+};
+
+impl Super {
+    /// The index directory, if there is one.
+    pub(crate) fn index_dir(&self) -> Option<&Dentry<Layer>> {
+        let work = self.work.as_ref().filter(|_| self.config.index)?;
+        Some(&work.dir)
+    }
+
+    /// Whether `inode` gets an entry in the index when it is copied up.
+    pub(crate) fn needs_index(&self, inode: &Inode<Rovl>) -> bool {
+        let Some(lower) = inode.lower_inode() else {
+            return false;
+        };
+        self.index_dir().is_some()
+            && (self.config.index_all() || (!lower.is_dir() && lower.nlink() > 1))
+    }
+}
+
+/// The name of the entry for `lower`.
+///
+/// The lower layer may be an overlay that copies up for this, so the caller holds no write access to
+/// the upper one.
+fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Layer>) -> Result<IndexName> {
+    Ok(index::name(&handle::encode(m, &ofs.config, lower, false)?))
+}
+
+/// Looks for the entry of the lower object `origin`, of which `upper` is known to be the upper part,
+/// if there is one.
+///
+/// Where there is none, no name of `origin` was copied up, or it was so without an index. The same
+/// is true where the entry of a file is not `upper`, and that is as good as none. With `verify` a
+/// whiteout, and a directory that leads to anything but `upper`, is an error: a lookup does not find
+/// `origin` any more then. Without, for a file handle, a whiteout means `ESTALE`.
+///
+/// Returns `EIO` for an entry that cannot be that of `origin`.
+pub(crate) fn lookup(
+    m: &AsMounter,
+    ofs: &Super,
+    upper: Option<&Dentry<Layer>>,
+    origin: &Dentry<Layer>,
+    verify: bool,
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    let Some(dir) = ofs.index_dir() else {
+        return Ok(None);
+    };
+    let name = name_of(m, ofs, origin)?;
+    let entry = match ofs.upper_path(dir)?.lookup(m, &name) {
+        Ok(entry) if entry.is_negative() => return Ok(None),
+        Ok(entry) => entry,
+        Err(err) if err == ENOENT => return Ok(None),
+        Err(err) => {
+            log::warn_name(
+                c"failed inode index lookup; mount with '-o index=off' to disable inodes index",
+                dir,
+                &name,
+                err,
+            );
+            return Err(err);
+        }
+    };
+    if entry.is_whiteout_device() && !verify {
+        return Err(ESTALE);
+    }
+    let (Some(inode), Some(origin_inode)) = (entry.inode(), origin.inode()) else {
+        return Err(EIO);
+    };
+    // A whiteout is none of these, or origin is one itself.
+    let wrong = inode.wrong_type(origin_inode.mode()) || entry.is_whiteout_device();
+    if entry.is_weird() || wrong {
+        log::warn_dentry(c"bad index found", &entry, EIO);
+        return Err(EIO);
+    }
+    if origin.is_dir() && verify {
+        verify_dir(m, ofs, &entry, upper, origin)?;
+    } else if upper.is_some_and(|upper| !upper.inode().is_some_and(|upper| upper.is(inode))) {
+        return Ok(None);
+    }
+    Ok(Some(entry))
+}
+
+/// Checks that `entry`, that of the directory `origin`, leads to `upper`. Otherwise there is another
+/// directory that is merged with `origin`, by a redirect that the lookup has not seen.
+fn verify_dir(
+    m: &AsMounter,
+    ofs: &Super,
+    entry: &Dentry<Layer>,
+    upper: Option<&Dentry<Layer>>,
+    origin: &Dentry<Layer>,
+) -> Result {
+    let Some(upper) = upper else {
+        log::warn_dentry(c"suspected uncovered redirected dir found", origin, EIO);
+        return Err(EIO);
+    };
+    ofs.verify_upper(m, entry, upper).map_err(|err| {
+        if err == ESTALE {
+            log::warn_dentry(c"suspected multiply redirected dir found", upper, EIO);
+        }
+        EIO
+    })
+}
+
+/// The upper object to which `entry` leads. `None` where it does not say.
+///
+/// Returns `ESTALE` where it is gone, and `EIO` where it cannot be that of `entry`.
+pub(crate) fn upper_of(
+    m: &AsMounter,
+    ofs: &Super,
+    entry: &Dentry<Layer>,
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    if !entry.is_dir() {
+        return Ok(Some(ARef::from(entry)));
+    }
+    let path = ofs.upper_path(entry)?;
+    let Some(upper) = handle::read(m, &ofs.config, path, Name::Upper)? else {
+        return Ok(None);
+    };
+    let upper = handle::decode(m, &ofs.config, path.mount, &upper)?.ok_or(ESTALE)?;
+    if !upper.is_dir() {
+        log::warn_dentry(c"invalid index upper", entry, EIO);
+        return Err(EIO);
+    }
+    Ok(Some(upper))
+}
+
+/// Reads the name of an entry. Returns `EINVAL` for one that no version gives, and `ENODATA` for one
+/// of a version that this one does not know.
+fn parse_name(name: &[u8]) -> Result<FileHandle> {
+    index::parse(name).map_err(crate::fault::to_error)
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The index of a mount in the making: it has to be that of this upper layer over this lower one.
+
+use super::{
+    layers::set_trap,
+    Making, //
+};
+use crate::{
+    handle,
+    options::{
+        LayerList,
+        NamedPath, //
+    },
+    super_data::{
+        Super,
+        Work, //
+    },
+    workdir, //
+};
+use kernel::prelude::*;
+use ondisk::xattr::Name;
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    fs_context::FsContext,
+    path::LayerPath,
+    Layer, //
+};
+
+/// Makes the index directory the work directory, if there is to be an index.
+///
+/// Returns `ESTALE` where the upper layer or the index belongs to another overlay.
+pub(super) fn add(
+    making: &mut Making<'_, '_>,
+    list: &LayerList,
+    work: Option<Work>,
+) -> Result<Option<Work>> {
+    let work = match (&list.upper, &list.work, work) {
+        (Some(upper), Some(base), Some(work)) if making.config.index => {
+            replace_work(making, list, (upper, base), work)?
+        }
+        (_, _, work) => work,
+    };
+    if work.is_none() {
+        making.config.index = false;
+        if list.upper.is_some() && making.config.nfs_export {
+            making.config.nfs_export = false;
+            making.fc.warn(fmt!(
+                "NFS export requires an index dir, falling back to nfs_export=off."
+            ));
+        }
+    }
+    Ok(work)
+}
+
+fn replace_work(
+    making: &mut Making<'_, '_>,
+    list: &LayerList,
+    (upper, base): (&NamedPath, &NamedPath),
+    mut work: Work,
+) -> Result<Option<Work>> {
+    let lower = list.lower.first().ok_or(EINVAL)?;
+    // Before write access is taken: the lower layer may be an overlay that copies up for it.
+    let origin = handle::encode(making.m, making.config, lower.path.dentry(), false)?;
+    let path = upper_path(making, upper.path.dentry())?;
+    handle::verify_or_set(making.m, making.config, path, Name::Origin, &origin).or_else(|err| {
+        making.refuse(
+            err,
+            fmt!(
+                "failed to verify upper root origin: {} was used over another lower layer than {}",
+                &*upper.name,
+                &*lower.name
+            ),
+        )
+    })?;
+    let Some(index) = workdir::make_index(making.fc, making.m, path.mount, base)? else {
+        advise(making.fc);
+        return Ok(None);
+    };
+    let path = LayerPath {
+        mount: base.path.mount(),
+        dentry: &index,
+    };
+    set_trap(making, "indexdir", &base.name, path)?;
+    verify(making, upper, &index)?;
+    work.dir = index;
+    Ok(Some(work))
+}
+
+/// Checks that `index` is the index of `upper`, or makes it so.
+fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Layer>) -> Result {
+    let (m, config) = (making.m, &*making.config);
+    let path = upper_path(making, index)?;
+    let handle = handle::encode(m, config, upper.path.dentry(), true)?;
+    // Once, the attribute was `origin`. It does not say that there may be entries of directories.
+    let origin = Name::Origin.full(config.namespace());
+    if path.getxattr(m, origin, &mut []).is_ok()
+        && handle::verify(m, config, path, Name::Origin, &handle).is_err()
+    {
+        making
+            .fc
+            .error(fmt!("failed to verify index dir 'origin' xattr"));
+    }
+    handle::verify_or_set(m, config, path, Name::Upper, &handle).inspect_err(|_| {
+        making.fc.error(fmt!(
+            "failed to verify index dir 'upper' xattr: the index is not that of {}",
+            &*upper.name
+        ));
+        advise(making.fc);
+    })
+}
+
+fn upper_path<'a>(making: &'a Making<'_, '_>, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
+    let mount = making.layers.mounts.upper().ok_or(EROFS)?;
+    Ok(LayerPath { mount, dentry })
+}
+
+/// Removes from the index what is of no use any more, see [`crate::index::cleanup`].
+pub(super) fn cleanup(m: &AsMounter, ofs: &Super, fc: &FsContext) -> Result {
+    crate::index::cleanup(m, ofs).inspect_err(|err| {
+        fc.error(fmt!(
+            "failed index dir cleanup (errno: {})",
+            err.to_errno().saturating_neg()
+        ));
+        advise(fc);
+    })
+}
+
+/// Says what to do about an index that cannot be used.
+fn advise(fc: &FsContext) {
+    fc.warn(fmt!(
+        "try deleting index dir or mounting with '-o index=off' to disable inodes index."
+    ));
+}
