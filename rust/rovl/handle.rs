@@ -106,15 +106,9 @@ pub(crate) fn read(
     let full_name = name.full(config.namespace());
     let mut short = [0; file_handle::MAX_LEN];
     let mut long = KVVec::new();
-    let value = match path.getxattr(m, full_name, &mut short) {
-        // What follows a handle is ignored.
-        Err(err) if err == ERANGE => path
-            .getxattr_growing(m, full_name, &mut long)
-            .map(|len| long.get(..len)),
-        result => result.map(|len| short.get(..len)),
-    };
-    let value = match value {
-        Ok(value) => value.unwrap_or_default(),
+    // What follows a handle is ignored, but may be there.
+    let value = match path.getxattr_in(m, full_name, &mut short, &mut long) {
+        Ok(value) => value,
         Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(None),
         Err(err) if err == ENOMEM => return Err(err),
         Err(err) => {

@@ -95,6 +95,26 @@ impl LayerPath<'_> {
         }
     }
 
+    /// Reads an attribute of any length: into `short` if it fits there, else into `long`.
+    ///
+    /// Returns the same errors as [`Self::getxattr_growing`].
+    pub fn getxattr_in<'v>(
+        &self,
+        as_mounter: &AsMounter,
+        name: &CStr,
+        short: &'v mut [u8],
+        long: &'v mut KVVec<u8>,
+    ) -> Result<&'v [u8]> {
+        let value = match self.getxattr(as_mounter, name, short) {
+            Err(err) if err == ERANGE => {
+                let len = self.getxattr_growing(as_mounter, name, long)?;
+                long.get(..len)
+            }
+            len => short.get(..len?),
+        };
+        Ok(value.unwrap_or_default())
+    }
+
     /// Lists the attributes of a layer's object, each with a NUL, and returns the length
     /// (`vfs_listxattr()`).
     ///

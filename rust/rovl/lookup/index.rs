@@ -3,7 +3,10 @@
 //! Looking into the index: for names of a lower file of which another one was copied up, and for
 //! whether an upper and a lower object belong together.
 
-use super::Lookup;
+use super::{
+    layer::SHORT_REDIRECT,
+    Lookup, //
+};
 use crate::{
     entry::RedirectText,
     index,
@@ -73,15 +76,18 @@ impl Lookup<'_> {
         lower: LowerStack,
     ) -> Result<Parts> {
         let path = self.ofs.upper_path(&index)?;
-        let mut value = KVVec::new();
-        let redirect = match self.redirect_of(path, &mut value)? {
-            Some(redirect) => Some(RedirectText::new(redirect.as_bytes())?),
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        let redirect = match self.redirect_of(path, &mut short, &mut long)? {
+            Some(redirect) => {
+                let redirect = redirect.as_bytes();
+                let mut text = KVVec::with_capacity(redirect.len(), GFP_KERNEL)?;
+                text.extend_from_slice(redirect, GFP_KERNEL)?;
+                self.redirect = Some(text);
+                Some(RedirectText::new(redirect)?)
+            }
             None => None,
         };
         self.metacopy = index.is_reg() && self.has_metacopy(path)?;
-        if redirect.is_some() {
-            self.redirect = Some(value);
-        }
         self.check_may_follow(dentry)?;
         Ok(Parts {
             upper: Some(index),

@@ -2,7 +2,10 @@
 
 //! Looking into one layer.
 
-use super::Lookup;
+use super::{
+    is_absolute,
+    Lookup, //
+};
 use crate::fault;
 use core::sync::atomic::Ordering;
 use kernel::{
@@ -26,6 +29,9 @@ use vfs::{
 /// than a path of a system call.
 const MAX_REDIRECT: usize = 1 << 20;
 
+/// The length of a redirect that is read without an allocation.
+pub(super) const SHORT_REDIRECT: usize = 64;
+
 /// One layer of a lookup.
 pub(super) struct Level<'a> {
     /// The directory, or the root of the layer under an absolute redirect.
@@ -39,12 +45,23 @@ pub(super) struct Level<'a> {
 /// One name on the way to the object.
 #[derive(Clone, Copy)]
 struct Step<'a> {
+    /// All of the name or path that is looked for.
+    whole: &'a [u8],
     name: &'a [u8],
     /// What comes after it, with the slash before that. Empty for the object itself.
     rest: &'a [u8],
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// Of a name in the directory itself.
+    fn only(name: &'a [u8]) -> Self {
+        Self {
+            whole: name,
+            name,
+            rest: &[],
+        }
+    }
+
     /// Whether it is the object itself.
     fn is_last(&self) -> bool {
         self.rest.is_empty()
@@ -54,36 +71,29 @@ impl Step<'_> {
 impl Lookup<'_> {
     /// Looks for the object. Returns `None` where there is nothing that shows.
     pub(super) fn in_layer(&mut self, level: &Level<'_>) -> Result<Option<ARef<Dentry<Layer>>>> {
-        let Some(redirect) = &self.redirect else {
-            let step = Step {
-                name: self.name,
-                rest: &[],
-            };
-            return self.take_step(level, level.dir, step);
-        };
         // A redirect that is found on the way takes the place of this one for the layers below.
-        let mut text = KVVec::with_capacity(redirect.len(), GFP_KERNEL)?;
-        text.extend_from_slice(redirect, GFP_KERNEL)?;
-        match text.strip_prefix(b"/") {
-            Some(path) => self.walk(level, path),
-            None => {
-                let step = Step {
-                    name: &text,
-                    rest: &[],
-                };
-                self.take_step(level, level.dir, step)
-            }
+        let Some(redirect) = self.redirect.take() else {
+            return self.take_step(level, level.dir, Step::only(self.name));
+        };
+        let found = if is_absolute(&redirect) {
+            self.walk(level, &redirect)
+        } else {
+            self.take_step(level, level.dir, Step::only(&redirect))
+        };
+        if self.redirect.is_none() {
+            self.redirect = Some(redirect);
         }
+        found
     }
 
-    /// Looks for each name of `path` in turn, starting at the root of the layer.
-    fn walk(&mut self, level: &Level<'_>, path: &[u8]) -> Result<Option<ARef<Dentry<Layer>>>> {
+    /// Looks for each name of the path `whole` in turn, starting at the root of the layer.
+    fn walk(&mut self, level: &Level<'_>, whole: &[u8]) -> Result<Option<ARef<Dentry<Layer>>>> {
         let mut found: Option<ARef<Dentry<Layer>>> = None;
-        let mut path = path;
+        let mut path = whole.strip_prefix(b"/").unwrap_or(whole);
         loop {
             let end = path.iter().position(|&byte| byte == b'/');
             let (name, rest) = path.split_at(end.unwrap_or(path.len()));
-            let step = Step { name, rest };
+            let step = Step { whole, name, rest };
             let dir = LayerPath {
                 mount: level.dir.mount,
                 dentry: found.as_deref().unwrap_or(level.dir.dentry),
@@ -212,27 +222,25 @@ impl Lookup<'_> {
     ///
     /// Returns `EINVAL` where that cannot be a place.
     fn read_redirect(&mut self, path: LayerPath<'_>, step: Step<'_>) -> Result {
-        let mut value = KVVec::new();
-        match self.redirect_of(path, &mut value)? {
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        match self.redirect_of(path, &mut short, &mut long)? {
             Some(redirect) => self.follow(redirect, step),
             None => Ok(()),
         }
     }
 
-    /// What the attribute `redirect` says, which is read into `value`.
+    /// What the attribute `redirect` says, which is read into `short` or `long`.
     ///
     /// Returns `EINVAL` where that cannot be a place.
     pub(super) fn redirect_of<'v>(
         &self,
         path: LayerPath<'_>,
-        value: &'v mut KVVec<u8>,
+        short: &'v mut [u8],
+        long: &'v mut KVVec<u8>,
     ) -> Result<Option<Redirect<'v>>> {
         let name = self.ofs.xattr_name(Name::Redirect);
-        let result = path.getxattr_growing(self.m, name, value);
-        let result = result.and_then(|len| {
-            Redirect::parse(value.get(..len).unwrap_or_default()).map_err(fault::to_error)
-        });
-        match result {
+        let value = path.getxattr_in(self.m, name, short, long);
+        match value.and_then(|value| Redirect::parse(value).map_err(fault::to_error)) {
             Ok(redirect) => Ok(Some(redirect)),
             Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(None),
             Err(err) => {
@@ -244,7 +252,7 @@ impl Lookup<'_> {
 
     /// Replaces the name at `step` by `redirect`, or all up to it if that is absolute.
     fn follow(&mut self, redirect: Redirect<'_>, step: Step<'_>) -> Result {
-        let current = self.redirect.as_deref().unwrap_or(self.name);
+        let current = self.redirect.as_deref().unwrap_or(step.whole);
         let start = match redirect {
             Redirect::Absolute(_) => {
                 // A directory on the way may have been opaque, but that was not where this leads.
@@ -257,11 +265,13 @@ impl Lookup<'_> {
                 current.get(..len).unwrap_or_default()
             }
         };
-        let mut text = KVVec::new();
-        for part in [start, redirect.as_bytes(), step.rest] {
-            if part.len() > MAX_REDIRECT.saturating_sub(text.len()) {
-                return Err(ENAMETOOLONG);
-            }
+        let parts = [start, redirect.as_bytes(), step.rest];
+        let len = parts
+            .iter()
+            .try_fold(0usize, |len, part| len.checked_add(part.len()));
+        let len = len.filter(|len| *len <= MAX_REDIRECT).ok_or(ENAMETOOLONG)?;
+        let mut text = KVVec::with_capacity(len, GFP_KERNEL)?;
+        for part in parts {
             text.extend_from_slice(part, GFP_KERNEL)?;
         }
         self.redirect = Some(text);
