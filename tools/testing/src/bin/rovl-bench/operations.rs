@@ -4,6 +4,7 @@
 mod changes;
 mod copy_up;
 mod directories;
+mod features;
 mod files;
 mod lookup;
 mod mounts;
@@ -66,6 +67,20 @@ impl Operation {
 }
 
 impl Taken {
+    /// Nothing yet.
+    fn none() -> Self {
+        Self {
+            time: Duration::ZERO,
+            count: 0,
+        }
+    }
+
+    /// Both together.
+    fn add(&mut self, other: Self) {
+        self.time += other.time;
+        self.count += other.count;
+    }
+
     /// Nanoseconds for each repetition.
     pub fn nanoseconds(&self) -> f64 {
         self.time.as_nanos() as f64 / self.count.max(1) as f64
@@ -83,6 +98,7 @@ pub fn all() -> Vec<Operation> {
         copy_up::all(),
         processes::all(),
         mounts::all(),
+        features::all(),
     ]
     .into_iter()
     .flatten()

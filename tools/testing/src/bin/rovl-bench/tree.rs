@@ -25,6 +25,8 @@ pub const FEW: usize = 10;
 pub const TREE_FILES: usize = 10_000;
 /// Files in a directory of that tree.
 pub const TREE_WIDTH: usize = 100;
+/// Files that are given to another owner in one round, in directories of `TREE_WIDTH` files.
+pub const OWNED: usize = 500;
 /// Size of small reads, writes and files.
 pub const SMALL: usize = 4096;
 /// Size of a file of some pages.
@@ -62,9 +64,42 @@ impl Fs {
     }
 }
 
+/// What a mount is asked for beyond its layers.
+pub type Options = &'static [(&'static str, &'static str)];
+
+/// Trees for what an overlay only does when it is asked to.
+#[derive(Clone, Copy)]
+pub enum Feature {
+    /// Directories that are renamed.
+    Redirect,
+    /// Directories that were renamed between all of 128 layers.
+    RedirectChain,
+    /// Files that are given to another owner.
+    Metacopy,
+    /// Files with many names.
+    Index,
+    /// Layers on three file systems.
+    Xino,
+}
+
+/// Number of [`Feature`]s.
+const FEATURES: usize = 5;
+
+impl Feature {
+    fn options(self) -> Options {
+        match self {
+            Self::Redirect | Self::RedirectChain => &[("redirect_dir", "on")],
+            Self::Metacopy => &[("metacopy", "on")],
+            Self::Index => &[("index", "on")],
+            Self::Xino => &[("xino", "on")],
+        }
+    }
+}
+
 /// Mounts of the same lower layers, one for each side.
 pub struct Pair {
     lowers: Vec<PathBuf>,
+    options: Options,
     dir: PathBuf,
     types: [String; 2],
     mounts: [Mounted; 2],
@@ -80,6 +115,7 @@ pub struct Trees {
     wide: OnceCell<Pair>,
     tree: OnceCell<Pair>,
     data: [OnceCell<Pair>; 3],
+    features: [OnceCell<Pair>; FEATURES],
 }
 
 impl Pair {
@@ -90,14 +126,26 @@ impl Pair {
         types: &[String; 2],
         fill: impl Fn(&Path),
     ) -> Self {
+        Self::with_options(dir, lowers, types, &[], fill)
+    }
+
+    /// The same with options.
+    pub fn with_options(
+        dir: &Path,
+        lowers: Vec<PathBuf>,
+        types: &[String; 2],
+        options: Options,
+        fill: impl Fn(&Path),
+    ) -> Self {
         let mounts = [0, 1].map(|side| {
             let place = dir.join(format!("side{side}"));
             make_place(&place);
             fill(&place.join("upper"));
-            mount(&request(&types[side], &lowers, &place), &place)
+            mount(&request(&types[side], &lowers, options, &place), &place)
         });
         Self {
             lowers,
+            options,
             dir: dir.to_owned(),
             types: types.clone(),
             mounts,
@@ -126,7 +174,7 @@ impl Pair {
 
     /// A mount of the same lower layers with the upper layer in `place`.
     pub fn request(&self, side: usize, place: &Path) -> Request {
-        request(&self.types[side], &self.lowers, place)
+        request(&self.types[side], &self.lowers, self.options, place)
     }
 
     /// A mount of the same lower layers with an empty upper layer, and the directory to remove
@@ -143,12 +191,13 @@ fn make_place(place: &Path) {
     }
 }
 
-fn request(kind: &str, lowers: &[PathBuf], place: &Path) -> Request {
-    lowers
+fn request(kind: &str, lowers: &[PathBuf], options: Options, place: &Path) -> Request {
+    let layers = lowers.iter().fold(Request::new(kind), |request, lower| {
+        request.set("lowerdir+", lower)
+    });
+    options
         .iter()
-        .fold(Request::new(kind), |request, lower| {
-            request.set("lowerdir+", lower)
-        })
+        .fold(layers, |request, (key, value)| request.set(key, value))
         .set("upperdir", place.join("upper"))
         .set("workdir", place.join("work"))
 }
@@ -171,6 +220,7 @@ impl Trees {
             wide: OnceCell::new(),
             tree: OnceCell::new(),
             data: Default::default(),
+            features: Default::default(),
         }
     }
 
@@ -200,6 +250,14 @@ impl Trees {
     pub fn tree(&self) -> &Pair {
         self.tree
             .get_or_init(|| layers::tree(&self.base(Fs::Tmpfs), &self.types))
+    }
+
+    /// Mounts with the tree of a feature.
+    pub fn feature(&self, feature: Feature) -> &Pair {
+        self.features[feature as usize].get_or_init(|| {
+            let bases = [Fs::Tmpfs, Fs::Ext4, Fs::Xfs].map(|fs| self.base(fs));
+            layers::feature(&bases, feature, feature.options(), &self.types)
+        })
     }
 
     /// Mounts with the files to read, change and copy.

@@ -8,8 +8,8 @@ use rovl_testing::caller::ALICE;
 use rovl_testing::ops::{chmod, ok, pattern, setxattr, write};
 
 use super::{
-    deep_path, Pair, COPIES, DEEP, ENTRIES, FEW, FILES, LARGE, MIDDLE, SMALL, TREE_FILES,
-    TREE_WIDTH, WALKS,
+    deep_path, Feature, Options, Pair, COPIES, DEEP, ENTRIES, FEW, FILES, LARGE, MIDDLE, OWNED,
+    SMALL, TREE_FILES, TREE_WIDTH, WALKS,
 };
 
 fn layers(base: &Path, name: &str, count: usize) -> (PathBuf, Vec<PathBuf>) {
@@ -121,4 +121,85 @@ pub fn data(base: &Path, types: &[String; 2]) -> Pair {
         write(upper.join("upper"), pattern(MIDDLE, 4));
         ok(std::fs::create_dir(upper.join("dir2")));
     })
+}
+
+/// The trees of features, on the first of the file systems `bases` unless they are about several.
+pub fn feature(
+    bases: &[PathBuf; 3],
+    feature: Feature,
+    options: Options,
+    types: &[String; 2],
+) -> Pair {
+    let base = &bases[0];
+    let (dir, lowers) = match feature {
+        Feature::Redirect => directories(base),
+        Feature::RedirectChain => renamed_in_each_layer(base),
+        Feature::Metacopy => owned(base),
+        Feature::Index => linked(base),
+        Feature::Xino => several(bases),
+    };
+    Pair::with_options(&dir, lowers, types, options, nothing)
+}
+
+/// Directories in two layers, small ones and one of many names.
+fn directories(base: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let (dir, lowers) = layers(base, "redirect", 2);
+    for (half, lower) in lowers.iter().enumerate() {
+        entries(&lower.join("large"), &format!("entry-{half}"), ENTRIES / 2);
+        for n in 0..COPIES {
+            ok(std::fs::create_dir_all(lower.join(format!("dir/sub{n}"))));
+        }
+    }
+    (dir, lowers)
+}
+
+/// A directory that has another name in each layer, with a file in the lowest one.
+fn renamed_in_each_layer(base: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let (dir, lowers) = layers(base, "renamed", 128);
+    for (n, lower) in lowers.iter().enumerate() {
+        let here = lower.join(format!("name{n}"));
+        ok(std::fs::create_dir(&here));
+        if n + 1 < lowers.len() {
+            let below = format!("/name{}", n + 1);
+            ok(setxattr(&here, "trusted.overlay.redirect", below));
+        } else {
+            write(here.join("file"), "content");
+        }
+    }
+    (dir, lowers)
+}
+
+/// Directories of files, which are given to others.
+fn owned(base: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let (dir, lowers) = layers(base, "metacopy", 2);
+    for n in 0..OWNED / TREE_WIDTH {
+        let dir = lowers[1].join(format!("dir{n}"));
+        entries(&dir, "file", TREE_WIDTH);
+    }
+    (dir, lowers)
+}
+
+/// A file with many names, and a directory for more.
+fn linked(base: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let (dir, lowers) = layers(base, "index", 2);
+    let names = lowers[1].join("dir");
+    ok(std::fs::create_dir(&names));
+    write(names.join("name0"), pattern(SMALL, 5));
+    for n in 1..COPIES {
+        ok(std::fs::hard_link(
+            names.join("name0"),
+            names.join(format!("name{n}")),
+        ));
+    }
+    (dir, lowers)
+}
+
+/// Lower layers on file systems of their own.
+fn several(bases: &[PathBuf; 3]) -> (PathBuf, Vec<PathBuf>) {
+    let lowers: Vec<PathBuf> = bases.iter().map(|base| base.join("xino/lower")).collect();
+    for (n, lower) in lowers.iter().enumerate() {
+        let dir = lower.join("dir");
+        entries(&dir, &format!("file{n}"), COPIES);
+    }
+    (bases[0].join("xino"), lowers)
 }
