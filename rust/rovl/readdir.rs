@@ -12,6 +12,7 @@ mod empty;
 mod entries;
 mod index;
 mod merged;
+mod name_keys;
 mod names;
 mod number;
 mod real;

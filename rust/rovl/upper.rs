@@ -107,11 +107,22 @@ fn create_locked<'a>(
     if made.dentry().is_negative() {
         return Err(EIO);
     }
+    findable(m, write, dir, name, made)
+}
+
+/// What was `made` under `name`, as a dentry that a lookup finds, on which callers rely.
+///
+/// A file system that folds case does not cache that a name is free, and so may have left another.
+fn findable<'a>(
+    m: &'a AsMounter,
+    write: &'a WriteGuard<'a>,
+    dir: &Dentry<Layer>,
+    name: &[u8],
+    made: Creating<'a>,
+) -> Result<Creating<'a>> {
     if !made.dentry().is_unhashed() {
         return Ok(made);
     }
-    // A file system that folds case does not cache that a name is free, and so may have left a
-    // dentry that a lookup does not find. Callers rely on one that it does.
     let made = made.keep();
     let again = write.start_creating(m, dir, name)?;
     match (again.dentry().inode(), made.inode()) {
@@ -185,6 +196,15 @@ impl<'a> Upper<'a> {
     pub(crate) fn create_temp(&self, what: Make<'_>) -> Result<Temp<'a>> {
         let made = self.create(self.work()?, temp_name().as_bytes(), what)?;
         Temp::new(*self, made)
+    }
+
+    /// What was `made` under `name` in the work directory.
+    pub(crate) fn made_in_work(
+        &self,
+        name: &[u8],
+        made: Creating<'_>,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        Ok(findable(self.m, self.write, self.work()?, name, made)?.keep())
     }
 
     /// Locks `dir` to make something under `name`, see [`WriteGuard::start_creating`].

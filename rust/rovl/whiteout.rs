@@ -19,7 +19,8 @@ use vfs::{
     log,
     namei::{
         RenameFlag,
-        RenameFlags, //
+        RenameFlags,
+        Target, //
     },
     Layer, //
 };
@@ -54,17 +55,17 @@ impl<'a> Upper<'a> {
             Some(whiteout) => whiteout.clone(),
             None => {
                 let name = temp_name();
-                let made = self
-                    .start_creating(work, name.as_bytes())?
-                    .whiteout()?
-                    .keep();
+                let made = self.start_creating(work, name.as_bytes())?.whiteout()?;
+                let made = self.made_in_work(name.as_bytes(), made)?;
                 shared.whiteout.insert(made).clone()
             }
         };
         if !shared.disabled {
             let name = temp_name();
             match self.start_creating(work, name.as_bytes())?.link(&whiteout) {
-                Ok(link) => return Temp::new(*self, link.keep()),
+                Ok(link) => {
+                    return Temp::new(*self, self.made_in_work(name.as_bytes(), link)?);
+                }
                 // This one has as many links as it can have; the next call makes another.
                 Err(err) if err == EMLINK => {}
                 Err(err) => {
@@ -97,7 +98,13 @@ impl<'a> Upper<'a> {
             RenameFlags::NONE
         };
         let whiteout = self.make_whiteout()?;
-        whiteout.start_moving_to(dir, dentry, flags)?.rename()?;
+        let renaming = if dentry.is_negative() && dentry.is_unhashed() {
+            // A directory that folds case does not cache that a name is free.
+            dentry.with_name(|name| whiteout.start_moving_to_name(dir, name, Target::New))?
+        } else {
+            whiteout.start_moving_to(dir, dentry, flags)?
+        };
+        renaming.rename()?;
         whiteout.moved()?;
         if is_dir {
             self.cleanup(self.work()?, dentry);

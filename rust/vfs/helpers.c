@@ -690,6 +690,19 @@ bool rvfs_sb_has_encoding(const struct super_block *sb)
 	return sb_has_encoding(sb);
 }
 
+/* The length of the folded name; an error where the name has no folded form. */
+int rvfs_sb_casefold(const struct super_block *sb, const char *name, size_t len,
+		     u8 *folded, size_t room)
+{
+#if IS_ENABLED(CONFIG_UNICODE)
+	const struct qstr qstr = QSTR_INIT(name, len);
+
+	if (sb_has_encoding(sb))
+		return utf8_casefold(sb->s_encoding, &qstr, folded, room);
+#endif
+	return -EINVAL;
+}
+
 int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from)
 {
 	if (!sb_has_encoding(from))

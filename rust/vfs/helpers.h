@@ -208,6 +208,8 @@ struct folio *rvfs_vmf_folio(struct vm_fault *vmf);
 /* Super blocks and mounts */
 void rvfs_uuid_gen(u8 *uuid);
 bool rvfs_sb_has_encoding(const struct super_block *sb);
+int rvfs_sb_casefold(const struct super_block *sb, const char *name, size_t len,
+		     u8 *folded, size_t room);
 int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from);
 bool rvfs_sb_same_encoding(const struct super_block *a,
 			   const struct super_block *b);

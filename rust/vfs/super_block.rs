@@ -137,6 +137,27 @@ impl<F> SuperBlock<F> {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::rvfs_sb_has_encoding(self.as_raw()) }
     }
+
+    /// Folds the case of `name` (`utf8_casefold()`), so that names that a folded directory takes
+    /// for the same give the same bytes. `room` takes the result.
+    ///
+    /// Returns `None` where there is no encoding, where the name is no text in it, or where the
+    /// result does not fit: such a name is only the same as itself.
+    pub fn casefold<'a>(&self, name: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {
+        // SAFETY: Valid by the type invariant, with an encoding that is constant once it is set;
+        // both lengths are those of the slices.
+        let len = unsafe {
+            bindings::rvfs_sb_casefold(
+                self.as_raw(),
+                name.as_ptr().cast(),
+                name.len(),
+                room.as_mut_ptr(),
+                room.len(),
+            )
+        };
+        let len = usize::try_from(len).ok().filter(|&len| len > 0)?;
+        room.get(..len)
+    }
 }
 
 impl SuperBlock<Layer> {

@@ -163,11 +163,11 @@ impl LayerList {
         }
         let casefold = dentry.is_casefolded();
         if *self.casefold.get_or_insert(casefold) != casefold {
-            return refuse("and the other layers differ in whether they fold the case of names");
-        }
-        if casefold {
-            // Their names would have to be compared without case when directories merge.
-            return refuse("folds the case of names, which this version does not support");
+            return refuse(if casefold {
+                "folds the case of names, and the layers before it do not"
+            } else {
+                "does not fold the case of names, and the layers before it do"
+            });
         }
         if dentry.is_weird() {
             return refuse("is on a file system that cannot be a layer");

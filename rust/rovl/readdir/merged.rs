@@ -14,6 +14,7 @@ use super::{
         Mark, //
     },
     index::NameIndex,
+    name_keys::NameKeys,
     number, //
 };
 use crate::{
@@ -76,8 +77,9 @@ struct Reading {
 }
 
 /// The merging of the layers of one directory.
-struct Merge {
+struct Merge<'a> {
     purpose: Purpose,
+    keys: NameKeys<'a>,
     /// Which inode numbers are shown.
     ino_space: InoSpace,
     /// Whether entries of the upper layer may have been copied up.
@@ -92,10 +94,11 @@ struct Merge {
     devices: KVVec<u32>,
 }
 
-impl Merge {
-    fn new(purpose: Purpose, ino_space: InoSpace, impure: bool) -> Self {
+impl<'a> Merge<'a> {
+    fn new(purpose: Purpose, keys: NameKeys<'a>, ino_space: InoSpace, impure: bool) -> Self {
         Self {
             purpose,
+            keys,
             ino_space,
             impure,
             entries: Entries::new(),
@@ -146,14 +149,17 @@ impl Merge {
 
     /// Adds an entry of a layer that is not the lowest.
     fn add(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
-        let hash = self.index.hash(entry.name);
-        let entries = &self.entries;
-        let is_it = |number: u32| {
-            // CAST: `usize` has at least 32 bits.
-            let known = entries.get(number as usize);
-            known.is_some_and(|known| entries.name(known) == entry.name)
-        };
-        if self.index.find(hash, is_it).is_some() {
+        let (index, entries, keys) = (&self.index, &self.entries, self.keys);
+        let (hash, found) = keys.with(entry.name, |key| {
+            let is_it = |number: u32| {
+                // CAST: `usize` has at least 32 bits.
+                let known = entries.get(number as usize);
+                known.is_some_and(|known| keys.with(entries.name(known), |known| known == key))
+            };
+            let hash = index.hash(key);
+            (hash, index.find(hash, is_it))
+        });
+        if found.is_some() {
             return Ok(());
         }
         let number = self.push(entry, marks)?;
@@ -168,11 +174,14 @@ impl Merge {
     /// Adds an entry of the lowest layer, or in its place that of a layer above.
     fn add_lowest(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
         if !self.index.is_empty() {
-            let (above, entries) = (&self.above, &self.entries);
+            let (index, above, entries) = (&self.index, &self.above, &self.entries);
+            let keys = self.keys;
             // CAST: `usize` has at least 32 bits.
             let get = |number: u32| above.get(number as usize);
-            let is_it = |number| get(number).is_some_and(|known| entries.name(known) == entry.name);
-            let found = self.index.find(self.index.hash(entry.name), is_it);
+            let found = keys.with(entry.name, |key| {
+                let is_key = |known| keys.with(entries.name(known), |known| known == key);
+                index.find(index.hash(key), |number| get(number).is_some_and(is_key))
+            });
             if let Some(known) = found.and_then(get) {
                 if known.is(Mark::Moved) {
                     return Ok(());
@@ -240,7 +249,9 @@ impl Merge {
 pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
     let inode = dentry.positive()?;
     let ofs = InodeExt::ofs(inode);
-    let mut merge = Merge::new(purpose, ofs.ino_space, inode.data().test(Flag::Impure));
+    let keys = NameKeys::of(dentry.sb());
+    let impure = inode.data().test(Flag::Impure);
+    let mut merge = Merge::new(purpose, keys, ofs.ino_space, impure);
     let lower = inode.lower().as_slice();
     if let Some(path) = InodeExt::upper_path(inode) {
         let layer = Reading {
@@ -317,6 +328,7 @@ pub(super) fn emit(
 mod tests {
     use super::*;
 
+    const AS_THEY_ARE: NameKeys<'_> = NameKeys::as_they_are();
     const UPPER: Reading = Reading {
         upper: true,
         lowest: false,
@@ -344,7 +356,7 @@ mod tests {
 
     #[test]
     fn lowest_comes_first() -> Result {
-        let mut merge = Merge::new(Purpose::Show, InoSpace::OneFs, false);
+        let mut merge = Merge::new(Purpose::Show, AS_THEY_ARE, InoSpace::OneFs, false);
         for (name, ino) in [(b"a", 1), (b"b", 2), (b"c", 3), (b"a", 4)] {
             merge.add(entry(name, ino), 0)?;
         }
@@ -358,7 +370,7 @@ mod tests {
 
     #[test]
     fn hidden_stay_hidden() -> Result {
-        let mut merge = Merge::new(Purpose::Show, InoSpace::OneFs, false);
+        let mut merge = Merge::new(Purpose::Show, AS_THEY_ARE, InoSpace::OneFs, false);
         merge.add(entry(b"a", 1), Mark::Upper as u8)?;
         if let Some(entry) = merge.entries.get(0) {
             entry.set(Mark::Hidden);
@@ -375,7 +387,7 @@ mod tests {
 
     #[test]
     fn one_is_enough() {
-        let mut merge = Merge::new(Purpose::FindOne, InoSpace::OneFs, false);
+        let mut merge = Merge::new(Purpose::FindOne, AS_THEY_ARE, InoSpace::OneFs, false);
         assert!(merge.add(entry(b".", 1), 0).is_ok());
         assert!(merge.add(entry(b"..", 2), 0).is_ok());
         let device = DirEntry {
@@ -391,7 +403,7 @@ mod tests {
     #[test]
     fn numbers_that_a_lookup_tells() {
         let own = |ino_space, impure, name, layer| {
-            let merge = Merge::new(Purpose::Show, ino_space, impure);
+            let merge = Merge::new(Purpose::Show, AS_THEY_ARE, ino_space, impure);
             merge.marks(&entry(name, 1), layer) & Mark::OwnNumber as u8 != 0
         };
         assert!(own(InoSpace::OneFs, false, b"..", LOWEST));

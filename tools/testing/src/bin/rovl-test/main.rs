@@ -5,6 +5,7 @@ mod acl;
 mod aio_direct;
 mod alloc_failures;
 mod bad_mount;
+mod casefold;
 mod changed_layers;
 mod copy_up;
 mod copy_up_data;
@@ -166,6 +167,7 @@ const MODULES: &[&[Case]] = &[
     remount::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
+    casefold::CASES,
     corrupt_layers::CASES,
     cve_credentials::CASES,
     cve_lifetime::CASES,
