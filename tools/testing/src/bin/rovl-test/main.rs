@@ -15,6 +15,7 @@ mod create;
 mod cve_credentials;
 mod cve_lifetime;
 mod downgraded_mount;
+mod downgraded_options;
 mod extents;
 mod failing_allocations;
 mod failing_blocks;
@@ -167,6 +168,7 @@ const MODULES: &[&[Case]] = &[
     remount::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
+    downgraded_options::CASES,
     casefold::CASES,
     corrupt_layers::CASES,
     cve_credentials::CASES,
