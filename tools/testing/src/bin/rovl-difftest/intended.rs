@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What may differ between the two sides: all of it is here, each with its reason.
 
-use rovl_testing::overlay_xattr::{ORIGIN, UUID};
+use rovl_testing::overlay_xattr::{ORIGIN, UPPER, UUID};
 use rustix::fs::Stat;
 
 use crate::snapshot;
@@ -11,18 +11,20 @@ pub const CLOCK: i64 = 1_000_000_000;
 
 /// Longest value that is shown byte by byte.
 const SHOWN: usize = 64;
+/// Digits of the header of a handle.
+const HANDLE: usize = 42;
 
 /// Text of the value of an attribute.
 ///
 /// - `uuid` is random for each overlay.
-/// - `origin` has the handle of an inode of the side's own lower layers: the bytes differ, the
-///   length and the header before the identifier of the file system do not.
+/// - `origin` and `upper` have the handle of an inode of the side's own layers: the bytes differ,
+///   the length and the header before the identifier of the file system do not.
 pub fn attribute(name: &str, value: &[u8]) -> String {
     let name = name.replacen("user.overlay.", "trusted.overlay.", 1);
     if name == UUID && value.len() == 16 {
         return format!("{} bytes", value.len());
     }
-    if name == ORIGIN && value.starts_with(&[0, 0xfb]) {
+    if (name == ORIGIN || name == UPPER) && value.starts_with(&[0, 0xfb]) {
         return format!("{} bytes, {:02x?}", value.len(), value.get(..5));
     }
     if value.len() > SHOWN {
@@ -33,6 +35,19 @@ pub fn attribute(name: &str, value: &[u8]) -> String {
         return String::from_utf8_lossy(value).into_owned();
     }
     format!("{value:02x?}")
+}
+
+/// A name in the work directory: a temporary one has a number that counts all mounts, and an entry of
+/// the index is called like the handle of an inode, see [`attribute`].
+pub fn work_name(name: &str) -> String {
+    if name.starts_with('#') {
+        return "#".to_owned();
+    }
+    let is_handle = name.len() > HANDLE && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.get(..10).filter(|_| is_handle) {
+        Some(header) => format!("handle of {} bytes, {header}", name.len() / 2),
+        None => name.to_owned(),
+    }
 }
 
 /// A time: what the clock gave is not the same on both sides.

@@ -197,7 +197,11 @@ impl Walk<'_> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = fs::open(&path, flags, fs::Mode::empty())?;
         let mut entries = dirent::try_read(fd, 4096)?;
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        if self.view == View::Work {
+            entries.sort_by_key(|entry| (intended::work_name(&entry.name), entry.kind as u32));
+        } else {
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         let mut text = " entries:".to_owned();
         for entry in entries {
             let temporary = self.view == View::Work && entry.name.starts_with('#');
@@ -206,7 +210,10 @@ impl Walk<'_> {
                 self.visit(&relative.join(&entry.name), stat);
                 continue;
             }
-            let name = if temporary { "#" } else { &entry.name };
+            let name = match self.view {
+                View::Work => intended::work_name(&entry.name),
+                _ => entry.name.clone(),
+            };
             let _ = write!(text, " {name}({:?}", entry.kind);
             if entry.name != "." && entry.name != ".." {
                 let stat = fs::lstat(path.join(&entry.name));
@@ -230,14 +237,7 @@ pub fn without_names(work: Snapshot) -> Vec<String> {
         .map(|(path, text)| {
             let parts: Vec<String> = path
                 .iter()
-                .map(|part| part.to_string_lossy())
-                .map(|part| {
-                    if part.starts_with('#') {
-                        "#".to_owned()
-                    } else {
-                        part.into_owned()
-                    }
-                })
+                .map(|part| intended::work_name(&part.to_string_lossy()))
                 .collect();
             format!("{}: {text}", parts.join("/"))
         })

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Random scripts. `model` is what probably exists, `source` what the processes hold, `layer` fills
-//! layers, `step` and `content` make steps, `value` their arguments.
+//! layers, `options` chooses those of a mount, `step` and `content` make steps, `value` their
+//! arguments.
 
 mod content;
 mod layer;
 mod model;
+mod options;
 mod source;
 mod step;
 mod value;
@@ -14,9 +16,6 @@ use fastrand::Rng;
 use crate::script::{Place, Script, Step};
 use model::Tree;
 use source::Source;
-
-/// What is not there in this version is off, whatever the defaults are.
-const PLAIN: &str = "metacopy=off index=off";
 
 /// How a script is made.
 struct Plan {
@@ -110,69 +109,19 @@ fn spoil(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
 }
 
 fn mount(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
-    let mut options = vec!["mount"];
-    let userxattr = plan.userxattr != source.one_in(10);
-    if userxattr {
-        options.push("userxattr");
-    }
-    if plan.hostile {
-        options.push(PLAIN);
-        options.push(source.pick(&[
-            "redirect_dir=nofollow",
-            "redirect_dir=nofollow xino=off",
-            "",
-        ]));
-    }
-    source.writable = true;
-    source.redirects = false;
-    let mut volatile = false;
-    match source.rng.u8(0..30) {
-        0 => options.push("default_permissions"),
-        1 => options.push("nooverride_creds"),
-        2 => options.push("override_creds"),
-        3 => options.push("fsync=strict"),
-        4 => options.push("fsync=auto"),
-        5 => options.push("uuid=null"),
-        6 => options.push("uuid=off"),
-        7 => options.push("uuid=on"),
-        8 => options.push("uuid=auto"),
-        9 => options.push("attr:noatime"),
-        10 => options.push("attr:nosuid attr:nodev"),
-        11 => options.push("attr:strictatime"),
-        12 => {
-            volatile = true;
-            options.push(source.pick(&["volatile", "fsync=volatile"]));
-        }
-        13 => {
-            source.writable = false;
-            options.push(source.pick(&["ro", "attr:ro"]));
-        }
-        14..=17 if !userxattr => {
-            source.redirects = true;
-            options.push(source.pick(&["redirect_dir=on", "redirect_dir=on xino=on"]));
-        }
-        18 => options.push("xino=on"),
-        19 => options.push("xino=auto"),
-        20 => options.push(source.pick(&[
-            "redirect_dir=follow",
-            "redirect_dir=off",
-            "redirect_dir=nofollow",
-        ])),
-        21 if plan.lowers > 1 => {
-            source.writable = false;
-            options.push("noupper");
-        }
-        _ => (),
-    }
-    steps.push(machine(&options.join(" ")));
+    let chosen = options::choose(source, plan.userxattr, plan.lowers);
+    source.writable = chosen.writable;
+    source.redirects = chosen.redirects;
+    let text = format!("mount {}", chosen.text);
+    steps.push(machine(text.trim()));
     if source.one_in(2) {
         steps.push(machine("check"));
     }
-    if volatile && source.one_in(4) {
+    if chosen.volatile && source.one_in(4) {
         // Such a mount cannot be made twice without cleaning up.
-        steps.push(machine(&options.join(" ")));
+        steps.push(machine(text.trim()));
         volatile_again(steps);
-        steps.push(machine(&options.join(" ")));
+        steps.push(machine(text.trim()));
     }
     source.reset();
 }
