@@ -29,6 +29,8 @@ mod fileattr_calls;
 mod idmap;
 mod in_use;
 mod index;
+mod index_both;
+mod index_mount;
 mod layer_fds;
 mod link;
 mod locks;
@@ -164,6 +166,8 @@ const MODULES: &[&[Case]] = &[
     layer_fds::CASES,
     in_use::CASES,
     index::CASES,
+    index_mount::CASES,
+    index_both::CASES,
     mount_shown::CASES,
     remount::CASES,
     bad_mount::CASES,
