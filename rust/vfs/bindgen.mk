@@ -41,7 +41,7 @@ rovl_bindgen_c_flags = $(filter-out $(rovl_bindgen_skip) $(CC_FLAGS_LTO),$(c_fla
 endif
 
 rovl_bindgen_functions := rvfs_.*|lookup_one.*|lookup_noperm.*|start_(creating|removing|renaming).*
-rovl_bindgen_functions := $(rovl_bindgen_functions)|end_renaming|end_dirop|kern_path|vfs_path_lookup
+rovl_bindgen_functions := $(rovl_bindgen_functions)|end_renaming|end_dirop|kern_path|vfs_path_lookup|kernel_file_open
 rovl_bindgen_functions := $(rovl_bindgen_functions)|backing_.*|exportfs_.*|posix_acl_.*|get_inode_acl
 rovl_bindgen_functions := $(rovl_bindgen_functions)|get_cached_acl_rcu|vfs_(get|set|remove)_acl
 rovl_bindgen_functions := $(rovl_bindgen_functions)|vfs_fileattr_(get|set)|do_splice_direct|generic_setlease

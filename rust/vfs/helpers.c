@@ -602,6 +602,23 @@ int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
 	return security_file_ioctl(file, cmd, 0);
 }
 
+/* fs-verity */
+
+bool rvfs_fsverity_active(const struct inode *inode)
+{
+	return fsverity_active(inode);
+}
+
+bool rvfs_fsverity_is_loaded(const struct inode *inode)
+{
+	return fsverity_get_info(inode);
+}
+
+int rvfs_fsverity_get_digest(struct inode *inode, u8 *digest, u8 *algorithm)
+{
+	return fsverity_get_digest(inode, digest, algorithm, NULL);
+}
+
 /* Files */
 
 void rvfs_file_replace_flags(struct file *file, unsigned int mask,

@@ -19,6 +19,7 @@
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/fs_stack.h>
+#include <linux/fsverity.h>
 #include <linux/fiemap.h>
 #include <linux/filelock.h>
 #include <linux/magic.h>
@@ -44,6 +45,8 @@ enum rvfs_const {
 	RVFS_LOOKUP_FOLLOW = LOOKUP_FOLLOW,
 	RVFS_LOOKUP_RCU = LOOKUP_RCU,
 	RVFS_LOOKUP_EXCL = LOOKUP_EXCL,
+	RVFS_LOOKUP_IN_LAYER = LOOKUP_BENEATH | LOOKUP_NO_SYMLINKS |
+			       LOOKUP_NO_XDEV,
 	RVFS_MAY_EXEC = MAY_EXEC,
 	RVFS_MAY_WRITE = MAY_WRITE,
 	RVFS_MAY_READ = MAY_READ,
@@ -85,6 +88,7 @@ enum rvfs_const {
 	RVFS_ATTR_FILE = ATTR_FILE,
 	RVFS_ATTR_OPEN = ATTR_OPEN,
 	RVFS_SPLICE_F_MOVE = SPLICE_F_MOVE,
+	RVFS_VERITY_MAX_DIGEST_SIZE = FS_VERITY_MAX_DIGEST_SIZE,
 };
 
 /* Credentials */
@@ -185,6 +189,11 @@ bool rvfs_in_group_or_capable(struct mnt_idmap *idmap,
 /* File attributes */
 int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
 			   bool set);
+
+/* fs-verity */
+bool rvfs_fsverity_active(const struct inode *inode);
+bool rvfs_fsverity_is_loaded(const struct inode *inode);
+int rvfs_fsverity_get_digest(struct inode *inode, u8 *digest, u8 *algorithm);
 
 /* Files */
 void rvfs_file_replace_flags(struct file *file, unsigned int mask,

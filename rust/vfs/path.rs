@@ -120,6 +120,34 @@ impl Drop for Path {
     }
 }
 
+impl Mount {
+    /// Looks `name`, which may start with slashes, up from the root of the mount for the mounter
+    /// (`vfs_path_lookup()`). What is found is positive.
+    ///
+    /// Follows no link of any kind (`ELOOP`), no `..` out of the mount and no mount on top of it
+    /// (`EXDEV`).
+    pub fn lookup_beneath(
+        &self,
+        _as_mounter: &AsMounter,
+        name: &CStr,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let mut path = bindings::path::default();
+        // SAFETY: The mount and its root are valid, the name is NUL-terminated; the path is written
+        // on success.
+        to_result(unsafe {
+            bindings::vfs_path_lookup(
+                self.root().as_raw(),
+                self.as_raw(),
+                name.as_char_ptr(),
+                bindings::rvfs_const_RVFS_LOOKUP_IN_LAYER,
+                &mut path,
+            )
+        })?;
+        // INVARIANT: `vfs_path_lookup()` returns references.
+        Ok(ARef::from(Path(path).dentry()))
+    }
+}
+
 /// A dentry of a layer with the layer's private mount.
 #[derive(Clone, Copy)]
 pub struct LayerPath<'a> {

@@ -3,10 +3,13 @@
 //! What a stacked inode knows of its layers.
 //!
 //! The upper dentry appears once, at copy up; the stack of lower dentries is set before the inode
-//! is published and does not change. Both are read by RCU walk without a reference on the inode.
+//! is published and does not change, but that the one with the data of a file may appear later. All
+//! are read by RCU walk without a reference on the inode.
 //!
 //! Security tools read the upper dentry at the address right behind `struct inode`, therefore it
 //! is the first member here, and [`crate::inode`] puts this structure right behind the inode.
+
+mod deferred;
 
 use crate::{
     bindings,
@@ -31,6 +34,7 @@ use core::{
         NonNull, //
     },
 };
+use deferred::Deferred;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
@@ -67,6 +71,7 @@ enum Entries {
     None,
     One([LowerEntry; 1]),
     Many(KVec<LowerEntry>),
+    Deferred(KBox<Deferred>),
 }
 
 /// The lower dentries of one object, topmost first.
@@ -136,8 +141,35 @@ impl LowerStack {
                 return self.push_many(dentry, layer);
             }
             Entries::Many(_) => return self.push_many(dentry, layer),
+            Entries::Deferred(_) => return Err(EINVAL),
         }
         Ok(())
+    }
+
+    /// Says that below the one entry there is the data of a file, which is looked for when it is
+    /// first needed: `place` tells whoever looks for it where it is.
+    ///
+    /// Returns `EINVAL` unless there is exactly one entry.
+    pub fn defer_data(&mut self, place: KVec<u8>) -> Result {
+        let Entries::One([top]) = &self.0 else {
+            return Err(EINVAL);
+        };
+        // INVARIANT: The reference is passed on to the new entry when `self.0` is replaced.
+        let top = LowerEntry {
+            dentry: top.dentry,
+            layer: top.layer,
+        };
+        self.0 = Entries::Deferred(KBox::new(Deferred::new(top, place), GFP_KERNEL)?);
+        Ok(())
+    }
+
+    /// Where the data is, of a file whose data is not looked for before it is needed.
+    #[inline]
+    pub fn deferred_place(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Entries::Deferred(deferred) => Some(deferred.place()),
+            _ => None,
+        }
     }
 
     fn push_many(&mut self, dentry: ARef<Dentry<Layer>>, layer: u16) -> Result {
@@ -150,17 +182,27 @@ impl LowerStack {
         Ok(())
     }
 
-    /// The entries, topmost first.
+    /// The entries, topmost first, without one that was found after the inode was published.
     #[inline]
     pub fn as_slice(&self) -> &[LowerEntry] {
         match &self.0 {
             Entries::None => &[],
             Entries::One(one) => one,
             Entries::Many(many) => many,
+            Entries::Deferred(deferred) => deferred.top(),
         }
     }
 
-    /// The number of layers.
+    /// The entry that was found after the inode was published.
+    #[inline]
+    fn late(&self) -> Option<&LowerEntry> {
+        match &self.0 {
+            Entries::Deferred(deferred) => deferred.data(),
+            _ => None,
+        }
+    }
+
+    /// The number of layers, without one that is looked for when it is needed.
     #[inline]
     pub fn len(&self) -> usize {
         self.as_slice().len()
@@ -178,10 +220,25 @@ impl LowerStack {
         self.as_slice().first()
     }
 
-    /// The lowest entry, which holds the data of a file.
+    /// Whether there is more than one layer, also if the one with the data of a file has not been
+    /// looked for yet.
     #[inline]
-    pub fn last(&self) -> Option<&LowerEntry> {
-        self.as_slice().last()
+    pub fn is_merged(&self) -> bool {
+        match &self.0 {
+            Entries::None | Entries::One(_) => false,
+            Entries::Many(many) => many.len() > 1,
+            Entries::Deferred(_) => true,
+        }
+    }
+
+    /// The lowest entry, which holds the data of a file. `None` also where it has not been looked
+    /// for yet.
+    #[inline]
+    pub fn data(&self) -> Option<&LowerEntry> {
+        match &self.0 {
+            Entries::Deferred(deferred) => deferred.data(),
+            _ => self.as_slice().last(),
+        }
     }
 
     /// Puts the dentries and leaves the memory as it is.
@@ -191,7 +248,7 @@ impl LowerStack {
     /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
     /// dropped: see [`LayerStack::free`].
     unsafe fn put_dentries(&self) {
-        for entry in self.as_slice() {
+        for entry in Iterator::chain(self.as_slice().iter(), self.late()) {
             // SAFETY: By the type invariant of the entry the stack owns this reference.
             drop(unsafe { ARef::from_raw(entry.dentry) });
         }
@@ -215,7 +272,7 @@ impl Drop for LowerStack {
 ///
 /// # Invariants
 ///
-/// - `lower` does not change after the inode was published.
+/// - `lower` does not change after the inode was published, but for an entry that appears once.
 /// - Dropping neither member puts dentries: [`put_dentries`](Layers::put_dentries) does.
 #[repr(C)]
 pub struct LayerStack {
@@ -270,7 +327,7 @@ unsafe impl Layers for LayerStack {
 
     fn rcu_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + '_ {
         let upper = self.upper().map(Dentry::as_raw);
-        let lower = self.lower().as_slice().iter();
+        let lower = Iterator::chain(self.lower().as_slice().iter(), self.lower().late());
         Iterator::chain(
             upper.into_iter(),
             lower.map(|entry| entry.dentry().as_raw()),
@@ -302,7 +359,7 @@ unsafe impl Layers for LayerStack {
     unsafe fn free(&mut self) {
         let lower: *mut LowerStack = &mut *self.lower;
         // SAFETY: `LowerStack` has a `Drop` that would put the dentries a second time, so only its
-        // member is dropped, which frees the vector; its elements need no drop.
+        // member is dropped, which frees memory; entries need no drop.
         unsafe { ptr::drop_in_place(&raw mut (*lower).0) };
     }
 }
@@ -318,6 +375,17 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
     #[inline]
     pub fn lower(&self) -> &LowerStack {
         self.layers().lower()
+    }
+
+    /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
+    /// first needed. One that somebody else has found before stays.
+    ///
+    /// Returns `ENOMEM`, and `EINVAL` where it has been there from the start.
+    pub fn set_lower_data(&self, dentry: ARef<Dentry<Layer>>, layer: usize) -> Result {
+        match &self.lower().0 {
+            Entries::Deferred(deferred) => deferred.publish(dentry, layer),
+            _ => Err(EINVAL),
+        }
     }
 
     /// Makes the upper dentry of a copied up object visible.

@@ -101,6 +101,14 @@ impl Kstat {
         self.0.blocks = blocks;
     }
 
+    /// The space that a file of this size without holes takes, in units of 512 bytes.
+    pub fn blocks_of_size(&self) -> u64 {
+        // A negative size is none of a file.
+        let size = u64::try_from(self.0.size).unwrap_or_default();
+        let block = u64::from(self.0.blksize).max(1);
+        size.div_ceil(block).saturating_mul(block) >> 9
+    }
+
     /// Sets the device number of the file system.
     pub fn set_dev(&mut self, dev: u32) {
         self.0.dev = dev;

@@ -70,7 +70,7 @@
 //! | mounts below, write access | [`mount`] |
 //! | paths below, and looking up, opening and reading there | [`path`], [`namei`], [`dir_context`] |
 //! | changing directories below | [`namei::Creating`], [`namei::Removing`], [`namei::Renaming`] |
-//! | data of files below | [`backing_file`], [`copy`] |
+//! | data of files below | [`backing_file`], [`copy`], [`verity`] |
 //! | what an inode holds of the layers | [`layers`], [`stack`], [`publish`] |
 //!
 //! [`overlay_tables`] is the overlay's own: options and module parameters that only C can declare.
@@ -109,6 +109,7 @@ pub mod security;
 pub mod stack;
 pub mod stat;
 pub mod super_block;
+pub mod verity;
 pub mod xattr;
 
 use core::marker::PhantomData;
