@@ -26,8 +26,10 @@ use crate::{
         InodeExt, //
     },
     handle,
+    lower_data,
     super_data::Super,
     upper::Upper,
+    verity,
     Rovl, //
 };
 use kernel::{
@@ -35,7 +37,10 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use ondisk::file_handle::FileHandle;
+use ondisk::{
+    file_handle::FileHandle,
+    metacopy::Metacopy, //
+};
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -105,6 +110,9 @@ fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
 }
 
 fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
+    // A copy without data does not always need it, but then it is as well to know now that it is not
+    // there. It is not looked for under the lock of copy up.
+    lower_data::ensure(dentry)?;
     while !is_done(dentry, need) {
         let missing = topmost_missing(dentry)?;
         let need = if missing.dentry.is(dentry) {
@@ -169,6 +177,8 @@ struct CopyUp<'a> {
     stat: Kstat,
     /// The target of a symbolic link.
     link: Option<LinkTarget<'a>>,
+    /// What is stored with a file whose data stays in the lower layer until it is changed.
+    metacopy: Option<Metacopy>,
 }
 
 /// The directory that the copy gets a name in.
@@ -221,6 +231,13 @@ impl<'a> CopyUp<'a> {
         } else {
             None
         };
+        let leaves_data = ofs.config.metacopy && stat.is_reg() && need == Need::Metadata;
+        let metacopy = match inode.lower_data_path() {
+            Some(data) if leaves_data && inode.upper().is_none() => {
+                verity::metacopy_of(m, ofs, data)?
+            }
+            _ => None,
+        };
         Ok(Self {
             m,
             ofs,
@@ -231,6 +248,7 @@ impl<'a> CopyUp<'a> {
             need,
             stat,
             link,
+            metacopy,
         })
     }
 
@@ -263,7 +281,7 @@ impl<'a> CopyUp<'a> {
 
     /// Whether the data stays in the lower layer until it is changed.
     fn leaves_data(&self) -> bool {
-        self.ofs.config.metacopy && self.stat.is_reg() && self.need == Need::Metadata
+        self.metacopy.is_some()
     }
 
     /// The origin to store: none for a hard link that is not indexed, whose association with the
@@ -318,6 +336,7 @@ impl<'a> CopyUp<'a> {
         if origin.indexed {
             self.inode.data().set(Flag::Index);
         }
+        self.note_digest(self.metacopy.as_ref());
         if !self.leaves_data() {
             self.inode.data().set(Flag::UpperData);
         }
@@ -326,6 +345,17 @@ impl<'a> CopyUp<'a> {
         }
         self.inode.set_upper(upper.clone())?;
         Ok(upper)
+    }
+
+    /// Notes which digest the data of the upper file has to have. It was not verified yet.
+    fn note_digest(&self, metacopy: Option<&Metacopy>) {
+        let data = self.inode.data();
+        if metacopy.and_then(Metacopy::digest).is_some() {
+            data.set(Flag::HasDigest);
+        } else {
+            data.clear(Flag::HasDigest);
+        }
+        data.clear(Flag::VerifiedDigest);
     }
 
     /// Marks the upper parent, because it is going to contain an entry that has an origin.

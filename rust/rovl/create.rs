@@ -273,6 +273,7 @@ impl Upper<'_> {
             redirect: None,
             upper_has_data: true,
             indexed: false,
+            has_digest: false,
         };
         inode::get(self.m, sb, parts, Some(new))
     }

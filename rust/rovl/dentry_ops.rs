@@ -7,6 +7,7 @@ use crate::{
         DentryExt,
         InodeExt, //
     },
+    lower_data,
     Rovl, //
 };
 use kernel::prelude::*;
@@ -36,7 +37,11 @@ impl Operations for DentryOps {
             (Some(upper), RealKind::Metadata) => Some(upper),
             (Some(upper), RealKind::Data) if inode.has_upper_data() => Some(upper),
             (None, RealKind::Metadata) => Some(dentry.lower().first()?.dentry()),
-            (_, RealKind::Data) => Some(dentry.lower().last()?.dentry()),
+            (_, RealKind::Data) => {
+                // A uprobe is told of by the file that it is in.
+                lower_data::ensure(dentry).ok()?;
+                Some(inode.data_path().ok()?.dentry)
+            }
         }
     }
 }

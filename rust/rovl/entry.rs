@@ -39,6 +39,10 @@ pub(crate) enum Flag {
     UpperData = 3,
     /// It has an entry in the index, so that all names of the lower object are names of this one.
     Index = 4,
+    /// A file without data says with which digest the data has to be.
+    HasDigest = 5,
+    /// The data was found to be so.
+    VerifiedDigest = 6,
 }
 
 /// The set of [`Flag`]s of an inode.
@@ -198,8 +202,11 @@ pub(crate) trait InodeExt {
     fn is_metacopy(&self) -> bool;
     /// The path that has the data of a regular file: the upper one, or the lowest one.
     ///
-    /// Returns `EIO` for an inode without layers.
+    /// Returns `EIO` for an inode without layers, and where [`lower_data`](crate::lower_data) has
+    /// not looked for the data yet.
     fn data_path(&self) -> Result<LayerPath<'_>>;
+    /// The lower path that has data of a regular file, if it has been looked for.
+    fn lower_data_path(&self) -> Option<LayerPath<'_>>;
     /// Of which layers it is made, with the path that shows the attributes. The two fit together,
     /// also if copy up publishes the upper object meanwhile.
     fn typed_real_path(&self) -> Result<(PathType, LayerPath<'_>)>;
@@ -257,7 +264,7 @@ impl InodeExt for Inode<Rovl> {
         match self.upper() {
             _ if !self.is_reg() => false,
             Some(_) => !self.has_upper_data(),
-            None => self.lower().len() > 1,
+            None => self.lower().is_merged(),
         }
     }
 
@@ -265,11 +272,13 @@ impl InodeExt for Inode<Rovl> {
     fn data_path(&self) -> Result<LayerPath<'_>> {
         match self.upper_path() {
             Some(path) if self.has_upper_data() => Ok(path),
-            _ => {
-                let lowest = self.lower().last().ok_or(EIO)?;
-                self.ofs().lower_path(lowest).ok_or(EIO)
-            }
+            _ => self.lower_data_path().ok_or(EIO),
         }
+    }
+
+    #[inline]
+    fn lower_data_path(&self) -> Option<LayerPath<'_>> {
+        self.ofs().lower_path(self.lower().data()?)
     }
 
     #[inline]
@@ -309,17 +318,17 @@ impl InodeExt for Inode<Rovl> {
     }
 
     fn path_type(&self) -> PathType {
-        let lower = self.lower().len();
+        let lower = self.lower();
         if self.upper().is_some() {
             PathType {
                 upper: true,
-                merge: lower > 0 && (self.is_dir() || !self.has_upper_data()),
-                origin: lower > 0 && self.data().test(Flag::ConstIno),
+                merge: !lower.is_empty() && (self.is_dir() || !self.has_upper_data()),
+                origin: !lower.is_empty() && self.data().test(Flag::ConstIno),
             }
         } else {
             PathType {
                 upper: false,
-                merge: lower > 1,
+                merge: lower.is_merged(),
                 origin: false,
             }
         }

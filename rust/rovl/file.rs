@@ -13,6 +13,7 @@ mod range;
 
 use crate::{
     entry::InodeExt,
+    lower_data,
     Rovl, //
 };
 use kernel::{
@@ -69,6 +70,7 @@ impl RegularFile {
     /// The file of the layer that has the data now, with the flags of `file`.
     #[inline]
     fn real_file(&self, file: &OwnFile<Rovl>) -> Result<&BackingFile> {
+        lower_data::ensure(file.dentry())?;
         self.real_file_at(file, file.inode().data_path()?)
     }
 

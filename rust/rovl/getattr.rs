@@ -41,9 +41,13 @@ pub(crate) fn getattr(
         stat.fill_from_layer(m, real, request)?;
         let fsid = origin_number(m, inode, kind, stat, request)?;
         if inode.is_metacopy() {
-            // The space is taken by the data.
-            let data = inode.data_path()?.getattr_nosec(m, StatRequest::BLOCKS)?;
-            stat.set_blocks(data.blocks());
+            // The space is taken by the data. Where it has not been looked for, that is not worth
+            // it: a file without holes takes what its size needs.
+            let blocks = match inode.lower_data_path() {
+                Some(data) => data.getattr_nosec(m, StatRequest::BLOCKS)?.blocks(),
+                None => stat.blocks_of_size(),
+            };
+            stat.set_blocks(blocks);
         }
         Ok::<_, Error>(fsid)
     })?;

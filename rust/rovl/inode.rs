@@ -60,6 +60,8 @@ pub(crate) struct Parts {
     pub(crate) upper_has_data: bool,
     /// There is an entry in the index for it.
     pub(crate) indexed: bool,
+    /// It is a file without data that says with which digest the data has to be.
+    pub(crate) has_digest: bool,
 }
 
 impl Parts {
@@ -202,6 +204,9 @@ fn find_or_make(
             if parts.upper_has_data {
                 inode.data().set(Flag::UpperData);
             }
+            if parts.has_digest {
+                inode.data().set(Flag::HasDigest);
+            }
             Ok(inode)
         }
         Fetched::Existing(_) => Err(ESTALE),
@@ -242,6 +247,9 @@ fn fill(
     }
     if parts.upper_has_data {
         data.set(Flag::UpperData);
+    }
+    if parts.has_digest {
+        data.set(Flag::HasDigest);
     }
     if parts.upper.is_some() && is_dir && ofs.is_impure(m, path) {
         data.set(Flag::Impure);

@@ -64,6 +64,12 @@ struct Lookup<'a> {
     origin: Option<(ARef<Dentry<Layer>>, usize)>,
     /// The topmost lower object is the origin of the upper one.
     is_origin_known: bool,
+    /// The file that was found says with which digest its data has to be.
+    digest: bool,
+    /// The object that was found last says itself, and by an absolute path, where the rest is.
+    absolute: bool,
+    /// There is a digest in the object that shows the attributes.
+    has_digest: bool,
 }
 
 /// `->lookup`
@@ -89,6 +95,9 @@ pub(crate) fn lookup(
             metacopy: false,
             origin: None,
             is_origin_known: false,
+            digest: false,
+            absolute: false,
+            has_digest: false,
         };
         lookup.run(dir, dentry.dentry())
     })?;
@@ -108,6 +117,7 @@ impl Lookup<'_> {
         };
         let upper_opaque = self.opaque;
         let upper_has_data = upper.is_some() && !self.metacopy;
+        self.has_digest = upper.is_some() && self.digest;
         let redirect = match &self.redirect {
             Some(text) => Some(RedirectText::new(text)?),
             None => None,
@@ -142,6 +152,7 @@ impl Lookup<'_> {
                     redirect,
                     upper_has_data,
                     indexed: index.is_some(),
+                    has_digest: self.has_digest,
                 }
             }
         };
@@ -169,7 +180,7 @@ impl Lookup<'_> {
         let level = Level {
             dir: path,
             layer: 0,
-            last: !self.follows_redirects() && dir.lower().is_empty(),
+            last: !self.reads_redirects() && dir.lower().is_empty(),
         };
         let upper = self.in_layer(&level)?;
         if let Some(upper) = &upper {
@@ -204,10 +215,12 @@ impl Lookup<'_> {
         while let Some(entry) = entries.get(next).filter(|_| !self.stop) {
             self.check_may_follow(dentry)?;
             next = next.saturating_add(1);
-            let last = if self.follows_redirects() {
-                entry.layer() == self.ofs.mounts.num_lower()
-            } else {
+            let last = if !self.reads_redirects() {
                 next == entries.len()
+            } else {
+                // A file in the lowest layer may have its data in a data-only one.
+                (self.is_dir || !self.ofs.has_data_layers())
+                    && entry.layer() == self.ofs.num_merged()
             };
             let Some(this) = self.in_lower(entry, last)? else {
                 continue;
@@ -220,6 +233,9 @@ impl Lookup<'_> {
                     break;
                 }
             }
+            if upper.is_none() && lower.is_empty() {
+                self.has_digest = self.digest;
+            }
             // Of files without data only the topmost one matters, for its attributes.
             if !self.metacopy || lower.is_empty() {
                 lower.push(this, entry.layer())?;
@@ -230,9 +246,26 @@ impl Lookup<'_> {
                 entries = all;
             }
         }
-        self.check_may_follow(dentry)?;
+        if !self.defer_data(&mut lower)? {
+            self.check_may_follow(dentry)?;
+        }
         lower.trim();
         Ok(lower)
+    }
+
+    /// Leaves it for later to look into the data-only layers for the data of a file, if the file
+    /// leads there: all of it, because that needs no option.
+    fn defer_data(&mut self, lower: &mut LowerStack) -> Result<bool> {
+        let deferred =
+            self.metacopy && !lower.is_empty() && self.ofs.has_data_layers() && self.absolute;
+        let Some(redirect) = self.redirect.as_ref().filter(|_| deferred) else {
+            return Ok(false);
+        };
+        let mut place = KVec::with_capacity(redirect.len(), GFP_KERNEL)?;
+        place.extend_from_slice(redirect, GFP_KERNEL)?;
+        lower.defer_data(place)?;
+        self.metacopy = false;
+        Ok(true)
     }
 
     fn in_lower(&mut self, entry: &LowerEntry, last: bool) -> Result<Option<ARef<Dentry<Layer>>>> {
@@ -248,9 +281,14 @@ impl Lookup<'_> {
         self.redirect.as_deref().is_some_and(is_absolute)
     }
 
-    /// Whether redirects may be on any layer, so that all but the lowest have to be asked.
+    /// Whether redirects are followed.
     fn follows_redirects(&self) -> bool {
         self.ofs.config.redirect != RedirectMode::Nofollow
+    }
+
+    /// Whether redirects may be on any layer, so that all but the lowest have to be asked.
+    fn reads_redirects(&self) -> bool {
+        self.follows_redirects() || self.ofs.has_data_layers()
     }
 
     /// Refuses, with `EPERM`, to look for the rest of an object somewhere else where the options

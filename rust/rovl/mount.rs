@@ -20,7 +20,8 @@ use crate::{
     },
     options::{
         Config,
-        Context, //
+        Context,
+        LayerList, //
     },
     super_data::{
         Super,
@@ -137,7 +138,7 @@ fn prepare_config(
             &*work.name
         ));
     }
-    config.verify(m, &context.given, layers.upper.is_some(), fc)?;
+    config.verify(m, &context.given, layers, fc)?;
     if layers.lower.is_empty() {
         fc.error(fmt!("missing 'lowerdir'"));
         return Err(EINVAL);
@@ -148,6 +149,21 @@ fn prepare_config(
         config.workdir = Some(CString::try_from(&*work.name)?);
     }
     Ok(())
+}
+
+/// The lower layers that the root is merged from. The names of all are taken over.
+fn take_lower(layers: &mut LayerList, config: &mut Config) -> Result<LowerStack> {
+    let merged = layers.num_merged();
+    let mut lower = LowerStack::with_capacity(merged)?;
+    config.lowerdirs.reserve(layers.lower.len(), GFP_KERNEL)?;
+    let named = mem::replace(&mut layers.lower, KVec::new());
+    for (i, named) in named.into_iter().enumerate() {
+        if i < merged {
+            lower.push(ARef::from(named.path.dentry()), i.saturating_add(1))?;
+        }
+        config.lowerdirs.push(named.name, GFP_KERNEL)?;
+    }
+    Ok(lower)
 }
 
 /// Gives the super block its data and its root.
@@ -167,15 +183,8 @@ fn finish(
         sb.set_export_operations::<export::Fids>();
     }
     sb.set_stacking(c_ulong::try_from(MAGIC)?);
-    let mut lower = LowerStack::with_capacity(context.layers.lower.len())?;
-    config
-        .lowerdirs
-        .reserve(context.layers.lower.len(), GFP_KERNEL)?;
-    let named = mem::replace(&mut context.layers.lower, KVec::new());
-    for (i, named) in named.into_iter().enumerate() {
-        lower.push(ARef::from(named.path.dentry()), i.saturating_add(1))?;
-        config.lowerdirs.push(named.name, GFP_KERNEL)?;
-    }
+    let num_data = context.layers.num_data;
+    let lower = take_lower(&mut context.layers, &mut config)?;
     let upper: Option<ARef<Dentry<Layer>>> = context
         .layers
         .upper
@@ -190,6 +199,7 @@ fn finish(
         filesystems: layers.filesystems.into_infos()?,
         mounts: layers.mounts,
         layers: layers.infos,
+        num_data,
         config,
         namelen: layers.namelen,
         no_xattr: AtomicBool::new(layers.no_xattr),
@@ -207,6 +217,7 @@ fn finish(
                 redirect: None,
                 upper_has_data: true,
                 indexed: false,
+                has_digest: false,
             };
             sb.data().as_mounter(|m| {
                 index::cleanup(m, sb.data(), fc)?;

@@ -113,7 +113,7 @@ fn decode_in_any(
     ofs: &Super,
     handle: &FileHandle,
 ) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
-    for layer in 1..=ofs.mounts.num_lower() {
+    for layer in 1..=ofs.num_merged() {
         if has_ambiguous_uuid(ofs, layer) {
             continue;
         }

@@ -7,10 +7,13 @@ use crate::{
     options::Config,
     Rovl, //
 };
-use core::sync::atomic::{
-    AtomicBool,
-    AtomicU64,
-    Ordering, //
+use core::{
+    ops::RangeInclusive,
+    sync::atomic::{
+        AtomicBool,
+        AtomicU64,
+        Ordering, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -56,7 +59,8 @@ impl Drop for InUse {
 
 /// What is known of one layer beside its mount; the upper one is at index 0.
 pub(crate) struct LayerInfo {
-    /// Index of its file system in [`Super::filesystems`].
+    /// Index of its file system in [`Super::filesystems`]. That of a data-only layer is none: nobody
+    /// sees its numbers.
     pub(crate) fsid: usize,
     /// A directory with xattr whiteouts was seen in it.
     pub(crate) has_xwhiteouts: AtomicBool,
@@ -98,6 +102,8 @@ pub(crate) struct Super {
     pub(crate) mounts: LayerMounts,
     /// What is known of each layer, by index.
     pub(crate) layers: KVec<LayerInfo>,
+    /// How many of the lower layers, the lowest ones, only hold data.
+    pub(crate) num_data: usize,
     /// The file systems of the layers, by [`LayerInfo::fsid`].
     pub(crate) filesystems: KVec<FsInfo>,
     /// Which inode numbers are shown.
@@ -148,6 +154,22 @@ impl Super {
             mount: self.mounts.get(entry.layer())?,
             dentry: entry.dentry(),
         })
+    }
+
+    /// The number of lower layers that are merged.
+    pub(crate) fn num_merged(&self) -> usize {
+        self.mounts.num_lower().saturating_sub(self.num_data)
+    }
+
+    /// Whether there are layers that only hold data.
+    #[inline]
+    pub(crate) fn has_data_layers(&self) -> bool {
+        self.num_data > 0
+    }
+
+    /// The indices of the layers that only hold data, top-down.
+    pub(crate) fn data_layers(&self) -> RangeInclusive<usize> {
+        self.num_merged().saturating_add(1)..=self.mounts.num_lower()
     }
 
     /// Whether what is written has to reach the disk when asked to.

@@ -57,6 +57,7 @@ impl Operations for SuperOps {
 
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
-        ofs.config.show(m, ofs.ino_space == InoSpace::OneFs);
+        let same_fs = ofs.ino_space == InoSpace::OneFs;
+        ofs.config.show(m, same_fs, ofs.num_data);
     }
 }

@@ -91,6 +91,7 @@ impl CopyUp<'_> {
         }
         copied?;
         upper.remove_xattr(path.dentry, Name::Metacopy)?;
+        self.note_digest(None);
         self.inode.data().set(Flag::UpperData);
         Ok(())
     }

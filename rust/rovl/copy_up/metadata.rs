@@ -14,10 +14,7 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::{
-    metacopy::{
-        self,
-        Metacopy, //
-    },
+    metacopy,
     xattr::Name, //
 };
 use vfs::{
@@ -44,8 +41,7 @@ impl CopyUp<'_> {
         if origin.stored {
             origin::set(upper, temp, origin.handle.as_ref())?;
         }
-        if self.leaves_data() {
-            let value = Metacopy::EMPTY;
+        if let Some(value) = &self.metacopy {
             let mut buffer = [0; metacopy::MAX_LEN];
             let value = value.encode(&mut buffer);
             upper.set_xattr_or(temp, Name::Metacopy, value, Err(EOPNOTSUPP))?;

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     copy_up::maybe_copy_up,
     entry::InodeExt,
+    lower_data,
     Rovl, //
 };
 use kernel::{
@@ -32,6 +33,7 @@ const OPENING_FLAGS: u32 =
 
 /// Opens `file`, after copying it up if it will be written.
 pub(super) fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<RegularFile>> {
+    lower_data::ensure(file.dentry())?;
     maybe_copy_up(file.dentry(), file.flags())?;
     file.clear_flags(OPENING_FLAGS);
     let real = open_real(file, inode.data_path()?)?;

@@ -87,7 +87,7 @@ impl Lookup<'_> {
             }
             None => None,
         };
-        self.metacopy = index.is_reg() && self.has_metacopy(path)?;
+        self.note_metacopy(path)?;
         self.check_may_follow(dentry)?;
         Ok(Parts {
             upper: Some(index),
@@ -95,6 +95,7 @@ impl Lookup<'_> {
             redirect,
             upper_has_data: !self.metacopy,
             indexed: true,
+            has_digest: self.digest,
         })
     }
 }

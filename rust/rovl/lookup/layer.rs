@@ -6,7 +6,10 @@ use super::{
     is_absolute,
     Lookup, //
 };
-use crate::fault;
+use crate::{
+    fault,
+    verity, //
+};
 use core::sync::atomic::Ordering;
 use kernel::{
     prelude::*,
@@ -163,7 +166,7 @@ impl Lookup<'_> {
         if self.is_dir || !step.is_last() {
             return Ok(false);
         }
-        self.metacopy = path.dentry.is_reg() && self.has_metacopy(path)?;
+        self.note_metacopy(path)?;
         if self.metacopy {
             self.stop = false;
             if !level.last {
@@ -203,15 +206,27 @@ impl Lookup<'_> {
         self.read_redirect(path, step)
     }
 
-    /// Whether the data of a file is somewhere else. An error of the layer must not make an empty
-    /// file of it.
-    pub(super) fn has_metacopy(&self, path: LayerPath<'_>) -> Result<bool> {
+    /// Notes whether the data of what was found is somewhere else.
+    pub(super) fn note_metacopy(&mut self, path: LayerPath<'_>) -> Result {
+        let len = if path.dentry.is_reg() {
+            self.metacopy_len(path)?
+        } else {
+            None
+        };
+        self.metacopy = len.is_some();
+        self.digest = len.is_some_and(|len| len > metacopy::HEADER_LEN);
+        Ok(())
+    }
+
+    /// The length of the attribute that says that the data of a file is somewhere else, or of what
+    /// it stands for. An error of the layer must not make an empty file of it.
+    fn metacopy_len(&self, path: LayerPath<'_>) -> Result<Option<usize>> {
         let err = match self.ofs.get_xattr(self.m, path, Name::Metacopy, &mut []) {
-            Ok(len) if len == 0 || len >= metacopy::HEADER_LEN => return Ok(true),
-            Ok(_) => EIO,
-            Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(false),
-            // Attributes in `user.` can only be read by who can read the file.
-            Err(err) if err == EACCES && self.ofs.config.userxattr => return Ok(false),
+            Ok(len) => match metacopy::check_len(len) {
+                Ok(len) => return Ok(Some(len)),
+                Err(err) => fault::to_error(err),
+            },
+            Err(err) if verity::is_absent(self.ofs, err) => return Ok(None),
             Err(err) => err,
         };
         log::warn_dentry(c"failed to get metacopy", path.dentry, err);
@@ -222,6 +237,7 @@ impl Lookup<'_> {
     ///
     /// Returns `EINVAL` where that cannot be a place.
     fn read_redirect(&mut self, path: LayerPath<'_>, step: Step<'_>) -> Result {
+        self.absolute = false;
         let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
         match self.redirect_of(path, &mut short, &mut long)? {
             Some(redirect) => self.follow(redirect, step),
@@ -257,6 +273,7 @@ impl Lookup<'_> {
             Redirect::Absolute(_) => {
                 // A directory on the way may have been opaque, but that was not where this leads.
                 self.stop = false;
+                self.absolute = true;
                 &[]
             }
             Redirect::Relative(_) => {

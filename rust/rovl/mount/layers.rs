@@ -231,6 +231,9 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
             fmt!("at least 2 lowerdir are needed while upperdir nonexistent"),
         );
     }
+    if list.num_merged() == 0 {
+        return making.refuse(EINVAL, fmt!("at least one non-data lowerdir is required"));
+    }
     for named in &list.lower {
         survey(making, named)?;
         survey_handles(making, named);
@@ -243,8 +246,16 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
         // Index 0 is that of the upper layer, also if there is none.
         making.layers.push_info(0)?;
     }
-    for named in &list.lower {
-        add_one(making, named, list.casefold.unwrap_or(false))?;
+    let (merged, data) = list.lower.split_at(list.num_merged());
+    let casefold = list.casefold.unwrap_or(false);
+    for named in merged {
+        let fsid = fsid_for(making, named)?;
+        add_one(making, named, fsid, casefold)?;
+    }
+    // None of those that there are.
+    let fsid = making.layers.filesystems.0.len();
+    for named in data {
+        add_one(making, named, fsid, casefold)?;
     }
     let has_upper = list.upper.is_some();
     making.layers.ino_space = ino_space(making, has_upper);
@@ -268,9 +279,8 @@ fn ino_space(making: &Making<'_, '_>, has_upper: bool) -> InoSpace {
     InoSpace::xino(layers.ino32, layers.filesystems.0.len())
 }
 
-fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, casefold: bool) -> Result {
+fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold: bool) -> Result {
     let path = named.path.as_layer_path();
-    let fsid = fsid_for(making, named)?;
     set_trap(making, "lowerdir", &named.name, path)?;
     if path.dentry.inode().is_some_and(|inode| inode.is_inuse()) {
         report_in_use(making, "lowerdir", &named.name)?;

@@ -40,6 +40,8 @@ pub(crate) enum Role {
     Lower,
     /// From `lowerdir+`.
     LowerAdd,
+    /// From `datadir+`.
+    DataAdd,
 }
 
 impl Role {
@@ -50,12 +52,13 @@ impl Role {
             Role::Work => "workdir",
             Role::Lower => "lowerdir",
             Role::LowerAdd => "lowerdir+",
+            Role::DataAdd => "datadir+",
         }
     }
 
     /// Whether a backslash in the name protects the next character.
     fn is_escaped(self) -> bool {
-        self != Role::LowerAdd
+        !matches!(self, Role::LowerAdd | Role::DataAdd)
     }
 }
 
@@ -63,7 +66,10 @@ impl Role {
 pub(crate) struct LayerList {
     pub(crate) upper: Option<NamedPath>,
     pub(crate) work: Option<NamedPath>,
+    /// The lower layers, those that only hold data last.
     pub(crate) lower: KVec<NamedPath>,
+    /// How many of the lower layers only hold data.
+    pub(crate) num_data: usize,
     /// The value of `lowerdir`, if the lower layers came from it.
     pub(crate) lowerdir_all: Option<CString>,
     /// Whether layers fold the case of names; the first one decides.
@@ -77,9 +83,15 @@ impl LayerList {
             upper: None,
             work: None,
             lower: KVec::new(),
+            num_data: 0,
             lowerdir_all: None,
             casefold: None,
         }
+    }
+
+    /// How many of the lower layers are merged.
+    pub(crate) fn num_merged(&self) -> usize {
+        self.lower.len().saturating_sub(self.num_data)
     }
 
     /// `lowerdir`: replaces all lower layers.
@@ -89,6 +101,7 @@ impl LayerList {
     pub(crate) fn set_lowerdir(&mut self, fc: &FsContext, value: &CStr) -> Result {
         self.lowerdir_all = None;
         self.lower = KVec::new();
+        self.num_data = 0;
         if value.to_bytes().is_empty() {
             return Ok(());
         }
@@ -109,20 +122,17 @@ impl LayerList {
                 fc.error(fmt!("lowerdir: {}", err.message()));
                 EINVAL
             })?;
-            if layer.data_only {
-                fc.error(fmt!(
-                    "lowerdir: data-only layers (after \"::\") are not supported"
-                ));
-                return Err(EINVAL);
-            }
             let name = to_cstring(layer.raw)?;
             let path = resolve(fc, Role::Lower, &name)?;
             self.add(fc, Role::Lower, NamedPath { name, path })?;
+            if layer.data_only {
+                self.num_data = self.num_data.saturating_add(1);
+            }
         }
         Ok(())
     }
 
-    /// `upperdir`, `workdir` and `lowerdir+`: a path, or an open file.
+    /// `upperdir`, `workdir`, `lowerdir+` and `datadir+`: a path, or an open file.
     pub(crate) fn set(&mut self, fc: &FsContext, role: Role, value: Value<'_>) -> Result {
         let named = match value {
             Value::String(name) => NamedPath {
@@ -145,6 +155,10 @@ impl LayerList {
             Role::Upper => self.upper = Some(named),
             Role::Work => self.work = Some(named),
             Role::Lower | Role::LowerAdd => self.lower.push(named, GFP_KERNEL)?,
+            Role::DataAdd => {
+                self.lower.push(named, GFP_KERNEL)?;
+                self.num_data = self.num_data.saturating_add(1);
+            }
         }
         Ok(())
     }
@@ -181,9 +195,12 @@ impl LayerList {
                     return refuse("is on a read-only mount");
                 }
             }
-            Role::Lower | Role::LowerAdd => {
-                if role == Role::LowerAdd && self.lowerdir_all.is_some() {
+            Role::Lower | Role::LowerAdd | Role::DataAdd => {
+                if role != Role::Lower && self.lowerdir_all.is_some() {
                     return refuse("cannot be added, because lowerdir was given before");
+                }
+                if role == Role::LowerAdd && self.num_data > 0 {
+                    return refuse("cannot be added, because datadir+ was given before");
                 }
                 if self.lower.len() >= MAX_LAYERS {
                     return refuse("is one lower layer too many, the limit is 500");

@@ -96,10 +96,7 @@ impl Operations for MountOps {
             Opt::LowerdirAdd => context.layers.set(fc, Role::LowerAdd, param.value),
             Opt::Upperdir => context.layers.set(fc, Role::Upper, param.value),
             Opt::Workdir => context.layers.set(fc, Role::Work, param.value),
-            Opt::DatadirAdd => {
-                fc.error(fmt!("datadir+: data-only layers are not supported"));
-                Err(EINVAL)
-            }
+            Opt::DatadirAdd => context.layers.set(fc, Role::DataAdd, param.value),
             Opt::OverrideCreds => context.set_creds(fc, &param.value),
             _ => context.set_word(opt, param.word),
         }

@@ -26,9 +26,9 @@ fn on_off(on: bool) -> &'static CStr {
 
 impl Config {
     /// Shows what differs from the current defaults; `same_fs` hides `xino`, which is without
-    /// meaning then.
-    pub(crate) fn show(&self, m: &SeqOptions<'_>, same_fs: bool) {
-        self.show_layers(m);
+    /// meaning then. The last `num_data` lower layers only hold data.
+    pub(crate) fn show(&self, m: &SeqOptions<'_>, same_fs: bool, num_data: usize) {
+        self.show_layers(m, num_data);
         if self.default_permissions {
             m.flag(c"default_permissions");
         }
@@ -61,12 +61,18 @@ impl Config {
         }
     }
 
-    fn show_layers(&self, m: &SeqOptions<'_>) {
+    fn show_layers(&self, m: &SeqOptions<'_>, num_data: usize) {
         if let Some(all) = &self.lowerdir_all {
             m.value(c"lowerdir", all);
         } else {
-            for name in &self.lowerdirs {
-                m.value(c"lowerdir+", name);
+            let merged = self.lowerdirs.len().saturating_sub(num_data);
+            for (i, name) in self.lowerdirs.iter().enumerate() {
+                let option = if i < merged {
+                    c"lowerdir+"
+                } else {
+                    c"datadir+"
+                };
+                m.value(option, name);
             }
         }
         if let (Some(upper), Some(work)) = (&self.upperdir, &self.workdir) {

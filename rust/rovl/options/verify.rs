@@ -6,6 +6,7 @@ use super::{
     parse::Given,
     Config,
     FsyncMode,
+    LayerList,
     RedirectMode,
     UuidMode,
     VerityMode, //
@@ -25,9 +26,10 @@ impl Config {
         &mut self,
         m: &AsMounter,
         given: &Given,
-        has_upper: bool,
+        layers: &LayerList,
         fc: &FsContext,
     ) -> Result {
+        let has_upper = layers.upper.is_some();
         let mut given = *given;
         if !has_upper {
             self.without_upper(&mut given, fc);
@@ -56,7 +58,7 @@ impl Config {
             self.redirect = RedirectMode::Nofollow;
             self.metacopy = false;
         }
-        self.refuse_unprivileged(m, given, fc)?;
+        self.refuse_unprivileged(m, given, layers, fc)?;
         self.refuse_unsupported(given, fc)
     }
 
@@ -130,7 +132,13 @@ impl Config {
     }
 
     /// Refuses what only attributes in `trusted.` can say to a mounter who cannot access them.
-    fn refuse_unprivileged(&self, m: &AsMounter, given: &Given, fc: &FsContext) -> Result {
+    fn refuse_unprivileged(
+        &self,
+        m: &AsMounter,
+        given: &Given,
+        layers: &LayerList,
+        fc: &FsContext,
+    ) -> Result {
         if self.userxattr || m.is_admin() {
             return Ok(());
         }
@@ -140,6 +148,8 @@ impl Config {
             "metacopy"
         } else if self.verity != VerityMode::Off {
             "verity"
+        } else if layers.num_data > 0 {
+            "a data-only layer (datadir+, or after \"::\")"
         } else {
             return Ok(());
         };
@@ -185,9 +195,6 @@ impl Config {
             }
             fc.warn(fmt!("falling back to nfs_export=off"));
             self.nfs_export = false;
-        }
-        if self.verity != VerityMode::Off {
-            return refuse("verity");
         }
         Ok(())
     }
