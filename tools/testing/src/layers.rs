@@ -122,6 +122,24 @@ impl<'a> Layers<'a> {
             .set("workdir", self.work())
     }
 
+    /// As [`request`](Self::request), with each layer given by itself, and below the lower ones
+    /// those of `data`, which are not merged.
+    pub fn adding(&self, data: &[&Path]) -> Request {
+        if self.list().is_empty() {
+            self.lower(0);
+        }
+        let lowers = self.lower_paths();
+        let lowers = lowers.iter().map(|path| ("lowerdir+", path.as_path()));
+        let data = data.iter().map(|path| ("datadir+", *path));
+        lowers
+            .chain(data)
+            .fold(Request::new(self.test.kind()), |request, (key, path)| {
+                request.set(key, path)
+            })
+            .set("upperdir", &self.upper().path)
+            .set("workdir", self.work())
+    }
+
     /// Mounts with the upper layer.
     #[track_caller]
     pub fn mount(&self) -> Mounted {

@@ -22,6 +22,7 @@ pub mod raw;
 pub mod statmount;
 pub mod tree;
 pub mod userns;
+pub mod verity;
 
 pub use case::{skip, Case, Test};
 pub use layers::{Dir, Layers};

@@ -7,6 +7,7 @@ mod alloc_failures;
 mod bad_mount;
 mod casefold;
 mod changed_layers;
+mod composefs;
 mod copy_up;
 mod copy_up_data;
 mod copy_up_races;
@@ -14,6 +15,9 @@ mod corrupt_layers;
 mod create;
 mod cve_credentials;
 mod cve_lifetime;
+mod data_only;
+mod data_only_changes;
+mod data_only_mount;
 mod downgraded_mount;
 mod downgraded_options;
 mod extents;
@@ -66,6 +70,7 @@ mod swap;
 mod tmpfile;
 mod userns;
 mod userxattr;
+mod verity;
 mod watch;
 mod whiteout;
 mod xattr;
@@ -145,6 +150,11 @@ const MODULES: &[&[Case]] = &[
     file_handle::CASES,
     metacopy::CASES,
     metacopy_names::CASES,
+    data_only::CASES,
+    data_only_changes::CASES,
+    data_only_mount::CASES,
+    verity::CASES,
+    composefs::CASES,
     watch::CASES,
     fanotify::CASES,
     mmap::CASES,
