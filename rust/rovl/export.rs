@@ -1,58 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! File handles that recognise an object, for fanotify(7) and `name_to_handle_at(AT_HANDLE_FID)`.
+//! File handles.
 //!
-//! They do not change at copy up: what has an origin below is known by that one.
+//! With `nfs_export=on` they can be decoded, by open_by_handle_at(2) and the NFS server. Without it
+//! they only recognise an object, for fanotify(7) and `name_to_handle_at(AT_HANDLE_FID)`. They do not
+//! change at copy up: what has an origin below is known by that one.
 
-use crate::{
-    entry::InodeExt,
-    handle,
-    Rovl, //
+mod connect;
+mod decode;
+mod encode;
+
+use crate::Rovl;
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
 };
-use ondisk::file_handle::WIRE_TYPE;
 use vfs::{
     dentry::Dentry,
     export::{
         Encoded,
+        Handle,
         Operations, //
     },
     inode::Inode,
-    Layer, //
+    log,
+    super_block::SuperBlock, //
 };
 
 /// Handles that cannot be decoded.
 pub(crate) struct Fids;
 
+#[vtable]
 impl Operations for Fids {
     type FileSystem = Rovl;
 
-    fn encode_fh(inode: &Inode<Rovl>, handle: &mut [u8]) -> Option<Encoded> {
-        let ofs = inode.ofs();
-        let (real, upper) = identity(inode)?;
-        let made = ofs
-            .as_mounter(|m| handle::encode(m, &ofs.config, real, upper))
-            .ok()?;
-        let wire = made.as_wire();
-        if let Some(handle) = handle.get_mut(..wire.len()) {
-            handle.copy_from_slice(wire);
-        }
-        Some(Encoded {
-            kind: u8::try_from(WIRE_TYPE).ok()?,
-            len: wire.len(),
-        })
+    fn encode_fh(
+        inode: &Inode<Rovl>,
+        handle: &mut [u8],
+        parent: Option<&Inode<Rovl>>,
+    ) -> Option<Encoded> {
+        encode::encode(inode, handle, parent)
     }
 }
 
-/// The object of a layer that stands for the inode, and whether it is the upper one.
-fn identity(inode: &Inode<Rovl>) -> Option<(&Dentry<Layer>, bool)> {
-    let lower = inode.lower().first().map(|entry| (entry.dentry(), false));
-    let upper = inode.upper().map(|upper| (upper, true));
-    let root = inode.sb().root().and_then(Dentry::inode);
-    let is_root = root.is_some_and(|root| root.is(inode));
-    if is_root {
-        // The root has no origin: which lower roots it is made of can change between mounts.
-        upper.or(lower)
-    } else {
-        lower.or(upper)
+/// Handles that can be decoded.
+pub(crate) struct Exported;
+
+#[vtable]
+impl Operations for Exported {
+    type FileSystem = Rovl;
+
+    fn encode_fh(
+        inode: &Inode<Rovl>,
+        handle: &mut [u8],
+        parent: Option<&Inode<Rovl>>,
+    ) -> Option<Encoded> {
+        encode::encode(inode, handle, parent)
+    }
+
+    fn fh_to_dentry(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+        decode::decode(sb, handle)
+    }
+
+    fn fh_to_parent(_sb: &SuperBlock<Rovl>, _handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+        log::warn(
+            c"connectable file handles not supported; use 'no_subtree_check' exportfs option",
+        );
+        Err(EACCES)
     }
 }

@@ -21,7 +21,10 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    exportfs::Fid,
+    exportfs::{
+        Accept,
+        Fid, //
+    },
     log,
     mount::Mount,
     path::LayerPath,
@@ -63,8 +66,7 @@ pub(crate) fn encode(
     FileHandle::encode(fid.kind(), fid.bytes(), &uuid, upper).map_err(|_| EIO)
 }
 
-/// Finds the object of `handle` on the file system of `mount`. Its dentry may not be connected to the
-/// root, and the object may be outside of the layer.
+/// Finds the object of `handle` on the file system of `mount`, where it is as `accept` says.
 ///
 /// Returns `None` where there is none, and `ESTALE` if it is one of the upper layer that is gone.
 pub(crate) fn decode(
@@ -72,6 +74,7 @@ pub(crate) fn decode(
     config: &Config,
     mount: &Mount,
     handle: &FileHandle,
+    accept: Accept,
 ) -> Result<Option<ARef<Dentry<Layer>>>> {
     if !m.may_decode_fids() || !uuid_matches(config, mount, handle) {
         return Ok(None);
@@ -79,7 +82,7 @@ pub(crate) fn decode(
     let Ok(fid) = Fid::new(i32::from(handle.fid_type()), handle.fid()) else {
         return Ok(None);
     };
-    match mount.decode_fid(m, &fid) {
+    match mount.decode_fid(m, &fid, accept) {
         Ok(real) if !real.is_weird() => Ok(Some(real)),
         Ok(_) => Ok(None),
         Err(err) if err == ESTALE && !handle.is_upper() => Ok(None),

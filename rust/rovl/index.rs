@@ -45,6 +45,7 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    exportfs::Accept,
     inode::Inode,
     log,
     Layer, //
@@ -150,13 +151,37 @@ fn verify_dir(
     })
 }
 
-/// The upper object to which `entry` leads. `None` where it does not say.
+/// Looks for the entry of the lower object that `handle` identifies.
+///
+/// Returns `ESTALE` for a whiteout: the object was removed.
+pub(crate) fn of_handle(
+    m: &AsMounter,
+    ofs: &Super,
+    handle: &FileHandle,
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    let Some(dir) = ofs.index_dir() else {
+        return Ok(None);
+    };
+    let entry = ofs.upper_path(dir)?.lookup(m, &index::name(handle))?;
+    if entry.is_negative() {
+        Ok(None)
+    } else if entry.is_whiteout_device() {
+        Err(ESTALE)
+    } else if entry.is_weird() {
+        Err(EIO)
+    } else {
+        Ok(Some(entry))
+    }
+}
+
+/// The upper object to which `entry` leads, which is as `accept` says. `None` where it does not say.
 ///
 /// Returns `ESTALE` where it is gone, and `EIO` where it cannot be that of `entry`.
 pub(crate) fn upper_of(
     m: &AsMounter,
     ofs: &Super,
     entry: &Dentry<Layer>,
+    accept: Accept,
 ) -> Result<Option<ARef<Dentry<Layer>>>> {
     if !entry.is_dir() {
         return Ok(Some(ARef::from(entry)));
@@ -165,7 +190,7 @@ pub(crate) fn upper_of(
     let Some(upper) = handle::read(m, &ofs.config, path, Name::Upper)? else {
         return Ok(None);
     };
-    let upper = handle::decode(m, &ofs.config, path.mount, &upper)?.ok_or(ESTALE)?;
+    let upper = handle::decode(m, &ofs.config, path.mount, &upper, accept)?.ok_or(ESTALE)?;
     if !upper.is_dir() {
         log::warn_dentry(c"invalid index upper", entry, EIO);
         return Err(EIO);

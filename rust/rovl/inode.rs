@@ -160,6 +160,30 @@ pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInod
     Ok(inode)
 }
 
+/// The inode that the cache knows for `real`, an object of the upper layer if `is_upper`
+/// (`ovl_lookup_inode()`).
+///
+/// Returns `ESTALE` if it is made of something else.
+pub(crate) fn find(
+    sb: &SuperBlock<Rovl>,
+    real: &Dentry<Layer>,
+    is_upper: bool,
+) -> Result<Option<ARef<Inode<Rovl>>>> {
+    let key = real.inode().ok_or(ESTALE)?;
+    let Some(inode) = sb.ilookup(key) else {
+        return Ok(None);
+    };
+    let part = if is_upper {
+        inode.upper_inode()
+    } else {
+        inode.lower_inode()
+    };
+    if !part.is_some_and(|part| part.is(key)) {
+        return Err(ESTALE);
+    }
+    Ok(Some(inode))
+}
+
 /// Finds or makes the inode for an object made of `parts`; a new one is made of `new`, if given.
 ///
 /// Returns `ESTALE` if the cache has one that is made of something else.

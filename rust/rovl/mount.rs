@@ -179,7 +179,9 @@ fn finish(
     let casefold = context.layers.casefold.unwrap_or(false);
     sb.set_dentry_operations::<DentryOps>(casefold);
     sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
-    if !layers.no_file_handles {
+    if config.nfs_export {
+        sb.set_export_operations::<export::Exported>();
+    } else if !layers.no_file_handles {
         sb.set_export_operations::<export::Fids>();
     }
     sb.set_stacking(c_ulong::try_from(MAGIC)?);
@@ -235,6 +237,7 @@ fn init_root(root: &Dentry<Rovl>) {
     };
     let ofs = root.sb().data();
     let lower = inode.lower().as_slice();
+    root.mark(DentryFlag::Connected);
     if inode.upper().is_some() {
         root.mark(DentryFlag::UpperAlias);
     }

@@ -23,6 +23,7 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    exportfs::Accept,
     inode::Inode,
     log,
     path::LayerPath,
@@ -72,7 +73,7 @@ pub(crate) fn decode(
     handle: &FileHandle,
     upper: &Dentry<Layer>,
 ) -> Result<(ARef<Dentry<Layer>>, usize)> {
-    let (origin, layer) = decode_in_any(m, ofs, handle)?.ok_or(ESTALE)?;
+    let (origin, layer) = decode_in_any(m, ofs, handle, Accept::Any)?.ok_or(ESTALE)?;
     let wrong_type = match (upper.inode(), origin.inode()) {
         (Some(upper), Some(origin)) => upper.wrong_type(origin.mode()),
         _ => true,
@@ -107,11 +108,13 @@ pub(crate) fn fix(
     ofs.set_impure(m, &write, dir)
 }
 
-/// Finds the object of `handle` in the lower layers, one of whose file systems has its UUID.
-fn decode_in_any(
+/// Finds the object of `handle` in the lower layers, one of whose file systems has its UUID. Of layers
+/// on one file system it is the topmost one, unless `accept` makes a difference.
+pub(crate) fn decode_in_any(
     m: &AsMounter,
     ofs: &Super,
     handle: &FileHandle,
+    accept: Accept,
 ) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
     for layer in 1..=ofs.num_merged() {
         if has_ambiguous_uuid(ofs, layer) {
@@ -120,7 +123,7 @@ fn decode_in_any(
         let Some(mount) = ofs.mounts.get(layer) else {
             continue;
         };
-        if let Some(origin) = handle::decode(m, &ofs.config, mount, handle)? {
+        if let Some(origin) = handle::decode(m, &ofs.config, mount, handle, accept)? {
             return Ok(Some((origin, layer)));
         }
     }

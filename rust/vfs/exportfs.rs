@@ -99,17 +99,47 @@ impl AsMounter {
     }
 }
 
+/// What a decoded object has to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Anything: it may lie outside of the layer, and its dentry may not be connected to the root.
+    Any,
+    /// If it is a directory, then one of the layer, which has not been removed. Its dentry is
+    /// connected to the root.
+    InLayer,
+}
+
+/// Whether `dentry`, if it is a directory, lies below the root of the mount `mount`.
+///
+/// # Safety
+///
+/// To be called by `exportfs_decode_fh()` only, with a referenced dentry of a layer's file system and
+/// the mount that [`Mount::decode_fid`] gave.
+unsafe extern "C" fn is_in_layer(mount: *mut c_void, dentry: *mut bindings::dentry) -> c_int {
+    // SAFETY: By the safety requirements.
+    let dentry = unsafe { Dentry::<Layer>::from_raw(dentry) };
+    // SAFETY: By the safety requirements.
+    let mount = unsafe { &*mount.cast_const().cast::<Mount>() };
+    let accepted = !dentry.is_dir() || (!dentry.is_unhashed() && dentry.is_subdir_of(mount.root()));
+    c_int::from(accepted)
+}
+
 impl Mount {
-    /// Finds the object of a layer that `fid` identifies (`exportfs_decode_fh()`). It may lie
-    /// outside of the layer, and its dentry may not be connected to the root.
+    /// Finds the object of a layer that `fid` identifies (`exportfs_decode_fh()`).
     ///
-    /// Returns `ESTALE` where there is none.
-    pub fn decode_fid(&self, as_mounter: &AsMounter, fid: &Fid) -> Result<ARef<Dentry<Layer>>> {
+    /// Looking for the names of a directory that is not in the cache takes the `i_rwsem` of its
+    /// parents. Returns `ESTALE` where there is no such object.
+    pub fn decode_fid(
+        &self,
+        as_mounter: &AsMounter,
+        fid: &Fid,
+        accept: Accept,
+    ) -> Result<ARef<Dentry<Layer>>> {
         if !as_mounter.may_decode_fids() {
             return Err(EPERM);
         }
-        // SAFETY: The mount is valid; the buffer is aligned to words and has that many of them; file
-        // systems check what is in it, and do not change it.
+        // SAFETY: The mount is valid, also as what the callback gets; the buffer is aligned to words
+        // and has that many of them; file systems check what is in it, and do not change it.
         let dentry = from_err_ptr(unsafe {
             bindings::exportfs_decode_fh(
                 self.as_raw(),
@@ -117,8 +147,11 @@ impl Mount {
                 // CAST: at most `MAX_LEN` / 4.
                 (fid.len / 4) as c_int,
                 fid.kind,
-                None,
-                ptr::null_mut(),
+                match accept {
+                    Accept::Any => None,
+                    Accept::InLayer => Some(is_in_layer),
+                },
+                ptr::from_ref(self).cast_mut().cast(),
             )
         })?;
         // SAFETY: A new reference to a dentry of the layer's file system.

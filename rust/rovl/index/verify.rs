@@ -17,6 +17,7 @@ use ondisk::xattr::Name;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    exportfs::Accept,
     log,
     Layer, //
 };
@@ -67,7 +68,7 @@ fn try_examine(m: &AsMounter, ofs: &Super, entry: &Dentry<Layer>, name: &[u8]) -
     if entry.is_whiteout_device() || (entry.is_dir() && !ofs.config.nfs_export) {
         return Ok(Worth::Good);
     }
-    let upper = match upper_of(m, ofs, entry) {
+    let upper = match upper_of(m, ofs, entry, Accept::Any) {
         Ok(upper) => upper.ok_or(ESTALE)?,
         // The upper directory was removed.
         Err(err) if err == ESTALE => return Ok(Worth::Orphan),

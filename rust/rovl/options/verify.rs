@@ -58,8 +58,7 @@ impl Config {
             self.redirect = RedirectMode::Nofollow;
             self.metacopy = false;
         }
-        self.refuse_unprivileged(m, given, layers, fc)?;
-        self.refuse_unsupported(given, fc)
+        self.refuse_unprivileged(m, given, layers, fc)
     }
 
     /// A file without data can be renamed only if it then says where the data is.
@@ -180,23 +179,6 @@ impl Config {
             ));
             self.uuid = UuidMode::Null;
         }
-    }
-
-    /// Refuses what is not there yet where it was asked for, and turns it off where it is a
-    /// default of the module parameters.
-    fn refuse_unsupported(&mut self, given: &Given, fc: &FsContext) -> Result {
-        let refuse = |option: &str| {
-            fc.error(fmt!("{option} is not supported by this version"));
-            Err(EINVAL)
-        };
-        if self.nfs_export {
-            if given.nfs_export {
-                return refuse("nfs_export=on");
-            }
-            fc.warn(fmt!("falling back to nfs_export=off"));
-            self.nfs_export = false;
-        }
-        Ok(())
     }
 }
 

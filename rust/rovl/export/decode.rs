@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding the object of a file handle.
+//!
+//! The handle names an object of a layer, which may have been copied up, renamed or removed since.
+//! The index entry of a lower object tells which upper one has taken its place, or that it was
+//! removed. Files become disconnected dentries; directories are looked up, see [`super::connect`].
+
+use super::connect::Connector;
+use crate::{
+    fault,
+    handle,
+    index,
+    inode::{
+        self,
+        Parts, //
+    },
+    origin,
+    super_data::Super,
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::file_handle::FileHandle;
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    export::{
+        caller_may_decode,
+        Handle, //
+    },
+    exportfs::Accept,
+    log,
+    stack::LowerStack,
+    super_block::SuperBlock,
+    Layer, //
+};
+
+/// `->fh_to_dentry`
+pub(super) fn decode(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+    // The mounter can; that must not help a caller who cannot.
+    if !caller_may_decode() {
+        return Err(ESTALE);
+    }
+    let ofs = sb.data();
+    let found = FileHandle::parse_wire(handle.kind, handle.bytes)
+        .map_err(fault::to_error)
+        .and_then(|handle| {
+            ofs.as_mounter(|m| {
+                let decoder = Decoder { m, sb, ofs };
+                if handle.is_upper() {
+                    decoder.upper(&handle)
+                } else {
+                    decoder.lower(&handle)
+                }
+            })
+        });
+    found.inspect_err(|err| {
+        if let Some(root) = sb.root().filter(|_| *err != ESTALE) {
+            log::warn_dentry(c"failed to decode file handle", root, *err);
+        }
+    })
+}
+
+struct Decoder<'a> {
+    m: &'a AsMounter,
+    sb: &'a SuperBlock<Rovl>,
+    ofs: &'a Super,
+}
+
+impl Decoder<'_> {
+    /// Finds the object of an upper one's handle.
+    fn upper(&self, handle: &FileHandle) -> Result<ARef<Dentry<Rovl>>> {
+        let mount = self.ofs.mounts.upper().ok_or(EACCES)?;
+        let upper = handle::decode(self.m, &self.ofs.config, mount, handle, Accept::InLayer)?;
+        self.of_upper(upper.ok_or(ESTALE)?)
+    }
+
+    /// The overlay dentry of an upper object.
+    fn of_upper(&self, upper: ARef<Dentry<Layer>>) -> Result<ARef<Dentry<Rovl>>> {
+        if upper.is_dir() {
+            return self.of_dir(&upper, 0);
+        }
+        self.alias(Some(upper), LowerStack::new(), false)
+    }
+
+    /// Finds the object of a lower one's handle.
+    fn lower(&self, handle: &FileHandle) -> Result<ARef<Dentry<Rovl>>> {
+        let (origin, layer) = self.origin(handle, Accept::Any)?;
+        if !origin.is_dir() || !origin.is_disconnected() {
+            if let Some(inode) = inode::find(self.sb, &origin, false)? {
+                if let Some(dentry) = inode.any_alias() {
+                    return Ok(dentry);
+                }
+            }
+        }
+        let index = index::of_handle(self.m, self.ofs, handle)?;
+        if let Some(index) = index.as_ref().filter(|index| index.is_dir()) {
+            let upper = index::upper_of(self.m, self.ofs, index, Accept::InLayer)?;
+            return self.of_upper(upper.ok_or(ESTALE)?);
+        }
+        if !origin.is_dir() {
+            return self.of_file(origin, layer, index);
+        }
+        if index.is_some() {
+            // Something else than a directory cannot have taken its place.
+            return Err(EIO);
+        }
+        // Which of the layers on one file system it lies in did not matter until now.
+        let (origin, layer) = self.origin(handle, Accept::InLayer)?;
+        self.of_dir(&origin, layer)
+    }
+
+    fn origin(&self, handle: &FileHandle, accept: Accept) -> Result<(ARef<Dentry<Layer>>, usize)> {
+        origin::decode_in_any(self.m, self.ofs, handle, accept)?.ok_or(ESTALE)
+    }
+
+    /// The overlay dentry of a lower file, whose copy in the upper layer is `index`.
+    fn of_file(
+        &self,
+        origin: ARef<Dentry<Layer>>,
+        layer: usize,
+        index: Option<ARef<Dentry<Layer>>>,
+    ) -> Result<ARef<Dentry<Rovl>>> {
+        if let Some(index) = &index {
+            self.ofs.verify_origin(self.m, index, &origin)?;
+        }
+        let indexed = index.is_some();
+        let mut lower = LowerStack::new();
+        lower.push(origin, layer)?;
+        self.alias(index, lower, indexed)
+    }
+
+    /// The overlay dentry of a directory that is `real` in layer `layer`.
+    fn of_dir(&self, real: &Dentry<Layer>, layer: usize) -> Result<ARef<Dentry<Rovl>>> {
+        // Removed?
+        if real.is_disconnected() || real.is_unhashed() {
+            return Err(ENOENT);
+        }
+        let connector = Connector {
+            m: self.m,
+            sb: self.sb,
+            ofs: self.ofs,
+        };
+        connector.find(real, layer)
+    }
+
+    /// A dentry, which may be disconnected, of what is no directory.
+    fn alias(
+        &self,
+        upper: Option<ARef<Dentry<Layer>>>,
+        lower: LowerStack,
+        indexed: bool,
+    ) -> Result<ARef<Dentry<Rovl>>> {
+        let parts = Parts {
+            upper_has_data: upper.is_some(),
+            upper,
+            lower,
+            redirect: None,
+            indexed,
+            has_digest: false,
+        };
+        Dentry::obtain_alias(inode::get(self.m, self.sb, parts, None)?)
+    }
+}
