@@ -12,6 +12,7 @@ pub mod case;
 pub mod collide;
 pub mod dirent;
 pub mod fuse;
+pub mod handle;
 pub mod idmap;
 pub mod layers;
 pub mod load;

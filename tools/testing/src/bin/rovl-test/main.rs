@@ -47,6 +47,10 @@ mod mount_modes;
 mod mount_options;
 mod mount_shown;
 mod nested;
+mod nfs_export;
+mod nfs_export_dirs;
+mod nfs_export_handles;
+mod nfs_export_options;
 mod no_space;
 mod page_cache;
 mod permission;
@@ -148,6 +152,10 @@ const MODULES: &[&[Case]] = &[
     fileattr::CASES,
     fileattr_calls::CASES,
     file_handle::CASES,
+    nfs_export::CASES,
+    nfs_export_dirs::CASES,
+    nfs_export_handles::CASES,
+    nfs_export_options::CASES,
     metacopy::CASES,
     metacopy_names::CASES,
     data_only::CASES,
