@@ -133,8 +133,8 @@ impl<F: FileSystem> Dentry<F> {
         }
         let mut qstr = namei::qstr(name)?;
         // SAFETY: The dentry is a directory, and its type does not change; the name is not kept.
-        let dentry =
-            from_err_ptr(unsafe { bindings::lookup_noperm_unlocked(&mut qstr, self.as_raw()) })?;
+        let dentry = unsafe { bindings::lookup_noperm_unlocked(&mut qstr, self.as_raw()) };
+        let dentry = from_err_ptr(dentry)?;
         // SAFETY: A new reference to a dentry of the same file system.
         Ok(unsafe { Self::from_raw_owned(dentry) })
     }
@@ -231,6 +231,9 @@ impl<T: Operations> Table<T> {
     pub(crate) const TABLE: &'static bindings::export_operations = &Self::OPS;
 }
 
+/// What a handle is decoded to.
+type Found<F> = Result<ARef<Dentry<F>>>;
+
 /// Has `find` decode a handle, and gives C what it may use: a positive dentry of `sb`.
 ///
 /// # Safety
@@ -241,7 +244,7 @@ unsafe fn decode<F: FileSystem>(
     fid: *mut bindings::fid,
     words: c_int,
     kind: c_int,
-    find: fn(&SuperBlock<F>, Handle<'_>) -> Result<ARef<Dentry<F>>>,
+    find: fn(&SuperBlock<F>, Handle<'_>) -> Found<F>,
 ) -> *mut bindings::dentry {
     // SAFETY: By the safety requirements.
     let sb = unsafe { SuperBlock::<F>::from_raw(sb) };
