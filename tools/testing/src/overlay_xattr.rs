@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The extended attributes that an overlay keeps in its layers.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{self, OFlags, CWD};
@@ -106,6 +106,30 @@ pub fn fid_handle(path: &Path, room: u32, flags: i32) -> Result<(i32, Vec<u8>), 
     }
     let len = ok(usize::try_from(handle.bytes));
     Ok((handle.kind, handle.data[..len].to_vec()))
+}
+
+/// `open_by_handle_at()` for reading on the file system that holds `mount`.
+pub fn open_handle(mount: &OwnedFd, kind: i32, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+    let mut handle = ok(u32::try_from(bytes.len())).to_ne_bytes().to_vec();
+    handle.extend(kind.to_ne_bytes());
+    handle.extend(bytes);
+    // SAFETY: the handle has the bytes that its first field says, and is aligned as any allocation.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            mount.as_raw_fd(),
+            handle.as_mut_ptr(),
+            libc::O_RDONLY | libc::O_CLOEXEC,
+        )
+    };
+    match i32::try_from(fd) {
+        // SAFETY: the call gave a new descriptor, which nobody else has.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => {
+            let code = std::io::Error::last_os_error().raw_os_error();
+            Err(code.map_or(Errno::IO, Errno::from_raw_os_error))
+        }
+    }
 }
 
 /// Identifier of the file system that holds `path`.

@@ -262,7 +262,8 @@ fn submitted_direct_writes(t: &Test) {
     }
 }
 
-fn ring() -> IoUring {
+/// A ring, or the end of the test where there are none.
+pub fn ring() -> IoUring {
     match IoUring::new(8) {
         Ok(ring) => ring,
         Err(error) => skip(format!("io_uring is not available: {error}")),
@@ -270,7 +271,7 @@ fn ring() -> IoUring {
 }
 
 /// Runs one request and gives its result.
-fn complete(ring: &mut IoUring, entry: &io_uring::squeue::Entry) -> i32 {
+pub fn complete(ring: &mut IoUring, entry: &io_uring::squeue::Entry) -> i32 {
     // SAFETY: the buffers and descriptors of the entry live until the wait below is over.
     ok(unsafe { ring.submission().push(entry) });
     ok(ring.submit_and_wait(1));

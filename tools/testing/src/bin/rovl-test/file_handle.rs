@@ -2,7 +2,7 @@
 //! File handles that recognise an object (`AT_HANDLE_FID`).
 
 use rovl_testing::ops::{chmod, link, open_read, rename, unlink, write};
-use rovl_testing::overlay_xattr::{expected_origin, fid_handle};
+use rovl_testing::overlay_xattr::{expected_origin, fid_handle, open_handle};
 use rovl_testing::{cases, errno, ok, Test};
 use rustix::io::Errno;
 
@@ -16,6 +16,7 @@ cases! {
     removed_file_that_is_open,
     hard_links_are_one,
     not_for_decoding,
+    cannot_be_opened,
     too_little_room,
 }
 
@@ -126,6 +127,21 @@ fn not_for_decoding(t: &Test) {
     l.lower(0).file("f", "x");
     let m = l.mount();
     assert_eq!(errno(fid_handle(&m.path("f"), 128, 0)), Errno::OPNOTSUPP);
+}
+
+fn cannot_be_opened(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "x");
+    l.upper().file("g", "x");
+    let m = l.mount();
+    let root = open_read(m.path(""));
+    for name in ["f", "g", "."] {
+        let (kind, bytes) = ok(fid_handle(&m.path(name), 128, FID));
+        let opened = open_handle(&root, kind, &bytes);
+        assert_eq!(errno(opened), Errno::STALE, "{name}");
+    }
+    // Nor can one that nobody made.
+    assert_eq!(errno(open_handle(&root, KIND, &[0xff; 40])), Errno::STALE);
 }
 
 fn too_little_room(t: &Test) {

@@ -5,6 +5,7 @@ mod acl;
 mod aio_direct;
 mod alloc_failures;
 mod bad_mount;
+mod big_directory;
 mod casefold;
 mod changed_layers;
 mod composefs;
@@ -38,7 +39,9 @@ mod index_mount;
 mod layer_fds;
 mod link;
 mod locks;
+mod long_names;
 mod lookup;
+mod mapping_changes;
 mod metacopy;
 mod metacopy_names;
 mod mmap;
@@ -63,8 +66,10 @@ mod redirect_lookup;
 mod remount;
 mod rename;
 mod revalidation;
+mod ring;
 mod rw_flags;
 mod setattr;
+mod signals;
 mod special_files;
 mod splice;
 mod stat_ino;
@@ -136,6 +141,7 @@ const MODULES: &[&[Case]] = &[
     copy_up_data::CASES,
     whiteout::CASES,
     readdir::CASES,
+    big_directory::CASES,
     redirect::CASES,
     redirect_lookup::CASES,
     rename::CASES,
@@ -166,14 +172,17 @@ const MODULES: &[&[Case]] = &[
     watch::CASES,
     fanotify::CASES,
     mmap::CASES,
+    mapping_changes::CASES,
     process::CASES,
     file_io::CASES,
     rw_flags::CASES,
     locks::CASES,
     splice::CASES,
     special_files::CASES,
+    long_names::CASES,
     extents::CASES,
     aio_direct::CASES,
+    ring::CASES,
     stat_ino::CASES,
     statx::CASES,
     statfs::CASES,
@@ -203,6 +212,7 @@ const MODULES: &[&[Case]] = &[
     page_cache::CASES,
     races::CASES,
     copy_up_races::CASES,
+    signals::CASES,
     changed_layers::CASES,
     swap::CASES,
     nested::CASES,

@@ -73,6 +73,14 @@ impl Map {
         ))
     }
 
+    /// A mapping for reading and writing that was made by other means, which nobody else undoes.
+    pub fn adopt(at: *mut u8, len: usize) -> Self {
+        match NonNull::new(at) {
+            Some(at) => Self { at, len },
+            None => panic!("no mapping is at the null address"),
+        }
+    }
+
     /// Reads bytes.
     pub fn load(&self, offset: usize, len: usize) -> Vec<u8> {
         assert!(offset + len <= self.len);

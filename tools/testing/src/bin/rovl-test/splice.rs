@@ -7,11 +7,13 @@ use rovl_testing::ops::{
 use rovl_testing::{cases, errno, ok, Test};
 use rustix::fs::{copy_file_range, OFlags};
 use rustix::io::Errno;
-use rustix::pipe::{pipe, splice, SpliceFlags};
+use rustix::pipe::{pipe, splice, tee, vmsplice, IoSliceRaw, SpliceFlags};
 
 cases! {
     splice_out_of_a_file,
     splice_into_a_file,
+    tee_between_pipes,
+    memory_into_a_file,
     send_file,
     copy_range_between_files,
     reflink_between_files,
@@ -71,6 +73,54 @@ fn splice_into_a_file(t: &Test) {
     assert_eq!(offset, 10);
     assert_eq!(read(m.path("f")), b"012spliced");
     assert_eq!(read(l.upper().path("f")), b"012spliced");
+}
+
+fn tee_between_pipes(t: &Test) {
+    let l = t.layers();
+    l.lower(0)
+        .file("f", "0123456789")
+        .file("a", "")
+        .file("b", "");
+    let m = l.mount();
+    let ((from_first, to_first), (from_second, to_second)) = (ok(pipe()), ok(pipe()));
+    let none = SpliceFlags::empty();
+    let file = open_read(m.path("f"));
+    assert_eq!(ok(splice(&file, None, &to_first, None, 10, none)), 10);
+    // The pages of the file are in both pipes now.
+    assert_eq!(ok(tee(&from_first, &to_second, 10, none)), 10);
+    write(m.path("f"), "changed...");
+    for (pipe, name) in [(from_first, "a"), (from_second, "b")] {
+        let to = open_write(m.path(name));
+        assert_eq!(ok(splice(&pipe, None, &to, None, 10, none)), 10);
+        assert_eq!(read(l.upper().path(name)), b"0123456789", "{name}");
+    }
+}
+
+fn memory_into_a_file(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "0123456789");
+    let m = l.mount();
+    let (reader, writer) = ok(pipe());
+    let data = *b"memory";
+    let part = [IoSliceRaw::from_slice(&data)];
+    // SAFETY: the memory is not changed until it has left the pipe.
+    assert_eq!(
+        ok(unsafe { vmsplice(&writer, &part, SpliceFlags::empty()) }),
+        6
+    );
+    let (to, mut at) = (open_write(m.path("f")), 2);
+    assert_eq!(
+        ok(splice(
+            &reader,
+            None,
+            &to,
+            Some(&mut at),
+            6,
+            SpliceFlags::empty()
+        )),
+        6
+    );
+    assert_eq!(read(l.upper().path("f")), b"01memory89");
 }
 
 fn send_file(t: &Test) {
