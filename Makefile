@@ -25,7 +25,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress faults xfstests suites $(suites) debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress faults xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -76,6 +76,10 @@ suites: module overlay
 
 $(suites): module overlay
 	@tools/suites/run $@
+
+## security: the guest tests with SELinux, AppArmor and IMA on both modules, a boot for each (T=selinux, apparmor or ima)
+security: module programs
+	@tools/security/run $(if $(T),'$(T)')
 
 ## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= MODULES= LIMIT=seconds)
 xfstests:

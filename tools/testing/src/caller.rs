@@ -19,10 +19,10 @@ pub const ALICE: u32 = 1001;
 /// Another one.
 pub const BOB: u32 = 1002;
 
-/// Runs `body` in a thread that has its own credentials, umask and working directory.
+/// Runs `body` in a thread that has its own credentials, umask and working directory, after `prepare`.
 ///
 /// Linux keeps credentials for each thread, and the raw calls change those of the caller only.
-fn in_thread<T: Send>(prepare: impl FnOnce() + Send, body: impl FnOnce() -> T + Send) -> T {
+pub fn in_thread<T: Send>(prepare: impl FnOnce() + Send, body: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // SAFETY: a private copy of umask and directories is all that is asked for.

@@ -6,6 +6,7 @@
 //! granted: a test is a list of such steps, and a panic is how it fails.
 
 pub mod acl;
+pub mod apparmor;
 pub mod block;
 pub mod caller;
 pub mod case;
@@ -20,6 +21,7 @@ pub mod mount;
 pub mod ops;
 pub mod overlay_xattr;
 pub mod raw;
+pub mod selinux;
 pub mod statmount;
 pub mod tree;
 pub mod userns;

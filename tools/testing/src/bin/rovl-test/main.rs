@@ -4,6 +4,7 @@
 mod acl;
 mod aio_direct;
 mod alloc_failures;
+mod apparmor;
 mod bad_mount;
 mod big_directory;
 mod casefold;
@@ -32,6 +33,7 @@ mod file_io;
 mod fileattr;
 mod fileattr_calls;
 mod idmap;
+mod ima;
 mod in_use;
 mod index;
 mod index_both;
@@ -68,6 +70,8 @@ mod rename;
 mod revalidation;
 mod ring;
 mod rw_flags;
+mod selinux;
+mod selinux_decisions;
 mod setattr;
 mod signals;
 mod special_files;
@@ -75,6 +79,7 @@ mod splice;
 mod stat_ino;
 mod statfs;
 mod statx;
+mod steps;
 mod swap;
 mod tmpfile;
 mod userns;
@@ -188,6 +193,10 @@ const MODULES: &[&[Case]] = &[
     statfs::CASES,
     permission::CASES,
     rcu_walk::CASES,
+    selinux::CASES,
+    selinux_decisions::CASES,
+    apparmor::CASES,
+    ima::CASES,
     mount_options::CASES,
     mount_modes::CASES,
     layer_fds::CASES,
