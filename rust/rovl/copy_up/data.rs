@@ -7,7 +7,8 @@ use super::{
         is_no_capability,
         CAPABILITY, //
     },
-    CopyUp, //
+    CopyUp,
+    Need, //
 };
 use crate::{
     entry::{
@@ -26,7 +27,10 @@ use vfs::{
         self,
         DataCopy, //
     },
-    mount::WriteAccess, //
+    iattr::Iattr,
+    mount::WriteAccess,
+    path::LayerPath,
+    stat::StatRequest, //
 };
 
 /// How much is copied between two looks for a signal, in bytes.
@@ -90,10 +94,28 @@ impl CopyUp<'_> {
             write.setxattr(self.m, path.dentry, CAPABILITY, value)?;
         }
         copied?;
-        upper.remove_xattr(path.dentry, Name::Metacopy)?;
+        match self.need {
+            Need::NoData => self.give_up_data(&upper, path)?,
+            _ => upper.remove_xattr(path.dentry, Name::Metacopy)?,
+        }
         self.note_digest(None);
         self.inode.data().set(Flag::UpperData);
         Ok(())
+    }
+
+    /// Makes a file that was copied up without its data an empty one.
+    ///
+    /// What the attribute `metacopy` is removed from is empty already, and not a hole of its former
+    /// size, which would be seen for good if the file was not truncated after all.
+    fn give_up_data(&self, upper: &Upper<'_>, path: LayerPath<'_>) -> Result {
+        let before = path.getattr(self.m, StatRequest::BASIC)?;
+        upper.set_attr(path.dentry, &Iattr::size(0))?;
+        let removed = upper.remove_xattr(path.dentry, Name::Metacopy);
+        if removed.is_err() {
+            let _ = upper.set_attr(path.dentry, &Iattr::size(before.size()));
+            let _ = upper.set_attr(path.dentry, &Iattr::times(&before));
+        }
+        removed
     }
 }
 

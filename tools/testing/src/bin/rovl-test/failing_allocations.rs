@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use rovl_testing::mount::granted;
 use rovl_testing::ops::{self, mknod, mode, names, read, setxattr, stat};
 use rovl_testing::tree::Snapshot;
 use rovl_testing::{acl, cases, dirent, Dir, Layers, Test};
@@ -23,6 +24,10 @@ cases! {
     of_data,
     of_attributes,
     of_reading,
+    of_redirects,
+    of_metacopies,
+    of_late_data,
+    of_inode_numbers,
     of_mount_options,
 }
 
@@ -48,6 +53,11 @@ fn prepare(l: &Layers<'_>, name: &str) {
 /// Lets every allocation of `operation` fail, and checks after each failure that nothing
 /// half-made is seen and that the lower layers are as before.
 fn each(t: &Test, operations: &[(&str, Operation)]) {
+    each_with(t, &[], operations);
+}
+
+/// The same on a mount with `options`.
+fn each_with(t: &Test, options: &[(&str, &str)], operations: &[(&str, Operation)]) {
     only_thorough(t);
     for (name, operation) in operations {
         let dir = t.dir_on("tmpfs").join(name);
@@ -55,7 +65,10 @@ fn each(t: &Test, operations: &[(&str, Operation)]) {
         // Room for as many attempts as there may be.
         l.lower(0).file("first", "");
         l.lower(1);
-        let m = l.mount();
+        let request = options
+            .iter()
+            .fold(l.request(), |request, (key, value)| request.set(key, value));
+        let m = granted(t, request.mount(&l.merged()));
         let attempt = |n: u32| {
             let place = m.path(n.to_string());
             operation(&place)
@@ -242,6 +255,17 @@ fn of_data(t: &Test) {
     );
 }
 
+/// Of an access control list that is more than permission bits.
+fn entries() -> [acl::Entry; 5] {
+    [
+        acl::owner(6),
+        acl::group(5, 4),
+        acl::group_owner(4),
+        acl::mask(4),
+        acl::other(4),
+    ]
+}
+
 fn of_attributes(t: &Test) {
     each(
         t,
@@ -269,16 +293,12 @@ fn of_attributes(t: &Test) {
             }),
             ("removexattr", |p| fs::lremovexattr(p.join("f"), "user.a")),
             ("set_acl", |p| {
-                let entries = [
-                    acl::owner(6),
-                    acl::user(5, 4),
-                    acl::group_owner(4),
-                    acl::mask(4),
-                    acl::other(4),
-                ];
-                setxattr(p.join("f"), acl::ACCESS, acl::value(&entries))
+                setxattr(p.join("f"), acl::ACCESS, acl::value(&entries()))
             }),
-            ("remove_acl", |p| fs::lremovexattr(p.join("f"), acl::ACCESS)),
+            ("remove_acl", |p| {
+                setxattr(p.join("f"), acl::ACCESS, acl::value(&entries()))?;
+                fs::lremovexattr(p.join("f"), acl::ACCESS)
+            }),
             ("chattr", |p| {
                 let file = open(p.join("f"), OFlags::RDONLY)?;
                 fs::ioctl_setflags(&file, IFlags::NOATIME)
@@ -315,6 +335,126 @@ fn of_reading(t: &Test) {
     );
 }
 
+/// Names of a renamed directory, through which its files have to be found.
+fn assert_entries(p: &Path, expected: &[&str]) -> Result<(), Errno> {
+    let seen = dirent::try_read(open(p, OFlags::RDONLY)?, 1024)?;
+    let mut seen: Vec<_> = seen.iter().map(|entry| entry.name.as_str()).collect();
+    seen.retain(|name| ![".", ".."].contains(name));
+    seen.sort_unstable();
+    assert_eq!(seen, expected);
+    Ok(())
+}
+
+fn of_redirects(t: &Test) {
+    each_with(
+        t,
+        &[("redirect_dir", "on")],
+        &[
+            ("rename_lower_directory", |p| {
+                fs::rename(p.join("d"), p.join("moved"))?;
+                assert_entries(&p.join("moved"), &["x", "y"])
+            }),
+            ("rename_to_other_parent", |p| {
+                fs::rename(p.join("empty"), p.join("d/moved"))?;
+                assert_entries(&p.join("d"), &["moved", "x", "y"])
+            }),
+            ("rename_twice", |p| {
+                fs::rename(p.join("d"), p.join("moved"))?;
+                fs::rename(p.join("moved"), p.join("again"))?;
+                assert_entries(&p.join("again"), &["x", "y"])
+            }),
+            ("rename_below_renamed", |p| {
+                fs::rename(p.join("d"), p.join("moved"))?;
+                fs::rename(p.join("moved/x"), p.join("moved/z"))?;
+                assert_entries(&p.join("moved"), &["y", "z"])
+            }),
+            ("exchange_with_file", |p| {
+                let (from, to) = (p.join("d"), p.join("f"));
+                fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE)?;
+                assert_entries(&p.join("f"), &["x", "y"])
+            }),
+            ("rename_over_empty", |p| {
+                fs::rename(p.join("d"), p.join("empty"))?;
+                assert_entries(&p.join("empty"), &["x", "y"])
+            }),
+        ],
+    );
+}
+
+const METACOPY: [(&str, &str); 2] = [("redirect_dir", "on"), ("metacopy", "on")];
+
+fn of_metacopies(t: &Test) {
+    each_with(
+        t,
+        &METACOPY,
+        &[
+            ("metacopy", |p| fs::chmod(p.join("f"), mode(0o600))),
+            ("metacopy_read", |p| {
+                fs::chmod(p.join("f"), mode(0o600))?;
+                let file = open(p.join("f"), OFlags::RDONLY)?;
+                rustix::io::pread(&file, &mut [0u8; 100], 0).map(drop)
+            }),
+            ("metacopy_renamed", |p| {
+                fs::rename(p.join("below"), p.join("d/new"))?;
+                let file = open(p.join("d/new"), OFlags::RDONLY)?;
+                rustix::io::pread(&file, &mut [0u8; 100], 0).map(drop)
+            }),
+        ],
+    );
+}
+
+/// Data of files that were copied up without it.
+fn of_late_data(t: &Test) {
+    each_with(
+        t,
+        &METACOPY,
+        &[
+            ("late_truncation", |p| {
+                fs::chmod(p.join("f"), mode(0o600))?;
+                open(p.join("f"), OFlags::WRONLY | OFlags::TRUNC).map(drop)
+            }),
+            ("late_data", |p| {
+                fs::chmod(p.join("f"), mode(0o600))?;
+                open(p.join("f"), OFlags::RDWR).map(drop)
+            }),
+            ("late_data_with_capability", |p| {
+                setxattr(p.join("f"), "security.capability", CAPABILITY)?;
+                open(p.join("f"), OFlags::RDWR).map(drop)
+            }),
+            ("late_data_of_renamed", |p| {
+                fs::rename(p.join("f"), p.join("new"))?;
+                open(p.join("new"), OFlags::RDWR).map(drop)
+            }),
+            ("late_data_of_linked", |p| {
+                fs::link(p.join("f"), p.join("new"))?;
+                open(p.join("new"), OFlags::RDWR).map(drop)
+            }),
+        ],
+    );
+}
+
+/// `cap_net_raw` permitted and effective, version 2.
+const CAPABILITY: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+fn of_inode_numbers(t: &Test) {
+    each_with(
+        t,
+        &[("xino", "on")],
+        &[
+            ("xino_stat", |p| fs::lstat(p.join("f")).map(drop)),
+            ("xino_list", |p| {
+                dirent::try_read(open(p.join("d"), OFlags::RDONLY)?, 256).map(drop)
+            }),
+            ("xino_list_copied_up", |p| {
+                fs::chmod(p.join("d/x"), mode(0o600))?;
+                dirent::try_read(open(p.join("d"), OFlags::RDONLY)?, 256).map(drop)
+            }),
+        ],
+    );
+}
+
 fn of_mount_options(t: &Test) {
     only_thorough(t);
     let l = t.layers_in(&t.dir_on("tmpfs"));
@@ -322,7 +462,7 @@ fn of_mount_options(t: &Test) {
     l.lower(1).file("g", OLD);
     let before = Snapshot::of(l.lower(0).root());
     type Options = fn(rovl_testing::Request) -> rovl_testing::Request;
-    let kinds: [(&str, Options); 5] = [
+    let kinds: [(&str, Options); 8] = [
         ("userxattr", |request| request.flag("userxattr")),
         ("uuid", |request| request.set("uuid", "on")),
         ("strict", |request| request.set("fsync", "strict")),
@@ -330,6 +470,9 @@ fn of_mount_options(t: &Test) {
             request.flag("default_permissions")
         }),
         ("uuid_null", |request| request.set("uuid", "null")),
+        ("redirect_dir", |request| request.set("redirect_dir", "on")),
+        ("metacopy", |request| request.set("metacopy", "on")),
+        ("xino", |request| request.set("xino", "on")),
     ];
     let merged = l.merged();
     let made = RefCell::new(None);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rovl_testing::block::{make_filesystem, mount_device, Loop, Mapped};
 use rovl_testing::load::{self, Role};
+use rovl_testing::mount::granted;
 use rovl_testing::ops::{mode, names, open_write, pattern, write};
 use rovl_testing::{cases, collide, ok, Dir, Layers, Mounted, Test};
 use rustix::fs::{self, OFlags};
@@ -25,6 +26,8 @@ cases! {
     whiteout_on_ext4,
     rename_on_ext4,
     opaque_directory_on_ext4,
+    redirect_on_ext4,
+    metacopy_data_on_ext4,
     shut_down_under_load,
 }
 
@@ -37,6 +40,8 @@ struct Disk<'a> {
     t: &'a Test,
     kind: &'static str,
     options: &'static str,
+    /// Options of the overlay.
+    overlay: &'static [(&'static str, &'static str)],
     image: PathBuf,
     first: Vec<u8>,
     mapped: Mapped,
@@ -60,6 +65,7 @@ impl<'a> Disk<'a> {
             t,
             kind,
             options,
+            overlay: &[],
             image,
             first: Vec::new(),
             mapped,
@@ -74,6 +80,23 @@ impl<'a> Disk<'a> {
             disk.first = disk.content();
         }
         disk
+    }
+
+    fn mount(&self, l: &Layers<'_>) -> Mounted {
+        let options = self.overlay.iter();
+        let request = options.fold(l.request(), |request, (key, value)| request.set(key, value));
+        granted(self.t, request.mount(&l.merged()))
+    }
+
+    /// Repairs a file system that has a journal, as has to be done where it was aborted. One without
+    /// is looked at as it is.
+    fn repair(&self) {
+        if self.options.contains("remount-ro") {
+            let mut check = std::process::Command::new("e2fsck");
+            let output = ok(check.args(["-fy"]).arg(self.mapped.path()).output());
+            let code = output.status.code();
+            assert!(code.is_some_and(|code| code < 4), "e2fsck: {output:?}");
+        }
     }
 
     fn content(&self) -> Vec<u8> {
@@ -93,7 +116,7 @@ impl<'a> Disk<'a> {
     /// Numbers of the blocks that a change touches, and of those that are needed to read for it.
     fn touched(&self, change: Change) -> Vec<usize> {
         self.with_layers(|l, _| {
-            let m = l.mount();
+            let m = self.mount(l);
             ok(change(m.root()));
             m.unchecked().unmount();
         });
@@ -130,7 +153,7 @@ fn walk(disk: &Disk<'_>, change: Change, whole: fn(&Path) -> Result<bool, String
             disk.reset();
             let offset = (block * BLOCK) as u64;
             disk.with_layers(|l, _| {
-                let m = l.mount();
+                let m = disk.mount(l);
                 let _ = names(m.path("d"));
                 if reads {
                     forget_caches();
@@ -146,9 +169,10 @@ fn walk(disk: &Disk<'_>, change: Change, whole: fn(&Path) -> Result<bool, String
                 }
                 m.unchecked().unmount();
             });
+            disk.repair();
             // The journal, or its absence, may have lost the change.
             disk.with_layers(|l, _| {
-                let m = l.mount();
+                let m = disk.mount(l);
                 match whole(m.root()) {
                     Ok(_) => (),
                     Err(text) => panic!("block {block}, reads {reads}, later: {text}"),
@@ -255,6 +279,36 @@ fn opaque_directory_on_ext4(t: &Test) {
         Err(error) => Err(error.to_string()),
     };
     walk(&disk, change, whole);
+}
+
+fn redirect_on_ext4(t: &Test) {
+    let mut disk = ext4_disk(t);
+    disk.overlay = &[("redirect_dir", "on")];
+    Dir::at(&t.dir_on("tmpfs")).file("lower0/d/sub/f", "x");
+    let change = |root: &Path| fs::rename(root.join("d/sub"), root.join("d/moved"));
+    let whole = |root: &Path| {
+        let seen = ["d/sub/f", "d/moved/f"].map(|name| std::fs::read(root.join(name)));
+        match seen {
+            [Ok(data), Err(_)] if data == b"x" => Ok(false),
+            [Err(_), Ok(data)] if data == b"x" => Ok(true),
+            [Err(error), Err(_)] if error.raw_os_error() == Some(5) => Err(error.to_string()),
+            [Err(_), Err(error)] if error.raw_os_error() == Some(5) => Err(error.to_string()),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    walk(&disk, change, whole);
+}
+
+fn metacopy_data_on_ext4(t: &Test) {
+    let mut disk = ext4_disk(t);
+    disk.overlay = &[("metacopy", "on")];
+    Dir::at(&t.dir_on("tmpfs")).file("lower0/d/f", pattern(LEN, 1));
+    let change = |root: &Path| {
+        fs::chmod(root.join("d/f"), mode(0o600))?;
+        let file = fs::open(root.join("d/f"), OFlags::RDWR, mode(0))?;
+        fs::fsync(file)
+    };
+    walk(&disk, change, copied_or_not);
 }
 
 /// `EXT4_IOC_SHUTDOWN` and `XFS_IOC_GOINGDOWN` have one number.
