@@ -13,6 +13,7 @@ REPLAY ?=
 XFSTESTS ?=
 TESTS ?=
 MINUTES ?= 10
+KILLS ?= 200
 DEMO_TYPE ?= rovl
 
 export ROVL_NAME
@@ -25,7 +26,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress faults xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -94,6 +95,10 @@ stress: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 faults: debug-module programs
 	@tools/vm/run --kernel debug --timeout 36000 --payload build/debug/rovl.ko --payload build/bin/rovl-test -- \
 		/payload/rovl-test --type rovl --thorough '$(or $(T),fail)'
+
+## powercut: cut loops of changes off at any moment and check their disks (KILLS=200 SEED=)
+powercut: module programs
+	@tools/powercut/run $(KILLS) $(SEED)
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it
 debug-kernel debug-module:

@@ -25,12 +25,15 @@ const DM_DEV_CREATE: u8 = 3;
 const DM_DEV_REMOVE: u8 = 4;
 const DM_DEV_SUSPEND: u8 = 6;
 const DM_TABLE_LOAD: u8 = 9;
+const DM_TARGET_MSG: u8 = 14;
 const DM_SUSPEND_FLAG: u32 = 1 << 1;
 const DM_NOFLUSH_FLAG: u32 = 1 << 11;
 const DM_SKIP_LOCKFS_FLAG: u32 = 1 << 10;
 const SECTOR: u64 = 512;
 /// Parts that a mapped device may have.
 const MOST_TARGETS: usize = 3;
+/// Longest message to a mapped device.
+const DM_MESSAGE_LEN: usize = 64;
 
 /// A loop device over a file; it goes away with its last user.
 #[derive(Debug)]
@@ -213,7 +216,7 @@ pub fn mount_nodev(kind: &str, target: &Path, options: &str) -> Mounted {
 }
 
 #[repr(C, align(8))]
-struct DmCall {
+struct DmCall<T> {
     version: [u32; 3],
     data_size: u32,
     data_start: u32,
@@ -226,7 +229,13 @@ struct DmCall {
     name: [u8; DM_NAME_LEN],
     uuid: [u8; DM_UUID_LEN],
     data: [u8; 7],
-    targets: [DmTarget; MOST_TARGETS],
+    payload: T,
+}
+
+#[repr(C)]
+struct DmMessage {
+    sector: u64,
+    text: [u8; DM_MESSAGE_LEN],
 }
 
 /// A part of a mapped device: first sector, number of sectors, kind, parameters.
@@ -256,6 +265,32 @@ pub struct Mapped {
 impl Mapped {
     /// Maps `backing` one to one; without the device mapper the test is ignored.
     pub fn linear(name: &str, backing: &Path) -> Self {
+        let mapped = Self::create(name, backing);
+        mapped.work();
+        mapped
+    }
+
+    /// Maps `backing` one to one, and logs all writes to it on another device.
+    pub fn logged(name: &str, backing: &Path, log: &Path) -> Self {
+        let mapped = Self::create(name, backing);
+        load_module("dm-log-writes");
+        let text = format!("{} {}", backing.display(), log.display());
+        mapped.load(&[(0, mapped.sectors, "log-writes", text)]);
+        mapped
+    }
+
+    /// Puts a mark, one word, into the log of a device that logs.
+    pub fn mark(&self, mark: &str) {
+        let mut message = DmMessage {
+            sector: 0,
+            text: [0; DM_MESSAGE_LEN],
+        };
+        copy_text(&mut message.text, &format!("mark {mark}"));
+        let mut call = self.call(message);
+        self.ioctl(DM_TARGET_MSG, &mut call);
+    }
+
+    fn create(name: &str, backing: &Path) -> Self {
         let control = control_device("/dev/mapper/control", "dm-mod");
         let device = ops::open_read(backing);
         let mut bytes = 0u64;
@@ -274,10 +309,9 @@ impl Mapped {
             sectors: bytes / SECTOR,
             minor: 0,
         };
-        let mut call = mapped.call();
+        let mut call = mapped.call(());
         mapped.ioctl(DM_DEV_CREATE, &mut call);
         mapped.minor = rustix::fs::minor(call.dev);
-        mapped.work();
         mapped
     }
 
@@ -323,27 +357,35 @@ impl Mapped {
     }
 
     fn load(&self, parts: &[Part]) {
-        let mut call = self.call();
+        let none = DmTarget {
+            sector_start: 0,
+            length: 0,
+            status: 0,
+            next: ok(u32::try_from(size_of::<DmTarget>())),
+            kind: [0; 16],
+            parameters: [0; 128],
+        };
+        let mut call = self.call([none; MOST_TARGETS]);
         call.target_count = ok(u32::try_from(parts.len()));
-        for (target, (start, sectors, kind, parameters)) in call.targets.iter_mut().zip(parts) {
+        for (target, (start, sectors, kind, parameters)) in call.payload.iter_mut().zip(parts) {
             target.sector_start = *start;
             target.length = *sectors;
             copy_text(&mut target.kind, kind);
             copy_text(&mut target.parameters, parameters);
         }
         self.ioctl(DM_TABLE_LOAD, &mut call);
-        let mut call = self.call();
+        let mut call = self.call(());
         call.flags = DM_SUSPEND_FLAG | DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG;
         self.ioctl(DM_DEV_SUSPEND, &mut call);
-        let mut call = self.call();
+        let mut call = self.call(());
         self.ioctl(DM_DEV_SUSPEND, &mut call);
     }
 
-    fn call(&self) -> DmCall {
+    fn call<T>(&self, payload: T) -> DmCall<T> {
         let mut call = DmCall {
             version: [4, 0, 0],
-            data_size: ok(u32::try_from(size_of::<DmCall>())),
-            data_start: ok(u32::try_from(std::mem::offset_of!(DmCall, targets))),
+            data_size: ok(u32::try_from(size_of::<DmCall<T>>())),
+            data_start: ok(u32::try_from(std::mem::offset_of!(DmCall<T>, payload))),
             target_count: 0,
             open_count: 0,
             flags: 0,
@@ -353,20 +395,13 @@ impl Mapped {
             name: [0; DM_NAME_LEN],
             uuid: [0; DM_UUID_LEN],
             data: [0; 7],
-            targets: [DmTarget {
-                sector_start: 0,
-                length: 0,
-                status: 0,
-                next: ok(u32::try_from(size_of::<DmTarget>())),
-                kind: [0; 16],
-                parameters: [0; 128],
-            }; MOST_TARGETS],
+            payload,
         };
         copy_text(&mut call.name, &self.name);
         call
     }
 
-    fn ioctl(&self, number: u8, call: &mut DmCall) {
+    fn ioctl<T>(&self, number: u8, call: &mut DmCall<T>) {
         // _IOWR(0xfd, number, struct dm_ioctl)
         let request = 0xc138_fd00 | libc::c_ulong::from(number);
         // SAFETY: the structure starts with the header that the request reads and writes, and its
@@ -391,7 +426,7 @@ fn copy_text(to: &mut [u8], text: &str) {
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        let mut call = self.call();
+        let mut call = self.call(());
         let request = 0xc138_fd00 | libc::c_ulong::from(DM_DEV_REMOVE);
         // SAFETY: as in `ioctl`. A failure is not reported: the test may be failing already.
         unsafe { libc::ioctl(self.control.as_raw_fd(), request, &raw mut call) };

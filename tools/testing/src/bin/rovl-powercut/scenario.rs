@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The loops that are cut off: the options of the mount, and what is done.
+
+/// Kinds of operations, one for each weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a file.
+    Chmod,
+    /// Of a file.
+    Chown,
+    /// Of a symbolic link.
+    ChownLink,
+    /// Of a directory.
+    ChmodDir,
+    /// See `Operation`.
+    Open,
+    /// See `Operation`.
+    Rewrite,
+    /// See `Operation`.
+    Truncate,
+    /// See `Operation`.
+    Attribute,
+    /// Of a file that is there.
+    Replace,
+    /// Under a new name.
+    Create,
+    /// Of a file, to a new name.
+    Rename,
+    /// Of a file, over another.
+    RenameOver,
+    /// Of two files.
+    Exchange,
+    /// Of a directory, to a new name.
+    RenameDir,
+    /// Of two directories.
+    ExchangeDir,
+    /// See `Operation`.
+    Link,
+    /// Of a file.
+    Unlink,
+    /// See `Operation`.
+    Rmdir,
+    /// See `Operation`.
+    Mkdir,
+    /// See `Operation`.
+    Symlink,
+}
+
+use Kind::*;
+
+/// A loop.
+#[derive(Debug)]
+pub struct Scenario {
+    /// How it is called.
+    pub name: &'static str,
+    /// Options of the mount.
+    pub options: &'static [(&'static str, &'static str)],
+    /// What is done, the more often the more likely.
+    pub kinds: &'static [Kind],
+    /// Whether files of the lower layers have several names.
+    pub has_lower_links: bool,
+    /// Whether the modification times of files that nobody wrote to are compared.
+    pub compares_times: bool,
+    /// Whether nothing is synced: damage has to be found, or the check would find none at all.
+    pub is_control: bool,
+}
+
+const COPY_UP: &[Kind] = &[
+    Chmod, Chmod, Chown, ChownLink, ChmodDir, Open, Open, Rewrite, Truncate, Attribute, Replace,
+    Create, Rename, RenameOver, Exchange, Link, Unlink, Unlink, Rmdir, Mkdir, Symlink,
+];
+
+/// All loops.
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "copy-up",
+        options: &[("fsync", "auto")],
+        kinds: COPY_UP,
+        has_lower_links: false,
+        compares_times: true,
+        is_control: false,
+    },
+    Scenario {
+        name: "copy-up-strict",
+        options: &[("fsync", "strict")],
+        kinds: COPY_UP,
+        has_lower_links: false,
+        compares_times: true,
+        is_control: false,
+    },
+    Scenario {
+        name: "redirect",
+        options: &[("redirect_dir", "on")],
+        kinds: &[
+            RenameDir,
+            RenameDir,
+            RenameDir,
+            RenameDir,
+            ExchangeDir,
+            ChmodDir,
+            Chmod,
+            Create,
+            Rename,
+            RenameOver,
+            Unlink,
+            Unlink,
+            Rmdir,
+            Mkdir,
+            Symlink,
+        ],
+        has_lower_links: false,
+        compares_times: true,
+        is_control: false,
+    },
+    Scenario {
+        name: "metacopy",
+        // Not truncated: the size and the mark that the data is elsewhere change one by one.
+        options: &[("redirect_dir", "on"), ("metacopy", "on")],
+        kinds: &[
+            Chmod, Chmod, Chown, Chown, Open, Open, Open, Rewrite, Rewrite, Attribute, Create,
+            Rename, Rename, RenameOver, Exchange, RenameDir, Link, Unlink, Rmdir,
+        ],
+        has_lower_links: false,
+        // The data that comes later sets the time anew.
+        compares_times: false,
+        is_control: false,
+    },
+    Scenario {
+        name: "index",
+        options: &[("index", "on")],
+        kinds: &[
+            Chmod, Chmod, Chown, Open, Rewrite, Truncate, Attribute, Replace, Create, Rename,
+            Rename, RenameOver, Exchange, Link, Link, Unlink, Unlink, Unlink,
+        ],
+        has_lower_links: true,
+        compares_times: true,
+        is_control: false,
+    },
+    Scenario {
+        name: "volatile",
+        options: &[("fsync", "volatile")],
+        kinds: COPY_UP,
+        has_lower_links: false,
+        compares_times: true,
+        is_control: true,
+    },
+];

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A disk with the layers of an overlay, and the work on it that is cut off.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use rovl_testing::block::{make_filesystem, mount_device};
+use rovl_testing::mount::Refused;
+use rovl_testing::ops::ok;
+use rovl_testing::{Dir, Mounted, Request};
+
+use crate::operation::Operation;
+use crate::plan;
+use crate::scenario::Scenario;
+
+/// Bytes of a disk.
+pub const SIZE: u64 = 64 << 20;
+/// The file system below, and how it is made: as small as may be, since disks are copied often.
+pub const BELOW: [(&str, &[&str]); 2] = [
+    ("ext4", &["-q", "-F", "-b", "4096", "-J", "size=4"]),
+    (
+        "xfs",
+        &["-q", "-f", "-K", "--unsupported", "-l", "size=13m"],
+    ),
+];
+/// Longest time between two commits by somebody else on the same file system, in microseconds.
+const LONGEST_PAUSE: u64 = 8000;
+
+/// The file system of a disk, mounted.
+pub struct Site<'a> {
+    root: PathBuf,
+    scenario: &'a Scenario,
+    below: Mounted,
+}
+
+/// Stops the other thread at its end, however that comes.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Makes a file system on `device`.
+pub fn make(below: &str, device: &Path) {
+    for (kind, options) in BELOW {
+        if kind == below {
+            make_filesystem(kind, options, device);
+        }
+    }
+}
+
+impl<'a> Site<'a> {
+    /// Mounts `device` at `root`.
+    pub fn new(device: &Path, below: &str, root: &Path, scenario: &'a Scenario) -> Self {
+        // Whatever ext4 finds wrong is a fault of this program, and nothing to go on with.
+        let options = match below {
+            "ext4" => "errors=panic",
+            _ => "",
+        };
+        Self {
+            root: root.to_owned(),
+            scenario,
+            below: mount_device(below, device, root, options),
+        }
+    }
+
+    /// The loop that runs on it.
+    pub fn scenario(&self) -> &'a Scenario {
+        self.scenario
+    }
+
+    /// A layer, the work directory or the mount point.
+    pub fn part(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Makes the layers.
+    pub fn populate(&self) {
+        for part in ["top", "bottom", "upper", "work", "merged"] {
+            ok(std::fs::create_dir_all(self.part(part)));
+        }
+        let (top, bottom) = (self.part("top"), self.part("bottom"));
+        plan::populate(&Dir::at(&top), &Dir::at(&bottom), self.scenario);
+    }
+
+    /// Mounts the overlay; `again` is the mount after a cut.
+    pub fn mount(&self, kind: &str, again: bool) -> Result<Mounted, Refused> {
+        let layers = format!(
+            "{}:{}",
+            self.part("top").display(),
+            self.part("bottom").display()
+        );
+        let mut request = Request::new(kind)
+            .set("lowerdir", layers)
+            .set("upperdir", self.part("upper"))
+            .set("workdir", self.part("work"));
+        for (key, value) in self.scenario.options {
+            let value = if again && *value == "volatile" {
+                "auto"
+            } else {
+                value
+            };
+            request = request.set(key, value);
+        }
+        Ok(request.mount(&self.part("merged"))?.unchecked())
+    }
+
+    /// Does the operations below `root`, with `tell` told of the begin and the end of each, while
+    /// somebody else commits the file system at any moment. Gives the first error.
+    pub fn work(
+        &self,
+        root: &Path,
+        operations: &[Operation],
+        tell: impl Fn(&str, usize),
+    ) -> Result<(), String> {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _end = End(&stop);
+            scope.spawn(|| self.commit_often(&stop));
+            operations
+                .iter()
+                .enumerate()
+                .try_for_each(|(n, operation)| {
+                    tell("begin", n);
+                    let result = operation.apply(root);
+                    tell("end", n);
+                    result.map_err(|error| format!("operation {n}, {operation:?}: {error}"))
+                })
+        })
+    }
+
+    fn commit_often(&self, stop: &AtomicBool) {
+        let file = ok(File::create(self.part("other")));
+        let mut rng = Rng::new();
+        let mut count = 0u64;
+        while !stop.load(Ordering::Relaxed) {
+            count += 1;
+            ok(file.write_all_at(&count.to_le_bytes(), 0));
+            ok(file.sync_all());
+            std::thread::sleep(Duration::from_micros(rng.u64(..LONGEST_PAUSE)));
+        }
+    }
+
+    /// Unmounts the file system.
+    pub fn unmount(self) {
+        self.below.unmount();
+    }
+}
