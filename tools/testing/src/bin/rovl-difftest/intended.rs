@@ -86,7 +86,7 @@ pub fn whiteout(stat: &Stat) -> String {
 }
 
 /// A line on the work directory that is not compared: for the same reason, a shared whiteout may be
-/// left there or not.
+/// left there or not, with an index in the directory of that.
 pub fn leftover(line: &str) -> bool {
-    line.starts_with("work/#: whiteout")
+    line.starts_with("work/#: whiteout") || line.starts_with("index/#: whiteout")
 }
