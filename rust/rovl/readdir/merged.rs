@@ -118,8 +118,12 @@ impl<'a> Merge<'a> {
         let own_number = match entry.name {
             b".." => true,
             b"." => upper,
-            // A directory that is merged may have got its origin just now.
-            _ => upper && (self.impure || matches!(self.ino_space, InoSpace::Xino(_))),
+            // A directory that is merged may have got its origin just now. A device may be a whiteout
+            // inside of a lower overlay, which lists it and does not find it.
+            _ => {
+                let xino = matches!(self.ino_space, InoSpace::Xino(_));
+                (upper && (self.impure || xino)) || (xino && entry.kind == DirEntry::CHR)
+            }
         };
         let mut marks = 0;
         if upper {
