@@ -168,7 +168,7 @@ pub(crate) enum DentryFlag {
     UpperAlias = 0,
     /// Nothing of the layers below shows: an opaque directory, or a whiteout if negative.
     Opaque = 1,
-    /// A directory can be found by its topmost lower part, see [`crate::export`].
+    /// A directory can be found by its topmost lower part, which its file handle names.
     Connected = 2,
     /// A layer below may have xattr whiteouts in this directory.
     Xwhiteouts = 3,

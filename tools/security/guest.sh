@@ -16,9 +16,12 @@ ima)
 	cat /payload/ima-policy >/sys/kernel/security/ima/policy ;;
 esac || { echo "the policy for $module cannot be loaded: $(dmesg | tail -n 3)"; exit 1; }
 
+filter=${filter:-$module}
+# As a part of a word the name of this one is in others.
+[ "$filter" != ima ] || filter=ima::
 failed=0
 for type in overlay rovl; do
 	echo "# type $type"
-	/payload/rovl-test --type "$type" "${filter:-$module}" || failed=1
+	/payload/rovl-test --type "$type" "$filter" || failed=1
 done
 exit $failed

@@ -28,7 +28,7 @@ cases! {
 }
 
 /// A mount with directories for which the profile has rules, in a lower layer.
-fn mounted<'a>(l: &Layers<'a>) -> Mounted {
+fn mounted(l: &Layers<'_>) -> Mounted {
     required();
     for dir in ["readable", "writable", "runnable", "mapped", "nothing"] {
         l.lower(0)

@@ -43,7 +43,7 @@ fn filled(t: &Test) -> (Layers<'_>, Mounted, BTreeSet<String>) {
     let count = if t.settings.thorough {
         100_000
     } else {
-        t.scaled(6_000)
+        t.scaled(1_500)
     };
     let l = t.layers_in(&t.dir_on("tmpfs"));
     for layer in 0..3 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signals while a large file is copied up: one that is handled does not disturb it, one that ends the process leaves nothing behind.
+//! Signals while a large file is copied up: it is done or not, whether they are handled or end the process.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use rovl_testing::caller::{fork, status};
 use rovl_testing::ops::{exists, names, open_write, pattern, read};
 use rovl_testing::{cases, ok, Layers, Mounted, Test};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::{kill_process, Signal};
 
 cases! {
@@ -16,7 +17,7 @@ cases! {
     ended_while_copying,
 }
 
-const SIZE: usize = 24 << 20;
+const SIZE: usize = 8 << 20;
 
 static HANDLED: AtomicU32 = AtomicU32::new(0);
 
@@ -58,33 +59,47 @@ fn under_signals<T>(body: impl FnOnce() -> T) -> (T, u32) {
     (result, HANDLED.load(Ordering::Relaxed))
 }
 
+/// After an operation under signals: it was done, or interrupted and then nothing was left of it.
+#[track_caller]
+fn assert_done_or_undone(l: &Layers<'_>, m: &Mounted, result: Result<(), Errno>, data: &[u8]) {
+    match result {
+        Ok(()) => assert!(read(l.upper().path("f")) == data),
+        Err(error) => {
+            assert_eq!(error, Errno::INTR);
+            l.assert_upper(&[]);
+            assert!(read(m.path("f")) == pattern(SIZE, 1));
+        }
+    }
+}
+
 fn handled_while_copying(t: &Test) {
     let (l, m) = large(t);
-    let (file, handled) = under_signals(|| {
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        rustix::fs::open(m.path("f"), flags, 0.into())
-    });
-    drop(ok(file));
+    let open = || rustix::fs::open(m.path("f"), OFlags::WRONLY | OFlags::CLOEXEC, 0.into());
+    let (opened, handled) = under_signals(open);
     assert!(handled > 0, "no signal came");
+    assert_done_or_undone(&l, &m, opened.map(drop), &pattern(SIZE, 1));
+    drop(ok(open()));
     assert!(read(l.upper().path("f")) == pattern(SIZE, 1));
 }
 
 fn handled_while_truncating(t: &Test) {
+    const LEFT: usize = SIZE - 5;
     let (l, m) = large(t);
-    let length = SIZE as u64 - 5;
-    let (done, handled) = under_signals(|| {
-        let path = ok(std::ffi::CString::new(
-            m.path("f").as_os_str().as_encoded_bytes(),
-        ));
+    let path = ok(std::ffi::CString::new(
+        m.path("f").as_os_str().as_encoded_bytes(),
+    ));
+    let truncate = || {
         // SAFETY: the path ends with a NUL.
-        match unsafe { libc::truncate(path.as_ptr(), length as libc::off_t) } {
+        match unsafe { libc::truncate(path.as_ptr(), LEFT as libc::off_t) } {
             0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
+            _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
         }
-    });
-    ok(done);
+    };
+    let (done, handled) = under_signals(truncate);
     assert!(handled > 0, "no signal came");
-    assert!(read(l.upper().path("f")) == pattern(SIZE, 1)[..SIZE - 5]);
+    assert_done_or_undone(&l, &m, done, &pattern(SIZE, 1)[..LEFT]);
+    ok(truncate());
+    assert!(read(l.upper().path("f")) == pattern(SIZE, 1)[..LEFT]);
 }
 
 fn ended_while_copying(t: &Test) {

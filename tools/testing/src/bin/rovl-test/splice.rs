@@ -104,10 +104,8 @@ fn memory_into_a_file(t: &Test) {
     let data = *b"memory";
     let part = [IoSliceRaw::from_slice(&data)];
     // SAFETY: the memory is not changed until it has left the pipe.
-    assert_eq!(
-        ok(unsafe { vmsplice(&writer, &part, SpliceFlags::empty()) }),
-        6
-    );
+    let sent = unsafe { vmsplice(&writer, &part, SpliceFlags::empty()) };
+    assert_eq!(ok(sent), 6);
     let (to, mut at) = (open_write(m.path("f")), 2);
     assert_eq!(
         ok(splice(

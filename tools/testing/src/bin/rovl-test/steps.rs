@@ -75,14 +75,14 @@ pub const STEPS: &[Step] = &[
     }),
     step("stat a whiteout", Whiteout, |at| sys::stat(at).map(drop)),
     step("statfs", Lower, |at| sys::statfs(at).map(drop)),
-    step("read a file", Lower, |at| read(at)),
-    step("read an upper file", Upper, |at| read(at)),
+    step("read a file", Lower, read),
+    step("read an upper file", Upper, read),
     step("read a link", Symlink, |at| {
         sys::readlink(at, Vec::new()).map(drop)
     }),
     step("follow a link", Symlink, |at| sys::stat(at).map(drop)),
-    step("list a directory", LowerDir, |at| list(at)),
-    step("list a merged directory", MergedDir, |at| list(at)),
+    step("list a directory", LowerDir, list),
+    step("list a merged directory", MergedDir, list),
     step("find in a merged directory", MergedDir, |at| {
         sys::stat(at.join("lower")).map(drop)
     }),
@@ -111,11 +111,9 @@ pub const STEPS: &[Step] = &[
     step("open and truncate an upper file", Upper, |at| {
         open(at, OFlags::TRUNC | OFlags::WRONLY).map(drop)
     }),
-    step("write", Lower, |at| write(at)),
-    step("write an upper file", Upper, |at| write(at)),
-    step("read what is copied up meanwhile", Lower, |at| {
-        read_over_copy_up(at)
-    }),
+    step("write", Lower, write),
+    step("write an upper file", Upper, write),
+    step("read what is copied up meanwhile", Lower, read_over_copy_up),
     step("truncate", Lower, |at| {
         open(at, OFlags::WRONLY).and_then(|file| sys::ftruncate(file, 3))
     }),
@@ -126,9 +124,9 @@ pub const STEPS: &[Step] = &[
     step("change the mode of a directory", LowerDir, |at| {
         sys::chmod(at, mode(0o700))
     }),
-    step("change the owner", Lower, |at| owner(at)),
-    step("change the owner of a link", Symlink, |at| owner(at)),
-    step("change the times", Lower, |at| times(at)),
+    step("change the owner", Lower, owner),
+    step("change the owner of a link", Symlink, owner),
+    step("change the times", Lower, times),
     step("get an attribute", Lower, |at| {
         sys::lgetxattr(at, "user.none", &mut [0u8; 9][..]).map(drop)
     }),
@@ -140,7 +138,7 @@ pub const STEPS: &[Step] = &[
         set(at, "user.a")
     }),
     step("set a trusted attribute", Lower, |at| set(at, "trusted.a")),
-    step("set capabilities", Lower, |at| set_capabilities(at)),
+    step("set capabilities", Lower, set_capabilities),
     step("remove an attribute", Lower, |at| {
         sys::lremovexattr(at, "user.none")
     }),
@@ -221,14 +219,12 @@ pub const STEPS: &[Step] = &[
     step("map an upper file for executing", Upper, |at| {
         map(at, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE)
     }),
-    step("map and then make executable", Lower, |at| {
-        map_and_protect(at)
-    }),
+    step("map and then make executable", Lower, map_and_protect),
     step("map for writing", Lower, |at| {
         map(at, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)
     }),
-    step("execute", Lower, |at| execute(at)),
-    step("execute an upper file", Upper, |at| execute(at)),
+    step("execute", Lower, execute),
+    step("execute an upper file", Upper, execute),
     step("lock", Lower, |at| {
         open(at, OFlags::RDONLY).and_then(|file| sys::flock(file, sys::FlockOperation::LockShared))
     }),
@@ -240,7 +236,7 @@ pub const STEPS: &[Step] = &[
         let watcher = sys::inotify::init(sys::inotify::CreateFlags::CLOEXEC)?;
         sys::inotify::add_watch(&watcher, at, sys::inotify::WatchFlags::MODIFY).map(drop)
     }),
-    step("copy a range", Lower, |at| copy_range(at)),
+    step("copy a range", Lower, copy_range),
 ];
 
 fn open(at: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
