@@ -111,8 +111,8 @@ impl FsContext {
         flags & bindings::rvfs_const_RVFS_SB_RDONLY != 0
     }
 
-    /// Puts an error into the log of the mount, which mount(8) shows. A drop-in module puts those of a
-    /// remount, and all warnings and notes, into the kernel's log.
+    /// Puts an error into the log of the mount, which mount(8) shows. A drop-in module puts it, and
+    /// the other two, into the kernel's log if it is about more than an option.
     pub fn error(&self, message: fmt::Arguments<'_>) {
         self.log(message, bindings::rvfs_fc_error);
     }

@@ -866,12 +866,19 @@ bool rvfs_current_in_userns_of(const struct fs_context *fc)
 
 /*
  * mount(8) prints the log of the context. A module that stands in for another
- * one must not make it print what that one has in the kernel's log where the
- * output is compared: messages of a mount that is made, and of a remount.
+ * one must not make it print what that one has in the kernel's log: all that is
+ * found while a mount is made or changed. Programs compare that output.
  */
+static bool rvfs_fc_log_is_kernels(const struct fs_context *fc)
+{
+	return RVFS_DROPIN &&
+	       (fc->phase == FS_CONTEXT_CREATING ||
+		fc->phase == FS_CONTEXT_RECONFIGURING);
+}
+
 void rvfs_fc_error(struct fs_context *fc, const char *msg)
 {
-	if (RVFS_DROPIN && fc->phase == FS_CONTEXT_RECONFIGURING)
+	if (rvfs_fc_log_is_kernels(fc))
 		pr_err("%s: %s\n", THIS_MODULE->name, msg);
 	else
 		errorfc(fc, "%s", msg);
@@ -879,7 +886,7 @@ void rvfs_fc_error(struct fs_context *fc, const char *msg)
 
 void rvfs_fc_warn(struct fs_context *fc, const char *msg)
 {
-	if (RVFS_DROPIN)
+	if (rvfs_fc_log_is_kernels(fc))
 		pr_warn("%s: %s\n", THIS_MODULE->name, msg);
 	else
 		warnfc(fc, "%s", msg);
@@ -887,7 +894,7 @@ void rvfs_fc_warn(struct fs_context *fc, const char *msg)
 
 void rvfs_fc_info(struct fs_context *fc, const char *msg)
 {
-	if (RVFS_DROPIN)
+	if (rvfs_fc_log_is_kernels(fc))
 		pr_info("%s: %s\n", THIS_MODULE->name, msg);
 	else
 		infofc(fc, "%s", msg);

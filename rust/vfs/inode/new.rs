@@ -352,9 +352,12 @@ impl<F: FileSystem> Drop for NewInode<F> {
 ///
 /// # Invariants
 ///
-/// `_inode` is a referenced inode of `F` without layers.
+/// `_inode` is a referenced inode of `F` without layers, whose key is the inode of `_dir`.
 pub struct Trap<F: FileSystem> {
     _inode: ARef<Inode<F>>,
+    // After that, in the order in which members are dropped: without it the memory of the key could
+    // become that of another inode of the layer, which would then be taken for the trap.
+    _dir: ARef<Dentry<Layer>>,
 }
 
 impl<F: FileSystem<Layers = LayerStack>> Trap<F> {
@@ -370,8 +373,10 @@ impl<F: FileSystem<Layers = LayerStack>> Trap<F> {
                 unsafe { (*inode.raw()).i_mode = bindings::S_IFDIR as u16 };
                 // SAFETY: As above.
                 unsafe { (*inode.raw()).i_flags = bindings::rvfs_const_RVFS_S_DEAD };
+                // INVARIANT: Just made for that key.
                 Ok(Self {
                     _inode: inode.publish(),
+                    _dir: dir.into(),
                 })
             }
         }

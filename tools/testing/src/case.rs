@@ -182,8 +182,8 @@ impl Test {
         self.kind() == "rovl" || self.is_dropin()
     }
 
-    /// Whether a mount that is made has in its own log what it got less than it asked for, and a refused remount why. The in-tree
-    /// module, and so the drop-in, writes that to the kernel's log: mount(8) prints none of it.
+    /// Whether a mount tells in its own log why it is refused, or gets less than it asked for. With the in-tree module, and so
+    /// with the drop-in, the kernel's log has that: mount(8) prints none of it.
     pub fn tells_the_mount(&self) -> bool {
         self.kind() == "rovl"
     }

@@ -53,7 +53,7 @@ cases! {
 #[track_caller]
 fn assert_refused(t: &Test, refused: &Refused, expected: Errno, word: &str) {
     assert_eq!(refused.errno, expected, "{}", refused.describe());
-    if t.is_rovl() {
+    if t.tells_the_mount() {
         assert!(
             refused.log.iter().any(|line| line.contains(word)),
             "the log does not name {word}: {}",
@@ -363,7 +363,7 @@ fn without_privilege(t: &Test) {
 }
 
 fn messages_name_the_option(t: &Test) {
-    if !t.is_rovl() {
+    if !t.tells_the_mount() {
         rovl_testing::skip("only our module promises a message for every refusal");
     }
     let l = t.layers();

@@ -287,7 +287,7 @@ fn in_a_user_namespace(t: &Test) {
     as_namespace_root(|| {
         let refused = l.refused(l.adding(&[data_layer(&l, 0).root()]));
         assert_eq!(refused.errno, Errno::PERM);
-        if t.is_rovl() {
+        if t.tells_the_mount() {
             assert!(refused.describe().contains("trusted"));
         }
         // What is said in `user.` needs no privilege.

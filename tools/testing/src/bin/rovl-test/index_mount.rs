@@ -40,6 +40,7 @@ cases! {
     entry_of_another_type,
     number_of_links_is_damaged,
     number_of_links_after_a_crash,
+    work_directory_gives_way,
 }
 
 /// The options in force, as they are shown.
@@ -430,4 +431,23 @@ fn number_of_links_after_a_crash(t: &Test) {
         unlink(m.path(name));
     }
     assert!(entries(&l).is_empty());
+}
+
+/// With an index nothing is made in `work`, whose inode may go. The memory of that becomes another
+/// object's, which has nothing to do with it.
+fn work_directory_gives_way(t: &Test) {
+    for fs in ["ext4", "xfs"] {
+        let l = t.layers_in(&t.dir_on(fs));
+        for n in 0..200 {
+            l.lower(0).file(format!("d{n}/f"), "content");
+        }
+        let m = mount(t, &l);
+        for _ in 0..3 {
+            ok(std::fs::write("/proc/sys/vm/drop_caches", "2"));
+        }
+        for n in 0..200 {
+            assert_eq!(read(m.path(format!("d{n}/f"))), b"content");
+        }
+        m.unmount();
+    }
 }

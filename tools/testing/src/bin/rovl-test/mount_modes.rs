@@ -76,7 +76,7 @@ fn mark_is_refused_by_all_mounts(t: &Test) {
     ] {
         let refused = l.refused(request);
         assert_eq!(refused.errno, Errno::INVAL);
-        if t.is_rovl() {
+        if t.tells_the_mount() {
             let said = refused.describe();
             assert!(
                 said.contains("incompat feature 'volatile'") && said.contains("workdir"),

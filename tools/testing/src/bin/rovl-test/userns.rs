@@ -125,7 +125,7 @@ fn what_needs_privilege_is_refused(t: &Test) {
             let refused = l.refused(l.request().set(key, value));
             assert_eq!(refused.errno, Errno::PERM, "{key}: {}", refused.describe());
             assert_eq!(refused.step, "create");
-            if t.is_rovl() {
+            if t.tells_the_mount() {
                 assert!(refused.describe().contains(key), "{}", refused.describe());
             }
         }
@@ -347,7 +347,7 @@ fn prepared_elsewhere(t: &Test) {
         || prepared(&request),
         |context| {
             assert_eq!(errno(fsconfig_create(&context)), Errno::INVAL);
-            if t.is_rovl() {
+            if t.tells_the_mount() {
                 let said = rovl_testing::mount::messages(&context).join("\n");
                 assert!(said.contains("user namespace"), "{said}");
             }
