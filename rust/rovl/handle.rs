@@ -175,12 +175,7 @@ impl Super {
         upper: &Dentry<Layer>,
         lower: &Dentry<Layer>,
     ) -> Result {
-        let handle = encode(m, &self.config, lower, false);
-        handle
-            .and_then(|handle| {
-                let path = self.upper_path(upper)?;
-                verify(m, &self.config, path, Name::Origin, &handle)
-            })
+        self.verify_stored(m, upper, Name::Origin, (lower, false))
             .inspect_err(|&err| log::warn_dentry(c"failed to verify origin", lower, err))
     }
 
@@ -191,12 +186,20 @@ impl Super {
         index: &Dentry<Layer>,
         upper: &Dentry<Layer>,
     ) -> Result {
-        let handle = encode(m, &self.config, upper, true);
-        handle
-            .and_then(|handle| {
-                let path = self.upper_path(index)?;
-                verify(m, &self.config, path, Name::Upper, &handle)
-            })
+        self.verify_stored(m, index, Name::Upper, (upper, true))
             .inspect_err(|&err| log::warn_dentry(c"failed to verify upper", upper, err))
+    }
+
+    /// Checks that the attribute `name` of `holder`, an upper object, leads to `object`, which is of
+    /// the upper layer if `is_upper`.
+    fn verify_stored(
+        &self,
+        m: &AsMounter,
+        holder: &Dentry<Layer>,
+        name: Name,
+        (object, is_upper): (&Dentry<Layer>, bool),
+    ) -> Result {
+        let handle = encode(m, &self.config, object, is_upper)?;
+        verify(m, &self.config, self.upper_path(holder)?, name, &handle)
     }
 }
