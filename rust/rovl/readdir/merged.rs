@@ -72,6 +72,9 @@ struct Reading {
     upper: bool,
     lowest: bool,
     xattr_whiteouts: bool,
+    /// It is an overlay itself, which may list names under which it finds nothing: whiteouts in a
+    /// directory that it reads straight from its layer.
+    overlay: bool,
     /// The number of its file system.
     fsid: usize,
 }
@@ -113,16 +116,16 @@ impl<'a> Merge<'a> {
         let Reading {
             upper,
             xattr_whiteouts,
+            overlay,
             ..
         } = layer;
         let own_number = match entry.name {
             b".." => true,
             b"." => upper,
-            // A directory that is merged may have got its origin just now. A device may be a whiteout
-            // inside of a lower overlay, which lists it and does not find it.
+            // A directory that is merged may have got its origin just now.
             _ => {
                 let xino = matches!(self.ino_space, InoSpace::Xino(_));
-                (upper && (self.impure || xino)) || (xino && entry.kind == DirEntry::CHR)
+                (upper && (self.impure || xino)) || (overlay && xino)
             }
         };
         let mut marks = 0;
@@ -262,6 +265,7 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: true,
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
+            overlay: false,
             fsid: 0,
         };
         merge.read(m, path, layer)?;
@@ -271,6 +275,7 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: false,
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
+            overlay: entry.dentry().has_real(),
             fsid: ofs.fsid(entry.layer()),
         };
         merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
@@ -337,12 +342,14 @@ mod tests {
         upper: true,
         lowest: false,
         xattr_whiteouts: false,
+        overlay: false,
         fsid: 0,
     };
     const LOWEST: Reading = Reading {
         upper: false,
         lowest: true,
         xattr_whiteouts: true,
+        overlay: false,
         fsid: 1,
     };
 

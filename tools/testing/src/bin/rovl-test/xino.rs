@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use rovl_testing::block::mount_nodev;
 use rovl_testing::layers::Dir;
 use rovl_testing::mount::{granted, Mounted, Request};
-use rovl_testing::ops::{chmod, getxattr, mkdir, open_read, rename, stat, unlink, utimes, write};
-use rovl_testing::overlay_xattr::ORIGIN;
+use rovl_testing::ops::{
+    chmod, exists, getxattr, mkdir, names, open_read, rename, set, stat, unlink, utimes, write,
+};
+use rovl_testing::overlay_xattr::{OPAQUE, ORIGIN, WHITEOUT};
 use rovl_testing::{cases, dirent, ok, Layers, Test};
 
 cases! {
@@ -25,6 +27,7 @@ cases! {
     given_without_file_handles,
     numbers_too_big,
     off_shows_devices,
+    names_that_a_lower_overlay_lists_only,
 }
 
 /// An upper layer on the test's file system, one lower layer on xfs, one on a tmpfs.
@@ -309,4 +312,65 @@ fn off_shows_devices(t: &Test) {
         stat(m.path("d/sub/y")).st_ino,
         stat(three.bottom.path("d/sub/y")).st_ino
     );
+}
+
+/// An overlay reads a directory of one layer as it is, with the whiteouts in it. Whoever stacks on it
+/// finds only with `xino` that there is nothing under their names.
+fn names_that_a_lower_overlay_lists_only(t: &Test) {
+    let below = t.layers_in(&t.dir().join("below"));
+    for dir in ["merged", "pure"] {
+        let layer = below.lower(1);
+        layer.dir(dir).xattr(dir, OPAQUE, "x");
+        layer.file(format!("{dir}/file"), "");
+        layer.xattr(format!("{dir}/file"), WHITEOUT, "");
+        layer.file(format!("{dir}/stays"), "");
+        layer.whiteout(format!("{dir}/device"));
+    }
+    below.lower(0).file("other", "");
+    let inner = below.mount_lowers();
+    for dir in ["merged", "pure"] {
+        let listed = set(&["device", "file", "stays"]);
+        assert_eq!(names(inner.path(dir)), listed);
+        assert!(!exists(inner.path(dir).join("file")));
+    }
+    let l = Layers::new(t, &t.dir().join("outer")).lowers_in(&t.dir_on("tmpfs"));
+    l.lower(0).file("merged/mine", "");
+    let lowers = format!("{}:{}", inner.root().display(), l.lower(0).root().display());
+    for (xino, hidden) in [("off", false), ("on", true)] {
+        let request = Request::new(t.kind())
+            .set("lowerdir", &lowers)
+            .set("upperdir", l.upper().root())
+            .set("workdir", l.work())
+            .set("xino", xino);
+        let outer = granted(t, request.mount(&l.merged()));
+        let mut shown = set(&["mine", "stays"]);
+        if !hidden {
+            shown.extend(set(&["device", "file"]));
+        }
+        // What a first reading finds is known to the second.
+        for _ in 0..2 {
+            assert_eq!(names(outer.path("merged")), shown, "xino={xino}");
+        }
+        assert_eq!(names(outer.path("pure")), set(&["device", "file", "stays"]));
+        assert_entries_that_exist(&outer.path("merged"));
+        outer.unmount();
+    }
+    inner.unmount();
+}
+
+/// As [`assert_entries`], for those entries that there are, as `xino` has them.
+#[track_caller]
+fn assert_entries_that_exist(dir: &Path) {
+    let dev = stat(dir).st_dev;
+    for entry in dirent::read(dir) {
+        let path = dir.join(&entry.name);
+        if entry.name != ".." && exists(&path) && stat(&path).st_dev == dev {
+            let expected = stat(&path).st_ino;
+            assert!(
+                entry.name == "." || entry.ino == expected,
+                "{}",
+                path.display()
+            );
+        }
+    }
 }
