@@ -73,9 +73,12 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
         unsafe { &*(*(*self.raw()).i_sb).s_fs_info.cast() }
     }
 
-    /// Checks the permissions of this inode for the caller, without blocking if `mask` says so.
+    /// Checks the permissions of this inode for the caller, without blocking. `ECHILD` where that
+    /// cannot be.
     #[inline]
     pub fn generic_permission(&self, idmap: Idmap<'_>, mask: i32) -> Result {
+        // Without the flag it would be asked for its access control list as one that is in use.
+        let mask = mask | bindings::rvfs_const_RVFS_MAY_NOT_BLOCK as i32;
         // SAFETY: `generic_permission()` may be called in RCU walk for such an inode.
         to_result(unsafe { bindings::generic_permission(idmap.as_raw(), self.raw(), mask) })
     }
@@ -145,7 +148,8 @@ impl RcuReal<'_> {
         )
     }
 
-    /// Checks the mounter's permissions (`inode_permission()`); `mask` must forbid blocking.
+    /// Checks the mounter's permissions (`inode_permission()`), without blocking. `ECHILD` where that
+    /// cannot be.
     #[inline]
     pub fn permission(&self, _as_mounter: &AsMounter, mount: &Mount, mask: i32) -> Result {
         let mask = mask | bindings::rvfs_const_RVFS_MAY_NOT_BLOCK as i32;
