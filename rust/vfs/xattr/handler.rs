@@ -134,7 +134,10 @@ impl<T: Handler> Table<T> {
             // SAFETY: The VFS passes a buffer of that length, which nobody else uses.
             unsafe { slice::from_raw_parts_mut(buffer.cast(), size) }
         };
-        from_result(|| Ok(c_int::try_from(T::get(inode, name, value)?)?))
+        from_result(|| {
+            let len = length_in(buffer.is_null(), size, T::get(inode, name, value)?)?;
+            Ok(c_int::try_from(len)?)
+        })
     }
 
     /// # Safety
@@ -185,11 +188,25 @@ pub(crate) unsafe fn list_into(
     size: usize,
     list: impl FnOnce(&mut [u8]) -> Result<usize>,
 ) -> isize {
-    let buffer: &mut [u8] = if buffer.is_null() {
+    let asks_for_length = buffer.is_null();
+    let buffer: &mut [u8] = if asks_for_length {
         &mut []
     } else {
         // SAFETY: By the safety requirements.
         unsafe { slice::from_raw_parts_mut(buffer.cast(), size) }
     };
-    from_result(|| Ok(isize::try_from(list(buffer)?)?))
+    from_result(|| {
+        let len = length_in(asks_for_length, size, list(buffer)?)?;
+        Ok(isize::try_from(len)?)
+    })
+}
+
+/// The length that is returned to C, which copies as much out of a buffer of `size` bytes: `ERANGE`
+/// where that is more than there is.
+fn length_in(asks_for_length: bool, size: usize, len: usize) -> Result<usize> {
+    if asks_for_length || len <= size {
+        Ok(len)
+    } else {
+        Err(ERANGE)
+    }
 }
