@@ -138,8 +138,10 @@ impl<T: Operations> Table<T> {
     ) -> c_int {
         // SAFETY: By the safety requirements.
         let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), Dentry::from_raw(dentry)) };
-        // SAFETY: The VFS passes its own attributes.
-        let change = unsafe { Setattr::from_raw(attr) };
+        // SAFETY: By the safety requirements; constant, since the dentry is positive.
+        let inode = unsafe { (*dentry.as_raw()).d_inode };
+        // SAFETY: The VFS passes its own attributes, and holds the lock of the inode.
+        let change = unsafe { Setattr::from_raw(attr, inode) };
         from_result(|| T::setattr(idmap, dentry, change).map(|()| 0))
     }
 }
