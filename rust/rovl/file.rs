@@ -175,11 +175,11 @@ impl Operations for RegularFile {
         flags: u32,
     ) -> Result<usize> {
         let inode = file.inode();
-        let _lock = inode.lock_rwsem();
+        let lock = inode.lock_rwsem();
         inode.copy_attr_from_real();
         self.real_file(file)?.splice_write::<Self>(
             &inode.ofs().mounter,
-            file,
+            (&lock, file),
             pos,
             pipe,
             len,

@@ -121,12 +121,12 @@ impl Operations for RegularFile {
         }
         let (file, flags) = (iocb.file(), iocb.flags());
         let inode = file.inode();
-        let _lock = inode.lock_rwsem();
+        let lock = inode.lock_rwsem();
         // Whether the write takes set-ID bits away depends on the mode.
         refresh(inode);
         let mounter = inode.sb().data().mounter();
         self.below(file)?
-            .write_iter::<Self>(mounter, iocb, iter, flags)
+            .write_iter::<Self>(mounter, &lock, iocb, iter, flags)
     }
 
     fn splice_read(
@@ -151,11 +151,11 @@ impl Operations for RegularFile {
         flags: u32,
     ) -> Result<usize> {
         let inode = file.inode();
-        let _lock = inode.lock_rwsem();
+        let lock = inode.lock_rwsem();
         refresh(inode);
         let mounter = inode.sb().data().mounter();
         self.below(file)?
-            .splice_write::<Self>(mounter, file, pos, pipe, len, flags)
+            .splice_write::<Self>(mounter, (&lock, file), pos, pipe, len, flags)
     }
 
     fn mmap(&self, file: &OwnFile<PassFs>, vma: NewVma<'_, PassFs>) -> Result {

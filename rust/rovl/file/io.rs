@@ -46,7 +46,7 @@ pub(super) fn write_iter(
     let file = iocb.file();
     let inode = file.inode();
     let ofs = inode.ofs();
-    let _lock = inode.lock_rwsem();
+    let lock = inode.lock_rwsem();
     // Whether the write takes away privileges depends on the mode.
     inode.copy_attr_from_real();
     let real = this.real_file(file)?;
@@ -55,7 +55,7 @@ pub(super) fn write_iter(
     } else {
         iocb.flags().without_sync()
     };
-    real.write_iter::<RegularFile>(&ofs.mounter, iocb, iter, flags)
+    real.write_iter::<RegularFile>(&ofs.mounter, &lock, iocb, iter, flags)
 }
 
 /// Shows the times of the upper file, and updates its access time.

@@ -18,6 +18,7 @@ use crate::{
         OwnFile,
         Pipe, //
     },
+    inode::InodeLock,
     FileSystem, //
 };
 use core::marker::PhantomData;
@@ -106,18 +107,23 @@ impl BackingFile {
         })
     }
 
-    /// Writes, as `iocb` asks for, but with `flags` (`backing_file_write_iter()`). The inode of the
-    /// user's file is locked. Returns the number of bytes.
+    /// Writes, as `iocb` asks for, but with `flags` (`backing_file_write_iter()`). Takes away what a
+    /// write takes away from the user's file. Returns the number of bytes.
+    ///
+    /// `EINVAL` where `lock` is not that of the inode of the user's file.
     #[inline]
     pub fn write_iter<C: Callbacks>(
         &self,
         mounter: &Mounter,
+        lock: &InodeLock<'_, C::FileSystem>,
         iocb: Kiocb<'_, C::FileSystem>,
         iter: IovIter<'_>,
         flags: IocbFlags,
     ) -> Result<usize> {
+        check_lock(lock, iocb.file())?;
         let mut ctx = Context::<C>::writing(mounter);
-        // SAFETY: As for `read_iter`; of the context only the callback is used after the call.
+        // SAFETY: As for `read_iter`, and the inode is locked; of the context only the callback is used
+        // after the call.
         count_result(unsafe {
             bindings::backing_file_write_iter(
                 self.as_raw(),
@@ -157,16 +163,19 @@ impl BackingFile {
     }
 
     /// Splices `len` bytes from `pipe` to `pos` (`backing_file_splice_write()`), for `user_file`,
-    /// and moves `pos`. The inode of the user's file is locked. Returns the number of bytes.
+    /// and moves `pos`. Returns the number of bytes.
+    ///
+    /// `EINVAL` where `lock` is not that of the inode of the user's file.
     pub fn splice_write<C: Callbacks>(
         &self,
         mounter: &Mounter,
-        user_file: &OwnFile<C::FileSystem>,
+        (lock, user_file): (&InodeLock<'_, C::FileSystem>, &OwnFile<C::FileSystem>),
         pos: &mut i64,
         pipe: Pipe<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
+        check_lock(lock, user_file)?;
         let mut ctx = Context::<C>::writing(mounter);
         count_result(with_sync_kiocb(user_file, pos, |iocb| {
             // SAFETY: By the type invariants of all; the request is valid during the call.
@@ -189,6 +198,16 @@ impl BackingFile {
         // SAFETY: By the type invariants; the area's file is one of the file system whose callback
         // is passed, and the area is given up.
         to_result(unsafe { bindings::backing_file_mmap(self.as_raw(), vma.as_raw(), &mut ctx) })
+    }
+}
+
+/// Refuses the lock of another inode than that of `file`.
+#[inline]
+fn check_lock<F: FileSystem>(lock: &InodeLock<'_, F>, file: &OwnFile<F>) -> Result {
+    if lock.inode().is(file.inode()) {
+        Ok(())
+    } else {
+        Err(EINVAL)
     }
 }
 
