@@ -107,6 +107,21 @@ pub fn sync(_as_mounter: &AsMounter, file: &File) -> Result {
     to_result(unsafe { bindings::vfs_fsync(file.as_ptr(), 0) })
 }
 
+/// Writes back what is dirty between `start` and `end`, both included, and only what is needed to read
+/// it again if `datasync` (`vfs_fsync_range()`).
+pub fn sync_range(
+    _as_mounter: &AsMounter,
+    file: &File,
+    start: i64,
+    end: i64,
+    datasync: bool,
+) -> Result {
+    // SAFETY: The file is valid.
+    to_result(unsafe {
+        bindings::vfs_fsync_range(file.as_ptr(), start, end, c_int::from(datasync))
+    })
+}
+
 /// Whether the current task is about to be killed, so that it should give up what takes long.
 pub fn is_killed() -> bool {
     // SAFETY: Called in task context.

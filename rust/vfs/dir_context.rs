@@ -4,20 +4,15 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod layer_dir;
 mod read;
 
+pub use layer_dir::LayerDir;
 pub use read::DirEntry;
 
-use crate::{
-    bindings,
-    cred::AsMounter, //
-};
+use crate::bindings;
 use core::marker::PhantomData;
-use kernel::{
-    error::to_result,
-    fs::File,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// Where the entries of a directory go (`struct dir_context`).
 ///
@@ -63,34 +58,6 @@ impl DirContext<'_> {
         };
         // SAFETY: Valid by the type invariant; the name has that length.
         unsafe { bindings::rvfs_dir_emit(self.raw, name.as_ptr().cast(), len, ino, kind) }
-    }
-
-    /// Passes on the entries of an open directory of a layer as they are, from the position of
-    /// `file` on (`iterate_dir()`).
-    pub fn pass_on(&mut self, _as_mounter: &AsMounter, file: &File) -> Result {
-        // SAFETY: Both are valid, and the caller of `->iterate_shared` holds the overlay file's
-        // position lock, which protects that of `file` as well.
-        to_result(unsafe { bindings::iterate_dir(file.as_ptr(), self.raw) })
-    }
-
-    /// Like [`pass_on`](Self::pass_on), with the inode numbers that `ino` gives.
-    pub fn pass_on_with_ino(
-        &mut self,
-        _as_mounter: &AsMounter,
-        file: &File,
-        ino: impl FnMut(DirEntry<'_>) -> u64,
-    ) -> Result {
-        let mut translator = Translator {
-            // SAFETY: Valid by the type invariant.
-            ctx: read::context(Translator::actor_of(&ino), unsafe { (*self.raw).count }),
-            to: self.raw,
-            ino,
-        };
-        // SAFETY: As for `pass_on`; the actor belongs to this type, of which the context is the
-        // first member.
-        let ret = unsafe { bindings::iterate_dir(file.as_ptr(), (&raw mut translator).cast()) };
-        self.set_pos(translator.ctx.pos);
-        to_result(ret)
     }
 }
 

@@ -5,7 +5,6 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 mod io;
-mod layer;
 mod ops;
 mod tmpfile;
 
@@ -17,7 +16,6 @@ pub use io::{
     NewVma,
     Pipe, //
 };
-pub use layer::LayerFile;
 pub use ops::{
     Operations,
     RangeEnd,

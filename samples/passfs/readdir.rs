@@ -6,15 +6,13 @@ use crate::{
     inode::inode_path,
     PassFs, //
 };
-use kernel::{
-    fs::File,
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
-    dir_context::DirContext,
+    dir_context::{
+        DirContext,
+        LayerDir, //
+    },
     file::{
-        LayerFile,
         Operations,
         OwnFile,
         Table, //
@@ -27,7 +25,7 @@ use vfs::{
 
 /// What is known of an open directory. Its position is that of our file.
 pub(crate) struct DirFile {
-    below: ARef<File>,
+    below: LayerDir<PassFs>,
 }
 
 static TABLE: Table<DirFile> = Table::new();
@@ -39,18 +37,20 @@ impl Operations for DirFile {
 
     fn open(inode: &Inode<PassFs>, _file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
         let path = inode_path(inode)?;
-        let below = inode.sb().data().as_mounter(|m| path.open(m, false))?;
+        let below = inode
+            .sb()
+            .data()
+            .as_mounter(|m| LayerDir::open(m, inode, path))?;
         Ok(KBox::new(Self { below }, GFP_KERNEL)?)
     }
 
     fn llseek(&self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
-        // Keeps others from using the position of the file below.
-        let _lock = inode.lock_rwsem();
+        let mut lock = inode.lock_rwsem();
         let pos = inode
             .sb()
             .data()
-            .as_mounter(|m| self.below.llseek(m, offset, whence));
+            .as_mounter(|m| self.below.llseek(m, &mut lock.proof(), offset, whence));
         file.set_pos(self.below.pos());
         pos
     }
@@ -65,12 +65,12 @@ impl Operations for DirFile {
     fn iterate(
         &self,
         _file: &OwnFile<PassFs>,
-        dir: Locked<'_, PassFs>,
+        mut dir: Locked<'_, PassFs>,
         ctx: &mut DirContext<'_>,
     ) -> Result {
         dir.inode()
             .sb()
             .data()
-            .as_mounter(|m| ctx.pass_on(m, &self.below))
+            .as_mounter(|m| self.below.pass_on(m, &mut dir, ctx))
     }
 }

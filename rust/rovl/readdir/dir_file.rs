@@ -18,16 +18,16 @@ use kernel::{
     },
     fs::File,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc, //
 };
 use vfs::{
+    copy::sync_range,
     cred::AsMounter,
-    dir_context::DirContext,
+    dir_context::{
+        DirContext,
+        LayerDir, //
+    },
     file::{
-        LayerFile,
         Operations,
         OwnFile,
         Table, //
@@ -43,7 +43,7 @@ use vfs::{
 /// What is known of an open directory.
 pub(crate) struct DirFile {
     /// The directory of the topmost layer, as it was when this was opened.
-    real: ARef<File>,
+    real: LayerDir<Rovl>,
     /// Whether that is the upper layer.
     is_upper: bool,
     /// The directory of the upper layer, where it was copied up since and has been needed.
@@ -72,14 +72,11 @@ impl State {
 }
 
 impl DirFile {
-    /// The open directory of the upper layer, if there is one.
+    /// The open directory of the upper layer, of one that was opened before copy up.
     fn upper(&self, m: &AsMounter, inode: &Inode<Rovl>) -> Result<Option<&File>> {
         let Some(path) = InodeExt::upper_path(inode) else {
             return Ok(None);
         };
-        if self.is_upper {
-            return Ok(Some(&self.real));
-        }
         if let Some(file) = self.upper.get() {
             return Ok(Some(file));
         }
@@ -124,7 +121,7 @@ impl Operations for DirFile {
 
     fn open(inode: &Inode<Rovl>, _file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
         let (kind, path) = inode.typed_real_path()?;
-        let real = inode.ofs().as_mounter(|m| path.open(m, false))?;
+        let real = inode.ofs().as_mounter(|m| LayerDir::open(m, inode, path))?;
         let state = State {
             is_real: !kind.merge && inode.is_real_dir(),
             listing: None,
@@ -157,7 +154,7 @@ impl Operations for DirFile {
         }
         let pos = inode
             .ofs()
-            .as_mounter(|m| self.real.llseek(m, offset, whence));
+            .as_mounter(|m| self.real.llseek(m, &mut dir, offset, whence));
         file.set_pos(self.real.pos());
         pos
     }
@@ -168,10 +165,15 @@ impl Operations for DirFile {
         if !ofs.needs_sync()? {
             return Ok(());
         }
-        ofs.as_mounter(|m| match self.upper(m, inode)? {
-            Some(upper) => upper.fsync_range(m, start, end, datasync),
-            // A lower directory does not change.
-            None => Ok(()),
+        ofs.as_mounter(|m| {
+            if self.is_upper {
+                return self.real.fsync_range(m, start, end, datasync);
+            }
+            match self.upper(m, inode)? {
+                Some(upper) => sync_range(m, upper, start, end, datasync),
+                // A lower directory does not change.
+                None => Ok(()),
+            }
         })
     }
 
@@ -189,7 +191,7 @@ impl Operations for DirFile {
         let is_real = state.is_real;
         inode.ofs().as_mounter(|m| {
             if is_real {
-                return real::emit(m, file.path(), &dir, &self.real, self.is_upper, ctx);
+                return real::emit(m, file.path(), &mut dir, &self.real, self.is_upper, ctx);
             }
             let listing = self.listing(m, file, &mut dir)?;
             merged::emit(file.path(), &dir, &listing, ctx)

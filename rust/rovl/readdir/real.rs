@@ -22,14 +22,16 @@ use crate::{
     Rovl, //
 };
 use kernel::{
-    fs::File,
     prelude::*,
     sync::Arc, //
 };
 use ondisk::xattr::Name;
 use vfs::{
     cred::AsMounter,
-    dir_context::DirContext,
+    dir_context::{
+        DirContext,
+        LayerDir, //
+    },
     inode::{
         Inode,
         Locked, //
@@ -44,15 +46,15 @@ use vfs::{
 pub(super) fn emit(
     m: &AsMounter,
     dir: OwnPath<'_, Rovl>,
-    lock: &Locked<'_, Rovl>,
-    file: &File,
+    lock: &mut Locked<'_, Rovl>,
+    file: &LayerDir<Rovl>,
     upper: bool,
     ctx: &mut DirContext<'_>,
 ) -> Result {
     let inode = lock.inode();
     let ofs = InodeExt::ofs(inode);
     if !ofs.ino_space.is_one_device() {
-        return ctx.pass_on(m, file);
+        return file.pass_on(m, lock, ctx);
     }
     let parent = number_of_merged_parent(dir)?;
     let impure = if upper && inode.data().test(Flag::Impure) {
@@ -62,13 +64,13 @@ pub(super) fn emit(
     };
     let is_own = matches!(ofs.ino_space, InoSpace::OneFs) || upper;
     if parent.is_none() && impure.is_none() && is_own {
-        return ctx.pass_on(m, file);
+        return file.pass_on(m, lock, ctx);
     }
     let fsid = match inode.lower().first() {
         Some(lower) if !upper => ofs.fsid(lower.layer()),
         _ => 0,
     };
-    ctx.pass_on_with_ino(m, file, |entry| {
+    file.pass_on_with_ino(m, lock, ctx, |entry| {
         let known = match (entry.name, parent) {
             (b"..", Some(parent)) => Some(parent),
             _ => impure
