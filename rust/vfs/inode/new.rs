@@ -328,11 +328,6 @@ impl<F: FileSystem> NewInode<F> {
         // SAFETY: The reference of this object is passed on.
         unsafe { Inode::from_raw_owned(this.raw()) }
     }
-
-    /// The raw inode, with the reference that this object owned.
-    pub(crate) fn into_raw(self) -> *mut bindings::inode {
-        ManuallyDrop::new(self).raw()
-    }
 }
 
 impl<F: FileSystem> Drop for NewInode<F> {

@@ -23,6 +23,7 @@ use core::ptr;
 use kernel::{
     error::to_result,
     prelude::*,
+    sync::aref::ARef,
     types::ForeignOwnable, //
 };
 
@@ -189,8 +190,9 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         // SAFETY: Valid by the type invariant, and without data.
         unsafe { (*sb).s_fs_info = data.into_foreign() };
         let result = make_root(self.sb).and_then(|inode| {
-            // SAFETY: The inode is a complete directory; its reference is passed on.
-            let root = unsafe { bindings::d_make_root(inode.into_raw()) };
+            let inode = ARef::into_raw(inode.publish()).as_ptr().cast();
+            // SAFETY: The inode is valid, and others may see it; its reference is passed on.
+            let root = unsafe { bindings::d_make_root(inode) };
             if root.is_null() {
                 return Err(ENOMEM);
             }
