@@ -314,27 +314,37 @@ impl<F: FileSystem> Dentry<F> {
     }
 
     /// Asks for those revalidations that the dentries of the layers ask for, and for no other.
+    ///
+    /// Without effect, as the other two, in a file system without dentry operations
+    /// ([`NewSuperBlock::set_dentry_operations`](crate::super_block::NewSuperBlock::set_dentry_operations)).
     pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_replace_flags(self.as_raw(), REVALIDATE, flags) };
+        self.replace_revalidation(REVALIDATE, flags);
     }
 
     /// Like [`init_revalidation`](Self::init_revalidation) for the root, which is never revalidated
     /// by name.
     pub fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
-        let mask = bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_replace_flags(self.as_raw(), mask, flags) };
+        self.replace_revalidation(bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE, flags);
     }
 
     /// Asks for the revalidations of one more layer dentry.
     pub fn add_revalidation(&self, layer: &Dentry<Layer>) {
         if layer.is_remote() {
-            // SAFETY: Valid by the type invariant.
-            unsafe { bindings::rvfs_d_add_flags(self.as_raw(), layer.flags() & REVALIDATE) };
+            self.replace_revalidation(layer.flags() & REVALIDATE, REVALIDATE);
         }
+    }
+
+    /// Sets those of the flags in `mask` that are in `flags`, and clears the others of `mask`.
+    fn replace_revalidation(&self, mask: u32, flags: u32) {
+        // SAFETY: Valid by the type invariant; constant since the dentry was made.
+        if unsafe { (*self.as_raw()).d_op }.is_null() {
+            // The VFS would call what the flags ask for without a look whether it is there.
+            return;
+        }
+        // SAFETY: Valid by the type invariant, and all tables of operations have these.
+        unsafe { bindings::rvfs_d_replace_flags(self.as_raw(), mask, flags) };
     }
 
     /// Whether another name of the inode is hashed.

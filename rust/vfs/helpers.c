@@ -122,13 +122,6 @@ void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
 	spin_unlock(&dentry->d_lock);
 }
 
-void rvfs_d_add_flags(struct dentry *dentry, unsigned int flags)
-{
-	spin_lock(&dentry->d_lock);
-	dentry->d_flags |= flags;
-	spin_unlock(&dentry->d_lock);
-}
-
 void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit)
 {
 	set_bit(bit, (unsigned long *)&dentry->d_fsdata);

@@ -114,7 +114,6 @@ bool rvfs_d_weird(const struct dentry *dentry);
 bool rvfs_d_casefolded(const struct dentry *dentry);
 void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
 			  unsigned int flags);
-void rvfs_d_add_flags(struct dentry *dentry, unsigned int flags);
 void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit);
 bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit);
 bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent);
