@@ -31,7 +31,10 @@ use vfs::{
     dentry::Dentry,
     inode::Inode,
     log,
-    namei::InLookup,
+    namei::{
+        InLookup,
+        Spliced, //
+    },
     path::LayerPath,
     stack::{
         LowerEntry,
@@ -73,10 +76,10 @@ struct Lookup<'a> {
 }
 
 /// `->lookup`
-pub(crate) fn lookup(
+pub(crate) fn lookup<'a>(
     dir: &Inode<Rovl>,
-    dentry: InLookup<'_, Rovl>,
-) -> Result<Option<ARef<Dentry<Rovl>>>> {
+    dentry: InLookup<'a, Rovl>,
+) -> Result<Spliced<'a, Rovl>> {
     let ofs = dir.ofs();
     if dentry.name().len() > ofs.namelen {
         return Err(ENAMETOOLONG);
@@ -99,7 +102,7 @@ pub(crate) fn lookup(
             absolute: false,
             has_digest: false,
         };
-        lookup.run(dir, dentry.dentry())
+        lookup.run(dir, &dentry)
     })?;
     dentry.splice(inode)
 }

@@ -182,15 +182,32 @@ impl<F> Dentry<F> {
             if !unsafe { bindings::rvfs_d_lock_child(self.as_raw(), parent.as_raw()) } {
                 continue;
             }
-            // SAFETY: The dentry is valid by the type invariant.
-            let name: *const bindings::qstr =
-                unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.d_name).cast() };
             // SAFETY: Under `d_lock` the name neither changes nor is freed.
-            let ret = f(unsafe { name_bytes(&*name) });
+            let ret = f(unsafe { self.name_bytes() });
             // SAFETY: Locked above.
             unsafe { bindings::rvfs_d_unlock(self.as_raw()) };
             return (parent, ret);
         }
+    }
+
+    /// The name as C has it.
+    #[inline]
+    fn name_raw(&self) -> *const bindings::qstr {
+        // SAFETY: Valid by the type invariant; only the address is taken.
+        unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.d_name).cast() }
+    }
+
+    /// The name, without a terminating NUL.
+    ///
+    /// # Safety
+    ///
+    /// It must neither change nor be freed for `'a`.
+    #[inline]
+    pub(crate) unsafe fn name_bytes<'a>(&self) -> &'a [u8] {
+        // SAFETY: Valid by the type invariant, and unchanged by the safety requirements.
+        let name = unsafe { &*self.name_raw() };
+        // SAFETY: By the safety requirements.
+        unsafe { name_bytes(name) }
     }
 
     /// Unhashes it, so that the next lookup asks the file system (`d_drop()`).
@@ -358,11 +375,11 @@ impl<F: FileSystem> Dentry<F> {
 }
 
 /// A dentry whose name and parent do not change, because its parent is locked by the caller of the
-/// operation or because it is still in lookup.
+/// operation, or because nobody else knows of it.
 ///
 /// # Invariants
 ///
-/// The parent's `i_rwsem` is held for `'a`, or the dentry is in lookup for `'a`.
+/// The parent's `i_rwsem` is held for writing for `'a`, or nobody else uses the dentry for `'a`.
 pub struct Stable<'a, F>(&'a Dentry<F>);
 
 impl<F> Clone for Stable<'_, F> {
@@ -386,8 +403,7 @@ impl<F: FileSystem> Stable<'_, F> {
     /// Gives a negative dentry its inode (`d_instantiate()`). The caller's operation has locked the
     /// directory for writing, or nobody else knows of the dentry.
     ///
-    /// Returns `EEXIST` of a positive one, `EXDEV` for an inode of another mount, and `EINVAL` in a
-    /// lookup.
+    /// Returns `EEXIST` of a positive one, and `EXDEV` for an inode of another mount.
     pub fn instantiate(&self, inode: ARef<Inode<F>>) -> Result {
         self.check_instantiation(&inode)?;
         let inode = ARef::into_raw(inode).as_ptr().cast();
@@ -403,10 +419,6 @@ impl<F: FileSystem> Stable<'_, F> {
         }
         if !core::ptr::eq(inode.sb(), self.sb()) {
             return Err(EXDEV);
-        }
-        // A lookup ends with `InLookup::splice`.
-        if self.flags() & bindings::dentry_flags_DCACHE_PAR_LOOKUP != 0 {
-            return Err(EINVAL);
         }
         Ok(())
     }
@@ -434,17 +446,14 @@ impl<'a, F> Stable<'a, F> {
     /// The name, without a terminating NUL.
     #[inline]
     pub fn name(&self) -> &'a [u8] {
-        // SAFETY: The dentry is valid by its type invariant.
-        let name = unsafe { &*self.name_raw() };
         // SAFETY: By the type invariant the name does not change and is not freed for `'a`.
-        unsafe { name_bytes(name) }
+        unsafe { self.0.name_bytes() }
     }
 
     /// The name as C has it, for functions that take a `struct qstr`.
     #[inline]
     pub(crate) fn name_raw(&self) -> *const bindings::qstr {
-        // SAFETY: The dentry is valid by its type invariant; only the address is taken.
-        unsafe { (&raw const (*self.0.as_raw()).__bindgen_anon_1.d_name).cast() }
+        self.0.name_raw()
     }
 
     /// The parent.

@@ -19,16 +19,16 @@ pub use dirop::{
 use crate::{
     bindings,
     cred::AsMounter,
-    dentry::{
-        Dentry,
-        Stable, //
-    },
+    dentry::Dentry,
     inode::Inode,
     path::LayerPath,
     FileSystem,
     Layer, //
 };
-use core::ops::Deref;
+use core::{
+    marker::PhantomData,
+    ops::Deref, //
+};
 use kernel::{
     error::from_err_ptr,
     prelude::*,
@@ -60,14 +60,21 @@ fn check_dir(dir: &Dentry<Layer>) -> Result {
     }
 }
 
-/// A dentry of `F` in lookup.
-pub struct InLookup<'a, F>(Stable<'a, F>);
+/// A dentry of `F` in lookup, which nobody else uses before its end.
+///
+/// It is no [`Stable`](crate::dentry::Stable): such a one may get an inode, and that is for
+/// [`splice`](Self::splice) to do, after which the dentry may be moved.
+///
+/// # Invariants
+///
+/// `0` is in lookup, and so its name and its parent stay, until this object is gone.
+pub struct InLookup<'a, F>(&'a Dentry<F>);
 
-impl<'a, F> Deref for InLookup<'a, F> {
-    type Target = Stable<'a, F>;
+impl<F> Deref for InLookup<'_, F> {
+    type Target = Dentry<F>;
 
-    fn deref(&self) -> &Stable<'a, F> {
-        &self.0
+    fn deref(&self) -> &Dentry<F> {
+        self.0
     }
 }
 
@@ -78,14 +85,22 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
     ///
     /// `dentry` must be a dentry of `F` in lookup for `'a`.
     pub(crate) unsafe fn from_raw(dentry: *mut bindings::dentry) -> Self {
+        // INVARIANT: By the safety requirements.
         // SAFETY: By the safety requirements.
-        Self(unsafe { Stable::from_raw(dentry) })
+        Self(unsafe { Dentry::from_raw(dentry) })
+    }
+
+    /// The name, without a terminating NUL.
+    #[inline]
+    pub fn name(&self) -> &[u8] {
+        // SAFETY: By the type invariant it neither changes nor is freed as long as `self`.
+        unsafe { self.0.name_bytes() }
     }
 
     /// Ends the lookup with an inode, or with the name being free (`d_splice_alias()`).
     ///
-    /// Returns an alias that is to be used instead, if any. `EXDEV` for an inode of another mount.
-    pub fn splice(self, inode: Option<ARef<Inode<F>>>) -> Result<Option<ARef<Dentry<F>>>> {
+    /// Finds an alias that is to be used instead, if any. `EXDEV` for an inode of another mount.
+    pub fn splice(self, inode: Option<ARef<Inode<F>>>) -> Result<Spliced<'a, F>> {
         if let Some(inode) = &inode {
             if !core::ptr::eq(inode.sb(), self.sb()) {
                 return Err(EXDEV);
@@ -98,7 +113,28 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
         // SAFETY: The dentry is in lookup; the reference on the inode is passed on.
         let alias = from_err_ptr(unsafe { bindings::d_splice_alias(raw, self.as_raw()) })?;
         // SAFETY: Null, or a new reference to a dentry of the same file system.
-        Ok((!alias.is_null()).then(|| unsafe { Dentry::from_raw_owned(alias) }))
+        let alias = (!alias.is_null()).then(|| unsafe { Dentry::from_raw_owned(alias) });
+        Ok(Spliced {
+            alias,
+            _lookup: PhantomData,
+        })
+    }
+}
+
+/// The end of a lookup, which [`InLookup::splice`] makes.
+pub struct Spliced<'a, F> {
+    /// The dentry that is to be used instead.
+    alias: Option<ARef<Dentry<F>>>,
+    /// Of which lookup.
+    _lookup: PhantomData<&'a ()>,
+}
+
+impl<F> Spliced<'_, F> {
+    /// What `->lookup` returns: null, or the alias with its reference.
+    pub(crate) fn into_raw(self) -> *mut bindings::dentry {
+        self.alias.map_or(core::ptr::null_mut(), |alias| {
+            ARef::into_raw(alias).as_ptr().cast()
+        })
     }
 }
 

@@ -35,7 +35,8 @@ use vfs::{
     namei::{
         InLookup,
         RenameFlag,
-        RenameFlags, //
+        RenameFlags,
+        Spliced, //
     },
     path::OwnPath,
     stat::{
@@ -131,10 +132,7 @@ pub(crate) struct DirOps;
 impl Operations for DirOps {
     type FileSystem = MemFs;
 
-    fn lookup(
-        _dir: &Inode<MemFs>,
-        dentry: InLookup<'_, MemFs>,
-    ) -> Result<Option<ARef<Dentry<MemFs>>>> {
+    fn lookup<'a>(_dir: &Inode<MemFs>, dentry: InLookup<'a, MemFs>) -> Result<Spliced<'a, MemFs>> {
         // All names that exist have dentries, and this one had none.
         if dentry.name().len() > NAME_MAX {
             return Err(ENAMETOOLONG);

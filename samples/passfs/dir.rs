@@ -41,16 +41,14 @@ use vfs::{
         Creating,
         InLookup,
         RenameFlag,
-        RenameFlags, //
+        RenameFlags,
+        Spliced, //
     },
     Layer, //
 };
 
 /// `->lookup`
-fn lookup(
-    dir: &Inode<PassFs>,
-    dentry: InLookup<'_, PassFs>,
-) -> Result<Option<ARef<Dentry<PassFs>>>> {
+fn lookup<'a>(dir: &Inode<PassFs>, dentry: InLookup<'a, PassFs>) -> Result<Spliced<'a, PassFs>> {
     let below = inode_path(dir)?;
     let found = dir
         .sb()
@@ -218,10 +216,10 @@ fn tmpfile(
 operations! {
     /// Directories.
     DirOps {
-        fn lookup(
+        fn lookup<'a>(
             dir: &Inode<PassFs>,
-            dentry: InLookup<'_, PassFs>,
-        ) -> Result<Option<ARef<Dentry<PassFs>>>> {
+            dentry: InLookup<'a, PassFs>,
+        ) -> Result<Spliced<'a, PassFs>> {
             lookup(dir, dentry)
         }
 

@@ -28,8 +28,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CStr,
-    sync::aref::ARef, //
+    str::CStr, //
 };
 use vfs::{
     dentry::{
@@ -51,7 +50,8 @@ use vfs::{
     mount::Idmap,
     namei::{
         InLookup,
-        RenameFlags, //
+        RenameFlags,
+        Spliced, //
     },
     path::OwnPath,
     posix_acl::{
@@ -94,7 +94,7 @@ struct DirOps;
 impl Operations for DirOps {
     type FileSystem = Rovl;
 
-    fn lookup(dir: &Inode<Rovl>, dentry: InLookup<'_, Rovl>) -> Result<Option<ARef<Dentry<Rovl>>>> {
+    fn lookup<'a>(dir: &Inode<Rovl>, dentry: InLookup<'a, Rovl>) -> Result<Spliced<'a, Rovl>> {
         lookup(dir, dentry)
     }
 

@@ -32,12 +32,11 @@ impl<F: FileSystem> Stable<'_, F> {
     /// Gives a negative dentry its inode, and makes it persistent (`d_make_persistent()`). The
     /// caller's operation has locked the directory for writing.
     ///
-    /// Returns `EEXIST` of a positive one, `EXDEV` for an inode of another mount, and `EINVAL` in a
-    /// lookup.
+    /// Returns `EEXIST` of a positive one, and `EXDEV` for an inode of another mount.
     pub fn make_persistent(&self, inode: ARef<Inode<F>>) -> Result {
         self.check_instantiation(&inode)?;
         let inode = ARef::into_raw(inode).as_ptr().cast();
-        // SAFETY: The dentry is negative and not in lookup; the reference on the inode is passed on.
+        // SAFETY: The dentry is negative; the reference on the inode is passed on.
         unsafe { bindings::d_make_persistent(self.as_raw(), inode) };
         Ok(())
     }

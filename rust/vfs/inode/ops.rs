@@ -23,7 +23,8 @@ use crate::{
     mount::Idmap,
     namei::{
         InLookup,
-        RenameFlags, //
+        RenameFlags,
+        Spliced, //
     },
     path::OwnPath,
     posix_acl::{
@@ -47,8 +48,7 @@ use kernel::{
         VTABLE_DEFAULT_ERROR, //
     },
     prelude::*,
-    str::CStr,
-    sync::aref::ARef, //
+    str::CStr, //
 };
 
 /// The tables of one type of inode of `F`.
@@ -112,11 +112,11 @@ pub trait Operations {
 
     /// Finds `dentry` in `dir`, and ends with [`InLookup::splice`].
     ///
-    /// `dir` is locked at least for reading. Returns an alias that is to be used instead, if any.
-    fn lookup(
+    /// `dir` is locked at least for reading.
+    fn lookup<'a>(
         _dir: &Inode<Self::FileSystem>,
-        _dentry: InLookup<'_, Self::FileSystem>,
-    ) -> Result<Option<ARef<Dentry<Self::FileSystem>>>> {
+        _dentry: InLookup<'a, Self::FileSystem>,
+    ) -> Result<Spliced<'a, Self::FileSystem>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -35,8 +35,7 @@ use core::{
 use kernel::{
     error::from_result,
     prelude::*,
-    str::CStr,
-    sync::aref::ARef, //
+    str::CStr, //
 };
 
 /// The table of an implementation of [`Operations`].
@@ -65,8 +64,7 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements; the dentry is in lookup.
         let dentry = unsafe { InLookup::from_raw(dentry) };
         match T::lookup(dir, dentry) {
-            Ok(None) => ptr::null_mut(),
-            Ok(Some(alias)) => ARef::into_raw(alias).as_ptr().cast(),
+            Ok(spliced) => spliced.into_raw(),
             Err(err) => err.to_ptr(),
         }
     }
