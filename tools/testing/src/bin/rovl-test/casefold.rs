@@ -13,6 +13,7 @@ use rovl_testing::{cases, errno, ok, skip, Layers, Mounted, Test};
 use rustix::fs::{ioctl_getflags, ioctl_setflags, IFlags, OFlags};
 use rustix::io::Errno;
 
+use crate::data_only::metacopy_file;
 use crate::swap::other_kind;
 
 cases! {
@@ -30,6 +31,7 @@ cases! {
     capable_but_not_folded,
     folded_directory_in_a_layer,
     flag_is_shown,
+    data_only_layers,
 }
 
 /// `FS_CASEFOLD_FL`
@@ -442,4 +444,42 @@ fn check_flag(t: &Test, m: &Mounted) {
     let result = ioctl_setflags(&dir, flags - CASEFOLD);
     t.note(format!("taking the flag away: {result:?}"));
     assert!(is_folded(&m.path("dir")) || result.is_ok());
+}
+
+/// The path to the data is looked up as the data-only layer folds it, directory by directory.
+fn data_only_layers(t: &Test) {
+    let fs = Folded::new(&t.dir(), FOLDED);
+    let l = fs.layers(t);
+    let data = Dir::at(&fs.root().join("data"));
+    data.file("Store/Straße", "data").dir("exact");
+    let dir = open_read(data.path("exact"));
+    let flags = ok(ioctl_getflags(&dir));
+    ok(ioctl_setflags(&dir, flags - CASEFOLD));
+    data.file("exact/File", "file");
+    for (name, place) in [
+        ("Any", "/store/STRASSE"),
+        ("Exact", "/EXACT/File"),
+        ("Other", "/exact/file"),
+    ] {
+        metacopy_file(&l.lower(0), name, 4, place);
+    }
+    let m = granted(t, l.adding(&[data.root()]).mount(&l.merged()));
+    assert_eq!(names(m.root()), set(&["Any", "Exact", "Other"]));
+    assert_eq!(read(m.path("ANY")), b"data");
+    assert_eq!(read(m.path("exact")), b"file");
+    let opened = rustix::fs::open(m.path("other"), OFlags::RDONLY, mode(0));
+    assert_eq!(errno(opened), Errno::NOENT);
+    write(m.path("any"), "new");
+    assert_eq!(read(m.path("ANY")), b"new");
+    // It was copied up under the name that it was found by first.
+    assert_eq!(names(m.root()), set(&["ANY", "Exact", "Other"]));
+    m.unmount();
+    // All layers have to agree.
+    let plain = fs.image.root().join("plain");
+    mkdir(&plain);
+    let refused = l.refused(l.adding(&[&plain]));
+    assert_eq!(
+        (refused.step.as_str(), refused.errno),
+        ("datadir+", Errno::INVAL)
+    );
 }

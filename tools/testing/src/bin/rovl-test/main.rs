@@ -88,6 +88,7 @@ mod verity;
 mod watch;
 mod whiteout;
 mod xattr;
+mod xattr_whiteout;
 mod xino;
 
 use std::path::PathBuf;
@@ -145,6 +146,7 @@ const MODULES: &[&[Case]] = &[
     copy_up::CASES,
     copy_up_data::CASES,
     whiteout::CASES,
+    xattr_whiteout::CASES,
     readdir::CASES,
     big_directory::CASES,
     redirect::CASES,

@@ -6,8 +6,8 @@ use std::path::Path;
 use rovl_testing::block::Image;
 use rovl_testing::mount::{granted, Mounted, Request};
 use rovl_testing::ops::{
-    chmod, chown, getxattr, mkdir, mode, names, open_read, open_write, read, read_fd, rename, stat,
-    unlink,
+    chmod, chown, getxattr, link, mkdir, mode, names, open_read, open_write, read, read_fd, rename,
+    setxattr, stat, unlink,
 };
 use rovl_testing::overlay_xattr::REDIRECT;
 use rovl_testing::verity::{self, measure, metacopy_value, SHA256, SHA512};
@@ -15,6 +15,7 @@ use rovl_testing::{cases, errno, ok, Dir, Layers, Test};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::index::{assert_one, entries, index};
 use crate::mount_options::options_of;
 use crate::swap::other_kind;
 
@@ -37,6 +38,7 @@ cases! {
     renamed,
     verified_once,
     other_type,
+    with_an_index,
 }
 
 const METACOPY: &str = "trusted.overlay.metacopy";
@@ -445,4 +447,49 @@ fn other_type(t: &Test) {
     let m = granted(t, request.mount(&v.l.merged()));
     assert_eq!(read(m.path("f")), b"data");
     assert_eq!(read(m.path("d/g")), b"more");
+}
+
+/// The digest of a file with several names is in the entry of the index, which all of them are.
+fn with_an_index(t: &Test) {
+    let v = Verity::new(t);
+    let (algorithm, digest) = v.data("a", "data");
+    let value = metacopy_value(algorithm, &digest);
+    let layer = v.l.lower(1);
+    link(layer.path("a"), layer.path("b"));
+    let indexed = |kind: &str| {
+        let lowers = [v.l.lower(0), v.l.lower(1)];
+        Request::new(kind)
+            .set("lowerdir+", lowers[0].root())
+            .set("lowerdir+", lowers[1].root())
+            .set("upperdir", v.l.upper().root())
+            .set("workdir", v.l.work())
+            .set("metacopy", "on")
+            .set("index", "on")
+            .set("verity", "require")
+    };
+    let m = granted(t, indexed(t.kind()).mount(&v.l.merged()));
+    chmod(m.path("a"), 0o600);
+    assert_eq!(entries(&v.l).len(), 1);
+    let entry = index(&v.l).join(&entries(&v.l)[0]);
+    assert_eq!(getxattr(&entry, METACOPY), Ok(value.clone()));
+    assert_one(&m, &["a", "b"], 2);
+    assert_eq!(read(m.path("b")), b"data");
+    rename(m.path("b"), m.path("c"));
+    m.unmount();
+    let m = granted(t, indexed(other_kind(t)).mount(&v.l.merged()));
+    assert_one(&m, &["a", "c"], 2);
+    assert_eq!(read(m.path("c")), b"data");
+    m.unmount();
+    // Another digest is wrong under all names.
+    let mut wrong = value;
+    wrong[10] ^= 1;
+    ok(setxattr(&entry, METACOPY, &wrong));
+    let m = granted(t, indexed(t.kind()).mount(&v.l.merged()));
+    for name in ["a", "c"] {
+        assert_refused(&m, name);
+    }
+    assert_one(&m, &["a", "c"], 2);
+    unlink(m.path("a"));
+    unlink(m.path("c"));
+    assert!(entries(&v.l).is_empty());
 }
