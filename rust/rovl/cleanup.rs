@@ -122,10 +122,7 @@ fn remove_entries(
     dir: &Dentry<Layer>,
     level: Level,
 ) -> Result<(), Unclean> {
-    let path = LayerPath {
-        mount: write.mount(),
-        dentry: dir,
-    };
+    let path = LayerPath::new(write.mount(), dir)?;
     let names = readdir::names(m, path)?;
     if level == Level::Inside && dir.with_name(is_incompat) {
         if let Some(feature) = names.iter().next() {

@@ -240,7 +240,7 @@ impl InodeExt for Inode<Rovl> {
     fn upper_path(&self) -> Option<LayerPath<'_>> {
         let dentry = self.upper()?;
         let mount = self.ofs().mounts.upper()?;
-        Some(LayerPath { mount, dentry })
+        LayerPath::new(mount, dentry).ok()
     }
 
     #[inline]

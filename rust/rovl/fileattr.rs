@@ -135,7 +135,7 @@ pub(crate) fn copy(
     if !old.has(Attr::SYNC) && !old.has(Attr::NOATIME) {
         return Ok(());
     }
-    let Some(mut new) = read(layer.m, layer.path(to))? else {
+    let Some(mut new) = read(layer.m, layer.path(to)?)? else {
         log::warn_dentry(c"copying fileattr: no support on upper", to, ENOTTY);
         return Ok(());
     };

@@ -333,11 +333,8 @@ pub(crate) fn is_lower_positive(dentry: vfs::dentry::Stable<'_, Rovl>) -> Result
             match dir.lookup_positive(m, dentry.name(), false) {
                 Ok(None) => {}
                 Ok(Some(this)) => {
-                    let path = LayerPath {
-                        mount: dir.mount,
-                        dentry: &this,
-                    };
-                    return !ofs.is_whiteout(m, path);
+                    let path = LayerPath::new(dir.mount, &this);
+                    return !path.is_ok_and(|path| ofs.is_whiteout(m, path));
                 }
                 // Something is there that cannot be looked at.
                 Err(_) => return true,

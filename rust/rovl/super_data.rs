@@ -141,19 +141,13 @@ impl Super {
     /// `dentry` of the upper layer as a path.
     #[inline]
     pub(crate) fn upper_path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
-        Ok(LayerPath {
-            mount: self.upper_mount()?,
-            dentry,
-        })
+        LayerPath::new(self.upper_mount()?, dentry)
     }
 
     /// An entry of a lower layer as a path.
     #[inline]
     pub(crate) fn lower_path<'a>(&'a self, entry: &'a LowerEntry) -> Option<LayerPath<'a>> {
-        Some(LayerPath {
-            mount: self.mounts.get(entry.layer())?,
-            dentry: entry.dentry(),
-        })
+        LayerPath::new(self.mounts.get(entry.layer())?, entry.dentry()).ok()
     }
 
     /// The number of lower layers that are merged.

@@ -160,19 +160,16 @@ impl<'a> Upper<'a> {
     }
 
     /// A dentry of the upper layer as a path.
-    pub(crate) fn path<'b>(&self, dentry: &'b Dentry<Layer>) -> LayerPath<'b>
+    pub(crate) fn path<'b>(&self, dentry: &'b Dentry<Layer>) -> Result<LayerPath<'b>>
     where
         'a: 'b,
     {
-        LayerPath {
-            mount: self.write.mount(),
-            dentry,
-        }
+        LayerPath::new(self.write.mount(), dentry)
     }
 
     /// Looks `name` up in the directory `dir`. The result may be negative.
     pub(crate) fn lookup(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
-        self.path(dir).lookup(self.m, name)
+        self.path(dir)?.lookup(self.m, name)
     }
 
     /// Makes something in the directory `dir`. Returns `ESTALE` where there is something already.
@@ -263,7 +260,8 @@ impl<'a> Upper<'a> {
 
     /// Whether `dentry`, of the upper layer, is a whiteout.
     pub(crate) fn is_whiteout(&self, dentry: &Dentry<Layer>) -> bool {
-        self.ofs.is_whiteout(self.m, self.path(dentry))
+        self.path(dentry)
+            .is_ok_and(|path| self.ofs.is_whiteout(self.m, path))
     }
 
     /// Whether `dentry`, of the upper layer, is a name of `inode`.

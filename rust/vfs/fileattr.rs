@@ -145,11 +145,7 @@ impl WriteGuard<'_> {
         dentry: &Dentry<Layer>,
         attrs: &mut FileKattr,
     ) -> Result {
-        self.check(dentry)?;
-        let path = LayerPath {
-            mount: self.mount(),
-            dentry,
-        };
+        let path = LayerPath::new(self.mount(), dentry)?;
         path.fileattr_security(as_mounter, attrs, true)?;
         // SAFETY: The dentry is positive, since it was opened above.
         to_result(unsafe {

@@ -13,7 +13,10 @@ use crate::{
     Layer,
     Of, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Deref, //
+};
 use kernel::{
     error::{
         from_err_ptr,
@@ -82,10 +85,11 @@ impl Path {
 
     /// As a path in a layer.
     pub fn as_layer_path(&self) -> LayerPath<'_> {
-        LayerPath {
+        // INVARIANT: A path is that of a dentry in its mount.
+        LayerPath(Parts {
             mount: self.mount(),
             dentry: self.dentry(),
-        }
+        })
     }
 
     /// Whether the mount is read-only (`__mnt_is_readonly()`).
@@ -149,12 +153,41 @@ impl Mount {
 }
 
 /// A dentry of a layer with the layer's private mount.
+///
+/// # Invariants
+///
+/// Both are of one file system, so that what is opened by such a path keeps that one mounted.
 #[derive(Clone, Copy)]
-pub struct LayerPath<'a> {
+pub struct LayerPath<'a>(Parts<'a>);
+
+/// What a [`LayerPath`] consists of.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
     /// The private mount of the layer.
     pub mount: &'a Mount,
     /// The dentry.
     pub dentry: &'a Dentry<Layer>,
+}
+
+impl<'a> Deref for LayerPath<'a> {
+    type Target = Parts<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Parts<'a> {
+        &self.0
+    }
+}
+
+impl<'a> LayerPath<'a> {
+    /// `dentry` as it is seen through `mount`. Returns `EXDEV` for one of another file system.
+    #[inline]
+    pub fn new(mount: &'a Mount, dentry: &'a Dentry<Layer>) -> Result<Self> {
+        if !core::ptr::eq(mount.sb(), dentry.layer_sb()) {
+            return Err(EXDEV);
+        }
+        // INVARIANT: Just checked.
+        Ok(Self(Parts { mount, dentry }))
+    }
 }
 
 impl LayerPath<'_> {

@@ -66,7 +66,7 @@ pub(crate) fn real(inode: &Inode<PassFs>) -> Result<&Dentry<Layer>> {
 /// The object below that `inode` stands for, as a path.
 #[inline]
 pub(crate) fn inode_path(inode: &Inode<PassFs>) -> Result<LayerPath<'_>> {
-    Ok(inode.sb().data().path(real(inode)?))
+    inode.sb().data().path(real(inode)?)
 }
 
 /// The object below that `dentry` stands for, as a path.

@@ -65,11 +65,8 @@ pub(crate) struct Super {
 impl Super {
     /// An object below as a path.
     #[inline]
-    pub(crate) fn path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> LayerPath<'a> {
-        LayerPath {
-            mount: &self.mount,
-            dentry,
-        }
+    pub(crate) fn path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
+        LayerPath::new(&self.mount, dentry)
     }
 
     /// The mount below.

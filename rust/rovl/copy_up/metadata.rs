@@ -48,7 +48,7 @@ impl CopyUp<'_> {
         }
         set_size_and_attributes(upper, temp, &self.stat)?;
         if self.ofs.config.should_sync() && self.syncs_metadata() {
-            let file = upper.path(temp).open(self.m, false)?;
+            let file = upper.path(temp)?.open(self.m, false)?;
             copy::sync(self.m, &file)?;
         }
         Ok(())

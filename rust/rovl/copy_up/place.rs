@@ -21,7 +21,6 @@ use vfs::{
     dentry::Dentry,
     mount::WriteAccess,
     namei::Target,
-    path::LayerPath,
     Layer, //
 };
 
@@ -125,11 +124,7 @@ impl CopyUp<'_> {
         if !self.stat.is_reg() || self.stat.size() == 0 || self.leaves_data() {
             return Ok(());
         }
-        let path = LayerPath {
-            mount: self.ofs.upper_mount()?,
-            dentry: made,
-        };
-        let file = path.open(self.m, true)?;
+        let file = self.ofs.upper_path(made)?.open(self.m, true)?;
         self.copy_data(&file)
     }
 }

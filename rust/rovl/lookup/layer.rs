@@ -97,10 +97,8 @@ impl Lookup<'_> {
             let end = path.iter().position(|&byte| byte == b'/');
             let (name, rest) = path.split_at(end.unwrap_or(path.len()));
             let step = Step { whole, name, rest };
-            let dir = LayerPath {
-                mount: level.dir.mount,
-                dentry: found.as_deref().unwrap_or(level.dir.dentry),
-            };
+            let dir = found.as_deref().unwrap_or(level.dir.dentry);
+            let dir = LayerPath::new(level.dir.mount, dir)?;
             let this = self.take_step(level, dir, step)?;
             if this.is_none() || step.is_last() {
                 return Ok(this);
@@ -132,10 +130,7 @@ impl Lookup<'_> {
         if this.is_weird() {
             return fail(dir, c"unsupported object type", EREMOTE);
         }
-        let path = LayerPath {
-            mount: dir.mount,
-            dentry: &this,
-        };
+        let path = LayerPath::new(dir.mount, &this)?;
         if self.ofs.is_whiteout(self.m, path) {
             self.stop = true;
             self.opaque = true;

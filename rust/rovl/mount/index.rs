@@ -78,10 +78,7 @@ fn replace_work(
         advise(making.fc);
         return Ok(None);
     };
-    let path = LayerPath {
-        mount: base.path.mount(),
-        dentry: &index,
-    };
+    let path = LayerPath::new(base.path.mount(), &index)?;
     set_trap(making, "indexdir", &base.name, path)?;
     verify(making, upper, &index)?;
     work.dir = index;
@@ -112,8 +109,7 @@ fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Layer>) -> 
 }
 
 fn upper_path<'a>(making: &'a Making<'_, '_>, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
-    let mount = making.layers.mounts.upper().ok_or(EROFS)?;
-    Ok(LayerPath { mount, dentry })
+    LayerPath::new(making.layers.mounts.upper().ok_or(EROFS)?, dentry)
 }
 
 /// Removes from the index what is of no use any more, see [`crate::index::cleanup`].

@@ -141,10 +141,7 @@ fn add_work(
         making.layers.no_file_handles = true;
     }
     let dir = made.work.dir.clone();
-    let path = LayerPath {
-        mount: work.path.mount(),
-        dentry: &dir,
-    };
+    let path = LayerPath::new(work.path.mount(), &dir)?;
     set_trap(making, "workdir", &work.name, path)?;
     Ok(Some(made.work))
 }
@@ -155,10 +152,7 @@ pub(super) fn finish(making: &mut Making<'_, '_>, list: &LayerList) -> Result {
         return Ok(());
     };
     if making.config.has_fsid() && list.upper.is_some() {
-        let path = LayerPath {
-            mount: upper,
-            dentry: upper.root(),
-        };
+        let path = LayerPath::new(upper, upper.root())?;
         if let Some(uuid) = uuid::load_or_make(making.fc, making.config, making.m, path)? {
             making.sb.set_uuid(&uuid);
         }

@@ -49,12 +49,9 @@ pub(crate) fn cleanup_whiteouts(
     dir: &Dentry<Layer>,
     whiteouts: &Names,
 ) {
-    let path = LayerPath {
-        mount: write.mount(),
-        dentry: dir,
-    };
     for name in whiteouts.iter() {
-        let removed = match path.lookup(m, name) {
+        let child = LayerPath::new(write.mount(), dir).and_then(|path| path.lookup(m, name));
+        let removed = match child {
             Ok(child) if child.is_negative() => Ok(()),
             Ok(child) => cleanup::remove(m, write, dir, &child),
             Err(err) => Err(err),

@@ -42,7 +42,7 @@ impl Upper<'_> {
         let work = self.work()?;
         let dir = dentry.stable_parent().upper().ok_or(EIO)?;
         let upper = dentry.upper().ok_or(ESTALE)?;
-        let path = self.path(upper);
+        let path = self.path(upper)?;
         let stat = path.getattr(self.m, StatRequest::BASIC)?;
         if !stat.is_dir() {
             return Err(ESTALE);

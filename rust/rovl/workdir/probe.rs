@@ -94,10 +94,7 @@ impl Probe {
 impl Making<'_> {
     /// Whether reading a directory tells the types of its entries. The work directory is one by now.
     fn d_type(&self) -> Result<bool> {
-        let path = LayerPath {
-            mount: self.write.mount(),
-            dentry: self.base.path.dentry(),
-        };
+        let path = LayerPath::new(self.write.mount(), self.base.path.dentry())?;
         readdir::d_type_supported(self.m, path).inspect_err(|err| {
             self.fc.error(fmt!(
                 "workdir: cannot read directory {} (errno: {})",
@@ -141,10 +138,7 @@ impl Making<'_> {
             Err(err) if err == EINVAL => return Ok(false),
             Err(err) => return Err(err),
         }
-        let path = LayerPath {
-            mount: self.write.mount(),
-            dentry: work,
-        };
+        let path = LayerPath::new(self.write.mount(), work)?;
         let left = path.lookup(self.m, old)?;
         let is_whiteout = left.is_whiteout_device();
         if is_whiteout {
