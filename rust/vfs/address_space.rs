@@ -170,7 +170,10 @@ impl<T: Operations> Table<T> {
             return;
         }
         // SAFETY: By the safety requirements; the folio is still in the page cache of its inode.
-        T::give_page(unsafe { SuperBlock::from_raw(bindings::rvfs_folio_sb(folio)) });
+        let sb = unsafe { SuperBlock::from_raw(bindings::rvfs_folio_sb(folio)) };
+        if sb.has_data() {
+            T::give_page(sb);
+        }
         // SAFETY: Marked, and locked.
         unsafe { bindings::rvfs_folio_unmark(folio) };
     }

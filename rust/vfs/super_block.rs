@@ -219,6 +219,12 @@ impl SuperBlock<Layer> {
 }
 
 impl<F: FileSystem> SuperBlock<F> {
+    /// Whether [`data`](Self::data) is there, which it is not any more for inodes that it holds.
+    pub(crate) fn has_data(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        !unsafe { (*self.as_raw()).s_fs_info }.is_null()
+    }
+
     /// What the mounted instance knows.
     #[inline]
     pub fn data(&self) -> &F::Super {

@@ -119,13 +119,19 @@ impl IovIter<'_> {
         self.raw
     }
 
-    /// Whether there is nothing to transfer (`iov_iter_count()` is 0).
+    /// How many bytes there are to transfer (`iov_iter_count()`).
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn count(&self) -> usize {
         // SAFETY: Valid by the type invariant.
         let vector = unsafe { &(*self.raw).__bindgen_anon_1.__bindgen_anon_1 };
         // SAFETY: Every variant of the union has the count at this place.
-        unsafe { vector.as_ref() }.count == 0
+        unsafe { vector.as_ref() }.count
+    }
+
+    /// Whether there is nothing to transfer.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
     }
 }
 
@@ -227,12 +233,14 @@ fn errno(ret: c_int) -> Error {
     to_result(ret).err().unwrap_or(EIO)
 }
 
-/// The reverse of [`count_result`].
+/// The reverse of [`count_result`], for an operation on up to `max` bytes: `EIO` for a larger count,
+/// which callers would take for the length of what is in their buffer.
 #[inline]
-pub(super) fn from_count(result: Result<usize>) -> isize {
+pub(super) fn from_count(result: Result<usize>, max: usize) -> isize {
     match result {
         // CAST: a count of bytes of one call is at most `MAX_RW_COUNT`.
-        Ok(count) => count as isize,
+        Ok(count) if count <= max => count as isize,
+        Ok(_) => EIO.to_errno() as isize,
         Err(err) => err.to_errno() as isize,
     }
 }

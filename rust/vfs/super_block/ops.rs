@@ -165,9 +165,10 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
         let data: KBox<<T::FileSystem as FileSystem>::Super> =
             unsafe { KBox::from_foreign((*sb).s_fs_info) };
-        drop(data);
+        // Inodes that it holds go with it, and must not find it any more.
         // SAFETY: By the safety requirements.
         unsafe { (*sb).s_fs_info = core::ptr::null_mut() };
+        drop(data);
     }
 
     const OPS: bindings::super_operations = bindings::super_operations {

@@ -81,7 +81,8 @@ impl<T: Operations> Table<T> {
         let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIter::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
-        from_count(T::read_iter(private, iocb, iter))
+        let max = iter.count();
+        from_count(T::read_iter(private, iocb, iter), max)
     }
 
     /// # Safety
@@ -95,7 +96,8 @@ impl<T: Operations> Table<T> {
         let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIter::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
-        from_count(T::write_iter(private, iocb, iter))
+        let max = iter.count();
+        from_count(T::write_iter(private, iocb, iter), max)
     }
 
     /// # Safety
@@ -112,7 +114,7 @@ impl<T: Operations> Table<T> {
         let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the position is the caller's.
         let (pos, pipe) = unsafe { (&mut *pos, Pipe::from_raw(pipe)) };
-        from_count(T::splice_read(private, this, pos, pipe, len, flags))
+        from_count(T::splice_read(private, this, pos, pipe, len, flags), len)
     }
 
     /// # Safety
@@ -129,7 +131,7 @@ impl<T: Operations> Table<T> {
         let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the position is the caller's.
         let (pos, pipe) = unsafe { (&mut *pos, Pipe::from_raw(pipe)) };
-        from_count(T::splice_write(private, this, pipe, pos, len, flags))
+        from_count(T::splice_write(private, this, pipe, pos, len, flags), len)
     }
 
     /// # Safety
@@ -199,7 +201,8 @@ impl<T: Operations> Table<T> {
     ) -> isize {
         // SAFETY: By the safety requirements.
         let ends = unsafe { Self::range_ends((src, src_pos), (dst, dst_pos)) };
-        from_count(ends.and_then(|(src, dst)| T::copy_file_range(src, dst, len, flags)))
+        let copied = ends.and_then(|(src, dst)| T::copy_file_range(src, dst, len, flags));
+        from_count(copied, len)
     }
 
     /// # Safety
