@@ -2,7 +2,7 @@
 
 //! The entries of a directory, in an array and with their names in another.
 //!
-//! An entry takes 16 bytes and its name, and its number is its offset in the directory.
+//! An entry takes 16 bytes and its name, and its number is in the end its offset in the directory.
 
 use core::sync::atomic::{
     AtomicU64,
@@ -17,14 +17,12 @@ use vfs::dir_context::DirEntry;
 pub(super) enum Mark {
     /// It is in the upper layer.
     Upper = 1,
-    /// It is hidden: a whiteout, or removed since.
+    /// It is hidden: a whiteout, removed since, or another entry stands for it.
     Hidden = 2,
     /// It may be a whiteout by its xattr, which a lookup says.
     MaybeXattrWhiteout = 4,
     /// The overlay shows another inode number than the layer, which a lookup says.
     OwnNumber = 8,
-    /// It stands in the place of the lowest layer's entry of the same name.
-    Moved = 16,
 }
 
 /// An entry.
@@ -91,13 +89,16 @@ impl Entry {
         self.marks.store(self.marks() & !LOOKUP, Ordering::Relaxed);
     }
 
-    /// Another entry for the same name.
-    pub(super) fn duplicate(&self) -> Self {
-        Self {
+    /// Another entry for the same name. This one is only a hidden place from now on.
+    pub(super) fn take(&self) -> Self {
+        let taken = Self {
             ino: AtomicU64::new(self.ino()),
             marks: AtomicU8::new(self.marks()),
             ..*self
-        }
+        };
+        // ORDERING: See the type.
+        self.marks.store(Mark::Hidden as u8, Ordering::Relaxed);
+        taken
     }
 }
 
@@ -111,7 +112,7 @@ const FIRST: usize = 32;
 /// The length of names that is counted on.
 const USUAL_NAME: usize = 16;
 
-/// Entries, some of which may have been taken out to be put in again at another place.
+/// Entries in the order in which they are shown.
 pub(super) struct Entries {
     names: KVVec<u8>,
     list: KVVec<Entry>,
@@ -159,14 +160,20 @@ impl Entries {
         self.push(entry, 0)
     }
 
-    /// Adds an entry that was taken out.
-    pub(super) fn put_back(&mut self, entry: Entry) -> Result {
+    /// Adds an entry whose name is among the names already.
+    pub(super) fn push_known(&mut self, entry: Entry) -> Result {
         Ok(self.list.push(entry, GFP_KERNEL)?)
     }
 
-    /// Takes all entries out. Their names stay.
-    pub(super) fn take_list(&mut self) -> KVVec<Entry> {
-        core::mem::replace(&mut self.list, KVVec::new())
+    /// Moves the first `count` entries behind all others.
+    pub(super) fn put_first_last(&mut self, count: usize) {
+        let list = self.list.as_mut_slice();
+        // This is `rotate_left`, which may panic.
+        if let Some((first, last)) = list.split_at_mut_checked(count) {
+            first.reverse();
+            last.reverse();
+            list.reverse();
+        }
     }
 
     /// The name of one of these entries.
@@ -182,6 +189,11 @@ impl Entries {
     #[inline]
     pub(super) fn get(&self, number: usize) -> Option<&Entry> {
         self.list.get(number)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// All entries.

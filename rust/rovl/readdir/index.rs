@@ -6,14 +6,12 @@ use kernel::prelude::*;
 use vfs::name_hash::NameHasher;
 
 /// A place in the table.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroable)]
 struct Slot {
     hash: u32,
     /// The number of the entry plus one, or zero where the place is free.
     entry: u32,
 }
-
-const FREE: Slot = Slot { hash: 0, entry: 0 };
 
 /// The table. It knows the numbers of entries and the hashes of their names; the names themselves
 /// are compared by whoever asks.
@@ -92,7 +90,7 @@ impl NameIndex {
 
     fn grow(&mut self) -> Result {
         let len = self.slots.len().checked_mul(4).ok_or(ENOMEM)?.max(64);
-        let slots = KVVec::from_elem(FREE, len, GFP_KERNEL)?;
+        let slots = KVVec::<Slot>::zeroed(len, GFP_KERNEL)?;
         let old = core::mem::replace(&mut self.slots, slots);
         for slot in old.iter().filter(|slot| slot.entry != 0) {
             self.place(*slot);

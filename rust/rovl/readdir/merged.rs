@@ -10,7 +10,6 @@ use super::{
     cache::Listing,
     entries::{
         Entries,
-        Entry,
         Mark, //
     },
     index::NameIndex,
@@ -87,10 +86,10 @@ struct Merge<'a> {
     ino_space: InoSpace,
     /// Whether entries of the upper layer may have been copied up.
     impure: bool,
-    /// The entries of the layers so far, or when it comes to the lowest of that one.
+    /// The entries of the layers so far.
     entries: Entries,
-    /// When it comes to the lowest layer: the entries of those above.
-    above: KVVec<Entry>,
+    /// When it comes to the lowest layer: how many entries those above have.
+    above: usize,
     /// The numbers of the entries above the lowest layer.
     index: NameIndex,
     /// Numbers of devices in the layer that is being read: they may be whiteouts.
@@ -105,7 +104,7 @@ impl<'a> Merge<'a> {
             ino_space,
             impure,
             entries: Entries::new(),
-            above: KVVec::new(),
+            above: 0,
             index: NameIndex::new(),
             devices: KVVec::new(),
         }
@@ -173,29 +172,24 @@ impl<'a> Merge<'a> {
         self.index.insert(hash, number)
     }
 
-    /// Sets the entries so far aside.
+    /// Notes that the lowest layer comes next.
     fn start_lowest(&mut self) {
-        self.above = self.entries.take_list();
+        self.above = self.entries.len();
     }
 
     /// Adds an entry of the lowest layer, or in its place that of a layer above.
     fn add_lowest(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
         if !self.index.is_empty() {
-            let (index, above, entries) = (&self.index, &self.above, &self.entries);
-            let keys = self.keys;
+            let (index, entries, keys) = (&self.index, &self.entries, self.keys);
             // CAST: `usize` has at least 32 bits.
-            let get = |number: u32| above.get(number as usize);
+            let get = |number: u32| entries.get(number as usize);
             let found = keys.with(entry.name, |key| {
                 let is_key = |known| keys.with(entries.name(known), |known| known == key);
                 index.find(index.hash(key), |number| get(number).is_some_and(is_key))
             });
             if let Some(known) = found.and_then(get) {
-                if known.is(Mark::Moved) {
-                    return Ok(());
-                }
-                let moved = known.duplicate();
-                known.set(Mark::Moved);
-                return self.entries.put_back(moved);
+                let moved = known.take();
+                return self.entries.push_known(moved);
             }
         }
         self.push(entry, marks).map(|_| ())
@@ -241,14 +235,10 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    /// All entries.
-    fn finish(mut self) -> Result<Entries> {
-        for entry in self.above.iter() {
-            if !entry.is(Mark::Moved) {
-                self.entries.put_back(entry.duplicate())?;
-            }
-        }
-        Ok(self.entries)
+    /// All entries, those of the lowest layer first.
+    fn finish(mut self) -> Entries {
+        self.entries.put_first_last(self.above);
+        self.entries
     }
 }
 
@@ -280,7 +270,7 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
         };
         merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
     }
-    merge.finish()
+    Ok(merge.finish())
 }
 
 /// The listing of a directory for one more open file: the one that others read, if nothing has
@@ -335,7 +325,10 @@ pub(super) fn emit(
 #[cfg(rovl_kunit)]
 #[kernel::macros::kunit_tests(rovl_readdir_merged)]
 mod tests {
-    use super::*;
+    use super::{
+        super::entries::Entry,
+        *, //
+    };
 
     const AS_THEY_ARE: NameKeys<'_> = NameKeys::as_they_are();
     const UPPER: Reading = Reading {
@@ -362,7 +355,8 @@ mod tests {
     }
 
     fn numbers(entries: &Entries, expected: &[u64]) -> bool {
-        entries.iter().map(Entry::ino).eq(expected.iter().copied())
+        let shown = entries.iter().filter(|entry| !entry.is(Mark::Hidden));
+        shown.map(Entry::ino).eq(expected.iter().copied())
     }
 
     #[test]
@@ -375,7 +369,7 @@ mod tests {
         for (name, ino) in [(b"b", 12), (b"d", 14), (b"b", 15), (b"a", 11)] {
             merge.add_lowest(entry(name, ino), 0)?;
         }
-        assert!(numbers(&merge.finish()?, &[2, 14, 1, 3]));
+        assert!(numbers(&merge.finish(), &[2, 14, 1, 3]));
         Ok(())
     }
 
@@ -388,11 +382,7 @@ mod tests {
         }
         merge.start_lowest();
         merge.add_lowest(entry(b"a", 2), 0)?;
-        let entries = merge.finish()?;
-        assert!(numbers(&entries, &[1]));
-        assert!(entries
-            .iter()
-            .all(|entry| entry.is(Mark::Hidden) && entry.is(Mark::Upper)));
+        assert!(numbers(&merge.finish(), &[]));
         Ok(())
     }
 
