@@ -82,7 +82,7 @@ $(suites): module overlay
 security: module programs
 	@tools/security/run $(if $(T),'$(T)')
 
-## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= MODULES= LIMIT=seconds)
+## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= SETS= MODULES= LIMIT=seconds)
 xfstests:
 	@tools/xfstests/run '$(XFSTESTS)' '$(TESTS)'
 
