@@ -166,6 +166,24 @@ fn take_lower(layers: &mut LayerList, config: &mut Config) -> Result<LowerStack>
     Ok(lower)
 }
 
+/// Sets the operations of the super block and of its dentries.
+fn set_operations(
+    sb: &mut NewSuperBlock<'_, Rovl>,
+    config: &Config,
+    layers: &Layers,
+    casefold: bool,
+) -> Result {
+    sb.set_dentry_operations::<DentryOps>(casefold);
+    sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
+    if config.nfs_export {
+        sb.set_export_operations::<export::Exported>();
+    } else if !layers.no_file_handles {
+        sb.set_export_operations::<export::Fids>();
+    }
+    sb.set_stacking(c_ulong::try_from(MAGIC)?);
+    Ok(())
+}
+
 /// Gives the super block its data and its root.
 fn finish(
     context: &mut Context,
@@ -177,14 +195,7 @@ fn finish(
     work: Option<Work>,
 ) -> Result {
     let casefold = context.layers.casefold.unwrap_or(false);
-    sb.set_dentry_operations::<DentryOps>(casefold);
-    sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
-    if config.nfs_export {
-        sb.set_export_operations::<export::Exported>();
-    } else if !layers.no_file_handles {
-        sb.set_export_operations::<export::Fids>();
-    }
-    sb.set_stacking(c_ulong::try_from(MAGIC)?);
+    set_operations(&mut sb, &config, &layers, casefold)?;
     let num_data = context.layers.num_data;
     let lower = take_lower(&mut context.layers, &mut config)?;
     let upper: Option<ARef<Dentry<Layer>>> = context

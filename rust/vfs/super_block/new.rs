@@ -185,7 +185,10 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         make_root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
         init_root: impl FnOnce(&Dentry<F>),
     ) -> Result {
-        let data = KBox::new(data, GFP_KERNEL)?;
+        // Without memory the parameters are dropped from the last to the first: `data`, in which the
+        // mounts of the layers are, after what `make_root` has of them.
+        let slot = KBox::new_uninit(GFP_KERNEL)?;
+        let data = KBox::write(slot, data);
         let sb = self.raw();
         // SAFETY: Valid by the type invariant, and without data.
         unsafe { (*sb).s_fs_info = data.into_foreign() };
