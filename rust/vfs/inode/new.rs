@@ -184,8 +184,12 @@ impl<F: FileSystem> NewInode<F> {
     /// Looks for the inode of the layer's inode `key`, and makes this one it if there is none
     /// (`inode_insert5()`).
     ///
-    /// Returns `EEXIST` where another one is in the middle of being created.
+    /// Returns `EEXIST` where another one is in the middle of being created, and `EINVAL` for one from
+    /// the inode cache, which has it in one of its lists already.
     pub fn insert(self, key: &Inode<Layer>) -> Result<Fetched<F>> {
+        if self.hashed {
+            return Err(EINVAL);
+        }
         let data = key.as_raw();
         // SAFETY: Valid and not hashed; the callbacks match; `data` is only compared.
         let inode = unsafe {
