@@ -29,24 +29,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// Who holds `i_rwsem` of inodes of a layer.
-///
-/// # Safety
-///
-/// [`holds`](Self::holds) returns `true` only if the lock of `inode` is held for writing, by this
-/// task, for as long as `self` is borrowed.
-pub unsafe trait HoldsLock {
-    /// Whether `i_rwsem` of `inode` is held for writing.
-    fn holds(&self, inode: &Inode<Layer>) -> bool;
-}
-
-// SAFETY: By the type invariant of `InodeLock`.
-unsafe impl HoldsLock for InodeLock<'_, Layer> {
-    fn holds(&self, inode: &Inode<Layer>) -> bool {
-        self.inode().is(inode)
-    }
-}
-
 /// Attributes to be set (`struct iattr`).
 ///
 /// Owners are as the mount shows them through which they are set.
@@ -120,17 +102,17 @@ impl WriteGuard<'_> {
     pub fn notify_change(
         &self,
         _as_mounter: &AsMounter,
-        lock: &impl HoldsLock,
+        lock: &InodeLock<'_, Layer>,
         dentry: &Dentry<Layer>,
         attr: &Iattr,
     ) -> Result {
         self.check(dentry)?;
-        if !lock.holds(dentry.inode().ok_or(ENOENT)?) {
+        if !lock.inode().is(dentry.inode().ok_or(ENOENT)?) {
             return Err(EINVAL);
         }
         let mut attr = attr.0;
-        // SAFETY: The dentry is valid and of this mount's file system; its inode is locked, see
-        // `HoldsLock`; the attributes are a copy, and the file in them is not used.
+        // SAFETY: The dentry is valid and of this mount's file system; its inode is locked; the
+        // attributes are a copy, and the file in them is not used.
         to_result(unsafe {
             bindings::notify_change(
                 self.mount().idmap().as_raw(),

@@ -158,13 +158,13 @@ impl LayerMounts {
         Ok(Self(mounts))
     }
 
-    /// Clones the mount of the upper layer (`clone_private_mount()`).
+    /// Clones the mount of the upper layer (`clone_private_mount()`). Returns `EEXIST` where there is
+    /// one.
     pub fn set_upper(&mut self, path: &Path) -> Result {
-        let mount = clone_private(path, LayerKind::Upper)?;
-        if let Some(slot) = self.0.get_mut(0) {
-            // INVARIANT: A private mount. The slot was empty, see the callers of `with_capacity`.
-            *slot = Some(mount);
-        }
+        let empty = self.0.first_mut().filter(|slot| slot.is_none());
+        let slot = empty.ok_or(EEXIST)?;
+        // INVARIANT: A private mount, in a place that was empty.
+        *slot = Some(clone_private(path, LayerKind::Upper)?);
         Ok(())
     }
 
