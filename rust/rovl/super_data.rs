@@ -77,7 +77,10 @@ pub(crate) struct FsInfo {
 
 /// The work directory: where things are made before they are moved to their place.
 pub(crate) struct Work {
-    /// `work` in the directory that the option `workdir` names.
+    /// Keeps the directory from being seen through the mount.
+    #[expect(dead_code, reason = "held as long as the directory is used")]
+    pub(crate) trap: Trap<Rovl>,
+    /// `work` in the directory that the option `workdir` names, or `index` if there is one.
     pub(crate) dir: ARef<Dentry<Layer>>,
     /// Makes unnamed files (`O_TMPFILE`).
     pub(crate) tmpfile: bool,

@@ -14,8 +14,7 @@ use crate::{
         Config,
         FsyncMode,
         NamedPath, //
-    },
-    super_data::Work,
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -53,7 +52,9 @@ const FILE_MODE: u16 = kernel::bindings::S_IFREG as u16;
 
 /// A work directory, with what is known of the upper file system from making it.
 pub(crate) struct Made {
-    pub(crate) work: Work,
+    pub(crate) dir: ARef<Dentry<Layer>>,
+    /// The upper file system makes unnamed files (`O_TMPFILE`).
+    pub(crate) tmpfile: bool,
     /// The upper layer cannot store our extended attributes.
     pub(crate) no_xattr: bool,
     /// How the upper file system makes file handles.
@@ -98,10 +99,8 @@ pub(crate) fn make(
     let handles = dir.layer_sb().file_handles(m);
     making.without_file_handles(config, handles);
     Ok(Some(Made {
-        work: Work {
-            dir,
-            tmpfile: probe.tmpfile,
-        },
+        dir,
+        tmpfile: probe.tmpfile,
         no_xattr: !probe.xattr,
         handles,
     }))

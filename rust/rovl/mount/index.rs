@@ -3,7 +3,7 @@
 //! The index of a mount in the making: it has to be that of this upper layer over this lower one.
 
 use super::{
-    layers::set_trap,
+    layers::trap_at,
     Making, //
 };
 use crate::{
@@ -58,7 +58,7 @@ fn replace_work(
     making: &mut Making<'_, '_>,
     list: &LayerList,
     (upper, base): (&NamedPath, &NamedPath),
-    mut work: Work,
+    work: Work,
 ) -> Result<Option<Work>> {
     let lower = list.lower.first().ok_or(EINVAL)?;
     // Before write access is taken: the lower layer may be an overlay that copies up for it.
@@ -78,11 +78,13 @@ fn replace_work(
         advise(making.fc);
         return Ok(None);
     };
-    let path = LayerPath::new(base.path.mount(), &index)?;
-    set_trap(making, "indexdir", &base.name, path)?;
+    let trap = trap_at(making, "indexdir", &base.name, &index)?;
     verify(making, upper, &index)?;
-    work.dir = index;
-    Ok(Some(work))
+    Ok(Some(Work {
+        trap,
+        dir: index,
+        tmpfile: work.tmpfile,
+    }))
 }
 
 /// Checks that `index` is the index of `upper`, or makes it so.

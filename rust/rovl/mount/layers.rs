@@ -20,9 +20,9 @@ use crate::{
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use vfs::{
+    dentry::Dentry,
     inode::Trap,
     mount::LayerMounts,
-    path::LayerPath,
     super_block::{
         layer_namelen,
         AnonDev,
@@ -187,21 +187,26 @@ fn survey_handles(making: &mut Making<'_, '_>, named: &NamedPath) {
 }
 
 /// Sets a trap at the root of a layer, so that no other layer can contain it unnoticed.
-pub(crate) fn set_trap(
-    making: &mut Making<'_, '_>,
+pub(crate) fn set_trap(making: &mut Making<'_, '_>, option: &str, named: &NamedPath) -> Result {
+    let trap = trap_at(making, option, &named.name, named.path.dentry())?;
+    making.layers.traps.push(trap, GFP_KERNEL)?;
+    Ok(())
+}
+
+/// A trap at `dir`, the root of a layer or what stays as long as the mount and is not to be seen.
+pub(crate) fn trap_at(
+    making: &Making<'_, '_>,
     option: &str,
     name: &CStr,
-    path: LayerPath<'_>,
-) -> Result {
-    let trap = Trap::set(making.sb, path.dentry).inspect_err(|err| {
+    dir: &Dentry<Layer>,
+) -> Result<Trap<Rovl>> {
+    Trap::set(making.sb, dir).inspect_err(|err| {
         if *err == ELOOP {
             making.fc.error(fmt!(
                 "conflicting {option} path: {name} is used for another layer too"
             ));
         }
-    })?;
-    making.layers.traps.push(trap, GFP_KERNEL)?;
-    Ok(())
+    })
 }
 
 /// Tells that a layer is the upper or work directory of another mount. With an index, which would be
@@ -281,7 +286,7 @@ fn ino_space(making: &Making<'_, '_>, has_upper: bool) -> InoSpace {
 
 fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold: bool) -> Result {
     let path = named.path.as_layer_path();
-    set_trap(making, "lowerdir", &named.name, path)?;
+    set_trap(making, "lowerdir", named)?;
     if path.dentry.inode().is_some_and(|inode| inode.is_inuse()) {
         report_in_use(making, "lowerdir", &named.name)?;
     }

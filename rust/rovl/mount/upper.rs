@@ -7,7 +7,8 @@ use super::{
         report_in_use,
         set_trap,
         survey,
-        take_encoding, //
+        take_encoding,
+        trap_at, //
     },
     Making, //
 };
@@ -54,7 +55,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
         );
     }
     survey(making, upper)?;
-    set_trap(making, "upperdir", &upper.name, upper.path.as_layer_path())?;
+    set_trap(making, "upperdir", upper)?;
     making.layers.mounts.set_upper(&upper.path).or_else(|err| {
         making.refuse(
             err,
@@ -129,7 +130,7 @@ fn add_work(
         );
     }
     use_exclusively(making, "workdir", work)?;
-    set_trap(making, "workdir", &work.name, work.path.as_layer_path())?;
+    set_trap(making, "workdir", work)?;
     let mount = making.layers.mounts.upper().ok_or(EROFS)?;
     let made = workdir::make(making.fc, making.config, making.m, mount, work)?;
     let Some(made) = made else {
@@ -140,10 +141,12 @@ fn add_work(
     if made.handles == FileHandles::None {
         making.layers.no_file_handles = true;
     }
-    let dir = made.work.dir.clone();
-    let path = LayerPath::new(work.path.mount(), &dir)?;
-    set_trap(making, "workdir", &work.name, path)?;
-    Ok(Some(made.work))
+    let trap = trap_at(making, "workdir", &work.name, &made.dir)?;
+    Ok(Some(Work {
+        trap,
+        dir: made.dir,
+        tmpfile: made.tmpfile,
+    }))
 }
 
 /// What depends on both the upper and the lower layers: the identity of the overlay.
