@@ -314,24 +314,29 @@ impl<'a> CopyUp<'a> {
         // another name after a change of the lower layer.
         let upper = self.dentry.with_name(|name| {
             let dir = parent.dir;
-            self.copy_to(access, &Place { dir, name }, &origin)
+            self.make(access, &Place { dir, name }, &origin)
         })?;
+        self.publish(upper.clone(), &origin)?;
         self.settle(access, parent, &upper);
         Ok(())
     }
 
-    /// Makes the copy in `place` and publishes it.
-    fn copy_to(
+    /// Makes the copy in `place`.
+    fn make(
         &self,
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
     ) -> Result<ARef<Dentry<Layer>>> {
-        let upper = if self.stat.is_reg() && self.ofs.work()?.tmpfile {
-            self.by_tmpfile(access, place, origin)?
+        if self.stat.is_reg() && self.ofs.work()?.tmpfile {
+            self.by_tmpfile(access, place, origin)
         } else {
-            self.by_workdir(access, place, origin)?
-        };
+            self.by_workdir(access, place, origin)
+        }
+    }
+
+    /// Lets others see `upper`, the copy.
+    fn publish(&self, upper: ARef<Dentry<Layer>>, origin: &Origin) -> Result {
         // Who sees the upper dentry sees these flags.
         if origin.indexed {
             self.inode.data().set(Flag::Index);
@@ -343,8 +348,7 @@ impl<'a> CopyUp<'a> {
         if self.stat.is_dir() {
             self.inode.data().set(Flag::Whiteouts);
         }
-        self.inode.set_upper(upper.clone())?;
-        Ok(upper)
+        self.inode.set_upper(upper)
     }
 
     /// Notes which digest the data of the upper file has to have. It was not verified yet.

@@ -37,14 +37,18 @@ impl CopyUp<'_> {
             dir: self.ofs.index_dir().ok_or(EIO)?,
             name: &index::name(origin.handle.as_ref().ok_or(EIO)?),
         };
-        self.copy_to(access, &place, origin)?;
+        let entry = self.make(access, &place, origin)?;
         let write = access.start_write();
         let upper = Upper {
             ofs: self.ofs,
             m: self.m,
             write: &write,
         };
-        upper.store_nlink(self.inode, Base::Upper)
+        // Nobody could undo the copy if that failed afterwards.
+        upper
+            .store_nlink_in(&entry, self.inode, Base::Upper)
+            .inspect_err(|_| upper.cleanup(place.dir, &entry))?;
+        self.publish(entry, origin)
     }
 
     /// Makes the entry of the directory `dir`, a copy that has not got its name yet.

@@ -82,9 +82,18 @@ impl Upper<'_> {
     /// Stores the number of links of `inode`, which is in the upper layer, relative to that of one of
     /// its real inodes. The caller holds the inode's own lock.
     pub(crate) fn store_nlink(&self, inode: &Inode<Rovl>, base: Base) -> Result {
-        let upper = inode.upper().ok_or(EIO)?;
+        self.store_nlink_in(inode.upper().ok_or(EIO)?, inode, base)
+    }
+
+    /// The same with `upper`, which may not be that of `inode` yet.
+    pub(crate) fn store_nlink_in(
+        &self,
+        upper: &Dentry<Layer>,
+        inode: &Inode<Rovl>,
+        base: Base,
+    ) -> Result {
         let real = match base {
-            Base::Upper => inode.upper_inode(),
+            Base::Upper => upper.inode(),
             Base::Lower => inode.lower_inode(),
         };
         let nlink = Nlink::new(base, inode.nlink(), real.ok_or(EIO)?.nlink());

@@ -52,6 +52,12 @@ impl Handle {
 
     /// Opens the object (`open_by_handle_at()`), below the mount that `place` is on.
     pub fn open(&self, place: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let mount = ops::open(place, OFlags::RDONLY | OFlags::DIRECTORY);
+        self.open_below(&mount, flags)
+    }
+
+    /// Opens the object on the mount that the open file `mount` is on.
+    pub fn open_below(&self, mount: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
         #[repr(C)]
         struct Raw {
             bytes: u32,
@@ -64,7 +70,6 @@ impl Handle {
             data: [0; 128],
         };
         raw.data[..self.bytes.len()].copy_from_slice(&self.bytes);
-        let mount = ops::open(place, OFlags::RDONLY | OFlags::DIRECTORY);
         let flags = flags | OFlags::CLOEXEC;
         // SAFETY: the handle has as many bytes as its first field says.
         let fd = unsafe {

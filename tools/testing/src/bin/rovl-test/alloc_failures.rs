@@ -5,14 +5,16 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use rovl_testing::ops::{exists, names, read, set, write};
+use rovl_testing::tree::Snapshot;
 use rovl_testing::{cases, dirent, ok, Layers, Mounted, Test};
 use rustix::fs::{renameat_with, OFlags, RenameFlags, CWD};
 use rustix::io::Errno;
 
-use crate::fault_injection::{each_failure, each_failure_by};
+use crate::fault_injection::{each_failure, each_failure_by, only_thorough};
 
 cases! {
     of_a_mount,
+    of_mount_options,
     of_a_lookup,
     of_an_open_for_reading,
     of_a_copy_up,
@@ -71,6 +73,51 @@ fn of_a_mount(t: &Test) {
     look_and_unmount();
     let m = l.mount();
     write(m.path("f"), "works");
+}
+
+fn of_mount_options(t: &Test) {
+    only_thorough(t);
+    let l = t.layers_in(&t.dir_on("tmpfs"));
+    l.lower(0).file("f", "old");
+    l.lower(1).file("g", "old");
+    let before = Snapshot::of(l.lower(0).root());
+    type Options = fn(rovl_testing::Request) -> rovl_testing::Request;
+    let kinds: [(&str, Options); 9] = [
+        ("userxattr", |request| request.flag("userxattr")),
+        ("uuid", |request| request.set("uuid", "on")),
+        ("strict", |request| request.set("fsync", "strict")),
+        ("default_permissions", |r| r.flag("default_permissions")),
+        ("uuid_null", |request| request.set("uuid", "null")),
+        ("redirect_dir", |request| request.set("redirect_dir", "on")),
+        ("metacopy", |request| request.set("metacopy", "on")),
+        ("xino", |request| request.set("xino", "on")),
+        ("nfs_export", |r| {
+            r.set("index", "on").set("nfs_export", "on")
+        }),
+    ];
+    let merged = l.merged();
+    let made = RefCell::new(None);
+    let look_and_unmount = || {
+        if let Some(m) = made.take() {
+            let m: rovl_testing::Mounted = m;
+            assert_eq!(names(m.root()), set(&["f", "g"]));
+            m.unmount();
+        }
+    };
+    for (name, options) in kinds {
+        let attempt = |_| {
+            let mounted = options(l.request()).mount(&merged);
+            let mounted = mounted.map_err(|refused| refused.errno)?;
+            made.replace(Some(mounted.unchecked()));
+            Ok(())
+        };
+        let failures = each_failure_by(1, attempt, |_| look_and_unmount());
+        look_and_unmount();
+        println!("# {name}: {failures} allocations failed");
+    }
+    before.assert_same(&Snapshot::of(l.lower(0).root()));
+    let m = l.mount();
+    write(m.path("f"), "new");
 }
 
 fn of_a_lookup(t: &Test) {

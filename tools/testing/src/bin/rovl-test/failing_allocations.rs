@@ -2,19 +2,18 @@
 //! Every allocation fails once in each of many system calls, each time on objects that no call has
 //! met before, so that their lookup and copy-up are a part of it.
 
-use std::cell::RefCell;
 use std::path::Path;
 
 use rovl_testing::mount::granted;
 use rovl_testing::ops::{self, mknod, mode, names, read, setxattr, stat};
-use rovl_testing::tree::Snapshot;
-use rovl_testing::{acl, cases, dirent, Dir, Layers, Test};
+use rovl_testing::{acl, cases, dirent, Layers, Test};
 use rustix::fs::{
     self, AtFlags, FallocateFlags, FileType, IFlags, OFlags, RenameFlags, SeekFrom, CWD,
 };
 use rustix::io::Errno;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
+use crate::failing_index::assert_work;
 use crate::fault_injection::{each_failure_by, only_thorough};
 
 cases! {
@@ -28,14 +27,13 @@ cases! {
     of_metacopies,
     of_late_data,
     of_inode_numbers,
-    of_mount_options,
 }
 
 /// Does something below a directory that holds what [`prepare`] makes.
-type Operation = fn(&Path) -> Result<(), Errno>;
+pub type Operation = fn(&Path) -> Result<(), Errno>;
 
 const OLD: &[u8] = b"what the lower layer has";
-const NEW: &[u8] = b"changed";
+pub const NEW: &[u8] = b"changed";
 
 /// Two lower layers with what one attempt needs.
 fn prepare(l: &Layers<'_>, name: &str) {
@@ -57,7 +55,7 @@ fn each(t: &Test, operations: &[(&str, Operation)]) {
 }
 
 /// The same on a mount with `options`.
-fn each_with(t: &Test, options: &[(&str, &str)], operations: &[(&str, Operation)]) {
+pub fn each_with(t: &Test, options: &[(&str, &str)], operations: &[(&str, Operation)]) {
     only_thorough(t);
     for (name, operation) in operations {
         let dir = t.dir_on("tmpfs").join(name);
@@ -77,6 +75,7 @@ fn each_with(t: &Test, options: &[(&str, &str)], operations: &[(&str, Operation)
         let check = |n: u32| {
             look(&m.path(n.to_string()));
             assert_lower(&l, &n.to_string());
+            assert_work(t, &l);
             prepare(&l, &(n + 1).to_string());
         };
         let failures = each_failure_by(1, attempt, check);
@@ -118,7 +117,7 @@ fn assert_lower(l: &Layers<'_>, name: &str) {
     assert_eq!(read(l.lower(1).path(format!("{name}/below"))), OLD);
 }
 
-fn open(path: impl AsRef<Path>, flags: OFlags) -> Result<std::os::fd::OwnedFd, Errno> {
+pub fn open(path: impl AsRef<Path>, flags: OFlags) -> Result<std::os::fd::OwnedFd, Errno> {
     fs::open(path.as_ref(), flags | OFlags::CLOEXEC, mode(0o644))
 }
 
@@ -453,48 +452,4 @@ fn of_inode_numbers(t: &Test) {
             }),
         ],
     );
-}
-
-fn of_mount_options(t: &Test) {
-    only_thorough(t);
-    let l = t.layers_in(&t.dir_on("tmpfs"));
-    l.lower(0).file("f", OLD);
-    l.lower(1).file("g", OLD);
-    let before = Snapshot::of(l.lower(0).root());
-    type Options = fn(rovl_testing::Request) -> rovl_testing::Request;
-    let kinds: [(&str, Options); 8] = [
-        ("userxattr", |request| request.flag("userxattr")),
-        ("uuid", |request| request.set("uuid", "on")),
-        ("strict", |request| request.set("fsync", "strict")),
-        ("default_permissions", |request| {
-            request.flag("default_permissions")
-        }),
-        ("uuid_null", |request| request.set("uuid", "null")),
-        ("redirect_dir", |request| request.set("redirect_dir", "on")),
-        ("metacopy", |request| request.set("metacopy", "on")),
-        ("xino", |request| request.set("xino", "on")),
-    ];
-    let merged = l.merged();
-    let made = RefCell::new(None);
-    let look_and_unmount = || {
-        if let Some(m) = made.take() {
-            let m: rovl_testing::Mounted = m;
-            assert_eq!(names(m.root()), ops::set(&["f", "g"]));
-            m.unmount();
-        }
-    };
-    for (name, options) in kinds {
-        let attempt = |_| {
-            let mounted = options(l.request()).mount(&merged);
-            let mounted = mounted.map_err(|refused| refused.errno)?;
-            made.replace(Some(mounted.unchecked()));
-            Ok(())
-        };
-        let failures = each_failure_by(1, attempt, |_| look_and_unmount());
-        look_and_unmount();
-        println!("# {name}: {failures} allocations failed");
-    }
-    before.assert_same(&Snapshot::of(l.lower(0).root()));
-    let m = l.mount();
-    Dir::at(m.root()).file("f", NEW);
 }

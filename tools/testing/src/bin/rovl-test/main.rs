@@ -25,6 +25,7 @@ mod downgraded_options;
 mod extents;
 mod failing_allocations;
 mod failing_blocks;
+mod failing_index;
 mod fanotify;
 mod fault_injection;
 mod faults;
@@ -220,6 +221,7 @@ const MODULES: &[&[Case]] = &[
     failing_blocks::CASES,
     alloc_failures::CASES,
     failing_allocations::CASES,
+    failing_index::CASES,
     page_cache::CASES,
     races::CASES,
     copy_up_races::CASES,
