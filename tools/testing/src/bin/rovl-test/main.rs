@@ -57,6 +57,7 @@ mod nfs_export;
 mod nfs_export_dirs;
 mod nfs_export_handles;
 mod nfs_export_options;
+mod nfs_export_races;
 mod no_space;
 mod page_cache;
 mod permission;
@@ -170,6 +171,7 @@ const MODULES: &[&[Case]] = &[
     nfs_export_dirs::CASES,
     nfs_export_handles::CASES,
     nfs_export_options::CASES,
+    nfs_export_races::CASES,
     metacopy::CASES,
     metacopy_names::CASES,
     data_only::CASES,
