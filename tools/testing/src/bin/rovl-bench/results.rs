@@ -105,7 +105,7 @@ impl Memory {
 
 impl Results {
     /// Names and ratios of what is above `limit`, or for memory above that of the other type by more
-    /// than pages and slabs are coarse.
+    /// than what others use differs.
     pub fn above(&self, limit: f64) -> Vec<String> {
         let operations = self
             .operations
@@ -131,10 +131,11 @@ impl Results {
     }
 }
 
-/// Memory is counted in pages, of slabs that others use too.
+/// Memory is that of all objects in slabs, also of others that come and go.
 const COARSE: f64 = 1.02;
 
-fn median(values: &[f64]) -> f64 {
+/// The median.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
