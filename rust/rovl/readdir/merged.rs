@@ -71,9 +71,6 @@ struct Reading {
     upper: bool,
     lowest: bool,
     xattr_whiteouts: bool,
-    /// It is an overlay itself, which may list names under which it finds nothing: whiteouts in a
-    /// directory that it reads straight from its layer.
-    overlay: bool,
     /// The number of its file system.
     fsid: usize,
 }
@@ -115,17 +112,16 @@ impl<'a> Merge<'a> {
         let Reading {
             upper,
             xattr_whiteouts,
-            overlay,
             ..
         } = layer;
         let own_number = match entry.name {
+            // What cannot be found is not listed then: files whose data is nowhere, and what a lower
+            // overlay only lists.
+            _ if matches!(self.ino_space, InoSpace::Xino(_)) => true,
             b".." => true,
             b"." => upper,
             // A directory that is merged may have got its origin just now.
-            _ => {
-                let xino = matches!(self.ino_space, InoSpace::Xino(_));
-                (upper && (self.impure || xino)) || (overlay && xino)
-            }
+            _ => upper && self.impure,
         };
         let mut marks = 0;
         if upper {
@@ -255,7 +251,6 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: true,
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
-            overlay: false,
             fsid: 0,
         };
         merge.read(m, path, layer)?;
@@ -265,7 +260,6 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: false,
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
-            overlay: entry.dentry().has_real(),
             fsid: ofs.fsid(entry.layer()),
         };
         merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
@@ -335,14 +329,12 @@ mod tests {
         upper: true,
         lowest: false,
         xattr_whiteouts: false,
-        overlay: false,
         fsid: 0,
     };
     const LOWEST: Reading = Reading {
         upper: false,
         lowest: true,
         xattr_whiteouts: true,
-        overlay: false,
         fsid: 1,
     };
 

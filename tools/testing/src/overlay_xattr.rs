@@ -23,6 +23,8 @@ pub const UPPER: &str = "trusted.overlay.upper";
 pub const REDIRECT: &str = "trusted.overlay.redirect";
 /// Identifies the overlay itself, on the root of the upper layer.
 pub const UUID: &str = "trusted.overlay.uuid";
+/// Marks a file whose data is in a layer below, with the digest of that if it has one.
+pub const METACOPY: &str = "trusted.overlay.metacopy";
 /// Marks a zero-size file as a whiteout.
 pub const WHITEOUT: &str = "trusted.overlay.whiteout";
 /// Keeps the append-only and immutable flags of a copied-up file.

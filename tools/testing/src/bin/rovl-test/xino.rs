@@ -10,14 +10,16 @@ use rovl_testing::mount::{granted, Mounted, Request};
 use rovl_testing::ops::{
     chmod, exists, getxattr, mkdir, names, open_read, rename, set, stat, unlink, utimes, write,
 };
-use rovl_testing::overlay_xattr::{OPAQUE, ORIGIN, WHITEOUT};
-use rovl_testing::{cases, dirent, ok, Layers, Test};
+use rovl_testing::overlay_xattr::{METACOPY, OPAQUE, ORIGIN, WHITEOUT};
+use rovl_testing::{cases, dirent, errno, ok, Layers, Test};
+use rustix::io::Errno;
 
 cases! {
     one_device_and_distinct_numbers,
     numbers_carry_the_file_system,
     entries_have_the_numbers_of_stat,
     entries_of_pure_directories,
+    entries_that_cannot_be_found,
     numbers_are_kept_over_copy_up,
     numbers_are_kept_over_remount,
     origin_that_claims_to_be_upper,
@@ -148,6 +150,17 @@ fn entries_of_pure_directories(t: &Test) {
     assert_entries(&m.path("new"));
     rename(m.path("bottom"), m.path("new/bottom"));
     assert_entries(&m.path("new"));
+}
+
+/// Every entry of a merged directory is looked up for its number, and not listed if that fails.
+fn entries_that_cannot_be_found(t: &Test) {
+    let three = Three::new(t);
+    three.top.file("d/lost", "").xattr("d/lost", METACOPY, "");
+    for (xino, listed) in [("on", false), ("off", true)] {
+        let m = three.mount(t, xino);
+        assert_eq!(names(m.path("d")).contains("lost"), listed, "xino={xino}");
+        assert_eq!(errno(rustix::fs::lstat(m.path("d/lost"))), Errno::PERM);
+    }
 }
 
 fn numbers_are_kept_over_copy_up(t: &Test) {
