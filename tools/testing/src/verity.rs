@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! fs-verity: files that cannot be changed any more, and the digests that they are known by.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+
+use rustix::io::Errno;
 
 use crate::block::Image;
 use crate::ops::{open_read, write};
@@ -55,7 +57,16 @@ pub fn image(dir: &Path) -> Image {
 /// Gives a file fs-verity, after which it cannot be changed.
 #[track_caller]
 pub fn enable(path: impl AsRef<Path>, algorithm: u8) {
-    let file = open_read(&path);
+    if let Err(error) = try_enable(&open_read(&path), algorithm) {
+        panic!(
+            "FS_IOC_ENABLE_VERITY on {}: {error}",
+            path.as_ref().display()
+        );
+    }
+}
+
+/// The same for an open file, if its file system can.
+pub fn try_enable(file: &OwnedFd, algorithm: u8) -> Result<(), Errno> {
     let arg = EnableArg {
         version: 1,
         hash_algorithm: u32::from(algorithm),
@@ -69,19 +80,23 @@ pub fn enable(path: impl AsRef<Path>, algorithm: u8) {
     };
     // SAFETY: the argument is the structure that the request reads.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_ENABLE_VERITY, &raw const arg) };
-    assert_eq!(
-        result,
-        0,
-        "FS_IOC_ENABLE_VERITY on {}: {}",
-        path.as_ref().display(),
-        std::io::Error::last_os_error()
-    );
+    done(result)
 }
 
 /// The algorithm and the digest of a file that has fs-verity.
 #[track_caller]
 pub fn measure(path: impl AsRef<Path>) -> (u8, Vec<u8>) {
-    let file = open_read(&path);
+    match try_measure(&open_read(&path)) {
+        Ok(digest) => digest,
+        Err(error) => panic!(
+            "FS_IOC_MEASURE_VERITY on {}: {error}",
+            path.as_ref().display()
+        ),
+    }
+}
+
+/// The same of an open file, if it has one.
+pub fn try_measure(file: &OwnedFd) -> Result<(u8, Vec<u8>), Errno> {
     let mut digest = Digest {
         algorithm: 0,
         size: MAX_DIGEST as u16,
@@ -89,15 +104,17 @@ pub fn measure(path: impl AsRef<Path>) -> (u8, Vec<u8>) {
     };
     // SAFETY: the argument has room for as many bytes as it says.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_MEASURE_VERITY, &raw mut digest) };
-    assert_eq!(
-        result,
-        0,
-        "FS_IOC_MEASURE_VERITY on {}: {}",
-        path.as_ref().display(),
-        std::io::Error::last_os_error()
-    );
+    done(result)?;
     let bytes = digest.bytes[..usize::from(digest.size)].to_vec();
-    (digest.algorithm as u8, bytes)
+    Ok((digest.algorithm as u8, bytes))
+}
+
+fn done(result: i32) -> Result<(), Errno> {
+    if result == 0 {
+        return Ok(());
+    }
+    let code = std::io::Error::last_os_error().raw_os_error();
+    Err(code.map_or(Errno::IO, Errno::from_raw_os_error))
 }
 
 /// The value of the attribute `metacopy` for a file whose data has this digest.

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rovl_testing::caller::{self, Child, ALICE, BOB};
+use rovl_testing::handle::Handle;
 use rustix::fs::{AtFlags, Gid, Uid, CWD};
 use rustix::io::Errno;
 use rustix::process::{set_parent_process_death_signal, Signal};
@@ -24,6 +25,9 @@ pub const TEAM: u32 = 50;
 
 /// Number of descriptors and of mappings that a process can hold.
 pub const SLOTS: usize = 6;
+
+/// Number of file handles that a process can keep.
+pub const HANDLES: usize = 8;
 
 /// What an operation gave: a text for comparison, or its error.
 pub type Outcome = Result<String, Errno>;
@@ -72,6 +76,8 @@ pub struct Actor {
     pub dir_times: bool,
     /// File handles that were seen, so that each has a number.
     pub handles: Vec<Vec<u8>>,
+    /// Handles that objects are opened by; they stay over mounts.
+    pub encoded: [Option<Handle>; HANDLES],
 }
 
 impl Actor {
@@ -85,6 +91,7 @@ impl Actor {
             numbers: true,
             dir_times: true,
             handles: Vec::new(),
+            encoded: Default::default(),
         }
     }
 
@@ -95,6 +102,7 @@ impl Actor {
             numbers: self.numbers,
             dir_times: self.dir_times,
             handles: std::mem::take(&mut self.handles),
+            encoded: std::mem::take(&mut self.encoded),
             ..Self::new(&root)
         };
         // Outside of the mount, and not where the other side is.
@@ -153,6 +161,12 @@ impl Actor {
 pub fn slot_number(text: &str) -> Option<usize> {
     let number: usize = text.strip_prefix('@')?.parse().ok()?;
     (number < SLOTS).then_some(number)
+}
+
+/// Index of `%N`.
+pub fn handle_number(text: &str) -> Option<usize> {
+    let number: usize = text.strip_prefix('%')?.parse().ok()?;
+    (number < HANDLES).then_some(number)
 }
 
 /// A path whose components `~Nx` stand for N times the character x.

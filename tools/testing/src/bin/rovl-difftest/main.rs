@@ -4,6 +4,7 @@
 
 mod actor;
 mod generate;
+mod image;
 mod intended;
 mod operation;
 mod run;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
     let settings = Settings {
         scratch: options.scratch.clone(),
         kinds,
+        images: Default::default(),
     };
     let machine = Machine { options, settings };
     let outcome = if let Some(dir) = &machine.options.tests {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Runs a script on both sides at the same time and compares what they wrote down.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -12,7 +13,9 @@ use rovl_testing::mount;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
-use crate::script::{Place, Script, FILE_SYSTEMS};
+use crate::image::{self, Images, FILE_SYSTEMS};
+use crate::intended;
+use crate::script::{Place, Script, Step};
 use crate::side::{Side, BARRIER, DIRECTORY};
 
 /// Seconds without a word from either side after which a run is given up.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// The oracle, and the type under test.
     pub kinds: [String; 2],
+    /// File systems that were made for layers.
+    pub images: RefCell<Images>,
 }
 
 /// The first difference of a run.
@@ -73,6 +78,9 @@ impl fmt::Display for Difference {
 
 /// Runs `script` on both sides.
 pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
+    for name in script.file_systems() {
+        settings.images.borrow_mut().need(&settings.scratch, name)?;
+    }
     let sides = [start(settings, script, 0)?, start(settings, script, 1)?];
     let mut texts = [Vec::new(), Vec::new()];
     let complete = collect(&sides, &mut texts)?;
@@ -93,7 +101,10 @@ pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
             "no word for {PATIENCE} s; the last were {last:?}, in\n{script}"
         )));
     }
-    let found = compare(settings, script, &texts);
+    let (found, compared) = match compare(settings, script, &texts) {
+        Some(found) if intended::ends(script, &found) => (None, found.steps - 1),
+        found => (found, script.steps.len()),
+    };
     let ended = ends.iter().all(|status| status.exit_status() == Some(0));
     if !ended {
         clean(settings);
@@ -103,7 +114,7 @@ pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
     }
     Ok(Outcome {
         difference: found,
-        operations: count(script, &texts[0]),
+        operations: count(&script.steps[..compared], &texts[0]),
         texts,
     })
 }
@@ -222,17 +233,17 @@ fn compare(settings: &Settings, script: &Script, texts: &[String; 2]) -> Option<
     }
 }
 
-fn is_swap(step: &crate::script::Step) -> bool {
+fn is_swap(step: &Step) -> bool {
     step.place == Place::Machine && step.words.first().is_some_and(|word| word == "swap")
 }
 
-/// Which operations were done through the mount, and how many succeeded.
-fn count(script: &Script, text: &str) -> BTreeMap<String, (usize, usize)> {
+/// Which of the steps were done through the mount, and how many succeeded.
+fn count(steps: &[Step], text: &str) -> BTreeMap<String, (usize, usize)> {
     let mut counts = BTreeMap::new();
     for line in text.lines() {
         let mut parts = line.splitn(3, '\t');
         let number = parts.next().and_then(|text| text.parse::<usize>().ok());
-        let step = number.and_then(|number| script.steps.get(number.checked_sub(1)?));
+        let step = number.and_then(|number| steps.get(number.checked_sub(1)?));
         let Some(step) = step.filter(|step| matches!(step.place, Place::Mount(_))) else {
             continue;
         };
@@ -255,6 +266,6 @@ fn ended_badly(texts: &[String; 2], ends: &[WaitStatus]) -> String {
 
 /// Unmounts what a side left behind that did not come to its end.
 fn clean(settings: &Settings) {
-    let roots = FILE_SYSTEMS.map(|name| settings.scratch.join(name).join(DIRECTORY));
+    let roots = FILE_SYSTEMS.map(|name| image::home(&settings.scratch, name).join(DIRECTORY));
     mount::unmount_all_below(&roots);
 }

@@ -12,16 +12,17 @@
 //! mount userxattr
 //! ```
 //!
-//! `layers` names the file system of the upper layer, then those of the lower ones, top first. The
+//! `layers` names the file system of the upper layer, then those of the lower ones, top first;
+//! `data 1` says that the last lower layer only holds data, `nested 2` that the two before it are an
+//! overlay themselves, `watch` that each step tells what it changes of the objects that it names. The
 //! text is what is run: a generated script, a shortened one and one from a file are the same.
 
 use std::fmt;
 
+use crate::image::FILE_SYSTEMS;
+
 /// Largest number of lower layers of a script.
 const LOWERS_MAX: usize = 64;
-
-/// File systems that layers can be on: directories of these names are in the scratch directory.
-pub const FILE_SYSTEMS: [&str; 3] = ["ext4", "xfs", "tmpfs"];
 
 /// Processes that use the mount. Each has its own credentials, descriptors and directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +86,9 @@ pub struct Script {
     pub upper: String,
     /// File systems of the lower layers, top first.
     pub lowers: Vec<String>,
-    /// How many of the last lower layers the in-tree module combines to one.
+    /// How many of the last lower layers only hold data for files in others.
+    pub data: usize,
+    /// How many of the last of the others are an overlay of their own.
     pub nested: usize,
     /// Whether objects are looked at before and after each operation.
     pub watch: bool,
@@ -109,10 +112,16 @@ impl Script {
         Self {
             upper: upper.to_owned(),
             lowers,
+            data: 0,
             nested: 0,
             watch: false,
             steps: Vec::new(),
         }
+    }
+
+    /// The file systems of all layers.
+    pub fn file_systems(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.upper).chain(&self.lowers)
     }
 
     /// Reads the text of a script.
@@ -134,6 +143,10 @@ impl Script {
         let process = Process::ALL.iter().find(|process| process.name() == first);
         let place = match first {
             "layers" => return self.set_layers(rest),
+            "data" => {
+                self.data = rest.parse().ok()?;
+                return Some(());
+            }
             "nested" => {
                 self.nested = rest.parse().ok()?;
                 return Some(());
@@ -188,6 +201,9 @@ impl fmt::Display for Step {
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "layers {} {}", self.upper, self.lowers.join(" "))?;
+        if self.data > 0 {
+            writeln!(f, "data {}", self.data)?;
+        }
         if self.nested > 0 {
             writeln!(f, "nested {}", self.nested)?;
         }

@@ -82,6 +82,13 @@ impl<F: Fn(&Script) -> bool> Search<F> {
         let mut plain = self.best.clone();
         plain.nested = 0;
         self.try_one(plain);
+        while self.best.data > 0 {
+            let mut merged = self.best.clone();
+            merged.data -= 1;
+            if !self.try_one(merged) {
+                break;
+            }
+        }
         for number in (0..self.best.lowers.len()).rev() {
             if self.best.lowers.len() > 1 {
                 self.try_one(without_layer(&self.best, number));
@@ -170,6 +177,9 @@ fn simpler_texts(text: &str) -> Vec<String> {
 /// The script without a lower layer and the steps in it.
 fn without_layer(script: &Script, number: usize) -> Script {
     let mut shorter = script.clone();
+    if number + shorter.data >= shorter.lowers.len() {
+        shorter.data -= 1;
+    }
     shorter.lowers.remove(number);
     let kept = |step: &Step| match step.place {
         Place::Lower(other) if other == number => None,

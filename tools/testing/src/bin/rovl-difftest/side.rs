@@ -12,6 +12,7 @@ use rustix::fs::{self, AtFlags, FileType, IFlags, OFlags, Timespec, Timestamps, 
 use rustix::mount::{unmount, MountAttrFlags, UnmountFlags};
 
 use crate::actor::{Actor, Remote};
+use crate::image::{self, FOLDED};
 use crate::script::{Place, Process, Script, Step};
 use crate::snapshot::{self, Snapshot, View};
 use crate::{intended, operation};
@@ -54,15 +55,18 @@ impl Side {
         script: Script,
         (out, go): (File, File),
     ) -> std::io::Result<Self> {
-        let root = |name: &str| scratch.join(name).join(DIRECTORY).join(number.to_string());
-        let mut names: Vec<&String> = std::iter::once(&script.upper)
-            .chain(&script.lowers)
-            .collect();
+        let place = PathBuf::from(DIRECTORY).join(number.to_string());
+        let root = |name: &str| image::home(scratch, name).join(&place);
+        let mut names: Vec<&String> = script.file_systems().collect();
         names.sort();
         names.dedup();
-        let roots: Vec<PathBuf> = names.into_iter().map(|name| root(name)).collect();
-        for root in &roots {
+        let roots: Vec<PathBuf> = names.iter().map(|name| root(name)).collect();
+        for (root, name) in roots.iter().zip(names) {
             remove(root)?;
+            if name == FOLDED {
+                std::fs::create_dir_all(root)?;
+                image::fold(root)?;
+            }
         }
         let home = root(&script.upper);
         let lowers: Vec<PathBuf> = script
@@ -219,6 +223,7 @@ impl Side {
             self.seal();
         }
         let mut lowers = self.lowers.clone();
+        let data = lowers.split_off(lowers.len().saturating_sub(self.script.data));
         let nested = self.script.nested.min(lowers.len());
         if nested > 1 {
             let below = lowers.split_off(lowers.len() - nested);
@@ -240,7 +245,7 @@ impl Side {
                 }
             }
         }
-        let request = self.request(&lowers, options);
+        let request = self.request(&lowers, &data, options);
         match request.mount(&self.merged) {
             Ok(mounted) => {
                 keep(mounted);
@@ -256,10 +261,14 @@ impl Side {
         }
     }
 
-    fn request(&self, lowers: &[PathBuf], options: &[&str]) -> Request {
+    fn request(&self, lowers: &[PathBuf], data: &[PathBuf], options: &[&str]) -> Request {
         let mut request = Request::new(&self.kinds[0]);
-        for path in lowers {
-            request = request.set("lowerdir+", path);
+        if options.contains(&"list") {
+            request = request.set("lowerdir", list(lowers, data));
+        } else {
+            let lowers = lowers.iter().map(|path| ("lowerdir+", path));
+            let layers = lowers.chain(data.iter().map(|path| ("datadir+", path)));
+            request = layers.fold(request, |request, (key, path)| request.set(key, path));
         }
         if !options.contains(&"noupper") {
             request = request
@@ -269,7 +278,7 @@ impl Side {
         let (flags, texts) = split(options);
         for flag in flags {
             request = match flag {
-                "noupper" => request,
+                "noupper" | "list" => request,
                 "attr:nosuid" => request.attributes(MountAttrFlags::MOUNT_ATTR_NOSUID),
                 "attr:nodev" => request.attributes(MountAttrFlags::MOUNT_ATTR_NODEV),
                 "attr:noatime" => request.attributes(MountAttrFlags::MOUNT_ATTR_NOATIME),
@@ -381,6 +390,20 @@ impl Side {
 /// The guard would unmount with a panic; here that is a result like others.
 fn keep(mounted: Mounted) {
     std::mem::forget(mounted.unchecked());
+}
+
+/// All lower layers as the text of one option.
+fn list(lowers: &[PathBuf], data: &[PathBuf]) -> PathBuf {
+    let joined = |paths: &[PathBuf], between: &str| {
+        let texts: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        texts.join(between)
+    };
+    let data = joined(data, "::");
+    let between = if data.is_empty() { "" } else { "::" };
+    format!("{}{between}{data}", joined(lowers, ":")).into()
 }
 
 /// Options without a value, and those with one.

@@ -2,6 +2,7 @@
 //! Random layers: ordinary ones, and such as nobody who means well makes.
 
 use fastrand::Rng;
+use rovl_testing::verity::{SHA256, SHA512};
 
 use super::model::{child, Kind, Object, Tree};
 use super::value;
@@ -37,8 +38,27 @@ fn opaque(userxattr: bool) -> &'static str {
     }
 }
 
-/// Fills a lower layer; what it has then.
-pub fn fill(rng: &mut Rng, place: Place, userxattr: bool, steps: &mut Vec<Step>) -> Tree {
+/// What the lower layers of a script have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Whether the overlay's attributes are those of users.
+    pub userxattr: bool,
+    /// Whether files can have fs-verity.
+    pub verity: bool,
+    /// How many of 24 objects are files whose data is in a layer below.
+    pub without_data: u8,
+}
+
+/// Fills the lower layer `number`; what it has then. `below` is what those below it have, with their
+/// numbers.
+pub fn fill(
+    rng: &mut Rng,
+    number: usize,
+    manner: Manner,
+    below: &[(usize, Tree)],
+    steps: &mut Vec<Step>,
+) -> Tree {
+    let place = Place::Lower(number);
     let mut tree = Tree::default();
     steps.push(Step::new(place, "chmod / 777"));
     for name in &value::NAMES[..4] {
@@ -48,9 +68,70 @@ pub fn fill(rng: &mut Rng, place: Place, userxattr: bool, steps: &mut Vec<Step>)
         }
     }
     for _ in 0..rng.usize(STEPS / 2..STEPS * 3 / 2) {
-        ordinary(rng, &mut tree, place, userxattr, steps);
+        if rng.u8(0..24) < manner.without_data && (!below.is_empty() || rng.u8(0..8) == 0) {
+            without_data(rng, &mut tree, place, manner, below, steps);
+        } else {
+            ordinary(rng, &mut tree, place, manner, steps);
+        }
     }
     tree
+}
+
+/// Makes a file whose data is in a layer below: its length, the mark with or without a digest, and
+/// the place of the data. Now and then one of them is wrong, or there is no data.
+fn without_data(
+    rng: &mut Rng,
+    tree: &mut Tree,
+    place: Place,
+    manner: Manner,
+    below: &[(usize, Tree)],
+    steps: &mut Vec<Step>,
+) {
+    let path = place_in(rng, tree);
+    let layer = below.get(rng.usize(..below.len().max(1)));
+    let found = layer.and_then(|(number, tree)| {
+        let wanted = if rng.u8(0..10) > 0 {
+            Kind::File
+        } else {
+            Kind::Dir
+        };
+        let all = tree.objects.iter();
+        let all: Vec<_> = all.filter(|(_, object)| object.kind == wanted).collect();
+        let (path, object) = all.get(rng.usize(..all.len().max(1)))?;
+        Some((*number, (*path).clone(), object.size))
+    });
+    let (number, data, size) = found.unwrap_or((0, child("/", value::name(rng)), 5000));
+    let size = if rng.u8(0..10) > 0 {
+        size
+    } else {
+        value::length(rng)
+    };
+    let prefix = if manner.userxattr { "user" } else { "trusted" };
+    let mut add = |text: String| steps.push(Step::new(place, &text));
+    add(format!("put {path} 0 0"));
+    add(format!("chmod {path} {}", value::file_mode(rng)));
+    add(format!("truncate {path} {size}"));
+    let mark = value::pick(rng, &["0x", "0x", "0x00040000"]);
+    add(format!(
+        "setxattr {path} {prefix}.overlay.metacopy {mark} -"
+    ));
+    if manner.verity && rng.u8(0..4) > 0 {
+        let flipped = if rng.u8(0..4) > 0 { -1 } else { rng.i32(0..40) };
+        add(format!("digest {path} ../lower{number}/{data} {flipped}"));
+    }
+    match rng.u8(0..12) {
+        0 => (),
+        1 => add(format!(
+            "setxattr {path} {prefix}.overlay.redirect {} -",
+            value::name(rng)
+        )),
+        _ => add(format!(
+            "setxattr {path} {prefix}.overlay.redirect /{data} -"
+        )),
+    }
+    let mut object = Object::new(Kind::File, 0o666, 0);
+    object.size = size;
+    tree.add(&path, object);
 }
 
 fn make_dir(tree: &mut Tree, place: Place, path: &str, mode: &str, steps: &mut Vec<Step>) {
@@ -85,7 +166,7 @@ fn existing(rng: &mut Rng, tree: &Tree) -> Option<(String, Kind)> {
     Some((path.clone(), object.kind))
 }
 
-fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, userxattr: bool, steps: &mut Vec<Step>) {
+fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, manner: Manner, steps: &mut Vec<Step>) {
     let new = place_in(rng, tree);
     let old = existing(rng, tree);
     let mut add = |text: String| steps.push(Step::new(place, &text));
@@ -97,7 +178,7 @@ fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, userxattr: bool, steps
         }
         6 => {
             if let Some((path, Kind::Dir)) = old {
-                add(format!("setxattr {path} {} y -", opaque(userxattr)));
+                add(format!("setxattr {path} {} y -", opaque(manner.userxattr)));
                 tree.opaque.insert(path);
             }
         }
@@ -122,9 +203,17 @@ fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, userxattr: bool, steps
             }
         }
         _ => {
-            add(format!("put {new} {} {}", value::length(rng), rng.u8(..)));
+            let mut object = Object::new(Kind::File, 0o666, 0);
+            object.size = value::length(rng);
+            add(format!("put {new} {} {}", object.size, rng.u8(..)));
             add(format!("chmod {new} 666"));
-            tree.add(&new, Object::new(Kind::File, 0o666, 0));
+            if manner.verity && rng.u8(0..4) > 0 {
+                add(format!(
+                    "verity {new} {}",
+                    value::pick(rng, &[SHA256, SHA256, SHA512])
+                ));
+            }
+            tree.add(&new, object);
         }
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Random scripts. `model` is what probably exists, `source` what the processes hold, `layer` fills
-//! layers, `options` chooses those of a mount, `step` and `content` make steps, `value` their
-//! arguments.
+//! layers, `options` chooses those of a mount, `step`, `content` and `handle` make steps, `value`
+//! their arguments.
 
 mod content;
+mod handle;
 mod layer;
 mod model;
 mod options;
@@ -13,6 +14,7 @@ mod value;
 
 use fastrand::Rng;
 
+use crate::image::{FOLDED, VERITY};
 use crate::script::{Place, Script, Step};
 use model::Tree;
 use source::Source;
@@ -23,6 +25,14 @@ struct Plan {
     /// Whether layers get odd content.
     hostile: bool,
     lowers: usize,
+    /// Whether lower layers only hold data.
+    data: bool,
+    /// Whether mounts may let objects be opened by handles.
+    export: bool,
+    /// Whether files can have fs-verity.
+    verity: bool,
+    /// Whether the case of names is folded.
+    folded: bool,
     /// One check of the trees in so many steps.
     check: usize,
     /// One change of the mount in so many steps.
@@ -33,34 +43,15 @@ struct Plan {
 pub fn script(seed: u64, length: usize) -> Script {
     let mut source = Source::new(seed);
     let mut script = layers(&mut source.rng);
-    let plan = Plan {
-        userxattr: source.one_in(6),
-        hostile: source.one_in(4),
-        lowers: script.lowers.len(),
-        check: source.pick(&[30, 60, 150]),
-        change: source.pick(&[40, 80, 200]),
-    };
-    source.mixed = script.lowers.iter().any(|name| *name != script.upper);
-    script.watch = source.rng.u8(0..5) < 2;
-    if plan.lowers > 2 && source.one_in(6) {
-        script.nested = 2;
-    }
-    let mut steps = Vec::new();
-    let trees: Vec<Tree> = (0..plan.lowers)
-        .map(|number| {
-            let place = Place::Lower(number);
-            layer::fill(&mut source.rng, place, plan.userxattr, &mut steps)
-        })
-        .collect();
-    source.tree = Tree::merged(&trees);
-    steps.push(Step::new(Place::Upper, "chmod / 777"));
-    if plan.hostile {
-        spoil(&mut source, &plan, &mut steps);
-    }
+    let plan = plan(&mut source, &mut script);
+    let mut steps = fill(&mut source, &plan, &script);
     mount(&mut source, &plan, &mut steps);
     for number in 0..length {
         if source.rng.u32(..plan.change) == 0 {
             change(&mut source, &plan, &mut steps);
+        }
+        if source.export && source.one_in(40) {
+            handle::after_forgetting(&mut source, &mut steps);
         }
         source.choose_process();
         let text = step::any(&mut source);
@@ -69,8 +60,71 @@ pub fn script(seed: u64, length: usize) -> Script {
             steps.push(machine("check"));
         }
     }
+    for step in &mut steps {
+        if plan.export {
+            shorten(step);
+        }
+        if plan.folded {
+            vary_case(&mut source.rng, step);
+        }
+    }
     script.steps = steps;
     script
+}
+
+/// Chooses what a script is about, and which of its layers are special.
+fn plan(source: &mut Source, script: &mut Script) -> Plan {
+    let data = source.one_in(4);
+    if data {
+        script.lowers.push(script.upper.clone());
+        script.data = 1 + source.rng.usize(..script.lowers.len().div_ceil(2));
+    }
+    let lowers = script.lowers.len();
+    let verity = script.file_systems().any(|name| name == VERITY);
+    if lowers - script.data > 2 && source.one_in(6) {
+        script.nested = 2;
+    }
+    script.watch = source.rng.u8(0..5) < 2;
+    source.mixed = script.lowers.iter().any(|name| *name != script.upper);
+    Plan {
+        userxattr: source.one_in(if data || verity { 20 } else { 6 }),
+        hostile: source.one_in(4),
+        lowers,
+        data,
+        // Files without data exclude it.
+        export: source.one_in(if data || verity { 12 } else { 2 }),
+        verity,
+        folded: script.upper == FOLDED,
+        check: source.pick(&[30, 60, 150]),
+        change: source.pick(&[40, 80, 200]),
+    }
+}
+
+/// The steps that fill the layers.
+fn fill(source: &mut Source, plan: &Plan, script: &Script) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let manner = layer::Manner {
+        userxattr: plan.userxattr,
+        verity: plan.verity,
+        without_data: if plan.data || plan.verity { 8 } else { 1 },
+    };
+    // From the lowest one, where the data is of files above.
+    let mut trees: Vec<(usize, Tree)> = Vec::new();
+    for number in (0..plan.lowers).rev() {
+        let tree = layer::fill(&mut source.rng, number, manner, &trees, &mut steps);
+        trees.push((number, tree));
+    }
+    if plan.folded {
+        let names = trees.iter().flat_map(|(_, tree)| tree.objects.keys());
+        source.kept = names.cloned().collect();
+    }
+    let merged = trees.into_iter().skip(script.data).map(|(_, tree)| tree);
+    source.tree = Tree::merged(merged);
+    steps.push(Step::new(Place::Upper, "chmod / 777"));
+    if plan.hostile {
+        spoil(source, plan, &mut steps);
+    }
+    steps
 }
 
 fn machine(text: &str) -> Step {
@@ -84,9 +138,14 @@ fn layers(rng: &mut Rng) -> Script {
         1..=3 => 1,
         _ => rng.usize(2..5),
     };
-    let all = ["ext4", "xfs", "tmpfs"];
-    let upper = value::pick(rng, &["ext4", "ext4", "ext4", "xfs", "xfs", "tmpfs"]);
-    let mixed = rng.u8(0..5) == 0;
+    let all = ["ext4", "xfs", "tmpfs", VERITY];
+    let upper = match rng.u8(0..12) {
+        0 => FOLDED,
+        1..=2 => VERITY,
+        _ => value::pick(rng, &["ext4", "ext4", "ext4", "xfs", "xfs", "tmpfs"]),
+    };
+    // Layers that do not agree on the case of names cannot be mounted.
+    let mixed = rng.u8(0..if upper == FOLDED { 40 } else { 5 }) == 0;
     let lowers = (0..lowers).map(|_| {
         let name = if mixed { value::pick(rng, &all) } else { upper };
         name.to_owned()
@@ -108,10 +167,45 @@ fn spoil(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
     }
 }
 
+/// Shortens the values of attributes: if the upper layer has no room for those of a directory, the
+/// in-tree module leaves an entry in its index that leads nowhere.
+fn shorten(step: &mut Step) {
+    let values = step
+        .words
+        .iter_mut()
+        .filter(|word| word.starts_with("fill:"));
+    values.for_each(|word| *word = "fill:200:1".to_owned());
+}
+
+/// Writes names in capitals now and then, in the paths that come first in a step.
+fn vary_case(rng: &mut Rng, step: &mut Step) {
+    let is_name = |name: &str| matches!(name.as_bytes(), [b'a'..=b'l']) || name == "~255n";
+    let is_path = |word: &str| {
+        let mut parts = word.split('/');
+        parts.all(|part| is_name(part) || part == "." || part.starts_with('@'))
+    };
+    for word in step.words.iter_mut().skip(1).take(2) {
+        if is_path(word) && rng.u8(0..4) == 0 {
+            let parts: Vec<String> = word
+                .split('/')
+                .map(|part| {
+                    if rng.bool() {
+                        part.to_uppercase()
+                    } else {
+                        part.to_owned()
+                    }
+                })
+                .collect();
+            *word = parts.join("/");
+        }
+    }
+}
+
 fn mount(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
-    let chosen = options::choose(source, plan.userxattr, plan.lowers);
+    let chosen = options::choose(source, plan);
     source.writable = chosen.writable;
     source.redirects = chosen.redirects;
+    source.export = chosen.export;
     let text = format!("mount {}", chosen.text);
     steps.push(machine(text.trim()));
     if source.one_in(2) {
@@ -124,6 +218,9 @@ fn mount(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
         steps.push(machine(text.trim()));
     }
     source.reset();
+    if source.export {
+        handle::after_forgetting(source, steps);
+    }
 }
 
 fn volatile_again(steps: &mut Vec<Step>) {

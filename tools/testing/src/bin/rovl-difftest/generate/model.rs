@@ -32,6 +32,8 @@ pub struct Object {
     pub uid: u32,
     /// Whether it is a directory that has a part in a lower layer.
     pub below: bool,
+    /// Length of a file of a lower layer.
+    pub size: u32,
     /// Whether it may not be changed (chattr).
     pub fixed: bool,
     /// Extended attributes.
@@ -46,6 +48,7 @@ impl Object {
             mode,
             uid,
             below: false,
+            size: 0,
             fixed: false,
             attributes: BTreeSet::new(),
         }
@@ -184,10 +187,10 @@ impl Tree {
         }
     }
 
-    /// What shows of layers, top first.
-    pub fn merged(layers: &[Self]) -> Self {
+    /// What shows of layers, from the lowest one.
+    pub fn merged(layers: impl IntoIterator<Item = Self>) -> Self {
         let mut merged = Self::default();
-        for layer in layers.iter().rev() {
+        for layer in layers {
             let mut hidden: Vec<String> = layer.whiteouts.iter().cloned().collect();
             let covered = layer
                 .objects

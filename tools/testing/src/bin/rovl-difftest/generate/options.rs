@@ -2,6 +2,7 @@
 //! The options of a mount, chosen at random, each feature for itself.
 
 use super::source::Source;
+use super::Plan;
 
 /// Options, and what they mean for the steps that follow.
 pub struct Chosen {
@@ -11,6 +12,8 @@ pub struct Chosen {
     pub writable: bool,
     /// Whether directories of lower layers can be renamed.
     pub redirects: bool,
+    /// Whether objects can be opened by handles.
+    pub export: bool,
     /// Whether the mount can be made once only.
     pub volatile: bool,
 }
@@ -27,6 +30,15 @@ const REDIRECT: &[&str] = &[
 ];
 const METACOPY: &[&str] = &["", "", "metacopy=off", "metacopy=on", "metacopy=on"];
 const INDEX: &[&str] = &["", "", "index=off", "index=on", "index=on"];
+const EXPORT: &[&str] = &[
+    "",
+    "nfs_export=off",
+    "nfs_export=on",
+    "nfs_export=on",
+    "nfs_export=on",
+    "nfs_export=on",
+];
+const VERITY: &[&str] = &["", "verity=off", "verity=on", "verity=on", "verity=require"];
 const XINO: &[&str] = &["", "", "xino=off", "xino=auto", "xino=on"];
 const UUID: &[&str] = &[
     "",
@@ -64,28 +76,36 @@ const ATTRIBUTES: &[&str] = &[
 /// One mount in so many has options that exclude each other.
 const CONFLICTS: u32 = 40;
 
-/// Options of a mount over `lowers` lower layers, whose attributes are in `user.` if `userxattr`.
-pub fn choose(source: &mut Source, userxattr: bool, lowers: usize) -> Chosen {
-    // Now and then they are not read.
-    let userxattr = userxattr != source.one_in(10);
+/// Options of a mount.
+pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
+    // Now and then the overlay's attributes are not read. An index of files and directories then keeps
+    // the mount from being made, cleaned up to an entry that depends on the order of inode numbers.
+    let userxattr = plan.userxattr != (!plan.export && source.one_in(10));
     let careless = source.one_in(CONFLICTS);
-    let metacopy = if userxattr && !careless {
-        source.pick(&["", "metacopy=off"])
-    } else {
-        source.pick(METACOPY)
-    };
+    let metacopy = metacopy(source, plan, userxattr, careless);
     let redirect = match metacopy {
         _ if careless => source.pick(REDIRECT),
         _ if userxattr => source.pick(&["", "", "redirect_dir=nofollow"]),
         "metacopy=on" => source.pick(&["", "redirect_dir=on"]),
         _ => source.pick(REDIRECT),
     };
+    let export = match metacopy {
+        _ if !plan.export => source.pick(&["", "", "nfs_export=off"]),
+        "metacopy=on" if !careless => source.pick(&["", "nfs_export=off"]),
+        _ => source.pick(EXPORT),
+    };
+    let index = match export {
+        "nfs_export=on" if !careless => source.pick(&["", "index=on"]),
+        _ => source.pick(INDEX),
+    };
     let sync = source.pick(SYNC);
     let mut options = vec![
         if userxattr { "userxattr" } else { "" },
         metacopy,
         redirect,
-        source.pick(INDEX),
+        index,
+        export,
+        if plan.verity { source.pick(VERITY) } else { "" },
         source.pick(XINO),
         source.pick(UUID),
         source.pick(CREDENTIALS),
@@ -95,9 +115,13 @@ pub fn choose(source: &mut Source, userxattr: bool, lowers: usize) -> Chosen {
     if source.one_in(10) {
         options.push("default_permissions");
     }
+    // The text of an option may not be longer.
+    if plan.lowers < 6 && source.one_in(8) {
+        options.push("list");
+    }
     let access = match source.rng.u8(0..30) {
         0 => source.pick(&["ro", "attr:ro"]),
-        1 if lowers > 1 => "noupper",
+        1 if plan.lowers > 1 => "noupper",
         _ => "",
     };
     options.push(access);
@@ -106,6 +130,18 @@ pub fn choose(source: &mut Source, userxattr: bool, lowers: usize) -> Chosen {
         text: options.join(" "),
         writable: access.is_empty(),
         redirects: redirect == "redirect_dir=on" || metacopy == "metacopy=on",
+        export: export == "nfs_export=on",
         volatile: sync.ends_with("volatile") && access != "noupper",
+    }
+}
+
+/// That of `metacopy`: what the script is about needs it, or excludes it.
+fn metacopy(source: &mut Source, plan: &Plan, userxattr: bool, careless: bool) -> &'static str {
+    if (userxattr && !careless) || (plan.export && !source.one_in(6)) {
+        source.pick(&["", "metacopy=off"])
+    } else if (plan.data || plan.verity) && !source.one_in(6) {
+        "metacopy=on"
+    } else {
+        source.pick(METACOPY)
     }
 }

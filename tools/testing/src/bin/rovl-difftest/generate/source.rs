@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Random numbers together with what probably exists and what the processes hold.
 
+use std::collections::BTreeSet;
+
 use fastrand::Rng;
 
 use super::model::{child, parent, user, Kind, Object, Tree};
 use super::value;
-use crate::actor::SLOTS;
+use crate::actor::{HANDLES, SLOTS};
 use crate::script::Process;
 
 /// An open file of a process.
@@ -51,6 +53,8 @@ pub struct Source {
     /// What probably exists.
     pub tree: Tree,
     holdings: [Holdings; Process::ALL.len()],
+    /// The paths of which the processes have file handles.
+    handles: [[Option<String>; HANDLES]; Process::ALL.len()],
     /// The process of the present step.
     pub process: Process,
     /// Whether the mount can be written.
@@ -59,6 +63,10 @@ pub struct Source {
     pub mixed: bool,
     /// Whether directories of lower layers can be renamed.
     pub redirects: bool,
+    /// Whether objects can be opened by handles.
+    pub export: bool,
+    /// Names that cannot be removed: those of lower layers, where the case of names is folded.
+    pub kept: BTreeSet<String>,
 }
 
 impl Source {
@@ -68,10 +76,13 @@ impl Source {
             rng: Rng::with_seed(seed),
             tree: Tree::default(),
             holdings: Default::default(),
+            handles: Default::default(),
             process: Process::Root,
             writable: true,
             mixed: false,
             redirects: false,
+            export: false,
+            kept: BTreeSet::new(),
         }
     }
 
@@ -96,11 +107,19 @@ impl Source {
         };
     }
 
+    fn process_number(&self) -> usize {
+        let found = Process::ALL.iter().position(|other| *other == self.process);
+        found.unwrap_or(0)
+    }
+
     /// What the process of this step holds.
     pub fn held(&mut self) -> &mut Holdings {
-        let process = self.process;
-        let index = Process::ALL.iter().position(|other| *other == process);
-        &mut self.holdings[index.unwrap_or(0)]
+        &mut self.holdings[self.process_number()]
+    }
+
+    /// The paths that it has handles of.
+    pub fn handles(&mut self) -> &mut [Option<String>; HANDLES] {
+        &mut self.handles[self.process_number()]
     }
 
     /// All processes let go of what they hold.
@@ -188,13 +207,20 @@ impl Source {
     /// An object that the process can remove.
     pub fn removable(&mut self, dirs: bool) -> String {
         let process = self.process;
+        let kept = std::mem::take(&mut self.kept);
         let found = self.find(|tree, path, object| {
             (object.kind == Kind::Dir) == dirs
                 && !object.fixed
+                && !kept.contains(path)
                 && (!dirs || tree.is_empty(path))
                 && tree.may_change(process, parent(path))
         });
-        self.or_random(found)
+        self.kept = kept;
+        match found {
+            None if !self.kept.is_empty() => self.free(),
+            Some(path) if !self.kept.is_empty() => path,
+            found => self.or_random(found),
+        }
     }
 
     /// An object that the process can rename.

@@ -3,10 +3,13 @@
 
 use super::model::{Kind, Object};
 use super::source::Source;
-use super::{content, value};
+use super::{content, handle, value};
 
 /// A step through the mount, as the process of the source.
 pub fn any(source: &mut Source) -> String {
+    if source.export && source.one_in(8) {
+        return handle::any(source);
+    }
     if !source.writable && !source.one_in(8) {
         return match source.rng.u8(0..8) {
             0..=1 => content::reading(source),
@@ -61,7 +64,11 @@ fn name(source: &mut Source) -> String {
             format!("rmdir {text}")
         }
         21 => {
-            let path = source.movable();
+            let path = if source.kept.is_empty() {
+                source.movable()
+            } else {
+                source.removable(true)
+            };
             source.removed(&path);
             format!("rmtree {path}")
         }
@@ -319,6 +326,7 @@ fn notice(source: &mut Source) -> String {
         }
         (2..=4, _) if source.held().watching => "events".to_owned(),
         (5..=6, Some(slot)) => format!("fdlink @{slot}"),
+        _ if source.one_in(8) => handle::encode(source),
         _ => format!("handle {}", source.object_text(&path)),
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Operations on attributes: of stat(2), extended ones, those of chattr(1).
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use rovl_testing::overlay_xattr;
+use rovl_testing::overlay_xattr::{self, METACOPY};
+use rovl_testing::verity;
 use rustix::fs::{
     self, Access, AtFlags, Gid, Mode, OFlags, StatxFlags, Timespec, Timestamps, Uid, XattrFlags,
 };
@@ -73,6 +74,17 @@ pub fn run(actor: &Actor, words: &[&str]) -> Option<Outcome> {
         ["origin", path, source, prefix, flipped] => {
             let flipped = flipped.parse().ok()?;
             Some(set_origin(actor, path, source, prefix, flipped))
+        }
+        ["verity", path, algorithm] => {
+            let algorithm = algorithm.parse().ok()?;
+            let file = opened_file(actor, path);
+            Some(done(
+                file.and_then(|file| verity::try_enable(&file, algorithm)),
+            ))
+        }
+        ["digest", path, source, flipped] => {
+            let flipped = flipped.parse().ok()?;
+            Some(set_digest(actor, path, source, flipped))
         }
         ["getflags", path] => Some(get_flags(actor, path)),
         ["setflags", path, flags] => Some(set_flags(actor, path, hex(flags)? & FLAGS)),
@@ -224,18 +236,31 @@ fn listxattr(actor: &Actor, path: &str) -> Outcome {
 /// Sets the origin of an object to what identifies another one, with one byte of it flipped, or none
 /// if the number is negative.
 fn set_origin(actor: &Actor, path: &str, source: &str, prefix: &str, flipped: i32) -> Outcome {
-    let mut value = overlay_xattr::origin_value(&actor.path(source)?)?;
+    let value = overlay_xattr::origin_value(&actor.path(source)?)?;
+    let name = format!("{prefix}.overlay.origin");
+    set_flipped(actor, path, &name, value, flipped)
+}
+
+/// Says that the data of a file is elsewhere and has the digest of another file, in the same way.
+fn set_digest(actor: &Actor, path: &str, source: &str, flipped: i32) -> Outcome {
+    let (algorithm, digest) = verity::try_measure(&opened_file(actor, source)?)?;
+    let value = verity::metacopy_value(algorithm, &digest);
+    set_flipped(actor, path, METACOPY, value, flipped)
+}
+
+fn set_flipped(actor: &Actor, path: &str, name: &str, mut value: Vec<u8>, flipped: i32) -> Outcome {
     let byte = usize::try_from(flipped).ok();
     if let Some(byte) = byte.and_then(|number| value.get_mut(number)) {
         *byte ^= 0xff;
     }
-    let name = format!("{prefix}.overlay.origin");
-    done(fs::lsetxattr(
-        actor.path(path)?,
-        name,
-        &value,
-        XattrFlags::empty(),
-    ))
+    let path = actor.path(path)?;
+    done(fs::lsetxattr(path, name, &value, XattrFlags::empty()))
+}
+
+fn opened_file(actor: &Actor, path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let (dir, path, _) = actor.place(path)?;
+    fs::openat(dir, path, flags, Mode::empty())
 }
 
 /// Opens what the ioctls need an open file of.
@@ -247,10 +272,7 @@ fn opened<T>(
     if is_fd(path) {
         return then(actor.fd(path)?.as_raw_fd());
     }
-    let (dir, path, _) = actor.place(path)?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = fs::openat(dir, path, flags, Mode::empty())?;
-    then(fd.as_raw_fd())
+    then(opened_file(actor, path)?.as_raw_fd())
 }
 
 fn flags_of(fd: i32) -> Result<u32, Errno> {

@@ -3,10 +3,11 @@
 //!
 //! `names` makes and removes names, `open` opens files and moves data, `range` works on ranges of
 //! open files, `map` on mappings, `attribute` on attributes, `directory` reads directories,
-//! `lock` locks, `notice` tells of events, handles and names of open files.
+//! `handle` opens by handles, `lock` locks, `notice` tells of events and names of open files.
 
 mod attribute;
 mod directory;
+mod handle;
 mod lock;
 mod map;
 mod names;
@@ -50,6 +51,7 @@ fn once(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
         .or_else(|| map::run(actor, words))
         .or_else(|| attribute::run(actor, words))
         .or_else(|| directory::run(actor, words))
+        .or_else(|| handle::run(actor, words))
         .or_else(|| lock::run(actor, words))
         .or_else(|| notice::run(actor, words))
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Operations that show what the kernel tells of files: events, handles, names of open files.
+//! Operations that show what the kernel tells of files: events, names of open files.
 
 use std::fmt::Write as _;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
-use std::path::Path;
 
-use rovl_testing::overlay_xattr;
 use rustix::fs::{self, inotify};
 use rustix::io::Errno;
 
@@ -14,15 +12,11 @@ use super::done;
 use crate::actor::{Actor, Outcome};
 use crate::intended;
 
-/// `AT_HANDLE_FID`: a handle that identifies an object and need not open it.
-const HANDLE_FID: i32 = 0x200;
-
 /// The operations of this module.
 pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
     match *words {
         ["watch", path] => Some(watch(actor, path)),
         ["events"] => Some(events(actor)),
-        ["handle", path] => Some(handle(actor, path)),
         ["fdlink", slot] => Some(actor.fd(slot).and_then(|fd| {
             let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
             let target = fs::readlink(link, Vec::new())?;
@@ -59,25 +53,4 @@ fn events(actor: &Actor) -> Outcome {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Type and length of the handle, and which of the handles that this process saw it is. The numbers
-/// that an overlay gives to objects itself, and the handles made of them, do not stay the same.
-fn handle(actor: &mut Actor, path: &str) -> Outcome {
-    let path = actor.path(path)?;
-    let (kind, bytes) = fid(&path)?;
-    let text = format!("type {kind:x} {} bytes", bytes.len());
-    if !actor.numbers {
-        return Ok(text);
-    }
-    let known = actor.handles.iter().position(|handle| *handle == bytes);
-    let number = known.unwrap_or_else(|| {
-        actor.handles.push(bytes);
-        actor.handles.len() - 1
-    });
-    Ok(format!("{text}, number {number}"))
-}
-
-fn fid(path: &Path) -> Result<(i32, Vec<u8>), Errno> {
-    overlay_xattr::fid_handle(path, 128, HANDLE_FID)
 }

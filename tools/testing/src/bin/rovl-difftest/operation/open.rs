@@ -90,7 +90,7 @@ pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
 }
 
 /// Flags of open(2), as words with commas between them.
-fn flags(words: &str) -> Option<OFlags> {
+pub(super) fn flags(words: &str) -> Option<OFlags> {
     words.split(',').try_fold(OFlags::empty(), |flags, word| {
         let flag = match word {
             "r" => OFlags::RDONLY,
@@ -124,7 +124,7 @@ fn open(actor: &Actor, path: &str, flags: OFlags, bits: Mode) -> Result<OwnedFd,
 }
 
 /// What was in the slot is closed after the new file was opened, as dup2(2) does.
-fn keep(actor: &mut Actor, slot: usize, opened: Result<OwnedFd, Errno>) -> Outcome {
+pub(super) fn keep(actor: &mut Actor, slot: usize, opened: Result<OwnedFd, Errno>) -> Outcome {
     actor.slots[slot] = Some(Slot {
         fd: opened?,
         names: Default::default(),
@@ -171,7 +171,8 @@ fn write_all(fd: &OwnedFd, data: &[u8]) -> Outcome {
     Ok(String::new())
 }
 
-fn read_all(fd: &OwnedFd) -> Outcome {
+/// Length and digest of what is read from here to the end.
+pub(super) fn read_all(fd: &OwnedFd) -> Outcome {
     let mut data = Vec::new();
     let mut chunk = [0u8; 65536];
     while data.len() < READ_MAX {

@@ -17,13 +17,14 @@ pub type Look = Vec<(String, Result<Stat, Errno>)>;
 /// Which words of an operation name objects.
 fn named<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let places: &[usize] = match words.first() {
-        Some(&("symlink" | "open" | "tmpfile" | "mmap")) => &[2],
+        Some(&("symlink" | "open" | "tmpfile" | "mmap" | "encode")) => &[2],
         Some(&("link" | "rename" | "splice" | "sendfile")) => &[1, 2],
         Some(&"clone") if words.len() == 3 => &[1, 2],
         Some(&("copy" | "clone" | "dedupe")) => &[1, 3],
-        Some(&("close" | "dup" | "mread" | "mwrite" | "msync" | "munmap" | "umask" | "chdir")) => {
-            &[]
-        }
+        Some(
+            &("close" | "dup" | "mread" | "mwrite" | "msync" | "munmap" | "umask" | "chdir"
+            | "decode"),
+        ) => &[],
         _ => &[1],
     };
     places
