@@ -107,9 +107,16 @@ pub fn leftover(line: &str) -> bool {
     line.starts_with("work/#: whiteout") || line.starts_with("index/#: whiteout")
 }
 
-/// A difference after which a sequence is not compared any more: the in-tree module cannot remove
-/// what a lower layer has that folds the case of names. It moves a whiteout to a dentry that it expects
-/// in the cache, where ext4 does not keep the free names of such directories.
+/// The work directory after a mount that was refused.
+pub const REFUSED: &str = "work directory of a refused mount";
+
+/// Differences after which a sequence is not compared any more.
+///
+/// - The in-tree module cannot remove what a lower layer has that folds the case of names. It moves a
+///   whiteout to a dentry that it expects in the cache, where ext4 does not keep the free names of such
+///   directories.
+/// - A mount cleans the index up to an entry for which it is refused: which ones come before that is up
+///   to the order of their names, in which there are inode numbers.
 pub fn ends(script: &Script, found: &Difference) -> bool {
     let step = found
         .steps
@@ -119,7 +126,9 @@ pub fn ends(script: &Script, found: &Difference) -> bool {
     let refused = |(kind, seen): (&String, &String)| {
         kind == "overlay" && seen.starts_with(&Errno::INVAL.to_string())
     };
-    script.upper == FOLDED
+    let cleaned = found.what == REFUSED && found.seen.iter().all(|line| line.starts_with("index"));
+    let unremoved = script.upper == FOLDED
         && matches!(operation, Some("unlink" | "rmdir" | "rmtree"))
-        && found.kinds.iter().zip(&found.seen).any(refused)
+        && found.kinds.iter().zip(&found.seen).any(refused);
+    cleaned || unremoved
 }

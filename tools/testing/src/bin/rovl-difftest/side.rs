@@ -256,7 +256,7 @@ impl Side {
             Err(refused) => {
                 let seen = format!("{}: {}", refused.step, refused.errno);
                 self.line("mount", &seen)?;
-                self.leave()
+                self.leave_as(intended::REFUSED)
             }
         }
     }
@@ -325,6 +325,11 @@ impl Side {
 
     /// Unmounts, and looks at what is left.
     fn leave(&mut self) -> std::io::Result<()> {
+        self.leave_as("work directory")
+    }
+
+    /// The same, with a name for what is left in the work directory.
+    fn leave_as(&mut self, work: &str) -> std::io::Result<()> {
         if self.mounted {
             for (_, process) in &mut self.processes {
                 process.run(&["reset".to_owned()], false)?;
@@ -345,15 +350,15 @@ impl Side {
             self.nested = false;
             self.line("unmount of the lower overlay", &format!("{result:?}"))?;
         }
-        self.check_layers()
+        self.check_layers(work)
     }
 
-    fn check_layers(&mut self) -> std::io::Result<()> {
+    fn check_layers(&mut self, work: &str) -> std::io::Result<()> {
         let upper = snapshot::of(&self.upper, View::Layer);
         self.lines("upper layer", upper)?;
         for line in snapshot::without_names(snapshot::of(&self.work, View::Work)) {
             if !intended::leftover(&line) {
-                self.line("work directory", &line)?;
+                self.line(work, &line)?;
             }
         }
         Ok(())

@@ -22,6 +22,9 @@ use source::Source;
 /// How a script is made.
 struct Plan {
     userxattr: bool,
+    /// Whether lower layers have nothing but files and directories. The in-tree module leaves the copy
+    /// of anything else in its index, where attributes in `user.` cannot be set on it.
+    plain: bool,
     /// Whether layers get odd content.
     hostile: bool,
     lowers: usize,
@@ -86,15 +89,20 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
     }
     script.watch = source.rng.u8(0..5) < 2;
     source.mixed = script.lowers.iter().any(|name| *name != script.upper);
+    let userxattr = source.one_in(if data || verity { 20 } else { 6 });
+    // Files without data exclude it, and it needs whiteouts, see `intended::ends`.
+    let folded = script.upper == FOLDED;
+    let export = !folded && source.one_in(if data || verity { 12 } else { 2 });
+    let plain = userxattr && (export || source.one_in(2));
     Plan {
-        userxattr: source.one_in(if data || verity { 20 } else { 6 }),
-        hostile: source.one_in(4),
+        userxattr,
+        plain,
+        hostile: !plain && source.one_in(4),
         lowers,
         data,
-        // Files without data exclude it.
-        export: source.one_in(if data || verity { 12 } else { 2 }),
+        export,
         verity,
-        folded: script.upper == FOLDED,
+        folded,
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
     }
@@ -113,6 +121,15 @@ fn fill(source: &mut Source, plan: &Plan, script: &Script) -> Vec<Step> {
     for number in (0..plan.lowers).rev() {
         let tree = layer::fill(&mut source.rng, number, manner, &trees, &mut steps);
         trees.push((number, tree));
+    }
+    if plan.plain {
+        // Whiteouts stay.
+        let special = |step: &Step| match step.words.first().map(String::as_str) {
+            Some("symlink") => true,
+            Some("mknod") => step.words.get(2).is_none_or(|kind| kind != "char"),
+            _ => false,
+        };
+        steps.retain(|step| !special(step));
     }
     if plan.folded {
         let names = trees.iter().flat_map(|(_, tree)| tree.objects.keys());

@@ -96,6 +96,7 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
     };
     let index = match export {
         "nfs_export=on" if !careless => source.pick(&["", "index=on"]),
+        _ if userxattr && !plan.plain => source.pick(&["", "index=off"]),
         _ => source.pick(INDEX),
     };
     let sync = source.pick(SYNC);
