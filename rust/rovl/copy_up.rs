@@ -121,7 +121,12 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
             Need::Metadata
         };
         let ofs = DentryExt::ofs(dentry);
-        ofs.as_mounter(|m| CopyUp::new(m, ofs, &missing, need)?.run())?;
+        ofs.as_mounter(|m| {
+            ofs.work()?;
+            let stat = missing.lower_stat(m, need)?;
+            let copy_up = CopyUp::new(m, ofs, &missing, need, &stat)?;
+            copy_up.run()
+        })?;
     }
     Ok(())
 }
@@ -132,6 +137,20 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
 struct Missing {
     parent: Option<ARef<Dentry<Rovl>>>,
     dentry: ARef<Dentry<Rovl>>,
+}
+
+impl Missing {
+    /// The attributes of the lower object; its size is zero if no data is needed.
+    // Inline, so that they are made in their place and not copied there.
+    #[inline]
+    fn lower_stat(&self, m: &AsMounter, need: Need) -> Result<Kstat> {
+        let lower = self.dentry.positive()?.lower_path().ok_or(EIO)?;
+        let mut stat = lower.getattr(m, StatRequest::BASIC)?;
+        if need == Need::NoData {
+            stat.set_size(0);
+        }
+        Ok(stat)
+    }
 }
 
 /// Of `dentry` and its parents the topmost one that is not in the upper layer.
@@ -173,8 +192,8 @@ struct CopyUp<'a> {
     /// What is copied, but for the data, which may be in a layer below.
     lower: LayerPath<'a>,
     need: Need,
-    /// The attributes of the lower object; its size is zero if no data is needed.
-    stat: Kstat,
+    /// See [`Missing::lower_stat`].
+    stat: &'a Kstat,
     /// The target of a symbolic link.
     link: Option<LinkTarget<'a>>,
     /// What is stored with a file whose data stays in the lower layer until it is changed.
@@ -210,22 +229,23 @@ struct Place<'a> {
 
 impl<'a> CopyUp<'a> {
     #[inline]
-    fn new(m: &'a AsMounter, ofs: &'a Super, missing: &'a Missing, need: Need) -> Result<Self> {
+    fn new(
+        m: &'a AsMounter,
+        ofs: &'a Super,
+        missing: &'a Missing,
+        need: Need,
+        stat: &'a Kstat,
+    ) -> Result<Self> {
         let dentry = &*missing.dentry;
-        ofs.work()?;
         let inode = dentry.positive()?;
         let lower = inode.lower_path().ok_or(EIO)?;
-        let mut stat = lower.getattr(m, StatRequest::BASIC)?;
-        if !m.ids_mapped(&stat) {
+        if !m.ids_mapped(stat) {
             return Err(EOVERFLOW);
         }
         let parent = match &missing.parent {
             Some(parent) => Some(Parent::new(m, parent)?),
             None => None,
         };
-        if need == Need::NoData {
-            stat.set_size(0);
-        }
         let link = if stat.is_symlink() {
             Some(lower.dentry.read_link(m)?)
         } else {

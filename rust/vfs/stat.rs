@@ -15,6 +15,7 @@ use crate::{
     },
     FileSystem, //
 };
+use core::mem::MaybeUninit;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -187,12 +188,14 @@ impl LayerPath<'_> {
     #[inline]
     pub fn getattr(&self, _as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
         self.dentry.inode().ok_or(ENOENT)?;
-        let mut stat = bindings::kstat::default();
+        let mut stat = MaybeUninit::<bindings::kstat>::uninit();
+        let (mask, flags) = (request.mask, request.flags);
         // SAFETY: The path is valid and positive, and the buffer local.
         to_result(unsafe {
-            bindings::vfs_getattr(&self.to_raw(), &mut stat, request.mask, request.flags)
+            bindings::vfs_getattr(&self.to_raw(), stat.as_mut_ptr(), mask, flags)
         })?;
-        Ok(Kstat(stat))
+        // SAFETY: Where it does not fail, `vfs_getattr()` has zeroed it first.
+        Ok(Kstat(unsafe { stat.assume_init() }))
     }
 
     /// As [`getattr`](Self::getattr), where security hooks have been called for the overlay's own

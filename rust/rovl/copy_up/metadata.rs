@@ -46,7 +46,7 @@ impl CopyUp<'_> {
             let value = value.encode(&mut buffer);
             upper.set_xattr_or(temp, Name::Metacopy, value, Err(EOPNOTSUPP))?;
         }
-        set_size_and_attributes(upper, temp, &self.stat)?;
+        set_size_and_attributes(upper, temp, self.stat)?;
         if self.ofs.config.should_sync() && self.syncs_metadata() {
             let file = upper.path(temp)?.open(self.m, false)?;
             copy::sync(self.m, &file)?;
