@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::caller::in_thread;
 use crate::ops::{getxattr, ok, open, setxattr};
-use crate::{skip, Dir};
+use crate::{skip, Dir, Layers, Test};
 
 /// Attribute with the label of an object.
 pub const LABEL: &str = "security.selinux";
@@ -63,6 +63,16 @@ impl Dir {
         ok(set_label(self.path(relative), kind));
         self
     }
+}
+
+/// Layers whose roots and work directory are labelled. Ends the test where the policy is not loaded.
+pub fn layers(t: &Test) -> Layers<'_> {
+    required();
+    let l = t.layers();
+    l.lower(0).label("", "root_t");
+    l.upper().label("", "root_t");
+    ok(set_label(l.work(), "work_t"));
+    l
 }
 
 /// Runs `body` in a thread of the domain `kind`.

@@ -11,7 +11,7 @@ use rustix::fs::{OFlags, CWD};
 use rustix::io::Errno;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
-use crate::steps::STEPS;
+use crate::steps::{same_lines, STEPS};
 
 cases! {
     reading_and_writing_by_path,
@@ -264,13 +264,7 @@ fn compare(t: &Test, profiles: &Profiles) {
     let theirs = notes(t, "overlay", "b", profiles);
     let count = theirs.iter().filter(|line| line.contains("/d/")).count();
     assert!(count > 10, "{count} notes: nothing is seen");
-    let different: Vec<String> = ours
-        .iter()
-        .zip(&theirs)
-        .filter(|(a, b)| a != b)
-        .map(|(a, b)| format!("{a}\noverlay: {b}"))
-        .collect();
-    assert!(different.is_empty(), "{}", different.join("\n"));
+    same_lines(&ours, &theirs);
 }
 
 fn notes_are_those_of_overlay(t: &Test) {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rovl_testing::mount::{granted, mount_old, mount_table, reconfigure};
 use rovl_testing::ops::{chmod, getxattr, link, listxattr, mkdir, open, rename, unlink, write};
-use rovl_testing::selinux::{as_domain, label, object, required, set_label, LABEL};
+use rovl_testing::selinux::{as_domain, label, layers, object, set_label, LABEL};
 use rovl_testing::{cases, errno, ok, Layers, Mounted, Test};
 use rustix::fs::{FileType, OFlags, CWD};
 use rustix::io::Errno;
@@ -32,16 +32,6 @@ cases! {
     contexts_cannot_be_changed,
     contexts_by_mount,
     programs_enter_domains,
-}
-
-/// Layers whose roots and work directory are labelled.
-fn layers(t: &Test) -> Layers<'_> {
-    required();
-    let l = t.layers();
-    l.lower(0).label("", "root_t");
-    l.upper().label("", "root_t");
-    ok(set_label(l.work(), "work_t"));
-    l
 }
 
 /// A mount with one more option.

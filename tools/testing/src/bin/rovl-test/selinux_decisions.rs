@@ -5,12 +5,14 @@ use std::path::Path;
 
 use rovl_testing::mount::granted;
 use rovl_testing::ops::{chmod, mkdir, read};
-use rovl_testing::selinux::{as_domain, label, object, required, set_label, Decisions, Enforcing};
+use rovl_testing::selinux::{
+    as_domain, label, layers, object, required, set_label, Decisions, Enforcing,
+};
 use rovl_testing::{cases, errno, ok, Dir, Layers, Mounted, Request, Test};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::steps::STEPS;
+use crate::steps::{same_lines, STEPS};
 
 cases! {
     the_caller_is_checked,
@@ -22,15 +24,6 @@ cases! {
     enforced_decisions_are_those_of_overlay,
     decisions_with_a_context_are_those_of_overlay,
     decisions_with_the_callers_credentials_are_those_of_overlay,
-}
-
-fn layers(t: &Test) -> Layers<'_> {
-    required();
-    let l = t.layers();
-    l.lower(0).label("", "root_t");
-    l.upper().label("", "root_t");
-    ok(set_label(l.work(), "work_t"));
-    l
 }
 
 /// The usual mount, made by the domain mounter_t.
@@ -226,13 +219,7 @@ fn compare(t: &Test, scenario: &Scenario<'_>) {
         denied > 10 && granted > 50,
         "{denied} denied, {granted} granted: nothing is seen"
     );
-    let different: Vec<String> = ours
-        .iter()
-        .zip(&theirs)
-        .filter(|(a, b)| a != b)
-        .map(|(a, b)| format!("{a}\noverlay: {b}"))
-        .collect();
-    assert!(different.is_empty(), "{}", different.join("\n"));
+    same_lines(&ours, &theirs);
 }
 
 fn permissive_decisions_are_those_of_overlay(t: &Test) {

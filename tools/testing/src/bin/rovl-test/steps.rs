@@ -330,3 +330,16 @@ fn copy_range(at: &Path) -> Result<(), Errno> {
     sys::copy_file_range(&from, None, &to, None, 4).map(drop)?;
     fs::metadata(format!("/proc/self/fd/{}", to.as_raw_fd())).map_or(Err(Errno::NOENT), |_| Ok(()))
 }
+
+/// Checks that each step gave the same line on both types.
+#[track_caller]
+pub fn same_lines(ours: &[String], theirs: &[String]) {
+    assert_eq!(ours.len(), theirs.len());
+    let different: Vec<String> = ours
+        .iter()
+        .zip(theirs)
+        .filter(|(a, b)| a != b)
+        .map(|(a, b)| format!("{a}\noverlay: {b}"))
+        .collect();
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
