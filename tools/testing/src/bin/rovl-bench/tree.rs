@@ -80,10 +80,12 @@ pub enum Feature {
     Index,
     /// Layers on three file systems.
     Xino,
+    /// Objects that are opened by their handles.
+    Handles,
 }
 
 /// Number of [`Feature`]s.
-const FEATURES: usize = 5;
+const FEATURES: usize = 6;
 
 impl Feature {
     fn options(self) -> Options {
@@ -92,6 +94,7 @@ impl Feature {
             Self::Metacopy => &[("metacopy", "on")],
             Self::Index => &[("index", "on")],
             Self::Xino => &[("xino", "on")],
+            Self::Handles => &[("index", "on"), ("nfs_export", "on")],
         }
     }
 }

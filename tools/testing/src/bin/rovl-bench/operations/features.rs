@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an overlay only does when it is asked to: redirects, metadata-only copy up, the index, and
-//! inode numbers over several file systems.
+//! What an overlay only does when it is asked to: redirects, metadata-only copy up, the index, inode
+//! numbers over several file systems, and file handles.
 
 use std::path::{Path, PathBuf};
 
-use rovl_testing::ops::{chmod, chown, link, ok, rename, unlink};
+use rovl_testing::handle::Handle;
+use rovl_testing::ops::{chmod, chown, link, ok, open, rename, unlink};
 use rovl_testing::Mounted;
-use rustix::fs::{AtFlags, CWD};
+use rustix::fs::{AtFlags, OFlags, CWD};
 
 use super::{drop_caches, in_turn, numbered, once_each, timed, Operation, Taken};
 use crate::tree::{Feature, Trees, COPIES, OWNED, TREE_WIDTH};
@@ -81,6 +82,21 @@ pub fn all() -> Vec<Operation> {
             taken
         },
     ));
+    all.extend(xino());
+    all.extend(handles());
+    all
+}
+
+fn xino() -> Vec<Operation> {
+    let mut all = vec![Operation::new(
+        "features",
+        "list a directory of 150 names, xino",
+        20,
+        |trees, side, count| {
+            let dir = trees.feature(Feature::Xino).root(side).join("dir");
+            in_turn(&[dir], count, list)
+        },
+    )];
     for (cold, name) in [(false, "stat, xino"), (true, "stat, xino, nothing cached")] {
         all.push(Operation::new(
             "features",
@@ -98,6 +114,57 @@ pub fn all() -> Vec<Operation> {
         ));
     }
     all
+}
+
+/// File handles of what is in one layer or another, with `nfs_export=on`.
+fn handles() -> Vec<Operation> {
+    let mut all = vec![Operation::new(
+        "features",
+        "handle of a lower file",
+        300,
+        |trees, side, count| {
+            let paths = exported(trees, side, "file");
+            in_turn(&paths, count, |path| _ = Handle::of(path))
+        },
+    )];
+    for (what, name) in [
+        ("file", "a lower file"),
+        ("upper", "an upper file"),
+        ("sub", "a merged directory"),
+    ] {
+        for (cold, after) in [(false, ""), (true, ", nothing cached")] {
+            all.push(Operation::new(
+                "features",
+                format!("open by the handle of {name}{after}"),
+                COPIES,
+                move |trees, side, _count| open_by_handles(trees, side, what, cold),
+            ));
+        }
+    }
+    all
+}
+
+fn open_by_handles(trees: &Trees, side: usize, what: &str, cold: bool) -> Taken {
+    let root = trees.feature(Feature::Handles).root(side);
+    let mount = open(root, OFlags::RDONLY | OFlags::DIRECTORY);
+    let paths = exported(trees, side, what);
+    let handles: Vec<Handle> = paths.iter().map(Handle::of).collect();
+    let by_handle = |n: usize| _ = ok(handles[n].open_below(&mount, OFlags::PATH));
+    if cold {
+        drop_caches();
+    } else {
+        (0..handles.len()).for_each(by_handle);
+    }
+    timed(handles.len(), by_handle)
+}
+
+fn exported(trees: &Trees, side: usize, what: &str) -> Vec<PathBuf> {
+    let dir = trees.feature(Feature::Handles).root(side).join("dir");
+    numbered(&dir, what, COPIES)
+}
+
+fn list(dir: &Path) {
+    assert!(ok(std::fs::read_dir(dir)).count() > 0, "nothing in {dir:?}");
 }
 
 fn stat(path: &Path) {

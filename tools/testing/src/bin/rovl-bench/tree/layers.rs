@@ -137,8 +137,28 @@ pub fn feature(
         Feature::Metacopy => owned(base),
         Feature::Index => linked(base),
         Feature::Xino => several(bases),
+        Feature::Handles => {
+            let (dir, lowers) = exported(base);
+            return Pair::with_options(&dir, lowers, types, options, |upper| {
+                let dir = upper.join("dir");
+                ok(std::fs::create_dir_all(&dir));
+                (0..COPIES).for_each(|n| write(dir.join(format!("upper{n}")), "content"));
+            });
+        }
     };
     Pair::with_options(&dir, lowers, types, options, nothing)
+}
+
+/// Files in one layer, directories in two.
+fn exported(base: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let (dir, lowers) = layers(base, "exported", 2);
+    for n in 0..COPIES {
+        for lower in &lowers {
+            ok(std::fs::create_dir_all(lower.join(format!("dir/sub{n}"))));
+        }
+        write(lowers[1].join(format!("dir/file{n}")), "content");
+    }
+    (dir, lowers)
 }
 
 /// Directories in two layers, small ones and one of many names.
