@@ -32,12 +32,16 @@ pub fn run(actor: &mut Actor, words: &[&str], watch: bool) -> Option<String> {
         before
     });
     let outcome = once(actor, words)?;
+    let succeeded = outcome.is_ok();
     let mut text = match outcome {
         Ok(text) if text.is_empty() => "ok".to_owned(),
         Ok(text) => format!("ok {text}"),
         Err(error) => error.to_string(),
     };
-    if let Some(before) = before {
+    if let Some(mut before) = before {
+        if succeeded {
+            watch::follow_rename(&mut before, words);
+        }
         let after = watch::look(actor, words);
         text.push_str(&watch::describe(&before, &after, actor));
     }

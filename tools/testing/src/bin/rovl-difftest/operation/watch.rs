@@ -60,6 +60,21 @@ pub fn look(actor: &Actor, words: &[&str]) -> Look {
         .collect()
 }
 
+/// Gives what was looked at before a rename the names that it has after it, so that each object is
+/// compared with itself: times of two that one operation changed are the same or not by chance.
+pub fn follow_rename(before: &mut Look, words: &[&str]) {
+    let ["rename", from, to, ..] = words else {
+        return;
+    };
+    let place = |name| before.iter().position(|(text, _)| text == name);
+    let (Some(from), Some(to)) = (place(from), place(to)) else {
+        return;
+    };
+    let (old, replaced) = (before[from].1, before[to].1);
+    before[to].1 = old;
+    before[from].1 = replaced;
+}
+
 /// Waits until the clock of the file systems has moved on: some of them give a directory the time of
 /// the object in it, which may be a coarse one and the same as before.
 pub fn wait_for_tick() {
