@@ -77,12 +77,20 @@ impl_fault!(HandleError {
     Fid => Io, "the layer's filesystem gave no usable file handle";
 });
 
-/// A file handle, laid out as on the wire: the fid is on a 32-bit boundary in memory.
-#[derive(Clone)]
-#[repr(C, align(4))]
-pub struct FileHandle {
+/// A file handle that lies somewhere, checked.
+#[derive(Clone, Copy)]
+pub struct FileHandle<'a> {
+    // At least the header.
+    bytes: &'a [u8],
+}
+
+/// A file handle that was made here.
+///
+/// It is laid out as on the wire: if the start is on a 64-bit boundary, so is the fid.
+#[repr(C, align(8))]
+pub struct MadeHandle {
     // Padding, then the handle. All that is not part of the handle is zero.
-    bytes: [u8; WIRE_OFFSET + MAX_LEN],
+    bytes: [u8; WIRE_OFFSET + HEADER_LEN + MAX_FID_LEN],
 }
 
 // Where the fields are that are read out of a handle.
@@ -96,57 +104,68 @@ const _: () = assert!((WIRE_OFFSET + HEADER_LEN) % 4 == 0);
 const _: () = assert!(AT_UUID + uuid::LEN == HEADER_LEN);
 const _: () = assert!(HEADER_LEN + MAX_FID_LEN <= MAX_LEN);
 
-impl FileHandle {
+impl MadeHandle {
     /// Makes the handle of a real inode.
     ///
-    /// `fid_type` and `fid` are what `exportfs_encode_inode_fh()` gave; `uuid` is that of the real
-    /// filesystem, or [`uuid::NULL`] with the option `uuid=off`; `upper` tells whether the inode is
-    /// in the upper layer.
+    /// `make_fid` writes what `exportfs_encode_inode_fh()` gives, and returns its type and its
+    /// length, or `None` where there is none; `uuid` is that of the real filesystem, or
+    /// [`uuid::NULL`] with the option `uuid=off`; `upper` tells whether the inode is in the upper
+    /// layer.
     // Inline, so that it is made in its place and not copied there.
     #[inline]
-    pub fn encode(
-        fid_type: i32,
-        fid: &[u8],
+    pub fn new(
         uuid: &Uuid,
         upper: bool,
+        make_fid: impl FnOnce(&mut [u8; MAX_FID_LEN]) -> Option<(i32, usize)>,
     ) -> Result<Self, HandleError> {
+        let mut made = Self {
+            bytes: [0; WIRE_OFFSET + HEADER_LEN + MAX_FID_LEN],
+        };
+        let (start, fid) = made.bytes.split_last_chunk_mut().ok_or(HandleError::Fid)?;
+        let (fid_type, fid_len) = make_fid(fid).ok_or(HandleError::Fid)?;
         let fid_type = u8::try_from(fid_type).unwrap_or(FID_TYPE_INVALID);
-        if fid_type == FID_TYPE_INVALID || fid.len() > MAX_FID_LEN || fid.len() % 4 != 0 {
+        if fid_type == FID_TYPE_INVALID || fid_len > MAX_FID_LEN || fid_len % 4 != 0 {
             return Err(HandleError::Fid);
         }
-        let len = u8::try_from(HEADER_LEN + fid.len()).map_err(|_| HandleError::Fid)?;
+        let len = HEADER_LEN.checked_add(fid_len).ok_or(HandleError::Fid)?;
+        let len = u8::try_from(len).map_err(|_| HandleError::Fid)?;
         let flags = FLAG_CPU_ENDIAN | if upper { FLAG_PATH_UPPER } else { 0 };
-
-        let header = [VERSION, MAGIC, len, flags, fid_type];
-        let mut handle = Self::empty();
-        let mut at = WIRE_OFFSET;
-        for part in [&header[..], &uuid[..], fid] {
-            let end = at + part.len();
-            let place = handle.bytes.get_mut(at..end).ok_or(HandleError::Fid)?;
-            place.copy_from_slice(part);
-            at = end;
+        if let Some((start, end)) = start.split_last_chunk_mut() {
+            *end = *uuid;
+            if let Some(fields) = start.last_chunk_mut() {
+                *fields = [VERSION, MAGIC, len, flags, fid_type];
+            }
         }
-        Ok(handle)
+        Ok(made)
     }
 
+    /// The handle.
+    #[inline]
+    pub fn get(&self) -> FileHandle<'_> {
+        let bytes = self.bytes.get(WIRE_OFFSET..).unwrap_or_default();
+        FileHandle { bytes }
+    }
+
+    /// The bytes to put on the wire, with type [`WIRE_TYPE`].
+    pub fn as_wire(&self) -> &[u8] {
+        let end = WIRE_OFFSET + self.get().as_bytes().len();
+        self.bytes.get(..end).unwrap_or_default()
+    }
+}
+
+impl<'a> FileHandle<'a> {
     /// Reads the value of an `origin` or `upper` xattr that is not empty.
     ///
     /// An empty `origin` is a file that was copied up from a layer that has no handles. As in the
     /// in-tree module, bytes after the handle are ignored.
     #[inline]
-    pub fn parse(value: &[u8]) -> Result<Self, HandleError> {
+    pub fn parse(value: &'a [u8]) -> Result<Self, HandleError> {
         check(value)?;
-        let len = value.get(AT_LEN).copied().unwrap_or_default();
-        let len = usize::from(len).max(HEADER_LEN);
-        let mut handle = Self::empty();
-        let value = value.get(..len).unwrap_or(value);
-        let place = handle.bytes.get_mut(WIRE_OFFSET..WIRE_OFFSET + value.len());
-        place.ok_or(HandleError::Malformed)?.copy_from_slice(value);
-        Ok(handle)
+        Ok(Self { bytes: value })
     }
 
     /// Reads a handle from the wire. `wire_type` is the type that came with it.
-    pub fn parse_wire(wire_type: i32, wire: &[u8]) -> Result<Self, HandleError> {
+    pub fn parse_wire(wire_type: i32, wire: &'a [u8]) -> Result<Self, HandleError> {
         match wire_type {
             WIRE_TYPE => Self::parse(wire.get(WIRE_OFFSET..).ok_or(HandleError::Malformed)?),
             // The wire counts in 32-bit words, so an unpadded handle has the three bytes at its end.
@@ -159,71 +178,54 @@ impl FileHandle {
     }
 
     /// Returns the bytes as they are stored in an xattr, and in hexadecimal in the index.
-    pub fn as_bytes(&self) -> &[u8] {
-        let end = WIRE_OFFSET + usize::from(self.at(AT_LEN));
-        self.bytes.get(WIRE_OFFSET..end).unwrap_or_default()
-    }
-
-    /// Returns the bytes to put on the wire, with type [`WIRE_TYPE`].
-    pub fn as_wire(&self) -> &[u8] {
-        let end = WIRE_OFFSET + usize::from(self.at(AT_LEN));
-        self.bytes.get(..end).unwrap_or_default()
+    pub fn as_bytes(self) -> &'a [u8] {
+        let len = usize::from(self.at(AT_LEN));
+        self.bytes.get(..len).unwrap_or_default()
     }
 
     /// Returns the type of the fid.
-    pub fn fid_type(&self) -> u8 {
+    pub fn fid_type(self) -> u8 {
         self.at(AT_TYPE)
     }
 
-    /// Returns the fid; it starts on a 32-bit boundary and has a whole number of 32-bit words.
+    /// Returns the fid, a whole number of 32-bit words.
     ///
     /// A handle may claim to be shorter than its header. Its fid is then empty, which no filesystem
     /// decodes.
-    pub fn fid(&self) -> &[u8] {
+    pub fn fid(self) -> &'a [u8] {
         let len = usize::from(self.at(AT_LEN)).saturating_sub(HEADER_LEN);
-        let start = WIRE_OFFSET + HEADER_LEN;
-        let end = start + len / 4 * 4;
-        self.bytes.get(start..end).unwrap_or_default()
+        let end = HEADER_LEN + len / 4 * 4;
+        self.bytes.get(HEADER_LEN..end).unwrap_or_default()
     }
 
     /// Returns the UUID of the real filesystem.
-    pub fn uuid(&self) -> Uuid {
-        let start = WIRE_OFFSET + AT_UUID;
+    pub fn uuid(self) -> Uuid {
         self.bytes
-            .get(start..start + uuid::LEN)
+            .get(AT_UUID..HEADER_LEN)
             .and_then(uuid::parse)
             .unwrap_or(uuid::NULL)
     }
 
     /// Returns whether the real inode is in the upper layer.
-    pub fn is_upper(&self) -> bool {
+    pub fn is_upper(self) -> bool {
         self.at(AT_FLAGS) & FLAG_PATH_UPPER != 0
     }
 
     #[inline]
-    const fn empty() -> Self {
-        Self {
-            bytes: [0; WIRE_OFFSET + MAX_LEN],
-        }
-    }
-
-    fn at(&self, position: usize) -> u8 {
-        self.bytes
-            .get(WIRE_OFFSET + position)
-            .copied()
-            .unwrap_or_default()
+    fn at(self, position: usize) -> u8 {
+        self.bytes.get(position).copied().unwrap_or_default()
     }
 }
 
-impl PartialEq for FileHandle {
+impl PartialEq for FileHandle<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for FileHandle {}
+impl Eq for FileHandle<'_> {}
 
-impl core::fmt::Debug for FileHandle {
+impl core::fmt::Debug for FileHandle<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("FileHandle(")?;
         for byte in self.as_bytes() {
@@ -252,13 +254,25 @@ pub fn check(value: &[u8]) -> Result<(), HandleError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn made(
+        fid_type: i32,
+        fid: &[u8],
+        uuid: &Uuid,
+        upper: bool,
+    ) -> Result<MadeHandle, HandleError> {
+        MadeHandle::new(uuid, upper, |room| {
+            room.get_mut(..fid.len())?.copy_from_slice(fid);
+            Some((fid_type, fid.len()))
+        })
+    }
 
     const UUID: Uuid = *b"0123456789abcdef";
 
-    fn handle() -> FileHandle {
-        FileHandle::encode(1, &[1, 2, 3, 4, 5, 6, 7, 8], &UUID, false).unwrap()
+    fn handle() -> MadeHandle {
+        made(1, &[1, 2, 3, 4, 5, 6, 7, 8], &UUID, false).unwrap()
     }
 
     #[test]
@@ -267,34 +281,35 @@ mod tests {
         let mut expected = vec![0, 0xfb, 29, FLAG_CPU_ENDIAN, 1];
         expected.extend(UUID);
         expected.extend([1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(handle.as_bytes(), expected);
+        assert_eq!(handle.get().as_bytes(), expected);
         assert_eq!(handle.as_wire().len(), 32);
         assert_eq!(&handle.as_wire()[..3], [0; 3]);
-        assert_eq!(handle.fid().as_ptr().align_offset(4), 0);
+        assert_eq!(handle.get().fid().as_ptr().align_offset(8), 0);
     }
 
     #[test]
     fn roundtrip() {
-        let handle = FileHandle::encode(0x81, &[9; MAX_FID_LEN], &uuid::NULL, true).unwrap();
-        let parsed = FileHandle::parse(handle.as_bytes()).unwrap();
-        assert_eq!(parsed, handle);
+        let handle = made(0x81, &[9; MAX_FID_LEN], &uuid::NULL, true).unwrap();
+        let parsed = FileHandle::parse(handle.get().as_bytes()).unwrap();
+        assert_eq!(parsed, handle.get());
         assert_eq!(parsed.fid_type(), 0x81);
         assert_eq!(parsed.fid(), [9; MAX_FID_LEN]);
         assert_eq!(parsed.uuid(), uuid::NULL);
         assert!(parsed.is_upper());
 
         let wire = FileHandle::parse_wire(WIRE_TYPE, handle.as_wire()).unwrap();
-        assert_eq!(wire, handle);
+        assert_eq!(wire, handle.get());
     }
 
     #[test]
     fn unpadded_wire() {
-        let mut wire = handle().as_bytes().to_vec();
+        let handle = handle();
+        let mut wire = handle.get().as_bytes().to_vec();
         wire.extend([0; 3]);
         let parsed = FileHandle::parse_wire(WIRE_TYPE_UNPADDED, &wire).unwrap();
-        assert_eq!(parsed, handle());
+        assert_eq!(parsed, handle.get());
         assert_eq!(
-            FileHandle::parse_wire(WIRE_TYPE_UNPADDED, handle().as_bytes()),
+            FileHandle::parse_wire(WIRE_TYPE_UNPADDED, handle.get().as_bytes()),
             Err(HandleError::Malformed)
         );
         assert_eq!(
@@ -302,13 +317,13 @@ mod tests {
             Err(HandleError::Malformed)
         );
         for len in 0..24 {
-            assert!(FileHandle::parse_wire(WIRE_TYPE, &handle().as_wire()[..len]).is_err());
+            assert!(FileHandle::parse_wire(WIRE_TYPE, &handle.as_wire()[..len]).is_err());
         }
     }
 
     #[test]
     fn three_outcomes() {
-        let good = handle().as_bytes().to_vec();
+        let good = handle().get().as_bytes().to_vec();
         let with = |at: usize, value: u8| {
             let mut bytes = good.clone();
             bytes[at] = value;
@@ -331,30 +346,21 @@ mod tests {
     #[test]
     fn odd_lengths() {
         // Bytes after the handle are ignored, as in the in-tree module.
-        let mut long = handle().as_bytes().to_vec();
+        let mut long = handle().get().as_bytes().to_vec();
         long.extend([1; 300]);
-        assert_eq!(FileHandle::parse(&long).unwrap(), handle());
+        assert_eq!(FileHandle::parse(&long).unwrap(), handle().get());
 
         // So is a `len` that is shorter than the header.
-        let mut short = handle().as_bytes().to_vec();
+        let mut short = handle().get().as_bytes().to_vec();
         short[AT_LEN] = 2;
         let parsed = FileHandle::parse(&short).unwrap();
         assert!(parsed.fid().is_empty());
         assert_eq!(parsed.uuid(), UUID);
         assert_eq!(parsed.as_bytes().len(), 2);
 
-        for len in [3, 129, 132] {
-            let fid = vec![0; len];
-            assert_eq!(
-                FileHandle::encode(1, &fid, &UUID, false),
-                Err(HandleError::Fid)
-            );
-        }
-        for fid_type in [-1, 0xff, 0x100] {
-            assert_eq!(
-                FileHandle::encode(fid_type, &[], &UUID, false),
-                Err(HandleError::Fid)
-            );
+        for (fid_type, len) in [(1, 3), (1, 129), (1, 132), (-1, 0), (0xff, 0), (0x100, 0)] {
+            let made = MadeHandle::new(&UUID, false, |_| Some((fid_type, len)));
+            assert_eq!(made.err(), Some(HandleError::Fid));
         }
     }
 }

@@ -10,27 +10,29 @@ pub type IndexName = Inline<{ 2 * MAX_LEN }>;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// Room for the handle in a name.
+pub type Bytes = Inline<MAX_LEN>;
+
 /// Returns the name of the index entry for `handle`.
-pub fn name(handle: &FileHandle) -> IndexName {
+pub fn name(handle: FileHandle<'_>) -> IndexName {
+    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or_default();
     let mut name = IndexName::new();
-    for byte in handle.as_bytes() {
-        for nibble in [byte >> 4, byte & 0xf] {
-            name.push(DIGITS.get(usize::from(nibble)).copied().unwrap_or_default());
-        }
-    }
+    name.fill_pairs(handle.as_bytes(), |byte| {
+        [digit(byte >> 4), digit(byte & 0xf)]
+    });
     name
 }
 
-/// Reads the name of an index entry.
+/// Reads the name of an index entry into `bytes`.
 ///
 /// As in the in-tree module, upper-case digits are read as well, and the last character of a name
 /// of odd length is ignored.
-pub fn parse(name: &[u8]) -> Result<FileHandle, HandleError> {
+pub fn parse<'a>(name: &[u8], bytes: &'a mut Bytes) -> Result<FileHandle<'a>, HandleError> {
     if name.len() < 2 * HEADER_LEN {
         return Err(HandleError::Malformed);
     }
 
-    let mut bytes = Inline::<MAX_LEN>::new();
+    *bytes = Bytes::new();
     for pair in name.chunks_exact(2) {
         let [high, low] = *pair else {
             return Err(HandleError::Malformed);
@@ -39,7 +41,7 @@ pub fn parse(name: &[u8]) -> Result<FileHandle, HandleError> {
         // What does not fit cannot be part of a handle.
         bytes.push((high << 4) | low);
     }
-    FileHandle::parse(&bytes)
+    FileHandle::parse(bytes)
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -51,33 +53,39 @@ fn digit(byte: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_handle::tests::made;
     use crate::uuid::NULL;
 
     #[test]
     fn roundtrip() {
-        let handle = FileHandle::encode(1, &[0xab, 0xcd, 0, 0x9f], &NULL, false).unwrap();
-        let name = name(&handle);
+        let handle = made(1, &[0xab, 0xcd, 0, 0x9f], &NULL, false).unwrap();
+        let name = name(handle.get());
         assert!(name.starts_with(b"00fb19"));
         assert!(name.ends_with(b"abcd009f"));
         assert_eq!(name.len(), 50);
-        assert_eq!(parse(&name).unwrap(), handle);
-        assert_eq!(parse(&name.to_ascii_uppercase()).unwrap(), handle);
+        assert_eq!(parse(&name, &mut Bytes::default()), Ok(handle.get()));
+        let upper_case = name.to_ascii_uppercase();
+        assert_eq!(parse(&upper_case, &mut Bytes::default()), Ok(handle.get()));
 
         let mut odd = name.to_vec();
         odd.push(b'z');
-        assert_eq!(parse(&odd).unwrap(), handle);
+        assert_eq!(parse(&odd, &mut Bytes::default()), Ok(handle.get()));
         odd.push(b'z');
-        assert_eq!(parse(&odd), Err(HandleError::Malformed));
+        assert_eq!(
+            parse(&odd, &mut Bytes::default()),
+            Err(HandleError::Malformed)
+        );
     }
 
     #[test]
     fn bad_names() {
-        assert_eq!(parse(b""), Err(HandleError::Malformed));
-        assert_eq!(parse(b"#1"), Err(HandleError::Malformed));
-        assert_eq!(parse(&[b'0'; 42]), Err(HandleError::Malformed));
-        assert_eq!(parse(&[b'g'; 50]), Err(HandleError::Malformed));
-        let mut later = name(&FileHandle::encode(1, &[], &NULL, false).unwrap()).to_vec();
+        let fault = |name: &[u8]| parse(name, &mut Bytes::default()).err();
+        assert_eq!(fault(b""), Some(HandleError::Malformed));
+        assert_eq!(fault(b"#1"), Some(HandleError::Malformed));
+        assert_eq!(fault(&[b'0'; 42]), Some(HandleError::Malformed));
+        assert_eq!(fault(&[b'g'; 50]), Some(HandleError::Malformed));
+        let mut later = name(made(1, &[], &NULL, false).unwrap().get()).to_vec();
         later[1] = b'1';
-        assert_eq!(parse(&later), Err(HandleError::Unknown));
+        assert_eq!(fault(&later), Some(HandleError::Unknown));
     }
 }

@@ -32,9 +32,24 @@ impl<const N: usize> Inline<N> {
         }
     }
 
+    /// Sets it to the pairs that `pair` makes of `from`, as many as fit.
+    pub(crate) fn fill_pairs(&mut self, from: &[u8], pair: impl Fn(u8) -> [u8; 2]) {
+        let places = self.bytes.chunks_exact_mut(2);
+        for (place, byte) in places.zip(from) {
+            place.copy_from_slice(&pair(*byte));
+        }
+        self.len = from.len().saturating_mul(2).min(N / 2 * 2);
+    }
+
     /// Returns the bytes that are set.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> Default for Inline<N> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -38,7 +38,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use ondisk::{
-    file_handle::FileHandle,
+    file_handle::MadeHandle,
     metacopy::Metacopy, //
 };
 use vfs::{
@@ -418,5 +418,5 @@ struct Origin {
     /// Whether the copy gets an entry in the index.
     indexed: bool,
     /// Its handle, if there is one.
-    handle: Option<FileHandle>,
+    handle: Option<MadeHandle>,
 }

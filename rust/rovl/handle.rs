@@ -14,7 +14,8 @@ use ondisk::{
     file_handle::{
         self,
         FileHandle,
-        HandleError, //
+        HandleError,
+        MadeHandle, //
     },
     xattr::Name, //
 };
@@ -23,7 +24,7 @@ use vfs::{
     dentry::Dentry,
     exportfs::{
         Accept,
-        Fid, //
+        MayDecode, //
     },
     log,
     mount::Mount,
@@ -31,6 +32,28 @@ use vfs::{
     super_block::FileHandles,
     Layer, //
 };
+
+/// The length up to which a stored handle is read at once. Those of file systems without handles
+/// of others in them are a third of it.
+const SHORT: usize = 96 - file_handle::WIRE_OFFSET;
+
+/// Room for a handle that is stored in an attribute, in which the identifier of the file system is
+/// on a boundary of words.
+#[repr(C, align(8))]
+pub(crate) struct Room {
+    short: [u8; file_handle::WIRE_OFFSET + SHORT],
+    long: KVVec<u8>,
+}
+
+impl Room {
+    #[inline]
+    pub(crate) const fn new() -> Self {
+        Self {
+            short: [0; file_handle::WIRE_OFFSET + SHORT],
+            long: KVVec::new(),
+        }
+    }
+}
 
 /// The handle of `lower` as an origin, or `None` where its file system has none that the mounter
 /// could decode.
@@ -42,7 +65,7 @@ pub(crate) fn of_origin(
     m: &AsMounter,
     config: &Config,
     lower: &Dentry<Layer>,
-) -> Result<Option<FileHandle>> {
+) -> Result<Option<MadeHandle>> {
     if !config.index && lower.layer_sb().file_handles(m) == FileHandles::None {
         return Ok(None);
     }
@@ -56,33 +79,32 @@ pub(crate) fn encode(
     config: &Config,
     real: &Dentry<Layer>,
     upper: bool,
-) -> Result<FileHandle> {
-    let fid = real.inode().ok_or(EIO)?.encode_fid(m)?;
+) -> Result<MadeHandle> {
+    let inode = real.inode().ok_or(EIO)?;
     let uuid = if config.origin_uuid() {
         real.layer_sb().uuid()
     } else {
         ondisk::uuid::NULL
     };
-    FileHandle::encode(fid.kind(), fid.bytes(), &uuid, upper).map_err(|_| EIO)
+    MadeHandle::new(&uuid, upper, |fid| inode.encode_fid(m, fid).ok()).map_err(|_| EIO)
 }
 
 /// Finds the object of `handle` on the file system of `mount`, where it is as `accept` says.
 ///
-/// Returns `None` where there is none, and `ESTALE` if it is one of the upper layer that is gone.
+/// Returns `None` where there is none, or it may not be looked for, and `ESTALE` if it is one of the
+/// upper layer that is gone.
 pub(crate) fn decode(
     m: &AsMounter,
+    may_decode: Option<MayDecode>,
     config: &Config,
     mount: &Mount,
-    handle: &FileHandle,
-    accept: Accept,
+    (handle, accept): (FileHandle<'_>, Accept),
 ) -> Result<Option<ARef<Dentry<Layer>>>> {
-    if !m.may_decode_fids() || !uuid_matches(config, mount, handle) {
-        return Ok(None);
-    }
-    let Ok(fid) = Fid::new(i32::from(handle.fid_type()), handle.fid()) else {
+    let Some(may_decode) = may_decode.filter(|_| uuid_matches(config, mount, handle)) else {
         return Ok(None);
     };
-    match mount.decode_fid(m, &fid, accept) {
+    let fid = (i32::from(handle.fid_type()), handle.fid());
+    match mount.decode_fid(m, may_decode, fid, accept) {
         Ok(real) if !real.is_weird() => Ok(Some(real)),
         Ok(_) => Ok(None),
         Err(err) if err == ESTALE && !handle.is_upper() => Ok(None),
@@ -90,7 +112,7 @@ pub(crate) fn decode(
     }
 }
 
-fn uuid_matches(config: &Config, mount: &Mount, handle: &FileHandle) -> bool {
+fn uuid_matches(config: &Config, mount: &Mount, handle: FileHandle<'_>) -> bool {
     if config.origin_uuid() {
         handle.uuid() == mount.sb().uuid()
     } else {
@@ -100,17 +122,18 @@ fn uuid_matches(config: &Config, mount: &Mount, handle: &FileHandle) -> bool {
 
 /// Reads the handle in the attribute `name` of an object of the upper layer. One that is damaged, or
 /// was written by something newer, is as good as none.
-pub(crate) fn read(
+pub(crate) fn read<'a>(
     m: &AsMounter,
     config: &Config,
     path: LayerPath<'_>,
     name: Name,
-) -> Result<Option<FileHandle>> {
+    room: &'a mut Room,
+) -> Result<Option<FileHandle<'a>>> {
     let full_name = name.full(config.namespace());
-    let mut short = [0; file_handle::MAX_LEN];
-    let mut long = KVVec::new();
+    let short = room.short.get_mut(file_handle::WIRE_OFFSET..);
+    let short = short.unwrap_or_default();
     // What follows a handle is ignored, but may be there.
-    let value = match path.getxattr_in(m, full_name, &mut short, &mut long) {
+    let value = match path.getxattr_in(m, full_name, short, &mut room.long) {
         Ok(value) => value,
         Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(None),
         Err(err) if err == ENOMEM => return Err(err),
@@ -140,10 +163,10 @@ pub(crate) fn verify(
     config: &Config,
     path: LayerPath<'_>,
     name: Name,
-    handle: &FileHandle,
+    handle: FileHandle<'_>,
 ) -> Result {
-    match read(m, config, path, name)? {
-        Some(stored) if stored == *handle => Ok(()),
+    match read(m, config, path, name, &mut Room::new())? {
+        Some(stored) if stored == handle => Ok(()),
         Some(_) => Err(ESTALE),
         None => Err(ENODATA),
     }
@@ -155,7 +178,7 @@ pub(crate) fn verify_or_set(
     config: &Config,
     path: LayerPath<'_>,
     name: Name,
-    handle: &FileHandle,
+    handle: FileHandle<'_>,
 ) -> Result {
     match verify(m, config, path, name, handle) {
         Err(err) if err == ENODATA => {
@@ -200,6 +223,12 @@ impl Super {
         (object, is_upper): (&Dentry<Layer>, bool),
     ) -> Result {
         let handle = encode(m, &self.config, object, is_upper)?;
-        verify(m, &self.config, self.upper_path(holder)?, name, &handle)
+        verify(
+            m,
+            &self.config,
+            self.upper_path(holder)?,
+            name,
+            handle.get(),
+        )
     }
 }

@@ -26,7 +26,10 @@ pub(crate) use nlink::{
 
 use crate::{
     entry::InodeExt,
-    handle,
+    handle::{
+        self,
+        Room, //
+    },
     super_data::Super,
     Rovl, //
 };
@@ -45,7 +48,10 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    exportfs::Accept,
+    exportfs::{
+        Accept,
+        MayDecode, //
+    },
     inode::Inode,
     log,
     Layer, //
@@ -73,7 +79,8 @@ impl Super {
 /// The lower layer may be an overlay that copies up for this, so the caller holds no write access to
 /// the upper one.
 fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Layer>) -> Result<IndexName> {
-    Ok(index::name(&handle::encode(m, &ofs.config, lower, false)?))
+    let handle = handle::encode(m, &ofs.config, lower, false)?;
+    Ok(index::name(handle.get()))
 }
 
 /// Looks for the entry of the lower object `origin`, of which `upper` is known to be the upper part,
@@ -157,7 +164,7 @@ fn verify_dir(
 pub(crate) fn of_handle(
     m: &AsMounter,
     ofs: &Super,
-    handle: &FileHandle,
+    handle: FileHandle<'_>,
 ) -> Result<Option<ARef<Dentry<Layer>>>> {
     let Some(dir) = ofs.index_dir() else {
         return Ok(None);
@@ -187,10 +194,13 @@ pub(crate) fn upper_of(
         return Ok(Some(ARef::from(entry)));
     }
     let path = ofs.upper_path(entry)?;
-    let Some(upper) = handle::read(m, &ofs.config, path, Name::Upper)? else {
+    let mut room = Room::new();
+    let Some(upper) = handle::read(m, &ofs.config, path, Name::Upper, &mut room)? else {
         return Ok(None);
     };
-    let upper = handle::decode(m, &ofs.config, path.mount, &upper, accept)?.ok_or(ESTALE)?;
+    let may_decode = MayDecode::by_mounter(m);
+    let upper = handle::decode(m, may_decode, &ofs.config, path.mount, (upper, accept))?;
+    let upper = upper.ok_or(ESTALE)?;
     if !upper.is_dir() {
         log::warn_dentry(c"invalid index upper", entry, EIO);
         return Err(EIO);
@@ -200,6 +210,6 @@ pub(crate) fn upper_of(
 
 /// Reads the name of an entry. Returns `EINVAL` for one that no version gives, and `ENODATA` for one
 /// of a version that this one does not know.
-fn parse_name(name: &[u8]) -> Result<FileHandle> {
-    index::parse(name).map_err(crate::fault::to_error)
+fn parse_name<'a>(name: &[u8], bytes: &'a mut index::Bytes) -> Result<FileHandle<'a>> {
+    index::parse(name, bytes).map_err(crate::fault::to_error)
 }

@@ -7,7 +7,10 @@
 //! handle for it.
 
 use crate::{
-    handle,
+    handle::{
+        self,
+        Room, //
+    },
     super_data::Super,
     upper::Upper,
     Rovl, //
@@ -17,13 +20,19 @@ use kernel::{
     sync::aref::ARef, //
 };
 use ondisk::{
-    file_handle::FileHandle,
+    file_handle::{
+        FileHandle,
+        MadeHandle, //
+    },
     xattr::Name, //
 };
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    exportfs::Accept,
+    exportfs::{
+        Accept,
+        MayDecode, //
+    },
     inode::Inode,
     log,
     path::LayerPath,
@@ -34,7 +43,7 @@ use vfs::{
 pub(crate) fn set(
     upper: &Upper<'_>,
     dentry: &Dentry<Layer>,
-    handle: Option<&FileHandle>,
+    handle: Option<FileHandle<'_>>,
 ) -> Result {
     let value = handle.map_or(&[][..], FileHandle::as_bytes);
     match upper.set_xattr_or(dentry, Name::Origin, value, Ok(())) {
@@ -53,10 +62,11 @@ pub(crate) fn find(
     ofs: &Super,
     upper: LayerPath<'_>,
 ) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
-    let Some(handle) = handle::read(m, &ofs.config, upper, Name::Origin)? else {
+    let mut room = Room::new();
+    let Some(handle) = handle::read(m, &ofs.config, upper, Name::Origin, &mut room)? else {
         return Ok(None);
     };
-    match decode(m, ofs, &handle, upper.dentry) {
+    match decode(m, ofs, handle, upper.dentry) {
         Ok(found) => Ok(Some(found)),
         Err(err) if err == ESTALE => Ok(None),
         Err(err) => Err(err),
@@ -70,10 +80,11 @@ pub(crate) fn find(
 pub(crate) fn decode(
     m: &AsMounter,
     ofs: &Super,
-    handle: &FileHandle,
+    handle: FileHandle<'_>,
     upper: &Dentry<Layer>,
 ) -> Result<(ARef<Dentry<Layer>>, usize)> {
-    let (origin, layer) = decode_in_any(m, ofs, handle, Accept::Any)?.ok_or(ESTALE)?;
+    let (origin, layer) =
+        decode_in_any(m, MayDecode::by_mounter(m), ofs, handle, Accept::Any)?.ok_or(ESTALE)?;
     let wrong_type = match (upper.inode(), origin.inode()) {
         (Some(upper), Some(origin)) => upper.wrong_type(origin.mode()),
         _ => true,
@@ -104,7 +115,7 @@ pub(crate) fn fix(
         m,
         write: &write,
     };
-    set(&layer, upper, handle.as_ref())?;
+    set(&layer, upper, handle.as_ref().map(MadeHandle::get))?;
     ofs.set_impure(m, &write, dir)
 }
 
@@ -112,8 +123,9 @@ pub(crate) fn fix(
 /// on one file system it is the topmost one, unless `accept` makes a difference.
 pub(crate) fn decode_in_any(
     m: &AsMounter,
+    may_decode: Option<MayDecode>,
     ofs: &Super,
-    handle: &FileHandle,
+    handle: FileHandle<'_>,
     accept: Accept,
 ) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
     for layer in 1..=ofs.num_merged() {
@@ -123,7 +135,7 @@ pub(crate) fn decode_in_any(
         let Some(mount) = ofs.mounts.get(layer) else {
             continue;
         };
-        if let Some(origin) = handle::decode(m, &ofs.config, mount, handle, accept)? {
+        if let Some(origin) = handle::decode(m, may_decode, &ofs.config, mount, (handle, accept))? {
             return Ok(Some((origin, layer)));
         }
     }

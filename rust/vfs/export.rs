@@ -95,13 +95,6 @@ pub struct Handle<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Whether the caller may have handles decoded, without a look at the permissions of directories on
-/// the way (`CAP_DAC_READ_SEARCH` in the initial user namespace).
-pub fn caller_may_decode() -> bool {
-    // SAFETY: Looks at the current credentials. CAST: small.
-    unsafe { bindings::capable(bindings::CAP_DAC_READ_SEARCH as c_int) }
-}
-
 impl<F: FileSystem> Inode<F> {
     /// A dentry of the inode, if there is one (`d_find_any_alias()`); of a directory, its only one.
     pub fn any_alias(&self) -> Option<ARef<Dentry<F>>> {
@@ -124,7 +117,7 @@ impl<F: FileSystem> Dentry<F> {
 
     /// Looks `name` up in this directory to connect what a handle was decoded to, which needs no
     /// permission to search the directory: it is for callers of [`Operations::fh_to_dentry`] only,
-    /// after [`caller_may_decode`] (`lookup_noperm_unlocked()`). The result may be negative.
+    /// after [`MayDecode::by_caller`](crate::exportfs::MayDecode) (`lookup_noperm_unlocked()`). The result may be negative.
     ///
     /// Takes the directory's `i_rwsem`. `ENOTDIR` if it is no directory.
     pub fn lookup_to_connect(&self, name: &[u8]) -> Result<ARef<Self>> {

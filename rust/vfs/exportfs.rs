@@ -20,82 +20,56 @@ use kernel::{
 };
 
 /// The length of the longest identification that a file system makes (`MAX_HANDLE_SZ`).
-const MAX_LEN: usize = bindings::rvfs_const_RVFS_MAX_HANDLE_SZ as usize;
-
-/// How a file system identifies one of its inodes (`struct fid`).
-#[repr(C, align(8))]
-pub struct Fid {
-    // First, so that it is aligned: file systems read it as words.
-    bytes: [u8; MAX_LEN],
-    len: usize,
-    kind: c_int,
-}
-
-impl Fid {
-    /// Makes one from bytes that were stored. Returns `ESTALE` for more than any file system makes.
-    #[inline]
-    pub fn new(kind: i32, from: &[u8]) -> Result<Self> {
-        let mut bytes = [0; MAX_LEN];
-        bytes
-            .get_mut(..from.len())
-            .ok_or(ESTALE)?
-            .copy_from_slice(from);
-        Ok(Self {
-            bytes,
-            len: from.len(),
-            kind,
-        })
-    }
-
-    /// Which of the ways of its file system was used (`enum fid_type`).
-    pub fn kind(&self) -> i32 {
-        self.kind
-    }
-
-    /// The bytes, a multiple of four.
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
+pub const MAX_LEN: usize = bindings::rvfs_const_RVFS_MAX_HANDLE_SZ as usize;
 
 impl Inode<Layer> {
-    /// Identifies an inode of a layer (`exportfs_encode_inode_fh()`), without its directory.
+    /// Identifies an inode of a layer (`exportfs_encode_inode_fh()`), without its directory: writes
+    /// that to `fid`, which is on a boundary of words, and returns its type (`enum fid_type`) and its
+    /// length, a multiple of four.
     ///
     /// Returns `EIO` where its file system cannot.
-    // Inline, so that the identification is made in its place and not copied there.
     #[inline]
-    pub fn encode_fid(&self, _as_mounter: &AsMounter) -> Result<Fid> {
-        let mut fid = Fid::new(0, &[])?;
+    pub fn encode_fid(
+        &self,
+        _as_mounter: &AsMounter,
+        fid: &mut [u8; MAX_LEN],
+    ) -> Result<(i32, usize)> {
+        let fid: *mut bindings::fid = fid.as_mut_ptr().cast();
+        if !fid.cast::<u32>().is_aligned() {
+            return Err(EIO);
+        }
         // CAST: a small constant.
         let mut words = (MAX_LEN / 4) as c_int;
         // SAFETY: The inode is valid by its type invariant; the buffer is aligned to words and has
         // that many of them.
-        fid.kind = unsafe {
-            bindings::exportfs_encode_inode_fh(
-                self.as_raw(),
-                fid.bytes.as_mut_ptr().cast(),
-                &mut words,
-                ptr::null_mut(),
-                0,
-            )
+        let kind = unsafe {
+            bindings::exportfs_encode_inode_fh(self.as_raw(), fid, &mut words, ptr::null_mut(), 0)
         };
-        if fid.kind < 0 || fid.kind == bindings::rvfs_const_RVFS_FILEID_INVALID as c_int {
+        if kind < 0 || kind == bindings::rvfs_const_RVFS_FILEID_INVALID as c_int {
             return Err(EIO);
         }
-        fid.len = usize::try_from(words)
-            .ok()
-            .and_then(|words| words.checked_mul(4))
-            .filter(|len| *len <= MAX_LEN)
-            .ok_or(EIO)?;
-        Ok(fid)
+        let len = usize::try_from(words)?.checked_mul(4);
+        Ok((kind, len.filter(|len| *len <= MAX_LEN).ok_or(EIO)?))
     }
 }
 
-impl AsMounter {
-    /// Whether the mounter may decode file handles (`CAP_DAC_READ_SEARCH`).
-    pub fn may_decode_fids(&self) -> bool {
-        // SAFETY: Looks at the current credentials, which are the mounter's. CAST: small.
-        unsafe { bindings::capable(bindings::CAP_DAC_READ_SEARCH as c_int) }
+/// Somebody may have file handles decoded (`CAP_DAC_READ_SEARCH` in the initial user namespace),
+/// without a look at the permissions of directories on the way.
+#[derive(Clone, Copy)]
+pub struct MayDecode(());
+
+impl MayDecode {
+    /// Whether the caller may.
+    pub fn by_caller() -> Option<Self> {
+        // SAFETY: Looks at the current credentials. CAST: small.
+        let capable = unsafe { bindings::capable(bindings::CAP_DAC_READ_SEARCH as c_int) };
+        capable.then_some(Self(()))
+    }
+
+    /// Whether the mounter may.
+    pub fn by_mounter(_as_mounter: &AsMounter) -> Option<Self> {
+        // The current credentials are the mounter's.
+        Self::by_caller()
     }
 }
 
@@ -125,28 +99,41 @@ unsafe extern "C" fn is_in_layer(mount: *mut c_void, dentry: *mut bindings::dent
 }
 
 impl Mount {
-    /// Finds the object of a layer that `fid` identifies (`exportfs_decode_fh()`).
+    /// Finds the object of a layer that its file system has identified by `fid` with the type `kind`
+    /// (`exportfs_decode_fh()`).
     ///
     /// Looking for the names of a directory that is not in the cache takes the `i_rwsem` of its
     /// parents. Returns `ESTALE` where there is no such object.
     pub fn decode_fid(
         &self,
-        as_mounter: &AsMounter,
-        fid: &Fid,
+        _as_mounter: &AsMounter,
+        _may_decode: MayDecode,
+        (kind, fid): (i32, &[u8]),
         accept: Accept,
     ) -> Result<ARef<Dentry<Layer>>> {
-        if !as_mounter.may_decode_fids() {
-            return Err(EPERM);
+        if fid.as_ptr().cast::<u32>().is_aligned() {
+            return self.decode_aligned(kind, fid, accept);
+        }
+        let mut aligned = Aligned([0; MAX_LEN]);
+        let place = aligned.0.get_mut(..fid.len()).ok_or(ESTALE)?;
+        place.copy_from_slice(fid);
+        self.decode_aligned(kind, place, accept)
+    }
+
+    fn decode_aligned(&self, kind: i32, fid: &[u8], accept: Accept) -> Result<ARef<Dentry<Layer>>> {
+        // No file system makes more.
+        if fid.len() > MAX_LEN || !fid.as_ptr().cast::<u32>().is_aligned() {
+            return Err(ESTALE);
         }
         // SAFETY: The mount is valid, also as what the callback gets; the buffer is aligned to words
         // and has that many of them; file systems check what is in it, and do not change it.
         let dentry = from_err_ptr(unsafe {
             bindings::exportfs_decode_fh(
                 self.as_raw(),
-                fid.bytes.as_ptr().cast_mut().cast(),
+                fid.as_ptr().cast_mut().cast(),
                 // CAST: at most `MAX_LEN` / 4.
-                (fid.len / 4) as c_int,
-                fid.kind,
+                (fid.len() / 4) as c_int,
+                kind,
                 match accept {
                     Accept::Any => None,
                     Accept::InLayer => Some(is_in_layer),
@@ -160,3 +147,7 @@ impl Mount {
         Ok(dentry)
     }
 }
+
+/// Bytes on a boundary of words.
+#[repr(C, align(4))]
+struct Aligned([u8; MAX_LEN]);

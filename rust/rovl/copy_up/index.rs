@@ -35,7 +35,7 @@ impl CopyUp<'_> {
     pub(super) fn copy_to_index(&self, access: &WriteAccess<'_>, origin: &Origin) -> Result {
         let place = Place {
             dir: self.ofs.index_dir().ok_or(EIO)?,
-            name: &index::name(origin.handle.as_ref().ok_or(EIO)?),
+            name: &index::name(origin.handle.as_ref().ok_or(EIO)?.get()),
         };
         let entry = self.make(access, &place, origin)?;
         let write = access.start_write();
@@ -57,12 +57,12 @@ impl CopyUp<'_> {
     pub(super) fn index_dir_entry<'b>(
         &'b self,
         upper: &Upper<'b>,
-        handle: &FileHandle,
+        handle: FileHandle<'_>,
         dir: &Dentry<Layer>,
     ) -> Result<Temp<'b>> {
         let entry = upper.create_temp(Make::Dir(0))?;
         let to = handle::encode(self.m, &self.ofs.config, dir, true)?;
-        upper.set_xattr(entry.dentry()?, Name::Upper, to.as_bytes())?;
+        upper.set_xattr(entry.dentry()?, Name::Upper, to.get().as_bytes())?;
         let place = self.ofs.index_dir().ok_or(EIO)?;
         // One of an earlier copy that was lost may be there.
         entry

@@ -14,6 +14,7 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::{
+    file_handle::MadeHandle,
     metacopy,
     xattr::Name, //
 };
@@ -39,7 +40,7 @@ impl CopyUp<'_> {
             fileattr::copy(upper, self.inode, self.lower, temp)?;
         }
         if origin.stored {
-            origin::set(upper, temp, origin.handle.as_ref())?;
+            origin::set(upper, temp, origin.handle.as_ref().map(MadeHandle::get))?;
         }
         if let Some(value) = &self.metacopy {
             let mut buffer = [0; metacopy::MAX_LEN];

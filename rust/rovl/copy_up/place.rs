@@ -89,7 +89,7 @@ impl CopyUp<'_> {
                 indexed: true,
                 handle: Some(handle),
                 ..
-            } => Some(self.index_dir_entry(&upper, handle, temp.dentry()?)?),
+            } => Some(self.index_dir_entry(&upper, handle.get(), temp.dentry()?)?),
             _ => None,
         };
         // The name may have been taken since the lookup, and what has it is not replaced.

@@ -27,11 +27,11 @@ use ondisk::file_handle::FileHandle;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    export::{
-        caller_may_decode,
-        Handle, //
+    export::Handle,
+    exportfs::{
+        Accept,
+        MayDecode, //
     },
-    exportfs::Accept,
     log,
     stack::LowerStack,
     super_block::SuperBlock,
@@ -41,19 +41,24 @@ use vfs::{
 /// `->fh_to_dentry`
 pub(super) fn decode(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
     // The mounter can; that must not help a caller who cannot.
-    if !caller_may_decode() {
+    let Some(may_decode) = MayDecode::by_caller() else {
         return Err(ESTALE);
-    }
+    };
     let ofs = sb.data();
     let found = FileHandle::parse_wire(handle.kind, handle.bytes)
         .map_err(fault::to_error)
         .and_then(|handle| {
             ofs.as_mounter(|m| {
-                let decoder = Decoder { m, sb, ofs };
+                let decoder = Decoder {
+                    m,
+                    may_decode,
+                    sb,
+                    ofs,
+                };
                 if handle.is_upper() {
-                    decoder.upper(&handle)
+                    decoder.upper(handle)
                 } else {
-                    decoder.lower(&handle)
+                    decoder.lower(handle)
                 }
             })
         });
@@ -66,15 +71,22 @@ pub(super) fn decode(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<D
 
 struct Decoder<'a> {
     m: &'a AsMounter,
+    may_decode: MayDecode,
     sb: &'a SuperBlock<Rovl>,
     ofs: &'a Super,
 }
 
 impl Decoder<'_> {
     /// Finds the object of an upper one's handle.
-    fn upper(&self, handle: &FileHandle) -> Result<ARef<Dentry<Rovl>>> {
+    fn upper(&self, handle: FileHandle<'_>) -> Result<ARef<Dentry<Rovl>>> {
         let mount = self.ofs.mounts.upper().ok_or(EACCES)?;
-        let upper = handle::decode(self.m, &self.ofs.config, mount, handle, Accept::InLayer)?;
+        let upper = handle::decode(
+            self.m,
+            Some(self.may_decode),
+            &self.ofs.config,
+            mount,
+            (handle, Accept::InLayer),
+        )?;
         self.of_upper(upper.ok_or(ESTALE)?)
     }
 
@@ -87,7 +99,7 @@ impl Decoder<'_> {
     }
 
     /// Finds the object of a lower one's handle.
-    fn lower(&self, handle: &FileHandle) -> Result<ARef<Dentry<Rovl>>> {
+    fn lower(&self, handle: FileHandle<'_>) -> Result<ARef<Dentry<Rovl>>> {
         let (origin, layer) = self.origin(handle, Accept::Any)?;
         if !origin.is_dir() || !origin.is_disconnected() {
             if let Some(inode) = inode::find(self.sb, &origin, false)? {
@@ -113,8 +125,13 @@ impl Decoder<'_> {
         self.of_dir(&origin, layer)
     }
 
-    fn origin(&self, handle: &FileHandle, accept: Accept) -> Result<(ARef<Dentry<Layer>>, usize)> {
-        origin::decode_in_any(self.m, self.ofs, handle, accept)?.ok_or(ESTALE)
+    fn origin(
+        &self,
+        handle: FileHandle<'_>,
+        accept: Accept,
+    ) -> Result<(ARef<Dentry<Layer>>, usize)> {
+        origin::decode_in_any(self.m, Some(self.may_decode), self.ofs, handle, accept)?
+            .ok_or(ESTALE)
     }
 
     /// The overlay dentry of a lower file, whose copy in the upper layer is `index`.

@@ -28,7 +28,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use ondisk::file_handle::{
-    FileHandle,
+    MadeHandle,
     WIRE_TYPE, //
 };
 use vfs::{
@@ -65,7 +65,7 @@ pub(super) fn encode(
     })
 }
 
-fn handle_of(inode: &Inode<Rovl>) -> Result<FileHandle> {
+fn handle_of(inode: &Inode<Rovl>) -> Result<MadeHandle> {
     let ofs = inode.ofs();
     let is_upper = !names_lower(inode)?;
     let real = if is_upper {

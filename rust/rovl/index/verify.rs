@@ -13,7 +13,10 @@ use crate::{
     super_data::Super, //
 };
 use kernel::prelude::*;
-use ondisk::xattr::Name;
+use ondisk::{
+    index,
+    xattr::Name, //
+};
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -62,7 +65,8 @@ pub(super) fn examine(
 
 /// As [`examine`], with `ESTALE` for [`Worth::Stale`].
 fn try_examine(m: &AsMounter, ofs: &Super, entry: &Dentry<Layer>, name: &[u8]) -> Result<Worth> {
-    let handle = parse_name(name)?;
+    let mut bytes = index::Bytes::default();
+    let handle = parse_name(name, &mut bytes)?;
     // Whiteouts have no attributes. Whether a directory's upper one is still there is only worth
     // finding out where handles of directories are decoded.
     if entry.is_whiteout_device() || (entry.is_dir() && !ofs.config.nfs_export) {
@@ -75,12 +79,12 @@ fn try_examine(m: &AsMounter, ofs: &Super, entry: &Dentry<Layer>, name: &[u8]) -
         Err(err) => return Err(err),
     };
     let path = ofs.upper_path(&upper)?;
-    handle::verify(m, &ofs.config, path, Name::Origin, &handle)?;
+    handle::verify(m, &ofs.config, path, Name::Origin, handle)?;
     if entry.is_dir() || entry.inode().is_some_and(|inode| inode.nlink() != 1) {
         return Ok(Worth::Good);
     }
     // No upper name is left, but there may be lower ones.
-    let (lower, _) = origin::decode(m, ofs, &handle, entry)?;
+    let (lower, _) = origin::decode(m, ofs, handle, entry)?;
     let links = Links {
         lower: &lower,
         upper: entry,

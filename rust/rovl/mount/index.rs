@@ -64,16 +64,18 @@ fn replace_work(
     // Before write access is taken: the lower layer may be an overlay that copies up for it.
     let origin = handle::encode(making.m, making.config, lower.path.dentry(), false)?;
     let path = upper_path(making, upper.path.dentry())?;
-    handle::verify_or_set(making.m, making.config, path, Name::Origin, &origin).or_else(|err| {
-        making.refuse(
-            err,
-            fmt!(
+    handle::verify_or_set(making.m, making.config, path, Name::Origin, origin.get()).or_else(
+        |err| {
+            making.refuse(
+                err,
+                fmt!(
                 "failed to verify upper root origin: {} was used over another lower layer than {}",
                 &*upper.name,
                 &*lower.name
             ),
-        )
-    })?;
+            )
+        },
+    )?;
     let Some(index) = workdir::make_index(making.fc, making.m, path.mount, base)? else {
         advise(making.fc);
         return Ok(None);
@@ -95,13 +97,13 @@ fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Layer>) -> 
     // Once, the attribute was `origin`. It does not say that there may be entries of directories.
     let origin = Name::Origin.full(config.namespace());
     if path.getxattr(m, origin, &mut []).is_ok()
-        && handle::verify(m, config, path, Name::Origin, &handle).is_err()
+        && handle::verify(m, config, path, Name::Origin, handle.get()).is_err()
     {
         making
             .fc
             .error(fmt!("failed to verify index dir 'origin' xattr"));
     }
-    handle::verify_or_set(m, config, path, Name::Upper, &handle).inspect_err(|_| {
+    handle::verify_or_set(m, config, path, Name::Upper, handle.get()).inspect_err(|_| {
         making.fc.error(fmt!(
             "failed to verify index dir 'upper' xattr: the index is not that of {}",
             &*upper.name
