@@ -28,10 +28,15 @@ cases! {
     opaque_directory_on_ext4,
     redirect_on_ext4,
     metacopy_data_on_ext4,
+    hard_link_with_an_index,
+    hard_link_with_an_index_and_a_journal,
+    directory_with_an_index_and_a_journal,
     shut_down_under_load,
 }
 
 const BLOCK: usize = 4096;
+
+type Options = &'static [(&'static str, &'static str)];
 
 type Change = fn(&Path) -> Result<(), Errno>;
 
@@ -41,7 +46,7 @@ struct Disk<'a> {
     kind: &'static str,
     options: &'static str,
     /// Options of the overlay.
-    overlay: &'static [(&'static str, &'static str)],
+    overlay: Options,
     image: PathBuf,
     first: Vec<u8>,
     mapped: Mapped,
@@ -199,8 +204,8 @@ fn copy_up(root: &Path) -> Result<(), Errno> {
     fs::fsync(dir)
 }
 
-fn copied_or_not(root: &Path) -> Result<bool, String> {
-    let path = root.join("d/f");
+fn copied_or_not(root: &Path, name: &str) -> Result<bool, String> {
+    let path = root.join(name);
     let data = std::fs::read(&path).map_err(|error| error.to_string())?;
     if data != pattern(LEN, 1) {
         return Err(format!("{} of {LEN} bytes", data.len()));
@@ -213,7 +218,7 @@ fn walk_copy_up(t: &Test, kind: &'static str, mkfs: &[&str], options: &'static s
     only_thorough(t);
     let disk = Disk::new(t, kind, mkfs, options);
     Dir::at(&t.dir_on("tmpfs")).file("lower0/d/f", pattern(LEN, 1));
-    walk(&disk, copy_up, copied_or_not);
+    walk(&disk, copy_up, |root| copied_or_not(root, "d/f"));
 }
 
 fn copy_up_on_ext4(t: &Test) {
@@ -281,9 +286,8 @@ fn opaque_directory_on_ext4(t: &Test) {
     walk(&disk, change, whole);
 }
 
-fn redirect_on_ext4(t: &Test) {
-    let mut disk = ext4_disk(t);
-    disk.overlay = &[("redirect_dir", "on")];
+fn walk_redirect(t: &Test, mut disk: Disk<'_>, overlay: Options) {
+    disk.overlay = overlay;
     Dir::at(&t.dir_on("tmpfs")).file("lower0/d/sub/f", "x");
     let change = |root: &Path| fs::rename(root.join("d/sub"), root.join("d/moved"));
     let whole = |root: &Path| {
@@ -299,6 +303,46 @@ fn redirect_on_ext4(t: &Test) {
     walk(&disk, change, whole);
 }
 
+fn redirect_on_ext4(t: &Test) {
+    walk_redirect(t, ext4_disk(t), &[("redirect_dir", "on")]);
+}
+
+/// The copies of the directory and of its parent get entries in the index. There is a journal,
+/// because an entry that is lost, while the copy is not, is an error.
+fn directory_with_an_index_and_a_journal(t: &Test) {
+    only_thorough(t);
+    let disk = Disk::new(t, "ext4", &["-q", "-b", "4096"], "errors=remount-ro");
+    let export = &[
+        ("index", "on"),
+        ("nfs_export", "on"),
+        ("redirect_dir", "on"),
+    ];
+    walk_redirect(t, disk, export);
+}
+
+/// A file with two names is copied up by one of them.
+fn walk_hard_link(t: &Test, mkfs: &[&str], options: &'static str) {
+    only_thorough(t);
+    let mut disk = Disk::new(t, "ext4", mkfs, options);
+    disk.overlay = &[("index", "on")];
+    let lower = Dir::at(&t.dir_on("tmpfs"));
+    lower.file("lower0/d/f", pattern(LEN, 1));
+    lower.link("lower0/d/f", "lower0/d/g");
+    walk(&disk, copy_up, |root| {
+        copied_or_not(root, "d/g")?;
+        copied_or_not(root, "d/f")
+    });
+}
+
+fn hard_link_with_an_index(t: &Test) {
+    let mkfs = ["-q", "-b", "4096", "-O", "^has_journal"];
+    walk_hard_link(t, &mkfs, "sync,errors=continue");
+}
+
+fn hard_link_with_an_index_and_a_journal(t: &Test) {
+    walk_hard_link(t, &["-q", "-b", "4096"], "errors=remount-ro");
+}
+
 fn metacopy_data_on_ext4(t: &Test) {
     let mut disk = ext4_disk(t);
     disk.overlay = &[("metacopy", "on")];
@@ -308,7 +352,7 @@ fn metacopy_data_on_ext4(t: &Test) {
         let file = fs::open(root.join("d/f"), OFlags::RDWR, mode(0))?;
         fs::fsync(file)
     };
-    walk(&disk, change, copied_or_not);
+    walk(&disk, change, |root| copied_or_not(root, "d/f"));
 }
 
 /// `EXT4_IOC_SHUTDOWN` and `XFS_IOC_GOINGDOWN` have one number.
