@@ -12,6 +12,7 @@ pub mod caller;
 pub mod case;
 pub mod collide;
 pub mod dirent;
+pub mod fanotify;
 pub mod fuse;
 pub mod handle;
 pub mod idmap;
