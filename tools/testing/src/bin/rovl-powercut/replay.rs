@@ -136,6 +136,10 @@ impl Run<'_> {
         let overlay = site
             .mount(self.kind, false)
             .map_err(|refused| refused.describe())?;
+        if self.scenario.is_control {
+            // Neither type waits until the mark of a volatile mount is on the disk.
+            ok(rustix::fs::syncfs(ops::open_read(site.part("upper"))));
+        }
         mapped.mark(START);
         site.work(overlay.root(), &self.plan.operations, |what, n| {
             mapped.mark(&format!("{what}:{n}"));
