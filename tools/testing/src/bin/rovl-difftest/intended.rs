@@ -30,7 +30,7 @@ pub fn attribute(name: &str, value: &[u8]) -> String {
     if name == UUID && value.len() == 16 {
         return format!("{} bytes", value.len());
     }
-    if (name == ORIGIN || name == UPPER) && value.starts_with(&[0, 0xfb]) {
+    if (name == ORIGIN || name == UPPER) && was_handle(value) {
         return format!("{} bytes, {:02x?}", value.len(), value.get(..5));
     }
     if value.len() > SHOWN {
@@ -41,6 +41,15 @@ pub fn attribute(name: &str, value: &[u8]) -> String {
         return String::from_utf8_lossy(value).into_owned();
     }
     format!("{value:02x?}")
+}
+
+/// Whether it is a handle of which at most one byte was damaged: version, magic or length say so.
+fn was_handle(value: &[u8]) -> bool {
+    let [version, magic, len, ..] = *value else {
+        return false;
+    };
+    let right = [version == 0, magic == 0xfb, usize::from(len) == value.len()];
+    right.into_iter().filter(|right| *right).count() >= 2
 }
 
 /// Text of a handle by which objects are opened: it has the handle of an inode of the side's own
