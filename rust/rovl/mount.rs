@@ -21,7 +21,8 @@ use crate::{
     options::{
         Config,
         Context,
-        LayerList, //
+        LayerList,
+        Text, //
     },
     super_data::{
         Super,
@@ -42,7 +43,6 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    str::CString,
     sync::aref::ARef, //
 };
 use layers::Layers;
@@ -145,8 +145,8 @@ fn prepare_config(
     }
     config.lowerdir_all = layers.lowerdir_all.take();
     if let (Some(upper), Some(work)) = (&layers.upper, &layers.work) {
-        config.upperdir = Some(CString::try_from(&*upper.name)?);
-        config.workdir = Some(CString::try_from(&*work.name)?);
+        config.upperdir = Some(Text::new(upper.name.to_bytes())?);
+        config.workdir = Some(Text::new(work.name.to_bytes())?);
     }
     Ok(())
 }

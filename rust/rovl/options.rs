@@ -9,17 +9,15 @@ mod verify;
 
 pub(crate) use layer_list::{
     LayerList,
-    NamedPath, //
+    NamedPath,
+    Text, //
 };
 pub(crate) use parse::{
     Context,
     MountOps, //
 };
 
-use kernel::{
-    prelude::*,
-    str::CString, //
-};
+use kernel::prelude::*;
 use ondisk::xattr::Namespace;
 use vfs::overlay_tables::module_parameters;
 
@@ -83,13 +81,13 @@ pub(crate) enum FsyncMode {
 /// The options of a mount.
 pub(crate) struct Config {
     /// The upper directory, as the user named it.
-    pub(crate) upperdir: Option<CString>,
+    pub(crate) upperdir: Option<Text>,
     /// The work directory, as the user named it.
-    pub(crate) workdir: Option<CString>,
+    pub(crate) workdir: Option<Text>,
     /// The value of `lowerdir`, as the user gave it.
-    pub(crate) lowerdir_all: Option<CString>,
+    pub(crate) lowerdir_all: Option<Text>,
     /// The names of the lower layers, if they were given one by one.
-    pub(crate) lowerdirs: KVec<CString>,
+    pub(crate) lowerdirs: KVec<Text>,
     /// Shown, without effect.
     pub(crate) default_permissions: bool,
     /// See [`RedirectMode`].

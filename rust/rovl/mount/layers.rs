@@ -58,7 +58,7 @@ impl Layers {
     /// None yet, with room for `lower` lower ones.
     pub(crate) fn new(lower: usize) -> Result<Self> {
         Ok(Self {
-            traps: KVec::new(),
+            traps: KVec::with_capacity(lower.saturating_add(3), GFP_KERNEL)?,
             in_use: KVec::new(),
             mounts: LayerMounts::with_capacity(lower)?,
             infos: KVec::with_capacity(lower.saturating_add(1), GFP_KERNEL)?,

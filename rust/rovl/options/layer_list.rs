@@ -2,12 +2,10 @@
 
 //! The layers of a mount that is being prepared.
 
+use core::ops::Deref;
 use kernel::{
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CStr, //
 };
 use ondisk::{
     lowerdir::{
@@ -25,9 +23,31 @@ use vfs::{
     path::Path, //
 };
 
+/// A name that the user gave.
+pub(crate) struct Text(KVec<u8>);
+
+impl Text {
+    /// A copy. Returns `EINVAL` if there is a NUL in it.
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self> {
+        let mut copy = KVec::with_capacity(bytes.len().saturating_add(1), GFP_KERNEL)?;
+        copy.extend_from_slice(bytes, GFP_KERNEL)?;
+        copy.push(0, GFP_KERNEL)?;
+        CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
+        Ok(Self(copy))
+    }
+}
+
+impl Deref for Text {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.0).unwrap_or_default()
+    }
+}
+
 /// A path with the name that the user gave it, for `/proc/mounts` and messages.
 pub(crate) struct NamedPath {
-    pub(crate) name: CString,
+    pub(crate) name: Text,
     pub(crate) path: Path,
 }
 
@@ -71,7 +91,7 @@ pub(crate) struct LayerList {
     /// How many of the lower layers only hold data.
     pub(crate) num_data: usize,
     /// The value of `lowerdir`, if the lower layers came from it.
-    pub(crate) lowerdir_all: Option<CString>,
+    pub(crate) lowerdir_all: Option<Text>,
     /// Whether layers fold the case of names; the first one decides.
     pub(crate) casefold: Option<bool>,
 }
@@ -107,7 +127,7 @@ impl LayerList {
         }
         let list = Lowerdir::parse(value.to_bytes());
         if !matches!(list, Err(LowerdirError::Append)) {
-            self.lowerdir_all = Some(CString::try_from(value)?);
+            self.lowerdir_all = Some(Text::new(value.to_bytes())?);
         }
         let list = list.map_err(|err| {
             fc.error(fmt!("lowerdir: {}", err.message()));
@@ -122,7 +142,7 @@ impl LayerList {
                 fc.error(fmt!("lowerdir: {}", err.message()));
                 EINVAL
             })?;
-            let name = to_cstring(layer.raw)?;
+            let name = Text::new(layer.raw)?;
             let path = resolve(fc, Role::Lower, &name)?;
             self.add(fc, Role::Lower, NamedPath { name, path })?;
             if layer.data_only {
@@ -136,12 +156,12 @@ impl LayerList {
     pub(crate) fn set(&mut self, fc: &FsContext, role: Role, value: Value<'_>) -> Result {
         let named = match value {
             Value::String(name) => NamedPath {
-                name: CString::try_from(name)?,
+                name: Text::new(name.to_bytes())?,
                 path: resolve(fc, role, name)?,
             },
             Value::File(file) => {
                 let path = Path::of_file(file);
-                let name = path.with_text(|text| Ok(CString::try_from(text)?))?;
+                let name = path.with_text(|text| Text::new(text.to_bytes()))?;
                 NamedPath { name, path }
             }
             Value::Flag(_) => return Err(EINVAL),
@@ -218,7 +238,7 @@ fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
         fc.error(fmt!("{option}: the name of a layer is empty"));
         return Err(EINVAL);
     }
-    let path = if role.is_escaped() {
+    let path = if role.is_escaped() && name.to_bytes().contains(&b'\\') {
         Path::lookup(&unescape(name)?)
     } else {
         Path::lookup(name)
@@ -228,19 +248,10 @@ fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
     })
 }
 
-fn unescape(name: &CStr) -> Result<CString> {
+fn unescape(name: &CStr) -> Result<Text> {
     let mut bytes = KVec::with_capacity(name.to_bytes().len(), GFP_KERNEL)?;
     for byte in ondisk::backslash::unescaped(name.to_bytes()) {
         bytes.push(byte, GFP_KERNEL)?;
     }
-    to_cstring(&bytes)
-}
-
-/// A NUL-terminated copy of `bytes`. Returns `EINVAL` if there is a NUL in it.
-fn to_cstring(bytes: &[u8]) -> Result<CString> {
-    let mut copy = KVec::with_capacity(bytes.len().saturating_add(1), GFP_KERNEL)?;
-    copy.extend_from_slice(bytes, GFP_KERNEL)?;
-    copy.push(0, GFP_KERNEL)?;
-    let text = CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
-    Ok(CString::try_from(text)?)
+    Text::new(&bytes)
 }

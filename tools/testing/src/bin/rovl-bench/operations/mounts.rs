@@ -13,7 +13,7 @@ pub fn all() -> Vec<Operation> {
         all.push(Operation::new(
             "mount",
             format!("mount and umount, {layers} layers"),
-            5,
+            30,
             move |trees, side, count| mount(trees.deep(index), side, count),
         ));
     }
