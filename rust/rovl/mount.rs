@@ -135,7 +135,7 @@ fn prepare_config(
     if let (None, Some(work)) = (&layers.upper, &layers.work) {
         fc.info(fmt!(
             "option \"workdir={}\" is useless in a non-upper mount, ignore",
-            &*work.name
+            work.name
         ));
     }
     config.verify(m, &context.given, layers, fc)?;
@@ -145,8 +145,8 @@ fn prepare_config(
     }
     config.lowerdir_all = layers.lowerdir_all.take();
     if let (Some(upper), Some(work)) = (&layers.upper, &layers.work) {
-        config.upperdir = Some(Text::new(upper.name.to_bytes())?);
-        config.workdir = Some(Text::new(work.name.to_bytes())?);
+        config.upperdir = Some(Text::new(upper.name.as_bytes())?);
+        config.workdir = Some(Text::new(work.name.as_bytes())?);
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ pub(crate) fn make(
     let write = upper.want_write().inspect_err(|err| {
         fc.error(fmt!(
             "workdir: cannot write to {} (errno: {})",
-            &*base.name,
+            base.name,
             err.to_errno().saturating_neg()
         ))
     })?;
@@ -92,7 +92,7 @@ pub(crate) fn make(
         making.leave_dirty_mark().inspect_err(|_| {
             fc.error(fmt!(
                 "volatile: failed to create work/incompat/volatile/dirty in {}",
-                &*base.name
+                base.name
             ))
         })?;
     }
@@ -146,14 +146,14 @@ impl Making<'_> {
                 self.fc.error(fmt!(
                     "workdir: overlay with incompat feature '{}' in {} cannot be mounted",
                     BStr::from_bytes(&feature),
-                    &*self.base.name
+                    self.base.name
                 ));
                 Err(EINVAL)
             }
             Err(Unclean::Failed(err)) => {
                 self.fc.warn(fmt!(
                     "workdir: failed to create directory {}/{name} (errno: {}); mounting read-only",
-                    &*self.base.name,
+                    self.base.name,
                     err.to_errno().saturating_neg()
                 ));
                 Ok(None)
@@ -245,7 +245,7 @@ impl Making<'_> {
             config.index = false;
             self.fc.warn(fmt!(
                 "index: upper fs of {} does not support file handles, falling back to index=off",
-                &*self.base.name
+                self.base.name
             ));
         }
         if config.nfs_export && !config.index {

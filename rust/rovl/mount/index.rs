@@ -70,8 +70,8 @@ fn replace_work(
                 err,
                 fmt!(
                 "failed to verify upper root origin: {} was used over another lower layer than {}",
-                &*upper.name,
-                &*lower.name
+                upper.name,
+                lower.name
             ),
             )
         },
@@ -106,7 +106,7 @@ fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Layer>) -> 
     handle::verify_or_set(m, config, path, Name::Upper, handle.get()).inspect_err(|_| {
         making.fc.error(fmt!(
             "failed to verify index dir 'upper' xattr: the index is not that of {}",
-            &*upper.name
+            upper.name
         ));
         advise(making.fc);
     })

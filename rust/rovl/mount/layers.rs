@@ -8,6 +8,7 @@ use crate::{
     options::{
         LayerList,
         NamedPath,
+        Text,
         XinoMode, //
     },
     super_data::{
@@ -151,7 +152,7 @@ impl FileSystems {
 pub(crate) fn survey(making: &mut Making<'_, '_>, named: &NamedPath) -> Result {
     let path = named.path.as_layer_path();
     let namelen = layer_namelen(path)
-        .or_else(|err| making.refuse(err, fmt!("statfs failed on '{}'", &*named.name)))?;
+        .or_else(|err| making.refuse(err, fmt!("statfs failed on '{}'", named.name)))?;
     let layers = &mut making.layers;
     layers.namelen = layers.namelen.max(usize::try_from(namelen)?);
     let sb = path.dentry.layer_sb();
@@ -171,7 +172,7 @@ fn survey_handles(making: &mut Making<'_, '_>, named: &NamedPath) {
             making.fc.warn(fmt!(
                 "fs on '{}' does not support file handles, falling back to \
                  index=off,nfs_export=off.",
-                &*named.name
+                named.name
             ));
         }
         // Without them the numbers would change at copy up.
@@ -179,7 +180,7 @@ fn survey_handles(making: &mut Making<'_, '_>, named: &NamedPath) {
             making.config.xino = XinoMode::Off;
             making.fc.warn(fmt!(
                 "{}: the file system does not support file handles, falling back to xino=off",
-                &*named.name
+                named.name
             ));
         }
     }
@@ -197,7 +198,7 @@ pub(crate) fn set_trap(making: &mut Making<'_, '_>, option: &str, named: &NamedP
 pub(crate) fn trap_at(
     making: &Making<'_, '_>,
     option: &str,
-    name: &CStr,
+    name: &Text,
     dir: &Dentry<Layer>,
 ) -> Result<Trap<Rovl>> {
     Trap::set(making.sb, dir).inspect_err(|err| {
@@ -211,7 +212,7 @@ pub(crate) fn trap_at(
 
 /// Tells that a layer is the upper or work directory of another mount. With an index, which would be
 /// wrong then, that is refused: `EBUSY`.
-pub(crate) fn report_in_use(making: &Making<'_, '_>, option: &str, name: &CStr) -> Result {
+pub(crate) fn report_in_use(making: &Making<'_, '_>, option: &str, name: &Text) -> Result {
     if making.config.index {
         return making.refuse(
             EBUSY,
@@ -297,7 +298,7 @@ fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold
         .or_else(|err| {
             making.refuse(
                 err,
-                fmt!("lowerdir: failed to clone the mount of {}", &*named.name),
+                fmt!("lowerdir: failed to clone the mount of {}", named.name),
             )
         })?;
     making.layers.push_info(fsid)?;
@@ -311,7 +312,7 @@ fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold
 pub(crate) fn take_encoding(
     making: &mut Making<'_, '_>,
     sb: &SuperBlock<Layer>,
-    name: &CStr,
+    name: &Text,
 ) -> Result {
     if !making.sb.has_encoding() && making.sb.take_encoding(sb).is_err() {
         return making.refuse(EINVAL, fmt!("{name}: strict encoding not supported"));
@@ -376,7 +377,7 @@ fn without_uuid(making: &mut Making<'_, '_>, named: &NamedPath, uuid: &[u8; 16])
     making.fc.warn(fmt!(
         "{what} uuid in non-single lower fs '{}', falling back to \
          xino={},index=off,nfs_export=off.",
-        &*named.name,
+        named.name,
         config.xino.word()
     ));
 }

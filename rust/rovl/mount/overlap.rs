@@ -43,7 +43,7 @@ fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower:
                 ELOOP,
                 fmt!(
                     "overlapping {option} path: {} is inside another layer",
-                    &*named.name
+                    named.name
                 ),
             );
         }

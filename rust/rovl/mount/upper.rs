@@ -50,7 +50,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
             EINVAL,
             fmt!(
                 "upperdir: {} is on a read-only mount, try a mount with lower layers only",
-                &*upper.name
+                upper.name
             ),
         );
     }
@@ -59,7 +59,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
     making.layers.mounts.set_upper(&upper.path).or_else(|err| {
         making.refuse(
             err,
-            fmt!("upperdir: failed to clone the mount of {}", &*upper.name),
+            fmt!("upperdir: failed to clone the mount of {}", upper.name),
         )
     })?;
     making.layers.filesystems.set_upper();
@@ -114,8 +114,8 @@ fn add_work(
             EINVAL,
             fmt!(
                 "workdir and upperdir must reside under the same mount: {} and {} do not",
-                &*work.name,
-                &*upper.name
+                work.name,
+                upper.name
             ),
         );
     }
@@ -124,8 +124,8 @@ fn add_work(
             EINVAL,
             fmt!(
                 "workdir and upperdir must be separate subtrees: {} and {} are not",
-                &*work.name,
-                &*upper.name
+                work.name,
+                upper.name
             ),
         );
     }

@@ -2,8 +2,12 @@
 
 //! The layers of a mount that is being prepared.
 
-use core::ops::Deref;
 use kernel::{
+    fmt::{
+        self,
+        Display,
+        Formatter, //
+    },
     prelude::*,
     str::CStr, //
 };
@@ -35,13 +39,21 @@ impl Text {
         CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
         Ok(Self(copy))
     }
+
+    /// The text as C has it, which looks for its end.
+    pub(crate) fn as_cstr(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.0).unwrap_or_default()
+    }
+
+    /// The text without the NUL.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.split_last().map_or(&[], |(_, bytes)| bytes)
+    }
 }
 
-impl Deref for Text {
-    type Target = CStr;
-
-    fn deref(&self) -> &CStr {
-        CStr::from_bytes_with_nul(&self.0).unwrap_or_default()
+impl Display for Text {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(self.as_cstr(), f)
     }
 }
 
@@ -143,7 +155,7 @@ impl LayerList {
                 EINVAL
             })?;
             let name = Text::new(layer.raw)?;
-            let path = resolve(fc, Role::Lower, &name)?;
+            let path = resolve(fc, Role::Lower, name.as_cstr())?;
             self.add(fc, Role::Lower, NamedPath { name, path })?;
             if layer.data_only {
                 self.num_data = self.num_data.saturating_add(1);
@@ -187,7 +199,7 @@ impl LayerList {
     fn check(&mut self, fc: &FsContext, role: Role, named: &NamedPath) -> Result {
         let dentry = named.path.dentry();
         let option = role.option();
-        let name = &*named.name;
+        let name = &named.name;
         let refuse = |why: &str| {
             fc.error(fmt!("{option}: {name} {why}"));
             Err(EINVAL)
@@ -239,7 +251,7 @@ fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
         return Err(EINVAL);
     }
     let path = if role.is_escaped() && name.to_bytes().contains(&b'\\') {
-        Path::lookup(&unescape(name)?)
+        Path::lookup(unescape(name)?.as_cstr())
     } else {
         Path::lookup(name)
     };

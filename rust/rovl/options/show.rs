@@ -63,7 +63,7 @@ impl Config {
 
     fn show_layers(&self, m: &SeqOptions<'_>, num_data: usize) {
         if let Some(all) = &self.lowerdir_all {
-            m.value(c"lowerdir", all);
+            m.value(c"lowerdir", all.as_cstr());
         } else {
             let merged = self.lowerdirs.len().saturating_sub(num_data);
             for (i, name) in self.lowerdirs.iter().enumerate() {
@@ -72,12 +72,12 @@ impl Config {
                 } else {
                     c"datadir+"
                 };
-                m.value(option, name);
+                m.value(option, name.as_cstr());
             }
         }
         if let (Some(upper), Some(work)) = (&self.upperdir, &self.workdir) {
-            m.value(c"upperdir", upper);
-            m.value(c"workdir", work);
+            m.value(c"upperdir", upper.as_cstr());
+            m.value(c"workdir", work.as_cstr());
         }
     }
 }

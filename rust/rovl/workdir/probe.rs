@@ -54,7 +54,7 @@ impl Probe {
         config: &mut Config,
         work: &Dentry<Layer>,
     ) -> Result<Self> {
-        let (fc, name) = (making.fc, &*making.base.name);
+        let (fc, name) = (making.fc, &making.base.name);
         let d_type = making.d_type()?;
         if !d_type {
             fc.warn(fmt!("workdir: upper fs of {name} needs to support d_type"));
@@ -98,7 +98,7 @@ impl Making<'_> {
         readdir::d_type_supported(self.m, path).inspect_err(|err| {
             self.fc.error(fmt!(
                 "workdir: cannot read directory {} (errno: {})",
-                &*self.base.name,
+                self.base.name,
                 err.to_errno().saturating_neg()
             ))
         })
@@ -167,7 +167,7 @@ impl Making<'_> {
     fn without_xattr(&self, config: &mut Config, err: Error) {
         self.fc.warn(fmt!(
             "workdir: failed to set xattr on {}/work (errno: {})",
-            &*self.base.name,
+            self.base.name,
             err.to_errno().saturating_neg()
         ));
         let fall_back = |to: &str| self.fc.warn(fmt!("...falling back to {to}"));
