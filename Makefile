@@ -26,7 +26,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module overlay overlay_install samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -63,6 +63,10 @@ dropin: env programs
 ## bench: rovl against the in-tree module, as ratios (ROUNDS=4, T=name; SMP=2 for contention by the wall clock)
 bench: module programs
 	@tools/bench/run '$(ROUNDS)' '$(SMP)' '$(T)'
+
+## profile: the kernel functions in which an operation of the benchmark costs the two modules different numbers of instructions (F= LINES=40)
+profile: module programs
+	@tools/profile/run '$(F)' $(LINES)
 
 ## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; KERNEL=debug)
 difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs

@@ -8,6 +8,7 @@
 mod chart;
 mod memory;
 mod operations;
+mod profile;
 mod report;
 mod results;
 mod tree;
@@ -34,6 +35,9 @@ enum Command {
     Measure(Measure),
     /// Read what `measure` printed, store and draw it, and fail where a ratio is above the limit
     Report(Report),
+    /// Read what a plugin of QEMU counted while `measure` ran, and the guest's output: that of `measure`
+    /// and the symbols of the kernel. Print where the types differ
+    Profile(profile::Options),
     /// List what can be measured
     List,
 }
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Measure(options) => measure(&options).map(|()| ExitCode::SUCCESS),
         Command::Report(options) => report(&options),
+        Command::Profile(options) => profile::print(&options).map(|()| ExitCode::SUCCESS),
         Command::List => {
             for operation in operations::all() {
                 println!("{}", operation.title());
@@ -206,6 +211,7 @@ fn operations(options: &Measure, types: &[String; 2]) -> Result<Vec<results::Ope
             let mut times = [0.0; 2];
             for turn in 0..2 {
                 let side = (turn + round) % 2;
+                operations::mark::count_for((round > 0).then_some(side));
                 times[side] = (operation.run)(&trees, side, count).nanoseconds();
             }
             if round > 0 {

@@ -7,6 +7,7 @@ mod directories;
 mod features;
 mod files;
 mod lookup;
+pub mod mark;
 mod mounts;
 mod processes;
 mod walk;
@@ -114,14 +115,14 @@ fn timed(count: usize, mut body: impl FnMut(usize)) -> Taken {
         let now = clock_gettime(ClockId::ThreadCPUTime);
         Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     };
+    mark::start();
     let start = now();
     for n in 0..count {
         body(n);
     }
-    Taken {
-        time: now().saturating_sub(start),
-        count,
-    }
+    let time = now().saturating_sub(start);
+    mark::end();
+    Taken { time, count }
 }
 
 /// Does `body` with the numbers below `count`. All time counts.
