@@ -5,22 +5,29 @@
 use crate::file_handle::{FileHandle, HandleError, HEADER_LEN, MAX_LEN};
 use crate::inline::Inline;
 
+/// The length of the longest handle whose entry has a name: a name has at most 255 bytes (`NAME_MAX`).
+pub const MAX_NAMED_LEN: usize = 255 / 2;
+
 /// The name of an index entry.
-pub type IndexName = Inline<{ 2 * MAX_LEN }>;
+pub type IndexName = Inline<{ 2 * MAX_NAMED_LEN }>;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Room for the handle in a name.
 pub type Bytes = Inline<MAX_LEN>;
 
-/// Returns the name of the index entry for `handle`.
-pub fn name(handle: FileHandle<'_>) -> IndexName {
+/// Returns the name of the index entry for `handle`, or `None` if it would be too long for one.
+// Inline, so that it is made in its place and not copied there.
+#[inline]
+pub fn name(handle: FileHandle<'_>) -> Option<IndexName> {
     let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or_default();
+    let bytes = handle.as_bytes();
+    if bytes.len() > MAX_NAMED_LEN {
+        return None;
+    }
     let mut name = IndexName::new();
-    name.fill_pairs(handle.as_bytes(), |byte| {
-        [digit(byte >> 4), digit(byte & 0xf)]
-    });
-    name
+    name.fill_pairs(bytes, |byte| [digit(byte >> 4), digit(byte & 0xf)]);
+    Some(name)
 }
 
 /// Reads the name of an index entry into `bytes`.
@@ -59,7 +66,7 @@ mod tests {
     #[test]
     fn roundtrip() {
         let handle = made(1, &[0xab, 0xcd, 0, 0x9f], &NULL, false).unwrap();
-        let name = name(handle.get());
+        let name = name(handle.get()).unwrap();
         assert!(name.starts_with(b"00fb19"));
         assert!(name.ends_with(b"abcd009f"));
         assert_eq!(name.len(), 50);
@@ -78,13 +85,22 @@ mod tests {
     }
 
     #[test]
+    fn longest_name() {
+        let longest = made(1, &[7; 104], &NULL, false).unwrap();
+        assert_eq!(name(longest.get()).map(|name| name.len()), Some(250));
+        let longer = made(1, &[7; 108], &NULL, false).unwrap();
+        assert_eq!(name(longer.get()), None);
+    }
+
+    #[test]
     fn bad_names() {
         let fault = |name: &[u8]| parse(name, &mut Bytes::default()).err();
         assert_eq!(fault(b""), Some(HandleError::Malformed));
         assert_eq!(fault(b"#1"), Some(HandleError::Malformed));
         assert_eq!(fault(&[b'0'; 42]), Some(HandleError::Malformed));
         assert_eq!(fault(&[b'g'; 50]), Some(HandleError::Malformed));
-        let mut later = name(made(1, &[], &NULL, false).unwrap().get()).to_vec();
+        let made = made(1, &[], &NULL, false).unwrap();
+        let mut later = name(made.get()).unwrap().to_vec();
         later[1] = b'1';
         assert_eq!(fault(&later), Some(HandleError::Unknown));
     }

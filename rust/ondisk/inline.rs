@@ -33,6 +33,7 @@ impl<const N: usize> Inline<N> {
     }
 
     /// Sets it to the pairs that `pair` makes of `from`, as many as fit.
+    #[inline]
     pub(crate) fn fill_pairs(&mut self, from: &[u8], pair: impl Fn(u8) -> [u8; 2]) {
         let places = self.bytes.chunks_exact_mut(2);
         for (place, byte) in places.zip(from) {

@@ -80,7 +80,7 @@ impl Super {
 /// the upper one.
 fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Layer>) -> Result<IndexName> {
     let handle = handle::encode(m, &ofs.config, lower, false)?;
-    Ok(index::name(handle.get()))
+    index::name(handle.get()).ok_or(ENAMETOOLONG)
 }
 
 /// Looks for the entry of the lower object `origin`, of which `upper` is known to be the upper part,
@@ -169,7 +169,8 @@ pub(crate) fn of_handle(
     let Some(dir) = ofs.index_dir() else {
         return Ok(None);
     };
-    let entry = ofs.upper_path(dir)?.lookup(m, &index::name(handle))?;
+    let name = index::name(handle).ok_or(ENAMETOOLONG)?;
+    let entry = ofs.upper_path(dir)?.lookup(m, &name)?;
     if entry.is_negative() {
         Ok(None)
     } else if entry.is_whiteout_device() {

@@ -35,7 +35,7 @@ impl CopyUp<'_> {
     pub(super) fn copy_to_index(&self, access: &WriteAccess<'_>, origin: &Origin) -> Result {
         let place = Place {
             dir: self.ofs.index_dir().ok_or(EIO)?,
-            name: &index::name(origin.handle.as_ref().ok_or(EIO)?.get()),
+            name: &index::name(origin.handle.as_ref().ok_or(EIO)?.get()).ok_or(ENAMETOOLONG)?,
         };
         let entry = self.make(access, &place, origin)?;
         let write = access.start_write();
@@ -60,13 +60,14 @@ impl CopyUp<'_> {
         handle: FileHandle<'_>,
         dir: &Dentry<Layer>,
     ) -> Result<Temp<'b>> {
+        let name = index::name(handle).ok_or(ENAMETOOLONG)?;
         let entry = upper.create_temp(Make::Dir(0))?;
         let to = handle::encode(self.m, &self.ofs.config, dir, true)?;
         upper.set_xattr(entry.dentry()?, Name::Upper, to.get().as_bytes())?;
         let place = self.ofs.index_dir().ok_or(EIO)?;
         // One of an earlier copy that was lost may be there.
         entry
-            .start_moving_to_name(place, &index::name(handle), Target::Any)?
+            .start_moving_to_name(place, &name, Target::Any)?
             .rename()?;
         Ok(entry)
     }
