@@ -64,9 +64,9 @@ dropin: env programs
 bench: module programs
 	@tools/bench/run '$(ROUNDS)' '$(SMP)' '$(T)'
 
-## profile: the kernel functions in which an operation of the benchmark costs the two modules different numbers of instructions (F= LINES=40)
+## profile: the kernel functions in which an operation of the benchmark costs the two modules different numbers of instructions (T= LINES=40)
 profile: module programs
-	@tools/profile/run '$(F)' $(LINES)
+	@tools/profile/run '$(T)' $(LINES)
 
 ## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; KERNEL=debug)
 difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
