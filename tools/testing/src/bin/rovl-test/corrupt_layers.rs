@@ -16,6 +16,7 @@ cases! {
     opaque_of_odd_lengths,
     opaque_on_a_file,
     origin_that_is_not_one,
+    origin_with_more_after_it,
     origin_of_a_newer_version,
     origin_of_another_file_system,
     origin_of_a_deleted_file,
@@ -111,8 +112,6 @@ fn origin_that_is_not_one(t: &Test) {
     bad_magic[1] = 0xfa;
     let mut length_too_long = good.clone();
     length_too_long[2] = 255;
-    let mut longer = good.clone();
-    longer.extend([0; 4]);
     let mut short_length = good.clone();
     short_length[2] = 3;
     let cases = [
@@ -133,6 +132,22 @@ fn origin_that_is_not_one(t: &Test) {
         let l = with_origin(t, &name, value);
         assert_plain_upper(&l, &name);
         unlink(l.lower(0).path(&name));
+    }
+}
+
+/// What follows a handle is ignored, however much that is.
+fn origin_with_more_after_it(t: &Test) {
+    for more in [4, 40, 101, 230, 1000] {
+        let name = format!("f{more}");
+        let l = with_origin(t, &name, b"");
+        let mut origin = expected_origin(&l.lower(0).path(&name));
+        origin.resize(origin.len() + more, 7);
+        ok(setxattr(l.upper().path(&name), ORIGIN, origin));
+        let m = l.mount();
+        assert_eq!(read(m.path(&name)), b"upper");
+        let lower = stat(l.lower(0).path(&name)).st_ino;
+        assert_eq!(stat(m.path(&name)).st_ino, lower, "{more}");
+        m.unmount();
     }
 }
 
