@@ -104,9 +104,6 @@ impl Group {
         let fd = unsafe { libc::fanotify_init(0x3 | flags, EVENT_FLAGS) };
         match descriptor(i64::from(fd)) {
             Err(Errno::NOSYS) => skip("the kernel has no fanotify"),
-            Err(Errno::INVAL) if flags & libc::FAN_CLASS_CONTENT != 0 => {
-                skip("the kernel asks nobody for permission")
-            }
             fd => Self(ok(fd)),
         }
     }
@@ -128,7 +125,12 @@ impl Group {
     #[track_caller]
     pub fn of(flags: u32, how: u32, mask: u64, path: impl AsRef<Path>) -> Self {
         let group = Self::new(flags);
-        ok(group.mark(how, mask, path.as_ref()));
+        match group.mark(how, mask, path.as_ref()) {
+            Err(Errno::INVAL) if flags & libc::FAN_CLASS_CONTENT != 0 => {
+                skip("the kernel asks nobody for permission")
+            }
+            marked => ok(marked),
+        }
         group
     }
 
