@@ -282,7 +282,13 @@ fn ino_space(making: &Making<'_, '_>, has_upper: bool) -> InoSpace {
     if config.xino == XinoMode::Off {
         return InoSpace::Devices;
     }
-    InoSpace::xino(layers.ino32, layers.filesystems.0.len())
+    let ino_space = InoSpace::xino(layers.ino32, layers.filesystems.0.len());
+    if let InoSpace::Xino(bits) = ino_space {
+        making.fc.info(fmt!(
+            "\"xino\" feature enabled using {bits} upper inode bits."
+        ));
+    }
+    ino_space
 }
 
 fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold: bool) -> Result {

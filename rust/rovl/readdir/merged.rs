@@ -71,8 +71,6 @@ struct Reading {
     upper: bool,
     lowest: bool,
     xattr_whiteouts: bool,
-    /// The number of its file system.
-    fsid: usize,
 }
 
 /// The merging of the layers of one directory.
@@ -115,8 +113,8 @@ impl<'a> Merge<'a> {
             ..
         } = layer;
         let own_number = match entry.name {
-            // What cannot be found is not listed then: files whose data is nowhere, and what a lower
-            // overlay only lists.
+            // The lookup tells the file system. What cannot be found is not listed then: files whose
+            // data is nowhere, and what a lower overlay only lists.
             _ if matches!(self.ino_space, InoSpace::Xino(_)) => true,
             b".." => true,
             b"." => upper,
@@ -197,15 +195,12 @@ impl<'a> Merge<'a> {
             self.start_lowest();
         }
         self.devices.clear();
-        path.read_dir(m, |mut entry| {
+        path.read_dir(m, |entry| {
             // An empty directory then needs no memory.
             if self.purpose == Purpose::FindOne && entry.is_dot_or_dotdot() {
                 return Ok(());
             }
             let marks = self.marks(&entry, layer);
-            if let Some(ino) = self.ino_space.map(entry.ino, layer.fsid) {
-                entry.ino = ino;
-            }
             if layer.lowest {
                 self.add_lowest(entry, marks)
             } else {
@@ -251,7 +246,6 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: true,
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
-            fsid: 0,
         };
         merge.read(m, path, layer)?;
     }
@@ -260,7 +254,6 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             upper: false,
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
-            fsid: ofs.fsid(entry.layer()),
         };
         merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
     }
@@ -329,13 +322,11 @@ mod tests {
         upper: true,
         lowest: false,
         xattr_whiteouts: false,
-        fsid: 0,
     };
     const LOWEST: Reading = Reading {
         upper: false,
         lowest: true,
         xattr_whiteouts: true,
-        fsid: 1,
     };
 
     fn entry(name: &[u8], ino: u64) -> DirEntry<'_> {

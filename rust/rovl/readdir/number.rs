@@ -12,6 +12,7 @@ use super::entries::{
 };
 use crate::{
     entry::DentryExt,
+    options::XinoMode,
     Rovl, //
 };
 use kernel::{
@@ -26,12 +27,32 @@ use vfs::{
     stat::StatRequest, //
 };
 
-/// The number that `stat()` shows for `dentry`, if it may be another than the upper layer's.
-fn shown(dir: OwnPath<'_, Rovl>, dentry: &Dentry<Rovl>) -> Result<Option<u64>> {
-    if !dentry.path_type().origin {
-        return Ok(None);
+/// The number to show for the entry `name` of `dir`, which has the number `ino` in file system
+/// `fsid`: that one where it is too big to say the file system too.
+pub(super) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> u64 {
+    let ofs = DentryExt::ofs(dir);
+    let mapped = ofs.ino_space.map(ino, fsid);
+    if mapped.is_none() && ofs.config.xino == XinoMode::On {
+        log::warn_name(c"inode number too big for xino", dir, name, EOVERFLOW);
     }
-    Ok(Some(dir.getattr_of(dentry, StatRequest::INO)?.ino()))
+    mapped.unwrap_or(ino)
+}
+
+/// The number that `stat()` shows for `dentry`, the entry `name` with the layer's number `ino`.
+///
+/// The parent of a directory may be in layers above those that the directory is in. The number is
+/// taken for one of the parent's topmost layer all the same, as the in-tree module does it.
+fn shown(dir: OwnPath<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -> Result<u64> {
+    let found = dentry.path_type();
+    if found.origin {
+        return Ok(dir.getattr_of(dentry, StatRequest::INO)?.ino());
+    }
+    if found.upper {
+        return Ok(ino);
+    }
+    let lower = dentry.positive()?.lower().first();
+    let fsid = lower.map_or(0, |lower| DentryExt::ofs(dentry).fsid(lower.layer()));
+    Ok(mapped(dir.dentry(), name, ino, fsid))
 }
 
 /// Looks up the entry `name` of `dir`. Returns `None` where there is none any more, or a whiteout.
@@ -61,24 +82,20 @@ pub(super) fn complete(
     let own_number = entry.is(Mark::OwnNumber);
     entry.set_looked_up();
     let number = match lookup(dir, lock, name) {
-        Ok(Some(dentry)) if own_number => shown(dir, &dentry),
-        Ok(Some(_)) => Ok(None),
+        Ok(Some(dentry)) if own_number => shown(dir, &dentry, name, entry.ino()),
+        Ok(Some(_)) => Ok(entry.ino()),
         Ok(None) => {
             entry.set(Mark::Hidden);
-            Ok(None)
+            Ok(entry.ino())
         }
         Err(err) => {
             entry.set(Mark::Hidden);
             Err(err)
         }
     };
-    match number {
-        Ok(Some(ino)) => entry.set_ino(ino),
-        Ok(None) => {}
-        Err(err) => {
-            log::warn_name(c"cannot find the inode number", dir.dentry(), name, err);
-            return Err(err);
-        }
-    }
+    let ino = number.inspect_err(|&err| {
+        log::warn_name(c"cannot find the inode number", dir.dentry(), name, err);
+    })?;
+    entry.set_ino(ino);
     Ok(())
 }

@@ -78,7 +78,7 @@ pub(super) fn emit(
                 .and_then(|impure| impure.find(entry.name))
                 .map(|known| known.ino()),
         };
-        known.unwrap_or_else(|| ofs.ino_space.map(entry.ino, fsid).unwrap_or(entry.ino))
+        known.unwrap_or_else(|| number::mapped(dir.dentry(), entry.name, entry.ino, fsid))
     })
 }
 

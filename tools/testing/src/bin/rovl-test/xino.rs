@@ -20,6 +20,7 @@ cases! {
     entries_have_the_numbers_of_stat,
     entries_of_pure_directories,
     entries_that_cannot_be_found,
+    parents_of_merged_directories,
     numbers_are_kept_over_copy_up,
     numbers_are_kept_over_remount,
     origin_that_claims_to_be_upper,
@@ -161,6 +162,42 @@ fn entries_that_cannot_be_found(t: &Test) {
         assert_eq!(names(m.path("d")).contains("lost"), listed, "xino={xino}");
         assert_eq!(errno(rustix::fs::lstat(m.path("d/lost"))), Errno::PERM);
     }
+}
+
+/// The number that the listing of `dir` has for its parent.
+fn listed_parent(dir: &Path) -> u64 {
+    let entries = dirent::read(dir);
+    entries.iter().find(|entry| entry.name == "..").unwrap().ino
+}
+
+/// A parent may be in layers above those that a directory is merged from. The number of `..` is that
+/// of the directory's topmost layer then, as if the parent's topmost layer had it.
+fn parents_of_merged_directories(t: &Test) {
+    let three = Three::new(t);
+    let lowest = Dir::at(&t.dir_on("ext4"));
+    three.top.file("p/top", "");
+    three.bottom.file("p/d/bottom", "");
+    lowest.file("p/d/lowest", "");
+    let lowerdir = format!(
+        "{}:{}:{}",
+        three.top.root().display(),
+        three.bottom.root().display(),
+        lowest.root().display()
+    );
+    let request = three.request(t).set("lowerdir", lowerdir);
+    let m = granted(t, request.set("xino", "on").mount(&three.l.merged()));
+    // The first file system that is not the upper one's, in the bits above the one for directories.
+    let top = stat(m.path("p")).st_ino & !stat(three.top.path("p")).st_ino;
+    assert_ne!(top, 0);
+    let listed = listed_parent(&m.path("p/d"));
+    assert_eq!(listed, stat(three.bottom.path("p")).st_ino | top);
+    // A copied-up parent keeps its number.
+    let kept = stat(m.path("p")).st_ino;
+    write(m.path("p/new"), "");
+    write(m.path("p/d/new"), "");
+    assert_eq!(listed_parent(&m.path("p/d")), kept);
+    assert_entries(&m.path("p/d"));
+    m.unmount();
 }
 
 fn numbers_are_kept_over_copy_up(t: &Test) {
