@@ -26,11 +26,6 @@ const struct cred *rvfs_current_cred(void)
 	return current_cred();
 }
 
-const struct cred *rvfs_current_real_cred(void)
-{
-	return current_real_cred();
-}
-
 void rvfs_put_cred(const struct cred *cred)
 {
 	put_cred(cred);
@@ -39,11 +34,6 @@ void rvfs_put_cred(const struct cred *cred)
 void rvfs_lower_cap_sys_resource(struct cred *cred)
 {
 	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
-}
-
-struct user_namespace *rvfs_current_user_ns(void)
-{
-	return current_user_ns();
 }
 
 bool rvfs_is_admin_noaudit(void)
@@ -82,11 +72,6 @@ bool rvfs_d_is_reg(const struct dentry *dentry)
 bool rvfs_d_is_symlink(const struct dentry *dentry)
 {
 	return d_is_symlink(dentry);
-}
-
-bool rvfs_d_is_file(const struct dentry *dentry)
-{
-	return d_is_file(dentry);
 }
 
 bool rvfs_d_unhashed(const struct dentry *dentry)
@@ -860,13 +845,19 @@ bool rvfs_current_in_userns_of(const struct fs_context *fc)
 /*
  * mount(8) prints the log of the context. A module that stands in for another
  * one must not make it print what that one has in the kernel's log: all that is
- * found while a mount is made or changed. Programs compare that output.
+ * found while a mount is made or changed. Programs compare that output. Users in
+ * a namespace cannot flood the kernel's log: what is too much for it goes to the
+ * context's.
  */
 static bool rvfs_fc_log_is_kernels(const struct fs_context *fc)
 {
-	return RVFS_DROPIN &&
-	       (fc->phase == FS_CONTEXT_CREATING ||
-		fc->phase == FS_CONTEXT_RECONFIGURING);
+	static DEFINE_RATELIMIT_STATE(of_namespaces, DEFAULT_RATELIMIT_INTERVAL,
+				      DEFAULT_RATELIMIT_BURST);
+
+	if (!RVFS_DROPIN || (fc->phase != FS_CONTEXT_CREATING &&
+			     fc->phase != FS_CONTEXT_RECONFIGURING))
+		return false;
+	return fc->user_ns == &init_user_ns || __ratelimit(&of_namespaces);
 }
 
 void rvfs_fc_error(struct fs_context *fc, const char *msg)

@@ -95,10 +95,8 @@ enum rvfs_const {
 const struct cred *rvfs_override_creds(const struct cred *cred);
 const struct cred *rvfs_revert_creds(const struct cred *cred);
 const struct cred *rvfs_current_cred(void);
-const struct cred *rvfs_current_real_cred(void);
 void rvfs_put_cred(const struct cred *cred);
 void rvfs_lower_cap_sys_resource(struct cred *cred);
-struct user_namespace *rvfs_current_user_ns(void);
 bool rvfs_is_admin_noaudit(void);
 
 /* Dentries */
@@ -108,7 +106,6 @@ bool rvfs_d_can_lookup(const struct dentry *dentry);
 bool rvfs_d_is_dir(const struct dentry *dentry);
 bool rvfs_d_is_reg(const struct dentry *dentry);
 bool rvfs_d_is_symlink(const struct dentry *dentry);
-bool rvfs_d_is_file(const struct dentry *dentry);
 bool rvfs_d_unhashed(const struct dentry *dentry);
 bool rvfs_d_weird(const struct dentry *dentry);
 bool rvfs_d_casefolded(const struct dentry *dentry);

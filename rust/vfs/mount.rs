@@ -55,15 +55,6 @@ impl Idmap<'_> {
         }
     }
 
-    /// The mapping that maps nothing.
-    pub fn nop() -> Idmap<'static> {
-        // INVARIANT: A static object of the kernel.
-        Idmap {
-            raw: &raw mut bindings::nop_mnt_idmap,
-            _life: PhantomData,
-        }
-    }
-
     #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::mnt_idmap {
         self.raw
