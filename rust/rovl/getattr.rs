@@ -44,7 +44,7 @@ pub(crate) fn getattr(
             // The space is taken by the data. Where it has not been looked for, that is not worth
             // it: a file without holes takes what its size needs.
             let blocks = match inode.lower_data_path() {
-                Some(data) => data.getattr_nosec(m, StatRequest::BLOCKS)?.blocks(),
+                Some(data) => data.getattr_nosec(m, request.of(StatRequest::BLOCKS))?.blocks(),
                 None => stat.blocks_of_size(),
             };
             stat.set_blocks(blocks);
@@ -92,11 +92,7 @@ fn origin_number(
         return Ok(0);
     }
     let path = ofs.lower_path(lower).ok_or(EIO)?;
-    let request = StatRequest {
-        mask: StatRequest::ORIGIN.mask,
-        ..request
-    };
-    let origin = path.getattr_nosec(m, request)?;
+    let origin = path.getattr_nosec(m, request.of(StatRequest::ORIGIN))?;
     let is_alone = is_dir || origin.nlink() == 1;
     if inode.data().test(Flag::Index) || (is_alone && !ofs.config.index_all()) {
         stat.set_ino(origin.ino());

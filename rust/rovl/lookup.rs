@@ -169,7 +169,7 @@ impl Lookup<'_> {
         }
         let upper = parts.upper.clone();
         let inode = inode::get(self.m, self.sb, parts, None)?;
-        let lower = inode.lower().as_slice().iter().map(LowerEntry::dentry);
+        let lower = inode.lower().known().map(LowerEntry::dentry);
         dentry.init_revalidation(Iterator::chain(upper.as_deref().into_iter(), lower));
         Ok(Some(inode))
     }

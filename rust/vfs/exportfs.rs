@@ -121,18 +121,17 @@ impl Mount {
     }
 
     fn decode_aligned(&self, kind: i32, fid: &[u8], accept: Accept) -> Result<ARef<Dentry<Layer>>> {
-        // No file system makes more.
-        if fid.len() > MAX_LEN || !fid.as_ptr().cast::<u32>().is_aligned() {
+        if !fid.as_ptr().cast::<u32>().is_aligned() {
             return Err(ESTALE);
         }
+        let words = c_int::try_from(fid.len() / 4)?;
         // SAFETY: The mount is valid, also as what the callback gets; the buffer is aligned to words
         // and has that many of them; file systems check what is in it, and do not change it.
         let dentry = from_err_ptr(unsafe {
             bindings::exportfs_decode_fh(
                 self.as_raw(),
                 fid.as_ptr().cast_mut().cast(),
-                // CAST: at most `MAX_LEN` / 4.
-                (fid.len() / 4) as c_int,
+                words,
                 kind,
                 match accept {
                     Accept::Any => None,

@@ -202,6 +202,11 @@ impl LowerStack {
         }
     }
 
+    /// The entries, topmost first, with one that was found after the inode was published.
+    pub fn known(&self) -> impl Iterator<Item = &LowerEntry> {
+        Iterator::chain(self.as_slice().iter(), self.late())
+    }
+
     /// The number of layers, without one that is looked for when it is needed.
     #[inline]
     pub fn len(&self) -> usize {
@@ -248,7 +253,7 @@ impl LowerStack {
     /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
     /// dropped: see [`LayerStack::free`].
     unsafe fn put_dentries(&self) {
-        for entry in Iterator::chain(self.as_slice().iter(), self.late()) {
+        for entry in self.known() {
             // SAFETY: By the type invariant of the entry the stack owns this reference.
             drop(unsafe { ARef::from_raw(entry.dentry) });
         }
@@ -327,7 +332,7 @@ unsafe impl Layers for LayerStack {
 
     fn rcu_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + '_ {
         let upper = self.upper().map(Dentry::as_raw);
-        let lower = Iterator::chain(self.lower().as_slice().iter(), self.lower().late());
+        let lower = self.lower().known();
         Iterator::chain(
             upper.into_iter(),
             lower.map(|entry| entry.dentry().as_raw()),

@@ -56,6 +56,14 @@ impl StatRequest {
         mask: bindings::STATX_INO,
         flags: 0,
     };
+
+    /// The attributes of `other`, as fresh as this one wants them.
+    pub const fn of(self, other: Self) -> Self {
+        Self {
+            mask: other.mask,
+            flags: self.flags,
+        }
+    }
 }
 
 /// `struct kstat`.
