@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use rovl_testing::fuse::Served;
+use rovl_testing::mount::{granted, Request};
 use rovl_testing::ops::{
     assert_same_bytes, chmod, exists, names, open, open_read, pattern, read, read_fd, set, stat,
     write,
@@ -11,6 +12,8 @@ use rovl_testing::ops::{
 use rovl_testing::{cases, errno, ok, Layers, Mounted, Test};
 use rustix::fs::{openat2, OFlags, ResolveFlags, CWD};
 use rustix::io::Errno;
+
+use crate::data_only::{data_layer, metacopy_file};
 
 cases! {
     tree_is_shown,
@@ -28,6 +31,7 @@ cases! {
     reading_that_fails_in_a_copy_up,
     merged_with_a_layer_that_stays,
     symbolic_links_are_read_again,
+    names_of_data_that_was_found,
 }
 
 /// An overlay on a served lower layer. The overlay is unmounted first.
@@ -253,4 +257,27 @@ fn symbolic_links_are_read_again(t: &Test) {
     assert_eq!(stat_errno(s.m.path("s")), Errno::STALE);
     forget();
     assert_eq!(read(s.m.path("s")), b"b");
+}
+
+/// Whether data is still there is asked for by all names that are found after it, also by those that
+/// did not look for it themselves.
+fn names_of_data_that_was_found(t: &Test) {
+    let l = t.layers();
+    let data = data_layer(&l, 0);
+    let served = Served::mount(data.root());
+    served.file("data", "x");
+    metacopy_file(&l.lower(0), "first", 1, "/data");
+    ok(std::fs::hard_link(
+        l.lower(0).path("first"),
+        l.lower(0).path("second"),
+    ));
+    let lowerdir = format!("{}::{}", l.lower(0).root().display(), data.root().display());
+    let request = Request::new(t.kind()).set("lowerdir", lowerdir);
+    let m = granted(t, request.set("metacopy", "on").mount(&l.merged()));
+    assert_eq!(read(m.path("first")), b"x");
+    stat(m.path("second"));
+    served.lookups();
+    stat(m.path("second"));
+    assert_eq!(served.lookups(), ["data"]);
+    m.unmount();
 }
