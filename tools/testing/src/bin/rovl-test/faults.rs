@@ -30,28 +30,33 @@ cases! {
 
 /// A file system on a device that can be told to fail.
 pub struct Fragile {
+    place: PathBuf,
+    options: &'static str,
     mounted: Option<Mounted>,
     mapped: Option<Mapped>,
     _device: Loop,
 }
 
 impl Fragile {
-    /// Makes it in the directory of the test.
+    /// Makes it in the directory of the test, without a journal; it goes on after errors.
     pub fn new(t: &Test) -> Self {
+        Self::made_with(t, &["-q", "-O", "^has_journal"], "errors=continue")
+    }
+
+    /// Makes it with options of mkfs and of the mount.
+    pub fn made_with(t: &Test, mkfs: &[&str], options: &'static str) -> Self {
         let dir = t.dir();
         let file = dir.join("image");
         write(&file, b"");
         ok(rustix::fs::ftruncate(open_write(&file), 64 << 20));
         let device = Loop::attach(&file);
         let mapped = Mapped::linear(&format!("rovl-test-{}", std::process::id()), device.path());
-        make_filesystem("ext4", &["-q", "-O", "^has_journal"], &mapped.path());
-        let mounted = mount_device(
-            "ext4",
-            &mapped.path(),
-            &dir.join("fragile"),
-            "errors=continue",
-        );
+        make_filesystem("ext4", mkfs, &mapped.path());
+        let place = dir.join("fragile");
+        let mounted = mount_device("ext4", &mapped.path(), &place, options);
         Self {
+            place,
+            options,
             mounted: Some(mounted),
             mapped: Some(mapped),
             _device: device,
@@ -60,9 +65,18 @@ impl Fragile {
 
     /// Root of the file system.
     pub fn root(&self) -> PathBuf {
-        self.mounted
-            .as_ref()
-            .map_or_else(PathBuf::new, |mounted| mounted.root().to_owned())
+        self.place.clone()
+    }
+
+    /// Unmounts it, has `e2fsck` repair it on a device that works, and mounts it again.
+    pub fn repair(&mut self) {
+        self.work();
+        drop(self.mounted.take());
+        if let Some(mapped) = &self.mapped {
+            check_and_repair(&mapped.path());
+            let mounted = mount_device("ext4", &mapped.path(), &self.place, self.options);
+            self.mounted = Some(mounted);
+        }
     }
 
     /// From now on the device fails.
@@ -86,6 +100,14 @@ impl Drop for Fragile {
         drop(self.mounted.take());
         drop(self.mapped.take());
     }
+}
+
+/// Repairs an ext4 file system that is not mounted.
+pub fn check_and_repair(device: &Path) {
+    let mut check = std::process::Command::new("e2fsck");
+    let output = ok(check.args(["-fy"]).arg(device).output());
+    let code = output.status.code();
+    assert!(code.is_some_and(|code| code < 4), "e2fsck: {output:?}");
 }
 
 /// Writes everything out and forgets it, so that the next read goes to the device.

@@ -85,6 +85,7 @@ mod statx;
 mod steps;
 mod swap;
 mod tmpfile;
+mod upper_errors;
 mod userns;
 mod userxattr;
 mod verity;
@@ -222,6 +223,7 @@ const MODULES: &[&[Case]] = &[
     cve_lifetime::CASES,
     no_space::CASES,
     faults::CASES,
+    upper_errors::CASES,
     failing_blocks::CASES,
     alloc_failures::CASES,
     failing_allocations::CASES,
