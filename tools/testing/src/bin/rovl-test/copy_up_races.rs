@@ -9,6 +9,7 @@ use rovl_testing::ops::{
 use rovl_testing::{cases, ok, Test};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::{kill_process, waitid, Signal, WaitId, WaitIdOptions};
 
 use crate::races::{allowed, together, while_running, WORKERS};
 
@@ -216,24 +217,24 @@ fn signals_do_not_end_a_copy_up(t: &Test) {
     let m = l.mount();
     let path = m.path("d/f");
     let path = ok(std::ffi::CString::new(path.as_os_str().as_encoded_bytes()));
-    let child = fork(|| {
-        // SAFETY: the handler does nothing.
-        unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
-        status(rustix::fs::open(path.as_c_str(), OFlags::WRONLY, 0.into()))
-    });
-    // The first may come before the handler is there.
-    std::thread::sleep(std::time::Duration::from_millis(t.scaled(20) as u64));
-    let id = rustix::process::Pid::from_raw(child.id());
-    for _ in 0..50 {
-        if let Some(id) = id {
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::USR1);
-        }
+    // The child is born with the handler, so that no signal can come too early.
+    // SAFETY: the handler does nothing.
+    let old = unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+    let child = fork(|| status(rustix::fs::open(path.as_c_str(), OFlags::WRONLY, 0.into())));
+    let ended = || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        ok(waitid(WaitId::Pid(child.pid()), options)).is_some()
+    };
+    let mut sent = 0;
+    // Each may make the copy start anew; after the last it comes to its end.
+    while sent < 50 && !ended() {
+        ok(kill_process(child.pid(), Signal::USR1));
+        sent += 1;
         std::thread::sleep(std::time::Duration::from_micros(300));
     }
-    let end = child.wait();
-    // Killed by the first one, on a machine that is too slow.
-    if end.terminating_signal().is_none() {
-        assert_eq!(end.exit_status(), Some(0));
-        assert_same_bytes(&read(l.upper().path("d/f")), &data);
-    }
+    // SAFETY: what was there before is put back.
+    unsafe { libc::signal(libc::SIGUSR1, old) };
+    assert_eq!(child.wait().exit_status(), Some(0), "{sent} signals");
+    assert!(sent > 3, "the copy was made after {sent} signals already");
+    assert_same_bytes(&read(l.upper().path("d/f")), &data);
 }
