@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
     fsconfig_create, fsconfig_reconfigure, fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string,
@@ -408,9 +408,4 @@ pub fn bind(from: &Path, to: &Path) -> Mounted {
         panic!("bind {} to {}: {error}", from.display(), to.display());
     }
     Mounted::adopt(to)
-}
-
-/// Whether `path` is reached without following a symbolic link at its end.
-pub fn accessible(path: &Path) -> bool {
-    rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

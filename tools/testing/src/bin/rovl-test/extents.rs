@@ -26,6 +26,8 @@ cases! {
     dedupe_in_the_upper_layer,
     dedupe_with_a_lower_file,
     dedupe_of_a_foreign_file,
+    dedupe_between_mounts,
+    dedupe_between_mounts_of_both_types,
     copy_between_mounts,
     copy_between_mounts_of_both_types,
     copy_with_a_bare_file,
@@ -326,6 +328,40 @@ fn dedupe_of_a_foreign_file(t: &Test) {
     assert_eq!(alice, -Errno::PERM.raw_os_error());
 }
 
+/// Equal files of two mounts of one file system, which is the only one that shares extents.
+fn dedupe_between(ma: &Mounted, mb: &Mounted) {
+    let data = pattern(BLOCK, 1);
+    let (a, b) = (written(ma, "f", &data), written(mb, "f", &data));
+    let refused = -Errno::XDEV.raw_os_error();
+    assert_eq!(ok(dedupe(&a, &b, BLOCK)), refused);
+    assert_eq!(ok(dedupe(&b, &a, BLOCK)), refused);
+    assert_ne!(ok(extents(&a))[0].physical, ok(extents(&b))[0].physical);
+    // In each of them they are shared.
+    for (m, file) in [(ma, &a), (mb, &b)] {
+        assert_eq!(ok(dedupe(file, &written(m, "g", &data), BLOCK)), 0);
+    }
+}
+
+fn dedupe_between_mounts(t: &Test) {
+    let (a, b) = (sharing(t, "a"), sharing(t, "b"));
+    dedupe_between(&a.mount(), &b.mount());
+}
+
+fn dedupe_between_mounts_of_both_types(t: &Test) {
+    let other = crate::swap::other_kind(t);
+    let (a, b) = (sharing(t, "a"), sharing(t, "b"));
+    dedupe_between(&a.mount(), &mount_as(t, other, &b));
+}
+
+/// Mounts layers with another type than that of the test.
+fn mount_as(t: &Test, kind: &str, l: &Layers<'_>) -> Mounted {
+    let request = Request::new(kind)
+        .set("lowerdir", l.lower(0).root())
+        .set("upperdir", l.upper().root())
+        .set("workdir", l.work());
+    granted(t, request.mount(&l.merged()))
+}
+
 /// Copies all of `from` to an empty file.
 fn copy(from: &OwnedFd, to: &OwnedFd, len: usize) -> Result<(), Errno> {
     let (mut a, mut b) = (0, 0);
@@ -365,13 +401,8 @@ fn copy_between_mounts_of_both_types(t: &Test) {
         t.layers_in(&t.dir().join("b")),
     );
     a.lower(0).file("f", "data");
-    b.lower(0);
     let ma = a.mount();
-    let request = Request::new(other)
-        .set("lowerdir", b.lower(0).root())
-        .set("upperdir", b.upper().root())
-        .set("workdir", b.work());
-    let mb = granted(t, request.mount(&b.merged()));
+    let mb = mount_as(t, other, &b);
     let to = open(mb.path("f"), OFlags::CREATE | OFlags::WRONLY);
     let copied = copy(&open_read(ma.path("f")), &to, 4);
     assert_eq!(errno(copied), Errno::XDEV);

@@ -2,6 +2,7 @@
 //! Reading, writing and all that is done with an open file.
 
 use std::io::IoSlice;
+use std::os::fd::AsRawFd;
 
 use rovl_testing::ops::{
     assert_same_bytes, open, open_read, open_write, pattern, read, read_fd, stat, unlink, write,
@@ -281,6 +282,11 @@ fn advice(t: &Test) {
         ] {
             ok(rustix::fs::fadvise(&file, 0, None, advice));
         }
+        let wrong = [(0, 77), (-1, libc::POSIX_FADV_NORMAL)].map(|(len, advice)| {
+            // SAFETY: the call only takes numbers.
+            unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, len, advice) }
+        });
+        assert_eq!(wrong, [libc::EINVAL; 2]);
         assert_same_bytes(&read_fd(&file), &pattern(10_000, 6));
     }
 }

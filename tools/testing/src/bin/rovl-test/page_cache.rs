@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Data stays in the page cache of the layer: mounts that share a layer share its memory.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rovl_testing::ops::{assert_same_bytes, open_read, pattern, read, read_fd, write_at};
+use rovl_testing::ops::{
+    assert_same_bytes, open_read, open_write, pattern, read, read_fd, write_at,
+};
 use rovl_testing::{cases, ok, skip, Layers, Test};
 use rustix::fs::Advice;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -15,6 +17,7 @@ cases! {
     mappings_share_physical_pages,
     reading_through_the_overlay_fills_the_cache_of_the_layer,
     writes_are_in_the_cache_of_the_upper_layer,
+    advice_reaches_the_file_of_the_layer,
 }
 
 const PAGE: usize = 4096;
@@ -147,4 +150,39 @@ fn writes_are_in_the_cache_of_the_upper_layer(t: &Test) {
     let upper = rovl_testing::ops::open_write(l.upper().path("f"));
     write_at(&upper, b"THROUGH", 100);
     assert_eq!(&read_fd(&file)[100..119], b"THROUGH the overlay");
+}
+
+fn advice_reaches_the_file_of_the_layer(t: &Test) {
+    let l = t.layers();
+    let pages = 16;
+    l.lower(0).file("f", pattern(pages * PAGE, 4));
+    let m = l.mount();
+    let lower = open_read(l.lower(0).path("f"));
+    drop_cache(&lower);
+    let reader = open_read(m.path("f"));
+    let advise = |advice| ok(rustix::fs::fadvise(&reader, 0, None, advice));
+    let follows = |below: &OwnedFd| {
+        advise(Advice::WillNeed);
+        assert_eq!(cached_pages(below), pages);
+        // It holds for a part, too.
+        let half = std::num::NonZeroU64::new((pages / 2 * PAGE) as u64);
+        ok(rustix::fs::fadvise(&reader, 0, half, Advice::DontNeed));
+        assert_eq!(cached_pages(below), pages / 2);
+        advise(Advice::DontNeed);
+        assert_eq!(cached_pages(below), 0);
+    };
+    follows(&lower);
+    // With this, a read takes the pages that it needs and no more.
+    advise(Advice::Random);
+    let mut part = [0u8; 10];
+    ok(rustix::io::pread(&reader, &mut part, 0));
+    assert_eq!(cached_pages(&lower), 1);
+    advise(Advice::Normal);
+    advise(Advice::DontNeed);
+    // After a copy-up it is about the copy.
+    drop(open_write(m.path("f")));
+    let upper = open_read(l.upper().path("f"));
+    drop_cache(&upper);
+    follows(&upper);
+    assert_eq!(cached_pages(&lower), pages, "the copy-up has read it");
 }

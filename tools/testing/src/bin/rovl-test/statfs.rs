@@ -3,7 +3,7 @@
 
 use rovl_testing::ops::{open_read, write};
 use rovl_testing::{cases, ok, Test};
-use rustix::fs::{fstatfs, statfs, statvfs, syncfs, StatVfsMountFlags};
+use rustix::fs::{fstatfs, statfs, statvfs, syncfs, StatFs, StatVfsMountFlags};
 
 cases! {
     type_and_name_length,
@@ -31,12 +31,17 @@ fn space_is_that_of_the_upper_layer(t: &Test) {
     let l = t.layers().lowers_in(&t.dir_on("tmpfs"));
     l.lower(0).dir("d");
     let m = l.mount();
+    write(m.path("f"), vec![1u8; 1 << 20]);
+    // Nothing is left to be allocated between the two looks.
+    ok(syncfs(open_read(l.root())));
     let (seen, below) = (ok(statfs(m.path("d"))), ok(statfs(l.root())));
+    let space = |s: &StatFs| [s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_ffree];
+    assert_eq!(space(&seen), space(&below));
     assert_eq!(
-        (seen.f_blocks, seen.f_bsize),
-        (below.f_blocks, below.f_bsize)
+        (seen.f_bsize, seen.f_frsize),
+        (below.f_bsize, below.f_frsize)
     );
-    assert_eq!(seen.f_files, below.f_files);
+    assert!(seen.f_bfree < seen.f_blocks && seen.f_ffree < seen.f_files);
 }
 
 fn space_without_an_upper_layer(t: &Test) {
