@@ -24,6 +24,7 @@ cases! {
     enforced_decisions_are_those_of_overlay,
     decisions_with_a_context_are_those_of_overlay,
     decisions_with_the_callers_credentials_are_those_of_overlay,
+    a_copy_between_mounters_is_checked_for_both,
 }
 
 /// The usual mount, made by the domain mounter_t.
@@ -263,4 +264,86 @@ fn decisions_with_the_callers_credentials_are_those_of_overlay(t: &Test) {
         enforce: true,
     };
     compare(t, &scenario);
+}
+
+/// What the mounters of source and destination of a copy may do with the source.
+struct Copy {
+    name: &'static str,
+    source: &'static str,
+    destination: &'static str,
+    /// Label of the source when it is opened.
+    opened: &'static str,
+    /// Its label when it is copied.
+    copied: &'static str,
+}
+
+const COPIES: &[Copy] = &[
+    Copy {
+        name: "both",
+        source: "mounter_t",
+        destination: "kernel_t",
+        opened: "shown_t",
+        copied: "other_t",
+    },
+    // CVE-2026-68448: only the mounter of the destination was asked.
+    Copy {
+        name: "source",
+        source: "mounter_t",
+        destination: "kernel_t",
+        opened: "shown_t",
+        copied: "hidden_t",
+    },
+    Copy {
+        name: "destination",
+        source: "kernel_t",
+        destination: "mounter_t",
+        opened: "hidden_t",
+        copied: "hidden_t",
+    },
+];
+
+/// Result and decisions of each copy between two mounts of the type `kind`.
+fn copies(t: &Test, kind: &str, set: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for copy in COPIES {
+        let sides = [("from", copy.source), ("to", copy.destination)];
+        let [(a, from), (b, to)] = sides.map(|(side, domain)| {
+            let l = t.layers_in(&t.dir().join(set).join(copy.name).join(side));
+            l.lower(0).file("f", "content").label("f", copy.opened);
+            l.lower(0).label("", "root_t");
+            l.upper().label("", "root_t");
+            ok(set_label(l.work(), "work_t"));
+            let request = Request::new(kind)
+                .set("lowerdir", l.lower(0).root())
+                .set("upperdir", l.upper().root())
+                .set("workdir", l.work());
+            let m = granted(t, as_domain(domain, || request.mount(&l.merged())));
+            (l, m)
+        });
+        let source = rovl_testing::ops::open_read(from.path("f"));
+        let flags = OFlags::CREATE | OFlags::RDWR;
+        let destination = rovl_testing::ops::open(to.path("new"), flags);
+        ok(set_label(a.lower(0).path("f"), copy.copied));
+        let seen = Decisions::new();
+        seen.take();
+        let enforcing = Enforcing::new();
+        let result = rustix::fs::copy_file_range(&source, None, &destination, None, 7);
+        drop(enforcing);
+        let decided = seen.take();
+        lines.push(format!("{}: {result:?} {decided:#?}", copy.name));
+        let size = rovl_testing::ops::stat(b.upper().path("new")).st_size;
+        assert_eq!(size, result.map_or(0, |_| 7), "{}", copy.name);
+    }
+    lines
+}
+
+fn a_copy_between_mounters_is_checked_for_both(t: &Test) {
+    required();
+    let theirs = copies(t, "overlay", "b");
+    assert!(theirs[0].starts_with("both: Ok(7)"), "{}", theirs[0]);
+    for (line, class) in theirs.iter().zip(["granted", "denied", "denied"]) {
+        assert!(line.contains(&format!("\"{class} mounter_t")), "{line}");
+    }
+    assert!(theirs[1].contains(": Err("), "{}", theirs[1]);
+    same_lines(&copies(t, t.kind(), "a"), &theirs);
 }
