@@ -223,4 +223,4 @@ differs=0
 start_daemons || { echo "the daemons do not start"; exit 1; }
 run 4.2 sec=sys
 run 3 nolock,sec=sys
-exit $differs
+[ "$differs" = 0 ]
