@@ -21,6 +21,7 @@ pub mod load;
 pub mod mount;
 pub mod ops;
 pub mod overlay_xattr;
+pub mod parameter;
 pub mod raw;
 pub mod selinux;
 pub mod statmount;

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rovl_testing::ops::{names, open_read, perm, read, read_fd, set, unlink, write};
+use rovl_testing::mount::granted;
+use rovl_testing::ops::{names, open_read, perm, read, read_fd, rename, set, stat, unlink, write};
+use rovl_testing::overlay_xattr::REDIRECT;
+use rovl_testing::parameter::Parameter;
 use rovl_testing::{cases, errno, ok, skip, Test};
 use rustix::io::Errno;
 use rustix::system::{delete_module, finit_module};
@@ -16,6 +19,7 @@ cases! {
     parameters_are_checked,
     parameters_change_what_is_shown,
     parameters_are_defaults,
+    parameters_say_what_off_means,
     parameters_at_load,
     modprobe_finds_what_is_loaded,
     mounting_loads_it,
@@ -80,30 +84,6 @@ fn parameters_are_in_sysfs(t: &Test) {
     assert_eq!(read(dir.join("index")), b"N\n");
 }
 
-/// A module parameter that is changed for the time of a test.
-struct Parameter {
-    path: PathBuf,
-    before: Vec<u8>,
-}
-
-impl Parameter {
-    fn new(t: &Test, name: &str) -> Self {
-        let path = sysfs(t).join("parameters").join(name);
-        let before = read(&path);
-        Self { path, before }
-    }
-
-    fn set(&self, value: &str) -> Result<(), Option<i32>> {
-        std::fs::write(&self.path, value).map_err(|error| error.raw_os_error())
-    }
-}
-
-impl Drop for Parameter {
-    fn drop(&mut self) {
-        let _ = std::fs::write(&self.path, &self.before);
-    }
-}
-
 fn parameters_are_checked(t: &Test) {
     for (name, value, expected) in [
         ("index", "maybe", Err(Some(libc::EINVAL))),
@@ -117,13 +97,11 @@ fn parameters_are_checked(t: &Test) {
     ] {
         assert_eq!(Parameter::new(t, name).set(value), expected, "{name}");
     }
-    assert_eq!(
-        read(Parameter::new(t, "check_copy_up").path.as_path()),
-        b"N\n"
-    );
+    assert_eq!(Parameter::new(t, "check_copy_up").value(), b"N\n");
 }
 
 fn parameters_change_what_is_shown(t: &Test) {
+    sysfs(t);
     let l = t.layers();
     l.lower(0);
     let m = l.mount();
@@ -139,8 +117,7 @@ fn parameters_change_what_is_shown(t: &Test) {
         ("xino_auto", "Y", None),
         ("redirect_max", "100", None),
     ] {
-        let parameter = Parameter::new(t, name);
-        ok(parameter.set(value).map_err(|error| format!("{error:?}")));
+        let _parameter = Parameter::with(t, name, value);
         match expected {
             Some(option) => assert!(shown().contains(option), "{name}: {}", shown()),
             None => assert_eq!(shown(), before),
@@ -150,16 +127,61 @@ fn parameters_change_what_is_shown(t: &Test) {
 }
 
 fn parameters_are_defaults(t: &Test) {
+    sysfs(t);
+    let base = t.dir_on("xfs");
+    let l = t.layers().lowers_in(&base);
+    l.lower(0).file("a", "data").link("a", "b").file("d/f", "");
+    // What a mount was made with stays.
+    let made_with = |name: &str, value: &str, later: &str| {
+        let parameter = Parameter::with(t, name, value);
+        let m = l.mount();
+        let shown = || options_of(m.root()).super_options;
+        let key = later.split_once('=').map_or(later, |(key, _)| key);
+        assert!(!shown().contains(key), "{name}: {}", shown());
+        drop(parameter);
+        assert!(shown().contains(later), "{name}: {}", shown());
+        m
+    };
+    drop(made_with(
+        "redirect_always_follow",
+        "N",
+        ",redirect_dir=nofollow",
+    ));
+    let m = made_with("xino_auto", "Y", ",xino=auto");
+    let devices = [m.root(), &m.path("a"), &m.path("d")].map(|path| stat(path).st_dev);
+    assert_eq!(devices, [devices[0]; 3]);
+    drop(m);
+    let m = made_with("index", "Y", ",index=on");
+    write(m.path("a"), "changed");
+    assert_eq!(read(m.path("b")), b"changed");
+    drop(m);
+    let m = made_with("redirect_dir", "Y", ",redirect_dir=on");
+    rename(m.path("d"), m.path("e"));
+    assert_eq!(names(m.path("e")), set(&["f"]));
+}
+
+/// `redirect_dir=off` is not a mode of its own, and the parameter says which it is.
+fn parameters_say_what_off_means(t: &Test) {
+    sysfs(t);
     let l = t.layers();
-    l.lower(0);
-    let follow = Parameter::new(t, "redirect_always_follow");
-    ok(follow.set("N").map_err(|error| format!("{error:?}")));
-    let m = l.mount();
-    assert!(!options_of(m.root()).super_options.contains("redirect_dir"));
-    // What the mount was made with stays.
-    drop(follow);
+    l.upper().dir("d").xattr("d", REDIRECT, "other");
+    l.lower(0).file("other/below", "");
+    let off = || {
+        let request = l.request().set("redirect_dir", "off");
+        granted(t, request.mount(&l.merged()))
+    };
+    // Also where another mode is the default.
+    let _default = Parameter::with(t, "redirect_dir", "Y");
+    let m = off();
+    let shown = options_of(m.root()).super_options;
+    assert!(shown.contains(",redirect_dir=follow"), "{shown}");
+    assert_eq!(names(m.path("d")), set(&["below"]));
+    drop(m);
+    let _follow = Parameter::with(t, "redirect_always_follow", "N");
+    let m = off();
     let shown = options_of(m.root()).super_options;
     assert!(shown.contains(",redirect_dir=nofollow"), "{shown}");
+    assert_eq!(errno(rustix::fs::lstat(m.path("d"))), Errno::PERM);
 }
 
 /// Loads the module with parameters.

@@ -4,6 +4,7 @@
 use rovl_testing::handle::{forget, Handle};
 use rovl_testing::mount::{granted, mount_table, Mounted};
 use rovl_testing::ops::{read, write};
+use rovl_testing::parameter::Parameter;
 use rovl_testing::{cases, errno, ok, Test};
 use rustix::io::Errno;
 
@@ -17,6 +18,9 @@ cases! {
     turned_off_by_metacopy,
     default_of_the_module,
     default_gives_way,
+    default_metacopy_gives_way,
+    default_metacopy_with_verity,
+    defaults_give_way_to_userxattr,
     without_upper_layer,
     useless_index,
     layer_without_handles,
@@ -42,24 +46,6 @@ fn decodes(m: &Mounted) -> bool {
             assert_eq!(error, Errno::OPNOTSUPP);
             false
         }
-    }
-}
-
-/// The module's parameter, given back its value at the end.
-struct Parameter(std::path::PathBuf, String);
-
-impl Parameter {
-    fn set(t: &Test, name: &str, value: &str) -> Self {
-        let path = format!("/sys/module/{}/parameters/{name}", t.kind()).into();
-        let before = ok(std::fs::read_to_string(&path));
-        ok(std::fs::write(&path, value));
-        Self(path, before)
-    }
-}
-
-impl Drop for Parameter {
-    fn drop(&mut self) {
-        ok(std::fs::write(&self.0, &self.1));
     }
 }
 
@@ -98,13 +84,13 @@ fn excludes_metacopy(t: &Test) {
 
 fn turned_off_by_metacopy(t: &Test) {
     let l = t.layers();
-    let _default = Parameter::set(t, "nfs_export", "Y");
+    let _default = Parameter::with(t, "nfs_export", "Y");
     let request = l.request().set("metacopy", "on");
     let m = granted(t, request.mount(&l.merged()));
     assert!(shows(&m, "metacopy=on") && shows(&m, "nfs_export=off") && !decodes(&m));
     drop(m);
     // And the other way round.
-    let _other = Parameter::set(t, "metacopy", "Y");
+    let _other = Parameter::with(t, "metacopy", "Y");
     let request = l.request().set("nfs_export", "on");
     let m = granted(t, request.mount(&l.merged()));
     assert!(shows(&m, "metacopy=off") && decodes(&m));
@@ -113,7 +99,7 @@ fn turned_off_by_metacopy(t: &Test) {
 fn default_of_the_module(t: &Test) {
     let l = t.layers();
     l.lower(0).file("f", "x");
-    let _default = Parameter::set(t, "nfs_export", "Y");
+    let _default = Parameter::with(t, "nfs_export", "Y");
     let m = l.mount();
     assert!(!shows(&m, "nfs_export=on") && !shows(&m, "nfs_export=off"));
     assert!(decodes(&m));
@@ -124,10 +110,71 @@ fn default_of_the_module(t: &Test) {
 
 fn default_gives_way(t: &Test) {
     let l = t.layers();
-    let _default = Parameter::set(t, "nfs_export", "Y");
+    let _default = Parameter::with(t, "nfs_export", "Y");
     let request = l.request().set("index", "off");
     let m = granted(t, request.mount(&l.merged()));
     assert!(shows(&m, "nfs_export=off") && !decodes(&m));
+}
+
+/// A `metacopy` that was not given brings `redirect_dir=on`, but not against one that was given.
+fn default_metacopy_gives_way(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "data");
+    let _default = Parameter::with(t, "metacopy", "Y");
+    for (mode, stays) in [
+        ("", true),
+        ("on", true),
+        ("follow", false),
+        ("off", false),
+        ("nofollow", false),
+    ] {
+        let request = match mode {
+            "" => l.request(),
+            mode => l.request().set("redirect_dir", mode),
+        };
+        let m = granted(t, request.mount(&l.merged()));
+        assert_eq!(shows(&m, "redirect_dir=on"), stays, "{mode}");
+        assert_eq!(shows(&m, "metacopy=off"), !stays, "{mode}");
+        if t.tells_the_mount() {
+            let told = m.log().join("\n").contains("disabling metacopy");
+            assert_eq!(told, !stays, "{mode}: {:?}", m.log());
+        }
+    }
+    // What was given is refused with it.
+    for mode in ["follow", "off", "nofollow"] {
+        let request = l.request().set("metacopy", "on").set("redirect_dir", mode);
+        assert_eq!(l.refused(request).errno, Errno::INVAL, "{mode}");
+    }
+}
+
+/// With `verity`, which is for files without data, a default `metacopy` wins over `nfs_export`.
+fn default_metacopy_with_verity(t: &Test) {
+    let l = t.layers();
+    let _default = Parameter::with(t, "metacopy", "Y");
+    for (verity, stays) in [("off", false), ("on", true), ("require", true)] {
+        let request = l.request().set("nfs_export", "on").set("verity", verity);
+        let m = granted(t, request.mount(&l.merged()));
+        assert_eq!(shows(&m, "metacopy=off"), !stays, "{verity}");
+        assert_eq!(shows(&m, "nfs_export=on"), !stays, "{verity}");
+        assert_eq!(decodes(&m), !stays, "{verity}");
+        // It was brought by what is off now.
+        assert!(shows(&m, "index=on"), "{verity}");
+    }
+}
+
+/// Defaults that need attributes in `trusted.` are off with those of users, and nothing is said.
+fn defaults_give_way_to_userxattr(t: &Test) {
+    let l = t.layers();
+    let _redirect = Parameter::with(t, "redirect_dir", "Y");
+    let _metacopy = Parameter::with(t, "metacopy", "Y");
+    let m = granted(t, l.request().flag("userxattr").mount(&l.merged()));
+    assert!(shows(&m, "redirect_dir=nofollow") && shows(&m, "metacopy=off"));
+    assert_eq!(m.log(), [""; 0]);
+    drop(m);
+    for (key, value) in [("redirect_dir", "off"), ("metacopy", "on")] {
+        let refused = l.refused(l.request().flag("userxattr").set(key, value));
+        assert_eq!(refused.errno, Errno::INVAL, "{key}");
+    }
 }
 
 fn without_upper_layer(t: &Test) {

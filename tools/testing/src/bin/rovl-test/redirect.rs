@@ -6,6 +6,7 @@ use rovl_testing::ops::{
     exists, getxattr, link, mkdir, names, open_read, read, rename, rmdir, set, stat, unlink, write,
 };
 use rovl_testing::overlay_xattr::{OPAQUE, REDIRECT};
+use rovl_testing::parameter::Parameter;
 use rovl_testing::{cases, errno, ok, Layers, Test};
 use rustix::fs::{renameat_with, RenameFlags, CWD};
 use rustix::io::Errno;
@@ -31,6 +32,8 @@ cases! {
     odd_names,
     longer_than_the_limit,
     just_within_the_limit,
+    limit_that_changes,
+    limit_of_files_without_data,
     followed_unless_told,
     made_only_when_told,
     refused_in_the_middle,
@@ -371,6 +374,56 @@ fn longer_than_the_limit(t: &Test) {
 
 fn just_within_the_limit(t: &Test) {
     ok(move_away(t, 256));
+}
+
+/// The limit is that of the moment, and only for redirects that are paths.
+fn limit_that_changes(t: &Test) {
+    let l = t.layers();
+    let (within, longer) = (long_path(20), long_path(21));
+    l.lower(0)
+        .dir(&within[1..])
+        .dir(&longer[1..])
+        .dir("d/to")
+        .dir("to");
+    let m = mount(t, &l, "on");
+    let limit = Parameter::with(t, "redirect_max", "20");
+    let away = |path: &str| rustix::fs::rename(m.path(&path[1..]), m.path("d/to/x"));
+    assert_eq!(errno(away(&longer)), Errno::XDEV);
+    assert!(exists(m.path(&longer[1..])) && names(m.path("d/to")).is_empty());
+    ok(away(&within));
+    assert_eq!(redirect(&l, "d/to/x"), within);
+    // A name is no path.
+    let renamed = "r".repeat(30);
+    rename(m.path(&longer[1..]), m.path(&renamed));
+    assert_eq!(redirect(&l, &renamed), &longer[1..]);
+    drop(limit);
+    let _limit = Parameter::with(t, "redirect_max", "4");
+    // That of a directory with a redirect of its own counts with what it was.
+    rename(m.path("d/to"), m.path("d/o"));
+    let moved = || rustix::fs::rename(m.path("d/o"), m.path("to/o"));
+    assert_eq!(errno(moved()), Errno::XDEV);
+    let _limit = Parameter::with(t, "redirect_max", "5");
+    ok(moved());
+    assert_eq!(redirect(&l, "to/o"), "/d/to");
+}
+
+fn limit_of_files_without_data(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("dir/file", "data").dir("to");
+    let request = l.request().set("metacopy", "on");
+    let m = granted(t, request.mount(&l.merged()));
+    let _limit = Parameter::with(t, "redirect_max", "8");
+    let moved = || rustix::fs::rename(m.path("dir/file"), m.path("to/file"));
+    let linked = || rustix::fs::link(m.path("dir/file"), m.path("to/link"));
+    assert_eq!(errno(moved()), Errno::XDEV);
+    assert_eq!(errno(linked()), Errno::XDEV);
+    assert!(names(m.path("to")).is_empty());
+    assert_eq!(read(m.path("dir/file")), b"data");
+    let _limit = Parameter::with(t, "redirect_max", "9");
+    ok(linked());
+    ok(moved());
+    assert_eq!(redirect(&l, "to/file"), "/dir/file");
+    assert_eq!(read(m.path("to/link")), b"data");
 }
 
 fn followed_unless_told(t: &Test) {

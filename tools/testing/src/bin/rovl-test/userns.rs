@@ -118,6 +118,8 @@ fn what_needs_privilege_is_refused(t: &Test) {
         for (key, value) in [
             ("redirect_dir", "on"),
             ("redirect_dir", "follow"),
+            // What it stands for if it is not told otherwise.
+            ("redirect_dir", "off"),
             ("metacopy", "on"),
             ("verity", "on"),
             ("verity", "require"),
@@ -132,6 +134,7 @@ fn what_needs_privilege_is_refused(t: &Test) {
         for (key, value) in [
             ("redirect_dir", "on"),
             ("redirect_dir", "follow"),
+            ("redirect_dir", "off"),
             ("metacopy", "on"),
         ] {
             let refused = l.refused(l.request().set(key, value).flag("userxattr"));
