@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Options that the layers cannot support: what a mount makes of them, on both types side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use rovl_testing::block::{mount_device, mount_nodev, Image, Loop};
+use rovl_testing::block::{mount_nodev, Image};
 use rovl_testing::caller;
+use rovl_testing::handle::Handle;
+use rovl_testing::kernel_log::KernelLog;
 use rovl_testing::mount::Request;
 use rovl_testing::ops::{exists, getxattr, names};
 use rovl_testing::overlay_xattr::UUID;
+use rovl_testing::packed::Packed;
 use rovl_testing::{cases, ok, skip, Dir, Mounted, Test};
 use rustix::thread::CapabilitySet;
 
@@ -29,6 +31,7 @@ cases! {
     lower_without_a_uuid,
     lowers_without_a_uuid,
     lowers_with_one_uuid,
+    data_layers,
     overlay_that_was_there,
 }
 
@@ -59,6 +62,33 @@ const OPTIONS: &[&[(&str, &str)]] = &[
     &[("uuid", "auto")],
     &[("uuid", "on")],
     &[("uuid", "off"), ("redirect_dir", "on")],
+    &[("nfs_export", "on")],
+    &[("nfs_export", "on"), ("redirect_dir", "nofollow")],
+    &[
+        ("nfs_export", "on"),
+        ("redirect_dir", "on"),
+        ("uuid", "null"),
+    ],
+    &[("nfs_export", "on"), ("index", "on"), ("xino", "auto")],
+    &[("nfs_export", "on"), ("index", "off")],
+    &[("nfs_export", "on"), ("metacopy", "on")],
+    &[("nfs_export", "on"), ("verity", "on"), ("xino", "on")],
+    &[("nfs_export", "on"), ("userxattr", "")],
+    &[("nfs_export", "on"), ("uuid", "off"), ("fsync", "volatile")],
+    &[
+        ("nfs_export", "on"),
+        ("redirect_dir", "nofollow"),
+        ("uuid", "on"),
+    ],
+    &[("nfs_export", "off"), ("index", "on")],
+    &[("verity", "on")],
+    &[("verity", "require"), ("metacopy", "on"), ("index", "on")],
+    &[
+        ("verity", "on"),
+        ("redirect_dir", "nofollow"),
+        ("xino", "auto"),
+    ],
+    &[("verity", "require"), ("userxattr", "")],
     &[("fsync", "volatile")],
     &[("fsync", "strict")],
     &[("userxattr", "")],
@@ -73,6 +103,8 @@ const OPTIONS: &[&[(&str, &str)]] = &[
 struct Site<'a> {
     t: &'a Test,
     lowers: Vec<PathBuf>,
+    /// Layers below these that only hold data.
+    data: Vec<PathBuf>,
     /// Directory for the upper layer and the work directory.
     upper: Option<PathBuf>,
     /// Mounts without the right to decode file handles.
@@ -90,6 +122,7 @@ impl<'a> Site<'a> {
         Self {
             t,
             lowers: lowers.iter().map(|path| (*path).to_owned()).collect(),
+            data: Vec::new(),
             upper: upper.map(Path::to_owned),
             blind: false,
             fill: |_| (),
@@ -97,7 +130,7 @@ impl<'a> Site<'a> {
     }
 
     /// What a mount with `options` does: the error and the option that it is for, or the options
-    /// that are shown and what the mount has left.
+    /// that are shown and what the mount has left; and what it says.
     fn outcome(&self, kind: &str, options: &[(&str, &str)]) -> String {
         let base = self.t.dir().join("mounted");
         let layers = self.upper.as_ref().map(|dir| dir.join("layers"));
@@ -108,6 +141,9 @@ impl<'a> Site<'a> {
         let mut request = Request::new(kind);
         for lower in &self.lowers {
             request = request.set("lowerdir+", lower);
+        }
+        for data in &self.data {
+            request = request.set("datadir+", data);
         }
         if let Some(layers) = &layers {
             for name in ["upper", "work"] {
@@ -124,16 +160,25 @@ impl<'a> Site<'a> {
                 value => request.set(key, value),
             };
         }
+        let mut kernel = KernelLog::from_now();
         let mount = || request.mount(&base);
         let result = if self.blind {
             caller::without(CapabilitySet::DAC_READ_SEARCH, mount)
         } else {
             mount()
         };
-        match result {
-            Err(refused) => format!("{} at {}", refused.errno, refused.step),
-            Ok(m) => describe(m, layers.as_deref()),
-        }
+        let mut log = kernel.messages();
+        let text = match result {
+            Err(refused) => {
+                log.extend(refused.log);
+                format!("{} at {}", refused.errno, refused.step)
+            }
+            Ok(m) => {
+                log.extend_from_slice(m.log());
+                describe(m, layers.as_deref())
+            }
+        };
+        format!("{text}, said {:?}", said(&log))
     }
 
     /// Compares the types, over all options.
@@ -162,6 +207,41 @@ impl<'a> Site<'a> {
     }
 }
 
+/// What a mount says about options, in words that both types have: the reasons, and what follows
+/// from them.
+fn said(log: &[String]) -> BTreeSet<String> {
+    const REASONS: &[&str] = &[
+        "upper fs",
+        "index dir",
+        "set xattr",
+        "file handles",
+        "null uuid",
+        "conflicting uuid",
+        "get uuid",
+        "set uuid",
+        "requires \"redirect_dir=nofollow\"",
+        "requires \"index=on\"",
+        "is useless",
+        "is meaningless",
+    ];
+    const CONSEQUENCES: &[&str] = &["falling back to ", "disabling ", "conflicting options: "];
+    let about_options = |line: &String| {
+        let from = CONSEQUENCES.iter().find_map(|words| line.find(words));
+        let mut text = line[from.unwrap_or(line.len())..]
+            .trim_end_matches('.')
+            .to_owned();
+        for reason in REASONS.iter().filter(|reason| line.contains(**reason)) {
+            text = format!("{reason}: {text}");
+        }
+        // The option that is without use.
+        if line.contains("is useless") || line.contains("is meaningless") {
+            text.extend(line.split('"').nth(1));
+        }
+        (!text.is_empty()).then_some(text)
+    };
+    log.iter().filter_map(about_options).collect()
+}
+
 /// The options of a mount without the paths, its kind of identifier, and what is in its layers.
 fn describe(m: Mounted, layers: Option<&Path>) -> String {
     let text = String::from_utf8_lossy(&super_options(m.root())).into_owned();
@@ -180,9 +260,14 @@ fn describe(m: Mounted, layers: Option<&Path>) -> String {
             .map(|name| getxattr(&upper, name).is_ok())
     });
     let shown = names(m.root());
+    // Handles that can be decoded, and those that only tell objects apart (`AT_HANDLE_FID`).
+    let handles = [0, 0x200].map(|flags| Handle::with_flags(m.root(), flags).is_ok());
     m.unchecked().unmount();
     let left = layers.map(|layers| names(layers.join("work")));
-    format!("{options:?} fsid of upper: {of_upper}, stored: {stored:?}, {shown:?}, left {left:?}")
+    format!(
+        "{options:?} fsid of upper: {of_upper}, stored: {stored:?}, {shown:?}, handles: {handles:?}, \
+         left {left:?}"
+    )
 }
 
 fn here(t: &Test, name: &str) -> PathBuf {
@@ -243,69 +328,47 @@ fn without_the_right_to_decode(t: &Test) {
     site.compare();
 }
 
-/// A read-only file system made of a directory with two files.
-struct Packed {
-    mounted: Option<Mounted>,
-    device: Option<Loop>,
-}
-
-impl Packed {
-    fn new(t: &Test, kind: &str, name: &str, options: &[&str]) -> Self {
-        let from = t.dir().join(format!("{name}.from"));
-        Dir::at(&from).file("f", "x").file("d/g", "y");
-        let image = t.dir().join(format!("{name}.image"));
-        let mut command = Command::new(format!("mk{}", kind.replace("erofs", "fs.erofs")));
-        match kind {
-            "squashfs" => command.arg(&from).arg(&image).args(options),
-            _ => command.args(options).arg(&image).arg(&from),
-        };
-        let output = match command.output() {
-            Ok(output) => output,
-            Err(error) => skip(format!("{command:?}: {error}")),
-        };
-        assert!(output.status.success(), "{output:?}");
-        let device = Loop::attach(&image);
-        let target = t.dir().join(name);
-        let mounted = mount_device(kind, device.path(), &target, "ro");
-        Self {
-            mounted: Some(mounted),
-            device: Some(device),
-        }
-    }
-
-    fn root(&self) -> &Path {
-        self.mounted.as_ref().map_or(Path::new(""), Mounted::root)
-    }
-}
-
-impl Drop for Packed {
-    fn drop(&mut self) {
-        drop(self.mounted.take());
-        drop(self.device.take());
-    }
+/// What is in a packed layer.
+fn packed(dir: &Dir) {
+    dir.file("f", "x").file("d/g", "y");
 }
 
 fn lower_without_a_uuid(t: &Test) {
-    let packed = Packed::new(t, "squashfs", "squash", &["-quiet", "-no-progress"]);
-    Site::new(t, &[packed.root()], Some(&here(t, "up"))).compare();
-    Site::new(t, &[packed.root(), &here(t, "a")], Some(&here(t, "up"))).compare();
+    let squash = Packed::squashfs(t, "squash", packed);
+    Site::new(t, &[squash.root()], Some(&here(t, "up"))).compare();
+    Site::new(t, &[squash.root(), &here(t, "a")], Some(&here(t, "up"))).compare();
 }
 
 fn lowers_without_a_uuid(t: &Test) {
-    let squash = Packed::new(t, "squashfs", "squash", &["-quiet", "-no-progress"]);
-    let null = "-U00000000-0000-0000-0000-000000000000";
-    let erofs = Packed::new(t, "erofs", "erofs", &["--quiet", null]);
+    let squash = Packed::squashfs(t, "squash", packed);
+    let null = "00000000-0000-0000-0000-000000000000";
+    let erofs = Packed::erofs(t, "erofs", null, packed);
     Site::new(t, &[squash.root(), erofs.root()], Some(&here(t, "up"))).compare();
     let lowers = [&here(t, "a"), squash.root(), erofs.root()];
     Site::new(t, &lowers, Some(&t.dir_on("xfs"))).compare();
+    Site::new(t, &lowers, None).compare();
 }
 
 fn lowers_with_one_uuid(t: &Test) {
-    let uuid = "-U01234567-89ab-cdef-0123-456789abcdef";
-    let one = Packed::new(t, "erofs", "one", &["--quiet", uuid]);
-    let two = Packed::new(t, "erofs", "two", &["--quiet", uuid]);
+    let uuid = "01234567-89ab-cdef-0123-456789abcdef";
+    let one = Packed::erofs(t, "one", uuid, packed);
+    let two = Packed::erofs(t, "two", uuid, packed);
     Site::new(t, &[one.root(), two.root()], Some(&here(t, "up"))).compare();
     Site::new(t, &[one.root(), two.root()], None).compare();
+}
+
+/// Data-only layers need file handles like others, but no identifier.
+fn data_layers(t: &Test) {
+    let ramfs = mount_nodev("ramfs", &t.dir().join("ramfs"), "");
+    let squash = Packed::squashfs(t, "squash", packed);
+    let with_identifier = here(t, "data");
+    for data in [&[squash.root(), &with_identifier][..], &[ramfs.root()]] {
+        for upper in [Some(here(t, "up")), None] {
+            let mut site = Site::new(t, &[&here(t, "a")], upper.as_deref());
+            site.data = data.iter().map(|path| (*path).to_owned()).collect();
+            site.compare();
+        }
+    }
 }
 
 /// With `uuid=auto` an overlay that was mounted before stays without an identifier.

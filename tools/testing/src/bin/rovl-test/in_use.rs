@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Upper and work directories that another mount has in use already, of this type or of the other.
 
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rovl_testing::kernel_log::KernelLog;
 use rovl_testing::mount::{granted, Mounted, Request};
 use rovl_testing::ops::mkdir;
-use rovl_testing::{cases, ok, Layers, Test};
+use rovl_testing::{cases, Layers, Test};
 
 use crate::swap::other_kind;
 
@@ -33,22 +32,13 @@ fn said(
     l: &Layers<'_>,
     (lower, upper, work): (&Path, &Path, &Path),
 ) -> String {
-    let mut kernel = ok(std::fs::File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open("/dev/kmsg"));
-    ok(kernel.seek(SeekFrom::End(0)));
+    let mut kernel = KernelLog::from_now();
     let request = Request::new(kind)
         .set("lowerdir", lower)
         .set("upperdir", upper)
         .set("workdir", work);
     let m = granted(t, request.mount(&l.merged())).unchecked();
-    let mut text = m.log().join("\n");
-    let mut record = [0; 8192];
-    while let Ok(n) = kernel.read(&mut record) {
-        text.push_str(&String::from_utf8_lossy(&record[..n]));
-    }
-    text
+    [m.log(), &kernel.messages()].concat().join("\n")
 }
 
 /// The sentence about the option `option`.
