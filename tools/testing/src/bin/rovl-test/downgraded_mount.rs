@@ -4,16 +4,18 @@
 use std::path::Path;
 
 use rovl_testing::block::{load_module, mount_device, mount_nodev, Image};
+use rovl_testing::handle::Handle;
 use rovl_testing::mount::{granted, Request};
 use rovl_testing::ops::{
     assert_same_bytes, exists, mkdir, mode, names, open_read, open_write, pattern, read, read_fd,
     set, set_file_flags, stat, unlink, write,
 };
 use rovl_testing::{cases, errno, ok, skip, Layers, Mounted, Test};
-use rustix::fs::{IFlags, OFlags};
+use rustix::fs::{FallocateFlags, IFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::faults::{forget_caches, Fragile};
+use crate::mount_options::options_of;
 
 cases! {
     upper_in_use,
@@ -26,6 +28,7 @@ cases! {
     copy_up_without_tmpfile,
     failed_copy_up_without_tmpfile,
     work_directory_cannot_be_made,
+    index_directory_cannot_be_made,
 }
 
 fn request(t: &Test, lower: &Path, upper: &Path, work: &Path) -> Request {
@@ -242,16 +245,9 @@ fn upper_without_file_types(t: &Test) {
     assert!(!exists(m.path("f")));
 }
 
-fn work_directory_cannot_be_made(t: &Test) {
-    let l = t.layers();
-    l.lower(0).file("f", "x");
-    if set_file_flags(l.work(), IFlags::IMMUTABLE).is_err() {
-        rovl_testing::skip("the file system below has no immutable directories");
-    }
-    let mounted = l.request().mount(&l.merged());
-    ok(set_file_flags(l.work(), IFlags::empty()));
-    let m = granted(t, mounted);
-    assert_said(t, &m, "work");
+/// The mount is read-only for good, and has neither an index nor handles.
+#[track_caller]
+fn assert_fallen_back(m: &Mounted) {
     let refused = rustix::fs::open(m.path("f"), OFlags::WRONLY, mode(0));
     assert_eq!(
         errno(refused),
@@ -261,4 +257,68 @@ fn work_directory_cannot_be_made(t: &Test) {
     assert_eq!(read(m.path("f")), b"x");
     let back = rovl_testing::mount::reconfigure(m.root(), &["rw"], &[]);
     assert_eq!(back.err().map(|refused| refused.errno), Some(Errno::ROFS));
+    let shown = options_of(m.root()).super_options;
+    for option in [",index=", ",nfs_export="] {
+        assert!(!shown.contains(option), "{shown}");
+    }
+    assert_eq!(errno(Handle::with_flags(m.root(), 0)), Errno::OPNOTSUPP);
+}
+
+fn work_directory_cannot_be_made(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "x");
+    for options in [&[][..], &[("index", "on"), ("nfs_export", "on")]] {
+        let request = options
+            .iter()
+            .fold(l.request(), |request, (key, value)| request.set(key, value));
+        if set_file_flags(l.work(), IFlags::IMMUTABLE).is_err() {
+            rovl_testing::skip("the file system below has no immutable directories");
+        }
+        let mounted = request.mount(&l.merged());
+        ok(set_file_flags(l.work(), IFlags::empty()));
+        let m = granted(t, mounted);
+        assert_said(t, &m, "work");
+        if !options.is_empty() {
+            assert_said(t, &m, "NFS export requires an index dir");
+        }
+        assert_fallen_back(&m);
+        assert!(names(l.work()).is_empty());
+    }
+}
+
+/// `work` is made in the place of the old one, but there is no room for `index`.
+fn index_directory_cannot_be_made(t: &Test) {
+    let dir = t.dir();
+    let options = &["-q", "-m", "0", "-I", "512"];
+    let image = Image::new(&dir, 16 << 20, "ext4", options, "");
+    let l = t.layers_in(image.root()).lowers_in(&dir);
+    l.lower(0).file("f", "x");
+    let mount = || {
+        let request = l.request().set("index", "on").set("nfs_export", "on");
+        granted(t, request.mount(&l.merged()))
+    };
+    drop(mount());
+    ok(std::fs::remove_dir(l.work().join("index")));
+    let filler = l.root().join("filler");
+    let file = rovl_testing::ops::open(&filler, OFlags::CREATE | OFlags::RDWR);
+    let mut size = 0;
+    for step in [1 << 20, 64 << 10, 4 << 10] {
+        let flags = FallocateFlags::empty();
+        while rustix::fs::fallocate(&file, flags, size, step).is_ok() {
+            size += step;
+        }
+    }
+    drop(file);
+    let m = mount();
+    assert_said(t, &m, "try deleting index dir");
+    assert_said(t, &m, "NFS export requires an index dir");
+    assert_fallen_back(&m);
+    assert_eq!(names(l.work()), set(&["work"]));
+    drop(m);
+    unlink(&filler);
+    let m = mount();
+    let shown = options_of(m.root()).super_options;
+    assert!(shown.contains(",index=on,"), "{shown}");
+    ok(Handle::with_flags(m.root(), 0));
+    write(m.path("f"), "y");
 }

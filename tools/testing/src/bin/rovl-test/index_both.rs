@@ -2,13 +2,15 @@
 //! `index=on` with other features, with the other module, against a model, and under load.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use rovl_testing::mount::{granted, Mounted, Request};
 use rovl_testing::ops::{
     chmod, exists, getxattr, link, names, open_write, pattern, perm, read, rename, stat, unlink,
     write, write_at,
 };
-use rovl_testing::overlay_xattr::{assert_origin, NLINK, ORIGIN};
+use rovl_testing::overlay_xattr::{assert_origin, fid_handle, NLINK, ORIGIN};
+use rovl_testing::packed::Packed;
 use rovl_testing::tree;
 use rovl_testing::{cases, ok, Layers, Test};
 use rustix::fs::{renameat_with, RenameFlags, CWD};
@@ -24,6 +26,7 @@ cases! {
     redirects_and_links,
     several_file_systems,
     several_lower_layers,
+    lower_layer_without_a_uuid,
     both_make_the_same_index,
     changes_in_turns,
     random_changes,
@@ -142,12 +145,62 @@ fn several_lower_layers(t: &Test) {
 }
 
 fn mount_as(t: &Test, kind: &str, lower: &Layers<'_>, l: &Layers<'_>) -> Mounted {
+    mount_over(t, kind, lower.lower(0).root(), l)
+}
+
+fn mount_over(t: &Test, kind: &str, lower: &Path, l: &Layers<'_>) -> Mounted {
     let request = Request::new(kind)
-        .set("lowerdir", lower.lower(0).root())
+        .set("lowerdir", lower)
         .set("upperdir", l.upper().root())
         .set("workdir", l.work())
         .set("index", "on");
     granted(t, request.mount(&l.merged()))
+}
+
+/// Handles of the only lower layer need no identifier of its file system: squashfs has none.
+fn lower_layer_without_a_uuid(t: &Test) {
+    let other = other_kind(t);
+    let squash = Packed::squashfs(t, "squash", |dir| {
+        dir.file("a", "data").link("a", "d/b").file("single", "s");
+    });
+    let layers = ["one", "two"].map(|name| t.layers_in(&t.dir().join(name)));
+    for (kind, l) in [t.kind(), other].into_iter().zip(&layers) {
+        let m = mount_over(t, kind, squash.root(), l);
+        write(m.path("a"), "changed");
+        chmod(m.path("single"), 0o600);
+        assert_one(&m, &["a", "d/b"], 2);
+        assert_eq!(read(m.path("d/b")), b"changed");
+        drop(m);
+        for name in ["a", "single"] {
+            let (fid_type, fid) = ok(fid_handle(&squash.root().join(name), 128, 0));
+            let len = 21 + fid.len();
+            let mut expected = vec![0, 0xfb, len as u8, 0, fid_type as u8];
+            expected.extend([0; 16]);
+            expected.extend(fid);
+            assert_eq!(ok(getxattr(l.upper().path(name), ORIGIN)), expected);
+            let mut entry = String::new();
+            for byte in expected {
+                entry.push_str(&format!("{byte:02x}"));
+            }
+            assert_eq!(exists(index(l).join(entry)), name == "a");
+        }
+        assert_eq!(entries(l).len(), 1);
+    }
+    // Each goes on with the other's.
+    for (kind, l) in [other, t.kind()].into_iter().zip(&layers) {
+        let m = mount_over(t, kind, squash.root(), l);
+        let number = stat(squash.root().join("a")).st_ino;
+        assert_one(&m, &["d/b", "a"], 2);
+        assert_eq!(read(m.path("d/b")), b"changed");
+        write(m.path("d/b"), "again");
+        assert_one(&m, &["a", "d/b"], 2);
+        assert_eq!(stat(m.path("a")).st_ino, number);
+        for name in ["a", "d/b"] {
+            assert_eq!(read(m.path(name)), b"again");
+            unlink(m.path(name));
+        }
+        assert!(entries(l).is_empty());
+    }
 }
 
 /// Lower files with one to four names, in two directories.

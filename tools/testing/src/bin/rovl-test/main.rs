@@ -56,6 +56,7 @@ mod nested;
 mod nfs_export;
 mod nfs_export_dirs;
 mod nfs_export_handles;
+mod nfs_export_index;
 mod nfs_export_marks;
 mod nfs_export_options;
 mod nfs_export_races;
@@ -172,6 +173,7 @@ const MODULES: &[&[Case]] = &[
     nfs_export::CASES,
     nfs_export_dirs::CASES,
     nfs_export_handles::CASES,
+    nfs_export_index::CASES,
     nfs_export_marks::CASES,
     nfs_export_options::CASES,
     nfs_export_races::CASES,
