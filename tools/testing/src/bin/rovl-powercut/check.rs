@@ -78,6 +78,10 @@ pub fn look(
         }
         overlay.unmount();
     }
+    if scenario.has_lower_links {
+        let [first, _] = kinds;
+        index_gets_empty(site, first).map_err(|text| format!("{first}: {text}"))?;
+    }
     Ok(seen)
 }
 
@@ -167,6 +171,29 @@ fn layers_are_consistent(upper: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Removes all names through a mount: an entry of the index is one of a file that has names.
+fn index_gets_empty(site: &Site<'_>, kind: &str) -> Result<(), String> {
+    let overlay = site
+        .mount(kind, true)
+        .map_err(|refused| refused.describe())?;
+    for name in ops::names(overlay.root()) {
+        let path = overlay.path(name);
+        let removed = match path.symlink_metadata().map(|data| data.is_dir()) {
+            Ok(true) => std::fs::remove_dir_all(&path),
+            _ => std::fs::remove_file(&path),
+        };
+        removed.map_err(|error| format!("{} is not removed: {error}", path.display()))?;
+    }
+    let mut left = ops::names(site.part("work/index"));
+    // The shared whiteout may be there.
+    left.retain(|name| !name.starts_with('#'));
+    overlay.unmount();
+    match left.is_empty() {
+        true => Ok(()),
+        false => Err(format!("entries of the index without a name: {left:?}")),
+    }
 }
 
 /// After all operations, without a cut, the overlay shows the last state.
