@@ -39,7 +39,7 @@ impl Drop for Unprotect {
 
 /// Those of the flags that the tests are about.
 #[track_caller]
-fn flags(path: impl AsRef<Path>) -> IFlags {
+pub(crate) fn flags(path: impl AsRef<Path>) -> IFlags {
     let all = ok(ioctl_getflags(open_read(path)));
     all & (IFlags::IMMUTABLE | IFlags::APPEND | IFlags::NOATIME | IFlags::SYNC)
 }

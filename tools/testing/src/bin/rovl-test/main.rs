@@ -85,6 +85,8 @@ mod statfs;
 mod statx;
 mod steps;
 mod swap;
+mod swap_marks;
+mod swap_options;
 mod tmpfile;
 mod upper_errors;
 mod userns;
@@ -236,6 +238,8 @@ const MODULES: &[&[Case]] = &[
     signals::CASES,
     changed_layers::CASES,
     swap::CASES,
+    swap_options::CASES,
+    swap_marks::CASES,
     nested::CASES,
     revalidation::CASES,
     module::CASES,

@@ -83,21 +83,42 @@ fn attributes_only(t: &Test) {
     check(&mount(t, &l));
 }
 
+/// As `chown -R` does it: no data is copied, however large the tree is.
 fn tree_changes_owner(t: &Test) {
-    let l = t.layers();
-    for n in 0..20 {
-        l.lower(n % 2).file(format!("d/{}/f{n}", n % 3), data());
+    const SIZE: u64 = 1 << 20;
+    let files = t.scaled(1000);
+    // Here the attributes of a file need no block of their own.
+    let base = t.dir_on("xfs");
+    let l = t.layers_in(&base);
+    let paths: Vec<String> = (0..files)
+        .map(|n| format!("d{}/e{}/f{n}", n % 10, n % 3))
+        .collect();
+    for (n, path) in paths.iter().enumerate() {
+        // A hole, but for the first block: that one would be copied.
+        l.lower(n % 2).file(path, n.to_string());
+        ok(truncate(&l.lower(n % 2).path(path), SIZE));
     }
     let m = mount(t, &l);
-    for n in 0..20 {
-        chown(m.path(format!("d/{}/f{n}", n % 3)), 7, 8);
+    for path in &paths {
+        chown(m.path(path), 7, 8);
     }
-    for n in 0..20 {
-        let path = format!("d/{}/f{n}", n % 3);
-        assert!(is_metacopy(&l, &path), "{path}");
-        assert_eq!(read(m.path(&path)), data());
-        assert_eq!(stat(m.path(&path)).st_uid, 7);
+    let check = |m: &Mounted| {
+        for (n, path) in paths.iter().enumerate().step_by(97) {
+            let shown = stat(m.path(path));
+            assert_eq!((shown.st_uid, shown.st_size), (7, SIZE as i64), "{path}");
+            let number = n.to_string();
+            assert!(read(m.path(path)).starts_with(number.as_bytes()), "{path}");
+        }
+    };
+    check(&m);
+    m.unmount();
+    for path in &paths {
+        let upper = stat(l.upper().path(path));
+        let seen = (upper.st_blocks, upper.st_size, upper.st_uid);
+        assert_eq!(seen, (0, SIZE as i64, 7), "{path}");
+        assert!(is_metacopy(&l, path), "{path}");
     }
+    check(&mount(t, &l));
 }
 
 fn first_write_copies_the_data(t: &Test) {

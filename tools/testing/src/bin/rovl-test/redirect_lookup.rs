@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Redirects over several layers, and those that lead somewhere odd.
 
-use rovl_testing::ops::{names, set};
-use rovl_testing::overlay_xattr::REDIRECT;
-use rovl_testing::{cases, Test};
+use std::collections::BTreeSet;
 
+use rovl_testing::mount::granted;
+use rovl_testing::ops::{chmod, getxattr, names, read, rename, set, stat, unlink, write};
+use rovl_testing::overlay_xattr::REDIRECT;
+use rovl_testing::{cases, ok, Test};
+
+use crate::metacopy::METACOPY;
 use crate::redirect::mount;
 
 cases! {
     chain_over_layers,
+    chains_over_many_layers,
     absolute_leads_out_of_an_opaque_directory,
     absolute_on_the_way,
     leads_to_something_hidden,
@@ -37,6 +42,75 @@ fn chain_over_layers(t: &Test) {
         set(&["bottom", "middle", "top", "upper"])
     );
     assert_eq!(names(m.root()), set(&["x"]));
+}
+
+/// Layers of the chain.
+const MANY: usize = 128;
+
+/// Where layer `number` has the directory, its file, and the redirects of both.
+fn link_of_chain(number: usize) -> (String, String, [String; 2]) {
+    let place = |n: usize| format!("p{}/dir{n}", n / 2);
+    let file = |n: usize| format!("q{}/file{n}", n / 2);
+    let redirect = |next: String| match number % 2 {
+        // Of each two layers, which have one parent, one tells the name and one the path.
+        0 => next.rsplit('/').next().unwrap_or_default().to_owned(),
+        _ => format!("/{next}"),
+    };
+    let redirects = [redirect(place(number + 1)), redirect(file(number + 1))];
+    (place(number), file(number), redirects)
+}
+
+fn chains_over_many_layers(t: &Test) {
+    let l = t.layers();
+    for number in 0..MANY {
+        let layer = l.lower(number);
+        let (dir, file, [dir_redirect, file_redirect]) = link_of_chain(number);
+        layer.file(format!("{dir}/in{number}"), number.to_string());
+        layer.file(format!("{dir}/all"), number.to_string());
+        layer.file(format!("{dir}/sub/in{number}"), "");
+        if number + 1 < MANY {
+            layer.xattr(&dir, REDIRECT, dir_redirect);
+            // As long as the data, which is what stat shows.
+            layer.file(&file, "....").xattr(&file, METACOPY, "").xattr(
+                &file,
+                REDIRECT,
+                file_redirect,
+            );
+        } else {
+            layer.file(&file, "data");
+        }
+    }
+    let (start, file, _) = link_of_chain(0);
+    let mut expected: BTreeSet<String> = (0..MANY).map(|n| format!("in{n}")).collect();
+    let request = l.request().set("metacopy", "on");
+    let m = granted(t, request.mount(&l.merged()));
+    let start = m.path(start);
+    assert_eq!(names(start.join("sub")), expected);
+    expected.extend(["all".to_owned(), "sub".to_owned()]);
+    assert_eq!(names(&start), expected);
+    for number in 0..MANY {
+        let found = read(start.join(format!("in{number}")));
+        assert_eq!(found, number.to_string().as_bytes());
+    }
+    assert_eq!(read(start.join("all")), b"0");
+    assert_eq!(read(m.path(&file)), b"data");
+    // What is in the lowest layer is changed, moved and hidden at the end of the chain.
+    let last = MANY - 1;
+    write(start.join(format!("in{last}")), "changed");
+    unlink(start.join("all"));
+    chmod(m.path(&file), 0o600);
+    rename(&start, m.path("moved"));
+    rename(m.path(&file), m.path("file"));
+    m.unmount();
+    let m = granted(t, request.mount(&l.merged()));
+    expected.remove("all");
+    assert_eq!(names(m.path("moved")), expected);
+    assert_eq!(read(m.path(format!("moved/in{last}"))), b"changed");
+    assert_eq!(read(m.path("moved/in64")), b"64");
+    assert_eq!(read(m.path("file")), b"data");
+    assert_eq!(stat(m.path("file")).st_mode & 0o777, 0o600);
+    let stored = ok(getxattr(l.upper().path("file"), REDIRECT));
+    assert_eq!(String::from_utf8_lossy(&stored), format!("/{file}"));
 }
 
 fn absolute_leads_out_of_an_opaque_directory(t: &Test) {

@@ -10,7 +10,7 @@ use rovl_testing::ops::{
 };
 use rovl_testing::overlay_xattr::UUID;
 use rovl_testing::tree::Snapshot;
-use rovl_testing::{cases, dirent, ok, skip, Layers, Mounted, Test};
+use rovl_testing::{cases, dirent, ok, skip, Dir, Layers, Mounted, Test};
 use rustix::fs::{renameat_with, FileType, OFlags, RenameFlags, CWD};
 
 cases! {
@@ -55,36 +55,38 @@ fn mount_as(t: &Test, kind: &str, l: &Layers<'_>) -> Mounted {
 
 /// Two lower layers with something of everything.
 fn fill(l: Layers<'_>) -> Layers<'_> {
-    l.lower(0)
-        .file("etc/conf", "top")
-        .file("bin/run", vec![7u8; 70_000])
-        .mode("bin/run", 0o4755);
-    l.lower(0)
-        .symlink("bin/link", "run")
-        .dir("empty")
-        .file("merged/top", "")
-        .whiteout("hidden");
-    l.lower(0)
-        .file("xattr", "x")
-        .xattr("xattr", "user.a", "1")
-        .xattr("xattr", "trusted.b", "2");
-    l.lower(1)
-        .file("etc/conf", "bottom")
-        .file("etc/other", "o")
-        .file("hidden", "");
-    l.lower(1)
-        .file("merged/bottom", "")
-        .node("pipe", FileType::Fifo, 0)
-        .dir("tree/a/b");
-    l.lower(1)
-        .file("tree/a/b/f", "deep")
-        .file("hard1", "links")
-        .link("hard1", "hard2");
+    fill_layers(&l.lower(0), &l.lower(1));
     l
 }
 
+/// As [`fill`], wherever the layers are.
+pub fn fill_layers(top: &Dir, bottom: &Dir) {
+    top.file("etc/conf", "top")
+        .file("bin/run", vec![7u8; 70_000])
+        .mode("bin/run", 0o4755);
+    top.symlink("bin/link", "run")
+        .dir("empty")
+        .file("merged/top", "")
+        .whiteout("hidden");
+    top.file("xattr", "x")
+        .xattr("xattr", "user.a", "1")
+        .xattr("xattr", "trusted.b", "2");
+    bottom
+        .file("etc/conf", "bottom")
+        .file("etc/other", "o")
+        .file("hidden", "");
+    bottom
+        .file("merged/bottom", "")
+        .node("pipe", FileType::Fifo, 0)
+        .dir("tree/a/b");
+    bottom
+        .file("tree/a/b/f", "deep")
+        .file("hard1", "links")
+        .link("hard1", "hard2");
+}
+
 /// Changes of every kind, the same each time.
-fn change(root: &Path) {
+pub fn change(root: &Path) {
     let at = |path: &str| root.join(path);
     write(at("etc/conf"), "changed");
     chmod(at("bin/run"), 0o700);
@@ -223,9 +225,7 @@ fn other_cleans_the_work_directory(t: &Test) {
     let m = l.mount();
     unlink(m.path("etc/other"));
     m.unmount();
-    rovl_testing::Dir::at(&l.work())
-        .file("work/#9", "left")
-        .dir("work/#a");
+    Dir::at(&l.work()).file("work/#9", "left").dir("work/#a");
     let m = mount_as(t, other, &l);
     assert!(names(l.work().join("work")).is_empty());
     assert_eq!(names(m.path("etc")), set(&["conf"]));

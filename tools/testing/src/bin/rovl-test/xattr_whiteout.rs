@@ -25,7 +25,7 @@ cases! {
 }
 
 /// Makes `dir` a directory with `hidden` as whiteouts in it.
-fn hide(layer: &Dir, dir: &str, hidden: &[&str]) {
+pub(crate) fn hide(layer: &Dir, dir: &str, hidden: &[&str]) {
     layer.dir(dir).xattr(dir, OPAQUE, "x");
     for name in hidden {
         let path = Path::new(dir).join(name);

@@ -12,7 +12,11 @@ use rovl_testing::ops::{
 };
 use rovl_testing::overlay_xattr::{METACOPY, OPAQUE, ORIGIN, WHITEOUT};
 use rovl_testing::{cases, dirent, errno, ok, Layers, Test};
+use rustix::fs::FlockOperation;
 use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::mmap::Map;
 
 cases! {
     one_device_and_distinct_numbers,
@@ -253,42 +257,53 @@ fn origin_that_claims_to_be_upper(t: &Test) {
     assert_eq!(number(m.path("marked")), number(l.upper().path("marked")));
 }
 
+/// Device and inode number of what is at `path`, as `/proc/self/maps` and `/proc/locks` have them.
+fn in_maps_and_locks(path: &Path) -> (Option<String>, Option<String>) {
+    let file = open_read(path);
+    // Directories are not mapped.
+    let map = Map::new(&file, 4096, ProtFlags::READ, MapFlags::SHARED);
+    let maps = ok(std::fs::read_to_string("/proc/self/maps"));
+    let shown = path.display().to_string();
+    let line = maps.lines().find(|line| line.ends_with(&shown));
+    let fields: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
+    let mapped = map.is_ok().then(|| format!("{}:{}", fields[3], fields[4]));
+    ok(rustix::fs::flock(&file, FlockOperation::LockShared));
+    let locks = ok(std::fs::read_to_string("/proc/locks"));
+    let pid = std::process::id().to_string();
+    let locked = locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (fields.get(4) == Some(&pid.as_str())).then(|| fields[5].to_owned())
+    });
+    (mapped, locked)
+}
+
+/// Maps and locks name the device of the overlay, also where stat has one of its own, and the number
+/// that stat has.
 fn numbers_in_maps_and_locks(t: &Test) {
     let three = Three::new(t);
-    let page = vec![1u8; 4096];
-    three.bottom.file("mapped", &page);
-    let m = three.mount(t, "on");
-    let ino = stat(m.path("mapped")).st_ino;
-
-    let file = open_read(m.path("mapped"));
-    // SAFETY: A new mapping, which is not touched.
-    let mapped = ok(unsafe {
-        rustix::mm::mmap(
-            std::ptr::null_mut(),
-            4096,
-            rustix::mm::ProtFlags::READ,
-            rustix::mm::MapFlags::SHARED,
-            &file,
-            0,
-        )
-    });
-    let maps = ok(std::fs::read_to_string("/proc/self/maps"));
-    ok(rustix::fs::flock(
-        &file,
-        rustix::fs::FlockOperation::LockShared,
-    ));
-    let locks = ok(std::fs::read_to_string("/proc/locks"));
-    // SAFETY: Mapped above, and no longer in use.
-    ok(unsafe { rustix::mm::munmap(mapped, 4096) });
-
-    let path = m.path("mapped").display().to_string();
-    let line = maps.lines().find(|line| line.ends_with(&path));
-    let line = line.unwrap_or_else(|| panic!("{path} is not in {maps}"));
-    assert_eq!(
-        line.split_whitespace().nth(4),
-        Some(ino.to_string().as_str())
-    );
-    assert!(locks.contains(&format!(":{ino} ")), "{ino} in {locks}");
+    three.bottom.file("copied", vec![1u8; 4096]);
+    let files = ["upper", "top", "bottom", "d/top", "copied"];
+    for xino in ["on", "auto", "off"] {
+        let mut m = three.mount(t, xino);
+        utimes(m.path("copied"), 1, 1);
+        for again in [false, true] {
+            let dev = stat(m.root()).st_dev;
+            let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+            for name in files.iter().chain(&["d", "d/sub"]) {
+                let path = m.path(name);
+                let number = stat(&path).st_ino;
+                let expected = Some(format!("{major:02x}:{minor:02x}:{number}"));
+                let (mapped, locked) = in_maps_and_locks(&path);
+                let what = format!("{name} with xino={xino}, mounted again: {again}");
+                assert_eq!(locked, expected, "lock of {what}");
+                let expected = expected.filter(|_| files.contains(name));
+                assert_eq!(mapped, expected, "map of {what}");
+            }
+            m.unmount();
+            m = three.mount(t, xino);
+        }
+        m.unmount();
+    }
 }
 
 fn useless_on_one_file_system(t: &Test) {
