@@ -5,20 +5,23 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{OFlags, CWD};
+use rustix::io::Errno;
 use rustix::mount::{move_mount, open_tree, MoveMountFlags, OpenTreeFlags};
 
 use crate::caller::fork;
 use crate::case::skip;
 use crate::mount::Mounted;
 use crate::ops::{mode, ok};
+use crate::raw;
 
 /// What is added to the ids of users by the mappings here. Those of the system, below 1000, stay what
 /// they are, so that root may use such a mount.
 pub const SHIFT: u32 = 100_000;
 
-/// A user namespace in which the ids of users are [`SHIFT`] lower than outside.
+/// A user namespace whose ids are those outside as `map` says, in the form of `/proc/PID/uid_map`; that
+/// of groups is the same.
 #[track_caller]
-fn user_namespace() -> OwnedFd {
+pub fn user_namespace(map: &str) -> OwnedFd {
     let (read, write) = ok(rustix::pipe::pipe());
     let child = fork(|| {
         // SAFETY: only changes the namespace of the child, which has one thread.
@@ -40,9 +43,8 @@ fn user_namespace() -> OwnedFd {
         skip("user namespaces cannot be made here");
     }
     let proc = format!("/proc/{}", child.id());
-    let map = format!("0 0 1000\n1000 {} 64536\n", SHIFT + 1000);
-    ok(std::fs::write(format!("{proc}/uid_map"), &map));
-    ok(std::fs::write(format!("{proc}/gid_map"), &map));
+    ok(std::fs::write(format!("{proc}/uid_map"), map));
+    ok(std::fs::write(format!("{proc}/gid_map"), map));
     let namespace = ok(rustix::fs::open(
         format!("{proc}/ns/user"),
         OFlags::RDONLY | OFlags::CLOEXEC,
@@ -53,18 +55,17 @@ fn user_namespace() -> OwnedFd {
     namespace
 }
 
-/// Maps the ids of a mount that has no place in the tree yet.
-#[track_caller]
-fn map_ids(mount: impl AsFd) {
-    let namespace = user_namespace();
+/// Maps the ids of a mount that has no place in the tree yet as those of a user namespace.
+pub fn try_map_ids(mount: impl AsFd, namespace: impl AsFd) -> Result<(), Errno> {
+    let fd = namespace.as_fd().as_raw_fd();
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP,
         attr_clr: 0,
         propagation: 0,
-        userns_fd: ok(u64::try_from(namespace.as_raw_fd())),
+        userns_fd: u64::try_from(fd).map_err(|_| Errno::BADF)?,
     };
     // SAFETY: the path is empty and the structure has the size that is passed.
-    let result = unsafe {
+    let returned = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             mount.as_fd().as_raw_fd(),
@@ -74,12 +75,14 @@ fn map_ids(mount: impl AsFd) {
             size_of::<libc::mount_attr>(),
         )
     };
-    assert_eq!(
-        result,
-        0,
-        "mount_setattr: {}",
-        std::io::Error::last_os_error()
-    );
+    raw::result(returned).map(|_| ())
+}
+
+/// Maps the ids of users [`SHIFT`] higher.
+#[track_caller]
+fn map_ids(mount: impl AsFd) {
+    let map = format!("0 0 1000\n1000 {} 64536\n", SHIFT + 1000);
+    ok(try_map_ids(mount, user_namespace(&map)));
 }
 
 /// A mount of the directory `dir` without a place in the tree, in which users' ids are [`SHIFT`] higher.

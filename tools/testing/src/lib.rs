@@ -28,6 +28,7 @@ pub mod raw;
 pub mod selinux;
 pub mod statmount;
 pub mod tree;
+pub mod uring;
 pub mod userns;
 pub mod verity;
 

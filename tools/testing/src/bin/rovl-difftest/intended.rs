@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What may differ between the two sides: all of it is here, each with its reason.
+//! What may differ between the two sides: all of it is here, each with its reason. At the end there is
+//! what random scripts leave out, because the in-tree module would end in another state than it has to.
 
 use rovl_testing::overlay_xattr::{ORIGIN, UPPER, UUID};
 use rustix::fs::Stat;
@@ -140,4 +141,36 @@ pub fn ends(script: &Script, found: &Difference) -> bool {
         && matches!(operation, Some("unlink" | "rmdir" | "rmtree"))
         && found.kinds.iter().zip(&found.seen).any(refused);
     cleaned || unremoved
+}
+
+/// A step of an ordinary lower layer that is left out where attributes in `user.` are used with an index:
+/// the in-tree module leaves the copy of anything but a file or a directory in its index, where such
+/// attributes cannot be set on it. Whiteouts are not copied.
+pub fn stays_in_index(words: &[String]) -> bool {
+    match words.first().map(String::as_str) {
+        Some("symlink") => true,
+        Some("mknod") => words.get(2).is_none_or(|kind| kind != "char"),
+        _ => false,
+    }
+}
+
+/// Whether scripts with this file system for the upper layer let objects be opened by handles. One that
+/// folds the case of names cannot, for that needs whiteouts, see [`ends`].
+pub fn opens_by_handles(upper: &str) -> bool {
+    upper != FOLDED
+}
+
+/// Whether a mount may now and then take the other one of `trusted.` and `user.`, and not read the
+/// overlay's attributes. An index of files and directories, which `export` makes, then keeps the mount
+/// from being made, cleaned up to an entry that depends on the order of inode numbers.
+pub fn reads_other_attributes(export: bool) -> bool {
+    !export
+}
+
+/// Shortens the values of attributes in a step, where there is an index of directories: if the upper
+/// layer has no room for those of a directory, the in-tree module leaves an entry in its index that
+/// leads nowhere.
+pub fn shorten(words: &mut [String]) {
+    let values = words.iter_mut().filter(|word| word.starts_with("fill:"));
+    values.for_each(|word| *word = "fill:200:1".to_owned());
 }

@@ -7,12 +7,12 @@ use std::io::{BufWriter, Error, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rovl_testing::mount::{self, mount_table, reconfigure};
-use rovl_testing::{Mounted, Request};
 use rustix::fs::{self, AtFlags, FileType, IFlags, OFlags, Timespec, Timestamps, CWD};
-use rustix::mount::{unmount, MountAttrFlags, UnmountFlags};
+use rustix::mount::{unmount, UnmountFlags};
 
 use crate::actor::{Actor, Remote};
 use crate::image::{self, FOLDED};
+use crate::request::{self, Layers};
 use crate::script::{Place, Process, Script, Step};
 use crate::snapshot::{self, Snapshot, View};
 use crate::{intended, operation};
@@ -199,7 +199,7 @@ impl Side {
                 Ok(())
             }
             ["reconfigure", ref options @ ..] if self.mounted => {
-                let (flags, texts) = split(options);
+                let (flags, texts) = request::split(options);
                 let outcome = reconfigure(&self.merged, &flags, &texts);
                 let seen =
                     outcome.map_err(|refused| format!("{}: {}", refused.step, refused.errno));
@@ -228,68 +228,36 @@ impl Side {
         if nested > 1 {
             let below = lowers.split_off(lowers.len() - nested);
             let target = self.merged.with_file_name("nested");
-            let request = below
-                .iter()
-                .fold(Request::new(&self.kinds[0]), |request, path| {
-                    request.set("lowerdir+", path)
-                });
-            match request.mount(&target) {
-                Ok(mounted) => {
-                    keep(mounted);
+            let layers = self.layers(&below, &[]);
+            match request::mount(&self.kinds[0], &layers, &["noupper"], &target) {
+                Ok(()) => {
                     self.nested = true;
                     lowers.push(target);
                 }
-                Err(refused) => {
-                    let seen = format!("{}: {}", refused.step, refused.errno);
-                    return self.line("mount of the lower overlay", &seen);
-                }
+                Err(seen) => return self.line("mount of the lower overlay", &seen),
             }
         }
-        let request = self.request(&lowers, &data, options);
-        match request.mount(&self.merged) {
-            Ok(mounted) => {
-                keep(mounted);
+        let layers = self.layers(&lowers, &data);
+        match request::mount(&self.kinds[0], &layers, options, &self.merged) {
+            Ok(()) => {
                 self.mounted = true;
                 self.line("mount", "ok")?;
                 self.show_mount()
             }
-            Err(refused) => {
-                let seen = format!("{}: {}", refused.step, refused.errno);
+            Err(seen) => {
                 self.line("mount", &seen)?;
                 self.leave_as(intended::REFUSED)
             }
         }
     }
 
-    fn request(&self, lowers: &[PathBuf], data: &[PathBuf], options: &[&str]) -> Request {
-        let mut request = Request::new(&self.kinds[0]);
-        if options.contains(&"list") {
-            request = request.set("lowerdir", list(lowers, data));
-        } else {
-            let lowers = lowers.iter().map(|path| ("lowerdir+", path));
-            let layers = lowers.chain(data.iter().map(|path| ("datadir+", path)));
-            request = layers.fold(request, |request, (key, path)| request.set(key, path));
+    fn layers<'a>(&'a self, lowers: &'a [PathBuf], data: &'a [PathBuf]) -> Layers<'a> {
+        Layers {
+            lowers,
+            data,
+            upper: &self.upper,
+            work: &self.work,
         }
-        if !options.contains(&"noupper") {
-            request = request
-                .set("upperdir", &self.upper)
-                .set("workdir", &self.work);
-        }
-        let (flags, texts) = split(options);
-        for flag in flags {
-            request = match flag {
-                "noupper" | "list" => request,
-                "attr:nosuid" => request.attributes(MountAttrFlags::MOUNT_ATTR_NOSUID),
-                "attr:nodev" => request.attributes(MountAttrFlags::MOUNT_ATTR_NODEV),
-                "attr:noatime" => request.attributes(MountAttrFlags::MOUNT_ATTR_NOATIME),
-                "attr:strictatime" => request.attributes(MountAttrFlags::MOUNT_ATTR_STRICTATIME),
-                "attr:ro" => request.attributes(MountAttrFlags::MOUNT_ATTR_RDONLY),
-                _ => request.flag(flag),
-            };
-        }
-        texts
-            .into_iter()
-            .fold(request, |request, (key, value)| request.set(key, value))
     }
 
     /// What the mount table says.
@@ -390,33 +358,6 @@ impl Side {
         });
         self.sealed = Some(snapshots.collect());
     }
-}
-
-/// The guard would unmount with a panic; here that is a result like others.
-fn keep(mounted: Mounted) {
-    std::mem::forget(mounted.unchecked());
-}
-
-/// All lower layers as the text of one option.
-fn list(lowers: &[PathBuf], data: &[PathBuf]) -> PathBuf {
-    let joined = |paths: &[PathBuf], between: &str| {
-        let texts: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        texts.join(between)
-    };
-    let data = joined(data, "::");
-    let between = if data.is_empty() { "" } else { "::" };
-    format!("{}{between}{data}", joined(lowers, ":")).into()
-}
-
-/// Options without a value, and those with one.
-fn split<'a>(options: &[&'a str]) -> (Vec<&'a str>, Vec<(&'a str, &'a str)>) {
-    let (texts, flags): (Vec<&str>, Vec<&str>) =
-        options.iter().partition(|option| option.contains('='));
-    let texts = texts.iter().filter_map(|text| text.split_once('='));
-    (flags, texts.collect())
 }
 
 /// Sets the times that the clock gave. Objects that steps gave a time keep it.

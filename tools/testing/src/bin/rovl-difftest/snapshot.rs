@@ -11,6 +11,8 @@ use rustix::io::Errno;
 
 use crate::intended;
 
+/// Longest list of names of extended attributes.
+const LIST_MAX: usize = 65536;
 /// Longest value of an extended attribute.
 const VALUE_MAX: usize = 65536;
 
@@ -43,6 +45,7 @@ pub fn with_numbers(root: &Path, view: View, numbers: bool) -> Snapshot {
         device: fs::lstat(root).map_or(0, |stat| stat.st_dev),
         inodes: BTreeMap::new(),
         nodes: BTreeMap::new(),
+        list: vec![0; LIST_MAX],
         value: vec![0; VALUE_MAX],
     };
     walk.visit(Path::new(""), fs::lstat(root));
@@ -114,6 +117,8 @@ struct Walk<'a> {
     /// First path of each inode.
     inodes: BTreeMap<(u64, u64), PathBuf>,
     nodes: Snapshot,
+    /// Room for the names of all attributes of an object.
+    list: Vec<u8>,
     /// Room for the value of an attribute.
     value: Vec<u8>,
 }
@@ -165,18 +170,20 @@ impl Walk<'_> {
             let statx = fs::statx(CWD, &path, flags, StatxFlags::BASIC_STATS)?;
             let _ = write!(text, " attributes={:x}", statx.stx_attributes.bits());
         }
-        self.attributes(&path, &mut text)?;
+        self.attributes(&path, &mut text);
         Ok(text)
     }
 
     /// Extended attributes, in the order of their names.
-    fn attributes(&mut self, path: &Path, text: &mut String) -> Result<(), Errno> {
-        let mut list = [0u8; 4096];
-        let n = match fs::llistxattr(path, &mut list[..]) {
-            Err(Errno::RANGE | Errno::OPNOTSUPP) => 0,
-            n => n?,
+    fn attributes(&mut self, path: &Path, text: &mut String) {
+        let n = match fs::llistxattr(path, &mut self.list[..]) {
+            Ok(n) => n,
+            Err(error) => {
+                let _ = write!(text, " list of attributes: {error}");
+                return;
+            }
         };
-        let mut names: Vec<&[u8]> = list[..n].split(|byte| *byte == 0).collect();
+        let mut names: Vec<&[u8]> = self.list[..n].split(|byte| *byte == 0).collect();
         names.sort_unstable();
         for name in names.into_iter().filter(|name| !name.is_empty()) {
             let shown = String::from_utf8_lossy(name);
@@ -188,7 +195,6 @@ impl Walk<'_> {
                 Err(error) => drop(write!(text, " {shown}: {error}")),
             }
         }
-        Ok(())
     }
 
     /// Entries with their types, and whether they have the number that stat tells.

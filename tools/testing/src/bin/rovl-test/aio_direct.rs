@@ -7,6 +7,7 @@ use io_uring::{opcode, types, IoUring};
 use rovl_testing::ops::{
     assert_same_bytes, open, open_read, open_write, pattern, read, stat, write,
 };
+use rovl_testing::uring::{complete, ring};
 use rovl_testing::{cases, errno, ok, skip, Test};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -259,25 +260,6 @@ fn submitted_direct_writes(t: &Test) {
     assert_eq!(submit(&mut reads), [4 * BLOCK as i64; 4]);
     for (n, buffer) in (0u8..).zip(&buffers) {
         assert!(buffer.0.iter().all(|byte| *byte == b'0' + n), "part {n}");
-    }
-}
-
-/// A ring, or the end of the test where there are none.
-pub fn ring() -> IoUring {
-    match IoUring::new(8) {
-        Ok(ring) => ring,
-        Err(error) => skip(format!("io_uring is not available: {error}")),
-    }
-}
-
-/// Runs one request and gives its result.
-pub fn complete(ring: &mut IoUring, entry: &io_uring::squeue::Entry) -> i32 {
-    // SAFETY: the buffers and descriptors of the entry live until the wait below is over.
-    ok(unsafe { ring.submission().push(entry) });
-    ok(ring.submit_and_wait(1));
-    match ring.completion().next() {
-        Some(done) => done.result(),
-        None => panic!("io_uring gave no completion"),
     }
 }
 

@@ -9,10 +9,9 @@ use io_uring::{opcode, squeue, types, IoUring};
 use rovl_testing::ops::{
     exists, getxattr, open_read, open_write, read, set_file_flags, stat, write,
 };
+use rovl_testing::uring::{complete, ring};
 use rovl_testing::{cases, ok, Test};
 use rustix::fs::IFlags;
-
-use crate::aio_direct::{complete, ring};
 
 cases! {
     registered_buffers,

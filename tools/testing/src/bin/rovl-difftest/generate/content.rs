@@ -14,6 +14,11 @@ pub fn any(source: &mut Source) -> String {
             let new = source.one_in(3);
             let path = if new { source.free() } else { source.file(2) };
             let text = source.text(&path);
+            if new && source.one_in(6) {
+                source.made(&path, Kind::File, "777");
+                source.is_program(&path);
+                return format!("program {text}");
+            }
             source.made(&path, Kind::File, "666");
             format!(
                 "put {text} {} {}",
@@ -42,6 +47,7 @@ pub fn any(source: &mut Source) -> String {
                     "sync-range",
                     "readahead",
                     "fadvise",
+                    "ring-fsync",
                 ]);
                 match sync {
                     "fadvise" => format!("fadvise @{slot} {}", source.rng.u8(0..6)),
@@ -60,7 +66,11 @@ pub fn reading(source: &mut Source) -> String {
     let length = value::aligned(&mut source.rng).max(1);
     match (source.rng.u8(0..8), slot) {
         (0..=1, Some(slot)) => format!("fread @{slot} {length}"),
-        (2..=3, Some(slot)) => format!("pread @{slot} {offset} {length}"),
+        (2, Some(slot)) => format!("pread @{slot} {offset} {length}"),
+        (3, Some(slot)) => {
+            let offset = ring_offset(source, offset);
+            format!("ring-read @{slot} {offset} {length}")
+        }
         (4, Some(slot)) => {
             let whence =
                 source.pick(&["set", "cur", "back", "end", "data", "hole", "data", "hole"]);
@@ -187,6 +197,15 @@ fn close(source: &mut Source) -> String {
     }
 }
 
+/// An offset of a request: now and then where the file is at present.
+fn ring_offset(source: &mut Source, offset: u32) -> String {
+    if source.one_in(3) {
+        "cur".to_owned()
+    } else {
+        offset.to_string()
+    }
+}
+
 fn write(source: &mut Source) -> String {
     with_slot(
         source,
@@ -195,9 +214,14 @@ fn write(source: &mut Source) -> String {
             let (length, seed) = (value::length(&mut source.rng), source.rng.u8(..));
             match source.rng.u8(0..8) {
                 0..=2 => format!("fwrite @{slot} {length} {seed}"),
-                3..=5 => {
+                3..=4 => {
                     let offset = value::aligned(&mut source.rng);
                     format!("pwrite @{slot} {offset} {length} {seed}")
+                }
+                5 => {
+                    let offset = value::aligned(&mut source.rng);
+                    let offset = ring_offset(source, offset);
+                    format!("ring-write @{slot} {offset} {length} {seed}")
                 }
                 6 => format!("truncate @{slot} {length}"),
                 _ => format!(
@@ -287,10 +311,11 @@ fn map(source: &mut Source) -> String {
         source.rng.u32(0..map.length.max(1)),
         source.rng.u32(1..9000),
     );
-    match source.rng.u8(0..8) {
+    match source.rng.u8(0..10) {
         0..=2 => format!("mread @{index} {offset} {length}"),
         3..=5 if map.write => format!("mwrite @{index} {offset} {length} {}", source.rng.u8(..)),
         6 => format!("msync @{index}"),
+        7..=8 => format!("maps @{index}"),
         _ => {
             source.held().maps[index] = None;
             format!("munmap @{index}")

@@ -202,6 +202,14 @@ fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, manner: Manner, steps:
                 add(text);
             }
         }
+        18 => {
+            let mut object = Object::new(Kind::File, 0o755, 0);
+            object.program = true;
+            add(format!("program {new}"));
+            let mode = value::pick(rng, &["755", "755", "711", "4755", "2755", "6711"]);
+            add(format!("chmod {new} {mode}"));
+            tree.add(&new, object);
+        }
         _ => {
             let mut object = Object::new(Kind::File, 0o666, 0);
             object.size = value::length(rng);
@@ -340,7 +348,12 @@ fn in_work(rng: &mut Rng) -> String {
 fn private(rng: &mut Rng) -> String {
     let prefix = value::pick(rng, &["trusted", "trusted", "user"]);
     let suffix = value::pick(rng, &PRIVATE);
-    format!("{prefix}.overlay.{suffix} {} -", private_value(rng, suffix))
+    let value = private_value(rng, suffix);
+    let suffix = match rng.u8(0..4) {
+        0 => value::odd_suffix(rng, suffix),
+        _ => suffix.to_owned(),
+    };
+    format!("{prefix}.overlay.{suffix} {value} -")
 }
 
 fn private_value(rng: &mut Rng, suffix: &str) -> String {

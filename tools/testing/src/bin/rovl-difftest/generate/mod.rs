@@ -15,6 +15,7 @@ mod value;
 use fastrand::Rng;
 
 use crate::image::{FOLDED, VERITY};
+use crate::intended;
 use crate::script::{Place, Script, Step};
 use model::Tree;
 use source::Source;
@@ -22,8 +23,7 @@ use source::Source;
 /// How a script is made.
 struct Plan {
     userxattr: bool,
-    /// Whether lower layers have nothing but files and directories. The in-tree module leaves the copy
-    /// of anything else in its index, where attributes in `user.` cannot be set on it.
+    /// Whether lower layers have nothing that [`intended::stays_in_index`].
     plain: bool,
     /// Whether layers get odd content.
     hostile: bool,
@@ -65,7 +65,7 @@ pub fn script(seed: u64, length: usize) -> Script {
     }
     for step in &mut steps {
         if plan.export {
-            shorten(step);
+            intended::shorten(&mut step.words);
         }
         if plan.folded {
             vary_case(&mut source.rng, step);
@@ -90,9 +90,9 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
     script.watch = source.rng.u8(0..5) < 2;
     source.mixed = script.lowers.iter().any(|name| *name != script.upper);
     let userxattr = source.one_in(if data || verity { 20 } else { 6 });
-    // Files without data exclude it, and it needs whiteouts, see `intended::ends`.
-    let folded = script.upper == FOLDED;
-    let export = !folded && source.one_in(if data || verity { 12 } else { 2 });
+    // Files without data exclude it.
+    let export = source.one_in(if data || verity { 12 } else { 2 });
+    let export = export && intended::opens_by_handles(&script.upper);
     let plain = userxattr && (export || source.one_in(2));
     Plan {
         userxattr,
@@ -102,7 +102,7 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
         data,
         export,
         verity,
-        folded,
+        folded: script.upper == FOLDED,
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
     }
@@ -123,13 +123,7 @@ fn fill(source: &mut Source, plan: &Plan, script: &Script) -> Vec<Step> {
         trees.push((number, tree));
     }
     if plan.plain {
-        // Whiteouts stay.
-        let special = |step: &Step| match step.words.first().map(String::as_str) {
-            Some("symlink") => true,
-            Some("mknod") => step.words.get(2).is_none_or(|kind| kind != "char"),
-            _ => false,
-        };
-        steps.retain(|step| !special(step));
+        steps.retain(|step| !intended::stays_in_index(&step.words));
     }
     if plan.folded {
         let names = trees.iter().flat_map(|(_, tree)| tree.objects.keys());
@@ -182,16 +176,6 @@ fn spoil(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
         };
         layer::hostile(&mut source.rng, place, &tree, steps);
     }
-}
-
-/// Shortens the values of attributes: if the upper layer has no room for those of a directory, the
-/// in-tree module leaves an entry in its index that leads nowhere.
-fn shorten(step: &mut Step) {
-    let values = step
-        .words
-        .iter_mut()
-        .filter(|word| word.starts_with("fill:"));
-    values.for_each(|word| *word = "fill:200:1".to_owned());
 }
 
 /// Writes names in capitals now and then, in the paths that come first in a step.

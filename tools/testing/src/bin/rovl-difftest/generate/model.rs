@@ -34,6 +34,8 @@ pub struct Object {
     pub below: bool,
     /// Length of a file of a lower layer.
     pub size: u32,
+    /// Whether it can be executed.
+    pub program: bool,
     /// Whether it may not be changed (chattr).
     pub fixed: bool,
     /// Extended attributes.
@@ -49,6 +51,7 @@ impl Object {
             uid,
             below: false,
             size: 0,
+            program: false,
             fixed: false,
             attributes: BTreeSet::new(),
         }

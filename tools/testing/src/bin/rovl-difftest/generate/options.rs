@@ -3,6 +3,7 @@
 
 use super::source::Source;
 use super::Plan;
+use crate::intended;
 
 /// Options, and what they mean for the steps that follow.
 pub struct Chosen {
@@ -70,7 +71,27 @@ const ATTRIBUTES: &[&str] = &[
     "",
     "attr:noatime",
     "attr:nosuid attr:nodev",
+    "attr:noexec",
     "attr:strictatime",
+];
+
+/// How the layers are given, and with which ids they and the mount are seen.
+const GIVEN: &[&str] = &[
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "descriptors",
+    "descriptors",
+    "detached",
+    "detached",
+    "mapped-lower",
+    "mapped-upper",
+    "mapped",
+    "mapped-lower mapped-upper",
+    "mapped-lower mapped detached",
 ];
 
 /// One mount in so many has options that exclude each other.
@@ -78,9 +99,8 @@ const CONFLICTS: u32 = 40;
 
 /// Options of a mount.
 pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
-    // Now and then the overlay's attributes are not read. An index of files and directories then keeps
-    // the mount from being made, cleaned up to an entry that depends on the order of inode numbers.
-    let userxattr = plan.userxattr != (!plan.export && source.one_in(10));
+    let other = intended::reads_other_attributes(plan.export) && source.one_in(10);
+    let userxattr = plan.userxattr != other;
     let careless = source.one_in(CONFLICTS);
     let metacopy = metacopy(source, plan, userxattr, careless);
     let redirect = match metacopy {
@@ -119,6 +139,8 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
     // The text of an option may not be longer.
     if plan.lowers < 6 && source.one_in(8) {
         options.push("list");
+    } else {
+        options.push(source.pick(GIVEN));
     }
     let access = match source.rng.u8(0..30) {
         0 => source.pick(&["ro", "attr:ro"]),

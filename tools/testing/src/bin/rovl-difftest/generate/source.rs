@@ -204,6 +204,16 @@ impl Source {
         self.or_random(found)
     }
 
+    /// A file that the process can probably execute, or any that it has the permission for.
+    pub fn program(&mut self) -> String {
+        let process = self.process;
+        let found = self.find(|tree, path, object| object.program && tree.may(process, path, 1));
+        match found {
+            Some(path) if !self.one_in(4) => path,
+            _ => self.file(1),
+        }
+    }
+
     /// An object that the process can remove.
     pub fn removable(&mut self, dirs: bool) -> String {
         let process = self.process;
@@ -310,6 +320,13 @@ impl Source {
         if self.writable && self.tree.may_change(process, parent(path)) {
             let mode = u32::from_str_radix(mode, 8).unwrap_or(0) & !0o022;
             self.tree.add(path, Object::new(kind, mode, user(process)));
+        }
+    }
+
+    /// Notes that what was made is a program.
+    pub fn is_program(&mut self, path: &str) {
+        if let Some(object) = self.tree.objects.get_mut(path) {
+            object.program = true;
         }
     }
 

@@ -25,6 +25,10 @@ pub fn any(source: &mut Source) -> String {
         81..=86 => look(source),
         87..=93 => directory(source),
         94..=95 => lock(source),
+        96 => {
+            let path = source.program();
+            format!("exec {}", source.object_text(&path))
+        }
         _ => notice(source),
     }
 }

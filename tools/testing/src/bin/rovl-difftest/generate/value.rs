@@ -185,7 +185,41 @@ pub fn attribute(rng: &mut Rng, mighty: bool, is_dir: bool) -> String {
         0 => format!("user.{}", "n".repeat(rng.usize(200..256))),
         1 if mighty => format!("trusted.overlay.{}", "n".repeat(rng.usize(220..245))),
         2 if mighty => "trusted.".to_owned(),
+        3..=5 => {
+            let prefix = if mighty { "trusted.overlay." } else { "user." };
+            let prefix = pick(rng, &[prefix, "user.overlay.", "user."]);
+            let suffix = pick(rng, &["opaque", "overlay.", "overlay.redirect"]);
+            format!("{prefix}{}", odd_suffix(rng, suffix))
+        }
         _ => name.to_owned(),
+    }
+}
+
+/// Characters that names of attributes can have; all but those between the words of a script.
+const CHARACTERS: &str = "abcxyzABC019._-:/%=,+#@\"'\\\u{1}\u{7f}\u{e9}\u{20ac}";
+
+/// A name of an attribute without its first parts: nearly `known`, or anything at all, often as long as
+/// the limit allows or longer.
+pub fn odd_suffix(rng: &mut Rng, known: &str) -> String {
+    let mut any = |length: usize| -> String {
+        let characters: Vec<char> = CHARACTERS.chars().collect();
+        (0..length).map(|_| pick(rng, &characters)).collect()
+    };
+    let (one, some) = (any(1), any(12));
+    match rng.u8(0..8) {
+        0 => format!("{known}{one}"),
+        1 => format!("{one}{known}"),
+        2 => known[..rng.usize(..=known.len())].to_owned(),
+        3 => known.to_uppercase(),
+        4 => format!("overlay.{known}"),
+        5 => some,
+        6 => format!("{known}.{}", "n".repeat(rng.usize(200..245))),
+        _ => {
+            let length = rng.usize(1..240);
+            (0..length)
+                .map(|_| char::from(rng.u8(b'!'..=b'~')))
+                .collect()
+        }
     }
 }
 

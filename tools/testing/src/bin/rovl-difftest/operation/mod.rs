@@ -2,8 +2,9 @@
 //! The operations of a script, and what can be seen of their outcome.
 //!
 //! `names` makes and removes names, `open` opens files and moves data, `range` works on ranges of
-//! open files, `map` on mappings, `attribute` on attributes, `directory` reads directories,
-//! `handle` opens by handles, `lock` locks, `notice` tells of events and names of open files.
+//! open files, `ring` goes through io_uring, `map` works on mappings, `process` executes files and
+//! looks at mappings, `attribute` works on attributes, `directory` reads directories, `handle` opens
+//! by handles, `lock` locks, `notice` tells of events and names of open files.
 
 mod attribute;
 mod directory;
@@ -13,7 +14,9 @@ mod map;
 mod names;
 mod notice;
 mod open;
+mod process;
 mod range;
+mod ring;
 mod watch;
 
 use std::os::raw::c_long;
@@ -52,7 +55,9 @@ fn once(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
     names::run(actor, words)
         .or_else(|| open::run(actor, words))
         .or_else(|| range::run(actor, words))
+        .or_else(|| ring::run(actor, words))
         .or_else(|| map::run(actor, words))
+        .or_else(|| process::run(actor, words))
         .or_else(|| attribute::run(actor, words))
         .or_else(|| directory::run(actor, words))
         .or_else(|| handle::run(actor, words))

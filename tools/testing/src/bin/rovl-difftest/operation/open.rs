@@ -114,7 +114,7 @@ pub(super) fn flags(words: &str) -> Option<OFlags> {
 }
 
 /// Opens without waiting for the other end of a FIFO.
-fn open(actor: &Actor, path: &str, flags: OFlags, bits: Mode) -> Result<OwnedFd, Errno> {
+pub(super) fn open(actor: &Actor, path: &str, flags: OFlags, bits: Mode) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
     if path.starts_with('@') && !path.contains('/') {
         return fs::open(actor.path(path)?, flags, bits);
@@ -133,19 +133,19 @@ pub(super) fn keep(actor: &mut Actor, slot: usize, opened: Result<OwnedFd, Errno
 }
 
 /// Memory that direct I/O takes.
-struct Aligned {
+pub(super) struct Aligned {
     memory: Vec<u8>,
     start: usize,
 }
 
 impl Aligned {
-    fn new(len: usize) -> Self {
+    pub(super) fn new(len: usize) -> Self {
         let memory = vec![0u8; len.min(READ_MAX) + ALIGN];
         let start = memory.as_ptr().align_offset(ALIGN);
         Self { memory, start }
     }
 
-    fn from(data: &[u8]) -> Self {
+    pub(super) fn from(data: &[u8]) -> Self {
         let mut buffer = Self::new(data.len());
         buffer
             .bytes()
@@ -153,17 +153,19 @@ impl Aligned {
         buffer
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
         let len = self.memory.len() - ALIGN;
         &mut self.memory[self.start..self.start + len]
     }
 }
 
-fn describe(data: &[u8]) -> String {
+/// Length and digest of bytes that were read.
+pub(super) fn describe(data: &[u8]) -> String {
     format!("{} {:016x}", data.len(), snapshot::digest(data))
 }
 
-fn write_all(fd: &OwnedFd, data: &[u8]) -> Outcome {
+/// Writes all of `data`.
+pub(super) fn write_all(fd: &OwnedFd, data: &[u8]) -> Outcome {
     let mut written = 0;
     while written < data.len() {
         written += io::write(fd, &data[written..])?;

@@ -23,7 +23,7 @@ fn named<'a>(words: &[&'a str]) -> Vec<&'a str> {
         Some(&("copy" | "clone" | "dedupe")) => &[1, 3],
         Some(
             &("close" | "dup" | "mread" | "mwrite" | "msync" | "munmap" | "umask" | "chdir"
-            | "decode"),
+            | "decode" | "maps"),
         ) => &[],
         _ => &[1],
     };
