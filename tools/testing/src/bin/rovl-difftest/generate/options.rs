@@ -76,23 +76,7 @@ const ATTRIBUTES: &[&str] = &[
 ];
 
 /// How the layers are given, and with which ids they and the mount are seen.
-const GIVEN: &[&str] = &[
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "descriptors",
-    "descriptors",
-    "detached",
-    "detached",
-    "mapped-lower",
-    "mapped-upper",
-    "mapped",
-    "mapped-lower mapped-upper",
-    "mapped-lower mapped detached",
-];
+const GIVEN: &[&str] = &["", "", "", "", "descriptors", "mapped-lower", "mapped"];
 
 /// One mount in so many has options that exclude each other.
 const CONFLICTS: u32 = 40;
