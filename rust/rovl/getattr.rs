@@ -44,7 +44,9 @@ pub(crate) fn getattr(
             // The space is taken by the data. Where it has not been looked for, that is not worth
             // it: a file without holes takes what its size needs.
             let blocks = match inode.lower_data_path() {
-                Some(data) => data.getattr_nosec(m, request.of(StatRequest::BLOCKS))?.blocks(),
+                Some(data) => data
+                    .getattr_nosec(m, request.of(StatRequest::BLOCKS))?
+                    .blocks(),
                 None => stat.blocks_of_size(),
             };
             stat.set_blocks(blocks);
