@@ -113,10 +113,11 @@ pub(crate) fn fill_super(
         layers::add_lower(&mut making, &mut context.layers)?;
         upper::finish(&mut making, &context.layers)?;
         let work = index::add(&mut making, &context.layers, work)?;
+        overlap::check(&making, &context.layers)?;
         if work.is_none() {
             making.sb.set_rdonly();
+            index::turn_off(&mut making);
         }
-        overlap::check(&making, &context.layers)?;
         Ok((making.layers, work))
     });
     let (layers, work) = made?;

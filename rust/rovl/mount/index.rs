@@ -36,22 +36,23 @@ pub(super) fn add(
     list: &LayerList,
     work: Option<Work>,
 ) -> Result<Option<Work>> {
-    let work = match (&list.upper, &list.work, work) {
+    match (&list.upper, &list.work, work) {
         (Some(upper), Some(base), Some(work)) if making.config.index => {
-            replace_work(making, list, (upper, base), work)?
+            replace_work(making, list, (upper, base), work)
         }
-        (_, _, work) => work,
-    };
-    if work.is_none() {
-        making.config.index = false;
-        if list.upper.is_some() && making.config.nfs_export {
-            making.config.nfs_export = false;
-            making.fc.warn(fmt!(
-                "NFS export requires an index dir, falling back to nfs_export=off."
-            ));
-        }
+        (_, _, work) => Ok(work),
     }
-    Ok(work)
+}
+
+/// Turns off what there cannot be without a work directory.
+pub(super) fn turn_off(making: &mut Making<'_, '_>) {
+    making.config.index = false;
+    if making.layers.mounts.upper().is_some() && making.config.nfs_export {
+        making.config.nfs_export = false;
+        making.fc.warn(fmt!(
+            "NFS export requires an index dir, falling back to nfs_export=off."
+        ));
+    }
 }
 
 fn replace_work(

@@ -29,6 +29,7 @@ cases! {
     failed_copy_up_without_tmpfile,
     work_directory_cannot_be_made,
     index_directory_cannot_be_made,
+    in_use_without_a_work_directory,
 }
 
 fn request(t: &Test, lower: &Path, upper: &Path, work: &Path) -> Request {
@@ -272,7 +273,7 @@ fn work_directory_cannot_be_made(t: &Test) {
             .iter()
             .fold(l.request(), |request, (key, value)| request.set(key, value));
         if set_file_flags(l.work(), IFlags::IMMUTABLE).is_err() {
-            rovl_testing::skip("the file system below has no immutable directories");
+            skip("the file system below has no immutable directories");
         }
         let mounted = request.mount(&l.merged());
         ok(set_file_flags(l.work(), IFlags::empty()));
@@ -321,4 +322,22 @@ fn index_directory_cannot_be_made(t: &Test) {
     assert!(shown.contains(",index=on,"), "{shown}");
     ok(Handle::with_flags(m.root(), 0));
     write(m.path("f"), "y");
+}
+
+/// An index was asked for, so what another mount has in use is refused, also where there can be none.
+fn in_use_without_a_work_directory(t: &Test) {
+    let first = t.layers_in(&t.dir().join("first"));
+    first.lower(0);
+    first.upper().dir("d");
+    let in_use = first.mount();
+    let l = t.layers();
+    let below = first.upper().path("d");
+    let request = request(t, &below, l.upper().root(), &l.work()).set("index", "on");
+    if set_file_flags(l.work(), IFlags::IMMUTABLE).is_err() {
+        skip("the file system below has no immutable directories");
+    }
+    let result = request.mount(&l.merged());
+    ok(set_file_flags(l.work(), IFlags::empty()));
+    assert_eq!(result.err().map(|refused| refused.errno), Some(Errno::BUSY));
+    drop(in_use);
 }
