@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -253,7 +254,7 @@ impl Mounted {
         if !std::mem::replace(&mut self.active, false) {
             return;
         }
-        if let Err(error) = unmount(&self.target, UnmountFlags::empty()) {
+        if let Err(error) = unmount_unused(&self.target) {
             let _ = unmount(&self.target, UnmountFlags::DETACH);
             panic!("unmount {}: {error}", self.target.display());
         }
@@ -267,6 +268,20 @@ impl Mounted {
                 temporary.is_empty(),
                 "temporary names in the upper layer: {temporary:?}"
             );
+        }
+    }
+}
+
+/// Unmounts what nobody uses any more. The kernel lets go of the files of a closed io_uring, or of one
+/// that another task had open, a moment later.
+fn unmount_unused(target: &Path) -> rustix::io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match unmount(target, UnmountFlags::empty()) {
+            Err(Errno::BUSY) if start.elapsed() < Duration::from_secs(5) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Data stays in the page cache of the layer: mounts that share a layer share its memory.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rovl_testing::ops::{
     assert_same_bytes, open_read, open_write, pattern, read, read_fd, write_at,
@@ -163,6 +164,11 @@ fn advice_reaches_the_file_of_the_layer(t: &Test) {
     let advise = |advice| ok(rustix::fs::fadvise(&reader, 0, None, advice));
     let follows = |below: &OwnedFd| {
         advise(Advice::WillNeed);
+        // The disk is read in the background.
+        let start = Instant::now();
+        while cached_pages(below) < pages && start.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert_eq!(cached_pages(below), pages);
         // It holds for a part, too.
         let half = std::num::NonZeroU64::new((pages / 2 * PAGE) as u64);
