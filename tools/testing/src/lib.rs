@@ -13,6 +13,7 @@ pub mod case;
 pub mod collide;
 pub mod dirent;
 pub mod fanotify;
+pub mod flash;
 pub mod fuse;
 pub mod handle;
 pub mod idmap;

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use rovl_testing::block::{load_module, mount_device, mount_nodev, Image};
+use rovl_testing::block::{mount_nodev, Image};
+use rovl_testing::flash::{jffs2, Ubifs};
 use rovl_testing::handle::Handle;
 use rovl_testing::mount::{granted, Request};
 use rovl_testing::ops::{
@@ -27,6 +28,7 @@ cases! {
     upper_without_tmpfile,
     copy_up_without_tmpfile,
     failed_copy_up_without_tmpfile,
+    upper_without_handles,
     work_directory_cannot_be_made,
     index_directory_cannot_be_made,
     in_use_without_a_work_directory,
@@ -128,37 +130,14 @@ fn upper_without_xattrs(t: &Test) {
     drop(l);
 }
 
-/// A jffs2 in memory: it has extended attributes, but neither O_TMPFILE nor RENAME_WHITEOUT.
-fn jffs2(t: &Test) -> Mounted {
-    let memory = Path::new("/sys/class/mtd/mtd0/name");
-    if !memory.exists() && !load_module("mtdram") {
-        skip("there is no memory technology device (module mtdram)");
-    }
-    if !known_type("jffs2") && !load_module("jffs2") {
-        skip("the kernel has no jffs2");
-    }
-    mount_device("jffs2", Path::new("mtd0"), &t.dir().join("jffs2"), "")
-}
-
-fn known_type(kind: &str) -> bool {
-    let known = ok(std::fs::read_to_string("/proc/filesystems"));
-    known
-        .lines()
-        .any(|line| line.split_whitespace().last() == Some(kind))
-}
-
-/// Layers with the upper one on `fs`, whose content of an earlier test is removed.
-fn above<'a>(t: &'a Test, fs: &Mounted) -> Layers<'a> {
-    let dir = fs.path("test");
-    if exists(&dir) {
-        ok(std::fs::remove_dir_all(&dir));
-    }
-    t.layers_in(&dir).lowers_in(&t.dir())
+/// Layers with the upper one below `root`, and the lower ones elsewhere.
+fn above<'a>(t: &'a Test, root: &Path) -> Layers<'a> {
+    t.layers_in(&root.join("test")).lowers_in(&t.dir())
 }
 
 fn upper_without_tmpfile(t: &Test) {
     let fs = jffs2(t);
-    let l = above(t, &fs);
+    let l = above(t, fs.root());
     l.lower(0).dir("d").file("gone", "");
     let m = l.mount();
     assert_said(t, &m, "tmpfile");
@@ -183,7 +162,7 @@ fn upper_without_tmpfile(t: &Test) {
 
 fn copy_up_without_tmpfile(t: &Test) {
     let fs = jffs2(t);
-    let l = above(t, &fs);
+    let l = above(t, fs.root());
     let data = pattern(200_000, 1);
     l.lower(0)
         .file("d/f", &data)
@@ -214,7 +193,7 @@ fn copy_up_without_tmpfile(t: &Test) {
 fn failed_copy_up_without_tmpfile(t: &Test) {
     let fs = jffs2(t);
     let fragile = Fragile::new(t);
-    let l = above(t, &fs).lowers_in(&fragile.root());
+    let l = above(t, fs.root()).lowers_in(&fragile.root());
     let data = pattern(1 << 20, 1);
     l.lower(0).file("d/f", &data);
     let m = l.mount();
@@ -231,6 +210,60 @@ fn failed_copy_up_without_tmpfile(t: &Test) {
     );
     assert_same_bytes(&read_fd(&kept), &data);
     drop(kept);
+    m.unmount();
+}
+
+/// UBIFS has extended attributes, but no file handles: what the objects of an upper layer come from is
+/// stored and found as everywhere, as that is a handle of the lower layer. There is no index.
+fn upper_without_handles(t: &Test) {
+    let ubifs = Ubifs::new(t);
+    let l = above(t, ubifs.root());
+    l.lower(0)
+        .file("f", "lower")
+        .file("a", "linked")
+        .link("a", "b")
+        .file("d/g", "x")
+        .file("gone", "");
+    let mount = || {
+        let options = ["index", "redirect_dir", "metacopy"];
+        let request = options
+            .iter()
+            .fold(l.request(), |request, option| request.set(option, "on"));
+        granted(t, request.mount(&l.merged()))
+    };
+    let m = mount();
+    assert_said(t, &m, "file handles");
+    let shown = options_of(m.root()).super_options;
+    assert!(!shown.contains("index=on"), "{shown}");
+    let before = stat(m.path("f"));
+    write(m.path("f"), "upper");
+    rovl_testing::ops::chmod(m.path("a"), 0o600);
+    ok(rustix::fs::rename(m.path("d"), m.path("moved")));
+    unlink(m.path("gone"));
+    drop(ok(rustix::fs::open(
+        m.root(),
+        OFlags::TMPFILE | OFlags::RDWR,
+        mode(0o644),
+    )));
+    assert!(!exists(l.work().join("index")));
+    drop(m);
+    let m = mount();
+    let after = stat(m.path("f"));
+    assert_eq!((after.st_dev, after.st_ino), (before.st_dev, before.st_ino));
+    assert_eq!(read(m.path("f")), b"upper");
+    assert_eq!(read(m.path("moved/g")), b"x");
+    assert_eq!(names(m.root()), set(&["a", "b", "f", "moved"]));
+    // Without an index copy up breaks links.
+    write(m.path("a"), "changed");
+    assert_eq!(read(m.path("b")), b"linked");
+    assert_eq!(stat(m.path("a")).st_nlink, 1);
+    l.assert_upper(&[
+        "a file 600 \"changed\"",
+        "d whiteout",
+        "f file 644 \"upper\" origin",
+        "gone whiteout",
+        "moved dir 755 origin redirect=d",
+    ]);
     m.unmount();
 }
 

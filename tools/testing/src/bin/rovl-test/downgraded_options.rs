@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rovl_testing::block::{mount_nodev, Image};
 use rovl_testing::caller;
+use rovl_testing::flash::Ubifs;
 use rovl_testing::handle::Handle;
 use rovl_testing::kernel_log::KernelLog;
 use rovl_testing::mount::Request;
@@ -26,6 +27,7 @@ cases! {
     upper_without_attributes,
     upper_without_types,
     upper_on_tmpfs,
+    upper_without_handles,
     lower_without_handles,
     without_the_right_to_decode,
     lower_without_a_uuid,
@@ -314,6 +316,13 @@ fn upper_without_types(t: &Test) {
 fn upper_on_tmpfs(t: &Test) {
     let up = t.dir_on("tmpfs");
     Site::new(t, &[&here(t, "a"), &t.dir_on("xfs")], Some(&up)).compare();
+}
+
+/// Unlike the ramfs of others it has extended attributes.
+fn upper_without_handles(t: &Test) {
+    let ubifs = Ubifs::new(t);
+    Site::new(t, &[&here(t, "a")], Some(ubifs.root())).compare();
+    Site::new(t, &[&here(t, "a"), &t.dir_on("xfs")], Some(ubifs.root())).compare();
 }
 
 fn lower_without_handles(t: &Test) {
