@@ -23,7 +23,7 @@ tree := $(or $(KDIR),$(if $(LLVM),debug,stock))
 pass := $(foreach v,LLVM CLIPPY W V C CC RUSTC INSTALL_MOD_PATH INSTALL_MOD_DIR INSTALL_MOD_STRIP KCFLAGS KRUSTFLAGS ROVL_KUNIT,\
 	$(if $(filter command line environment,$(origin $(v))),'$(v)=$($(v))'))
 kmake := tools/env/kmake
-suites := pjdfstest fsx selftests stress-ng fio dbench nfs
+suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
 .PHONY: module overlay overlay_install samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
@@ -74,7 +74,7 @@ difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 		--payload build/bin/rovl-difftest $(foreach f,$(REPLAY),--payload '$(f)') -- /payload/rovl-difftest \
 		$(if $(REPLAY),$(foreach f,$(REPLAY),'--replay=/payload/$(notdir $(f))'),$(if $(SEED),--seed $(SEED)) --operations $(N) --counts)
 
-## suites: other projects' tests on both modules, compared: pjdfstest fsx selftests stress-ng fio dbench nfs, or make one of these
+## suites: other projects' tests on both modules, compared: pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower, or make one of these
 suites: module overlay
 	@tools/suites/run
 	@tools/suites/table

@@ -4,41 +4,19 @@
 # with files open, and with handles decoded of which the server has forgotten all.
 # shellcheck source=tools/suites/guest/lib.sh
 . /payload/lib.sh
+# shellcheck source=tools/suites/guest/nfs.lib.sh
+. /payload/nfs.lib.sh
 
 export_dir=/export/overlay
-client=/mnt/client
-
-# Once for both types: what the server and the client need beside the overlay.
-start_daemons() {
-	[ ! -e /run/nfs-started ] || return 0
-	mkdir -p $export_dir $client /run/rpcbind
-	modprobe nfsd && modprobe nfs && modprobe nfsv3 && modprobe nfsv4 || return 1
-	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || return 1
-	mkdir -p /run/rpc_pipefs /var/lib/nfs/nfsdcld /var/lib/nfs/sm
-	mountpoint -q /run/rpc_pipefs || mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs || return 1
-	# The clients of an earlier server may reclaim what they had open in this time, in seconds.
-	echo 10 >/proc/fs/nfsd/nfsv4leasetime
-	echo 10 >/proc/fs/nfsd/nfsv4gracetime
-	rpcbind -w && nfsdcld && rpc.statd --no-notify && touch /run/nfs-started
-}
 
 mount_overlay() {
 	mount -t "$type" "$type" \
 		-o "lowerdir=$base/lower:$base/lower2,upperdir=$base/upper,workdir=$base/work,redirect_dir=on,nfs_export=on" $export_dir
 }
 
-start_server() {
-	exportfs -o rw,fsid=7,no_root_squash,no_subtree_check,insecure 127.0.0.1:$export_dir &&
-		{ pidof rpc.mountd >/dev/null || rpc.mountd; } && rpc.nfsd 4
-}
-
-stop_server() { rpc.nfsd 0 && exportfs -au && exportfs -f; }
-
-forget() { echo 3 >/proc/sys/vm/drop_caches; }
-
 # restart_server: what it knows of the export is gone afterwards, and so is what the overlay knows of its objects. The caches of the client, which
 # is on the same machine, are left alone while there is nobody to answer it.
-restart_server() { stop_server && umount $export_dir && mount_overlay && start_server; }
+restart_server() { stop_server && umount $export_dir && mount_overlay && start_server $export_dir; }
 
 fill_layers() {
 	new_layers ext4
@@ -54,14 +32,6 @@ fill_layers() {
 	echo linked >"$base/lower/link1"
 	ln "$base/lower/link1" "$base/lower/link2"
 	ln -s tree/sub "$base/lower/symlink"
-}
-
-# same WHAT EXPECTED COMMAND...: the command's output has to be the expected text.
-same() {
-	local what=$1 expected=$2 seen
-	shift 2
-	seen=$("$@" 2>&1)
-	[ "$seen" = "$expected" ] || { echo "$what: expected \"$expected\", got \"$seen\""; return 1; }
 }
 
 reads() {
@@ -167,12 +137,6 @@ locks() {
 	return $status
 }
 
-# tree DIR: all that a tree shows, but for times and numbers of inodes.
-tree() {
-	(cd "$1" && find . -printf '%P %y %m %U %G %n %l\n' | sed 's/^\(.* d [0-9]* [0-9]* [0-9]*\) [0-9]*/\1/' | sort &&
-		find . -type f -print0 | sort -z | xargs -0 md5sum)
-}
-
 same_tree() { diff <(tree $client) <(tree $export_dir); }
 
 # What is the same for both types: all but the contents of `big`, which are random.
@@ -181,21 +145,17 @@ final_tree() { tree $export_dir | grep -v ' ./big$'; }
 run() {
 	local version=$1 options=$2
 	fill_layers
-	if ! mount_overlay || ! start_server; then
+	if ! mount_overlay || ! start_server $export_dir; then
 		result FAILED "$version::server"
 		return
 	fi
-	# Attributes are asked for again at once, since the test changes files on both sides.
-	if ! mount -t nfs -o "vers=$version,$options,proto=tcp,actimeo=0,hard" 127.0.0.1:$export_dir $client; then
+	if ! mount_client "$version" "$options" $export_dir; then
 		result FAILED "$version::mount"
 		return
 	fi
 	local tests='reads writes renames removes over_a_restart cold_handles stale same_tree'
 	[ "$version" = 3 ] || tests="$tests locks"
-	tests=${TESTS:-$tests}
-	for test in $tests; do
-		if (LIMIT=120 in_time "$test"); then result ok "$version::$test"; else result FAILED "$version::$test"; fi
-	done
+	run_tests "$version" "$tests"
 	echo "# tree $version $(final_tree | md5sum)"
 	final_tree >"/tmp/nfs-tree-$version-$type"
 	# The in-tree module is what the others are compared with: it has no result of its own.
@@ -204,18 +164,6 @@ run() {
 	stop_server
 	umount $export_dir || result FAILED "$version::unmount"
 	rm -rf "$base"
-}
-
-# in_time FUNCTION: runs it, and fails if it takes longer than LIMIT seconds, as a client without an answer does.
-in_time() {
-	"$1" &
-	local job=$!
-	(sleep "$LIMIT"; kill $job 2>/dev/null && echo "$1: no end after $LIMIT s") &
-	local timer=$!
-	wait $job
-	local status=$?
-	kill $timer 2>/dev/null
-	return $status
 }
 
 # Whether the trees that the types leave differ, or that of the in-tree module is missing: then the run did not end well.
