@@ -7,7 +7,7 @@ samples := passfs memfs
 obj-m := $(samples:=.o)
 
 define rovl_sample
-$(1)-y := samples/$(1)/$(1).o rust/vfs/vfs.o rust/vfs/helpers.o
+$(1)-y := samples/$(1)/$(1).o rust/vfs/vfs.o $(helpers)
 RUSTFLAGS_samples/$(1)/$(1).o := -L$(obj)/rust/vfs --extern vfs
 $(obj)/samples/$(1)/$(1).o: $(obj)/rust/vfs/vfs.o
 endef

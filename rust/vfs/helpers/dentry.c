@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Dentries. */
+#include "helpers.h"
+
+void rvfs_dget(struct dentry *dentry)
+{
+	dget(dentry);
+}
+
+bool rvfs_d_is_negative(const struct dentry *dentry)
+{
+	/* A dentry turns positive without a lock that its reader could hold. */
+	return d_flags_negative(smp_load_acquire(&dentry->d_flags));
+}
+
+bool rvfs_d_can_lookup(const struct dentry *dentry)
+{
+	return d_can_lookup(dentry);
+}
+
+bool rvfs_d_is_dir(const struct dentry *dentry)
+{
+	return d_is_dir(dentry);
+}
+
+bool rvfs_d_is_reg(const struct dentry *dentry)
+{
+	return d_is_reg(dentry);
+}
+
+bool rvfs_d_is_symlink(const struct dentry *dentry)
+{
+	return d_is_symlink(dentry);
+}
+
+bool rvfs_d_unhashed(const struct dentry *dentry)
+{
+	return d_unhashed(dentry);
+}
+
+/* An automount point, or a file system with its own idea of names. */
+bool rvfs_d_weird(const struct dentry *dentry)
+{
+	if (!d_can_lookup(dentry) && !d_is_file(dentry) &&
+	    !d_is_symlink(dentry))
+		return true;
+	if (dentry->d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT))
+		return true;
+	/* Casefolding file systems hash and compare names themselves. */
+	if (sb_has_encoding(dentry->d_sb))
+		return false;
+	return dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE);
+}
+
+bool rvfs_d_casefolded(const struct dentry *dentry)
+{
+	return sb_has_encoding(dentry->d_sb) && IS_CASEFOLDED(d_inode(dentry));
+}
+
+void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
+			  unsigned int flags)
+{
+	spin_lock(&dentry->d_lock);
+	dentry->d_flags &= ~mask;
+	dentry->d_flags |= flags & mask;
+	spin_unlock(&dentry->d_lock);
+}
+
+void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit)
+{
+	set_bit(bit, (unsigned long *)&dentry->d_fsdata);
+}
+
+bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit)
+{
+	return test_bit(bit, (unsigned long *)&dentry->d_fsdata);
+}
+
+/* Lock d_lock, if the dentry is a child of parent. */
+bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent)
+{
+	spin_lock(&dentry->d_lock);
+	if (dentry->d_parent == parent)
+		return true;
+	spin_unlock(&dentry->d_lock);
+	return false;
+}
+
+void rvfs_d_unlock(struct dentry *dentry)
+{
+	spin_unlock(&dentry->d_lock);
+}
+
+/* Unhash a negative dentry that nobody but the caller holds. */
+bool rvfs_d_drop_if_unused_negative(struct dentry *dentry)
+{
+	bool dropped = false;
+
+	if (dentry->d_lockref.count != 1)
+		return false;
+	spin_lock(&dentry->d_lock);
+	if (d_is_negative(dentry) && dentry->d_lockref.count == 1) {
+		__d_drop(dentry);
+		dropped = true;
+	}
+	spin_unlock(&dentry->d_lock);
+	return dropped;
+}
+
+bool rvfs_has_hashed_alias_other_than(struct inode *inode,
+				      const struct dentry *dentry)
+{
+	struct dentry *alias;
+	bool found = false;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		if (alias != dentry && !d_unhashed(alias)) {
+			found = true;
+			break;
+		}
+	}
+	spin_unlock(&inode->i_lock);
+	return found;
+}
+
+struct dentry *rvfs_d_real(struct dentry *dentry, unsigned int type)
+{
+	return d_real(dentry, type);
+}
+
+static int rvfs_call_d_revalidate(struct dentry *dentry, unsigned int flags)
+{
+	struct dentry *parent;
+	struct inode *dir;
+	struct name_snapshot name;
+	int ret;
+
+	if (flags & LOOKUP_RCU) {
+		parent = READ_ONCE(dentry->d_parent);
+		dir = d_inode_rcu(parent);
+		if (!dir)
+			return -ECHILD;
+	} else {
+		parent = dget_parent(dentry);
+		dir = d_inode(parent);
+	}
+	take_dentry_name_snapshot(&name, dentry);
+	ret = dentry->d_op->d_revalidate(dir, &name.name, dentry, flags);
+	release_dentry_name_snapshot(&name);
+	if (!(flags & LOOKUP_RCU))
+		dput(parent);
+	return ret;
+}
+
+/* The layer's own revalidation of @dentry; 1 where it has none. */
+int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak)
+{
+	int ret;
+
+	if (weak) {
+		if (dentry->d_flags & DCACHE_OP_WEAK_REVALIDATE)
+			return dentry->d_op->d_weak_revalidate(dentry, flags);
+		return 1;
+	}
+	if (!(dentry->d_flags & DCACHE_OP_REVALIDATE))
+		return 1;
+	ret = rvfs_call_d_revalidate(dentry, flags);
+	if (!ret) {
+		if (!(flags & LOOKUP_RCU))
+			d_invalidate(dentry);
+		ret = -ESTALE;
+	}
+	return ret;
+}
+
+struct dentry *rvfs_dget_parent(struct dentry *dentry)
+{
+	return dget_parent(dentry);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What is shown to users: options and messages. */
+#include <linux/module.h>
+#include "helpers.h"
+
+void rvfs_seq_show_option(struct seq_file *m, const char *name,
+			  const char *value)
+{
+	seq_show_option(m, name, value);
+}
+
+void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err)
+{
+	pr_warn_ratelimited("%s: %s (%pd2, err=%d)\n", THIS_MODULE->name, msg,
+			    dentry, err);
+}
+
+void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
+		    int len, int err)
+{
+	pr_warn_ratelimited("%s: %s (%pd2/%*pE, err=%d)\n", THIS_MODULE->name,
+			    msg, dir, len, name, err);
+}
+
+void rvfs_warn(const char *msg)
+{
+	pr_warn_ratelimited("%s: %s\n", THIS_MODULE->name, msg);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Super blocks and mounts. */
+#include <linux/unicode.h>
+#include "helpers.h"
+
+void rvfs_uuid_gen(u8 *uuid)
+{
+	uuid_t new;
+
+	uuid_gen(&new);
+	export_uuid(uuid, &new);
+}
+
+bool rvfs_sb_has_encoding(const struct super_block *sb)
+{
+	return sb_has_encoding(sb);
+}
+
+/* The length of the folded name; an error where the name has no folded form. */
+int rvfs_sb_casefold(const struct super_block *sb, const char *name, size_t len,
+		     u8 *folded, size_t room)
+{
+#if IS_ENABLED(CONFIG_UNICODE)
+	const struct qstr qstr = QSTR_INIT(name, len);
+
+	if (sb_has_encoding(sb))
+		return utf8_casefold(sb->s_encoding, &qstr, folded, room);
+#endif
+	return -EINVAL;
+}
+
+int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from)
+{
+	if (!sb_has_encoding(from))
+		return 0;
+#if IS_ENABLED(CONFIG_UNICODE)
+	if (sb_has_strict_encoding(from))
+		return -EINVAL;
+	sb->s_encoding = from->s_encoding;
+	sb->s_encoding_flags = from->s_encoding_flags;
+#endif
+	return 0;
+}
+
+bool rvfs_sb_same_encoding(const struct super_block *a,
+			   const struct super_block *b)
+{
+	return sb_same_encoding(a, b);
+}
+
+/*
+ * 0: no file handles; FILEID_INO32_GEN: the default ones with a 32-bit inode
+ * number; -1: another kind.
+ */
+int rvfs_can_decode_fh(struct super_block *sb)
+{
+	if (!capable(CAP_DAC_READ_SEARCH))
+		return 0;
+	if (!exportfs_can_decode_fh(sb->s_export_op))
+		return 0;
+	if (sb->s_export_op->encode_fh == generic_encode_ino32_fh)
+		return FILEID_INO32_GEN;
+	return -1;
+}
+
+void rvfs_sb_start_write(struct super_block *sb)
+{
+	sb_start_write(sb);
+}
+
+void rvfs_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
+int rvfs_sync_filesystem(struct super_block *sb)
+{
+	int ret;
+
+	down_read(&sb->s_umount);
+	ret = sync_filesystem(sb);
+	up_read(&sb->s_umount);
+	return ret;
+}
+
+struct mnt_idmap *rvfs_mnt_idmap(const struct vfsmount *mnt)
+{
+	return mnt_idmap(mnt);
+}
+
+/*
+ * The right to clone is that of the task that mounts, not of the credentials
+ * that it may have stashed for the layers.
+ */
+struct vfsmount *rvfs_clone_private_mount(const struct path *path)
+{
+	scoped_with_creds(current_real_cred())
+		return clone_private_mount(path);
+}
+
+bool rvfs_is_idmapped(const struct vfsmount *mnt)
+{
+	return is_idmapped_mnt(mnt);
+}
+
+void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb)
+{
+	buf->f_fsid = uuid_to_fsid(sb->s_uuid.b);
+}
+
+void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen)
+{
+	buf->f_type = type;
+	buf->f_namelen = namelen;
+}
+
+void rvfs_set_d_op(struct super_block *sb, const struct dentry_operations *ops,
+		   bool casefold, const struct dentry_operations *ci_ops)
+{
+	set_default_d_op(sb, casefold ? ci_ops : ops);
+}
+
+/*
+ * The upper layer masks modes and syncs itself, and attributes of a stacked
+ * inode change under EVM's feet.
+ */
+void rvfs_sb_set_stacking_flags(struct super_block *sb)
+{
+#ifdef CONFIG_FS_POSIX_ACL
+	sb->s_flags |= SB_POSIXACL;
+#endif
+	sb->s_iflags |= SB_I_SKIP_SYNC | SB_I_NOUMASK | SB_I_EVM_HMAC_UNSUPPORTED;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+}
+
+void rvfs_sb_set_in_memory(struct super_block *sb)
+{
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_time_gran = 1;
+}
+
+u32 rvfs_errseq_sample(struct super_block *sb)
+{
+	return errseq_sample(&sb->s_wb_err);
+}
+
+int rvfs_errseq_check(struct super_block *sb, u32 since)
+{
+	return errseq_check(&sb->s_wb_err, since);
+}
