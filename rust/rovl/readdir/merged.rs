@@ -24,6 +24,7 @@ use crate::{
         InodeExt, //
     },
     ino_space::InoSpace,
+    super_data::Super,
     Rovl, //
 };
 use core::sync::atomic::Ordering;
@@ -43,6 +44,7 @@ use vfs::{
         LayerPath,
         OwnPath, //
     },
+    stack::LowerEntry, //
 };
 
 /// What the entries are read for.
@@ -247,17 +249,38 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
         };
-        merge.read(m, path, layer)?;
+        merge
+            .read(m, path, layer)
+            .or_else(|err| need_all(m, ofs, lower, err))?;
     }
     for (index, entry) in lower.iter().enumerate() {
+        let below = index.saturating_add(1);
         let layer = Reading {
             upper: false,
-            lowest: index.saturating_add(1) == lower.len(),
+            lowest: below == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
         };
-        merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
+        merge
+            .read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)
+            .or_else(|err| need_all(m, ofs, lower.get(below..).unwrap_or_default(), err))?;
     }
     Ok(merge.finish())
+}
+
+/// Fails with `err`, which ended the reading of a directory. If that is because something was found,
+/// an error of one of the layers below comes first: whether all can be opened does not depend on what
+/// is in the others.
+fn need_all(m: &AsMounter, ofs: &Super, below: &[LowerEntry], err: Error) -> Result {
+    if err == ENOTEMPTY {
+        for entry in below {
+            let path = ofs.lower_path(entry).ok_or(EIO)?;
+            match path.read_dir(m, |_| Err(ENOTEMPTY)) {
+                Err(err) if err != ENOTEMPTY => return Err(err),
+                _ => {}
+            }
+        }
+    }
+    Err(err)
 }
 
 /// The listing of a directory for one more open file: the one that others read, if nothing has
