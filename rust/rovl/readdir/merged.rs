@@ -53,7 +53,7 @@ pub(super) enum Purpose {
     /// To be shown.
     Show,
     /// To find out whether there is anything to be shown: the first such entry ends the reading with
-    /// `ENOTEMPTY`.
+    /// `ENOTEMPTY`, if all layers below can be read.
     FindOne,
 }
 

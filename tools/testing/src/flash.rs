@@ -4,7 +4,7 @@
 //! UBIFS has no file handles.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use crate::block::{load_module, mount_device};
@@ -49,8 +49,8 @@ struct MakeVolume {
     name: [u8; UBI_NAME_LEN],
 }
 
-/// The guest's flash memory, erased. Without it the test is ignored.
-fn erased() -> OwnedFd {
+/// Erases the guest's flash memory. Without one the test is ignored.
+fn erase() {
     let name = Path::new("/sys/class/mtd/mtd0/name");
     if !name.exists() && !load_module("mtdram") {
         skip("there is no memory technology device (module mtdram)");
@@ -63,7 +63,6 @@ fn erased() -> OwnedFd {
     // SAFETY: the argument is the structure that the request reads.
     let erased = unsafe { libc::ioctl(device.as_raw_fd(), MEMERASE64, &raw const range) };
     assert_eq!(erased, 0, "MEMERASE64: {}", std::io::Error::last_os_error());
-    device
 }
 
 /// A number that the kernel shows below /sys/class.
@@ -86,7 +85,7 @@ fn need_type(kind: &str) {
 
 /// An empty jffs2.
 pub fn jffs2(t: &Test) -> Mounted {
-    drop(erased());
+    erase();
     need_type("jffs2");
     mount_device("jffs2", Path::new("mtd0"), &t.dir().join("jffs2"), "")
 }
@@ -94,35 +93,26 @@ pub fn jffs2(t: &Test) -> Mounted {
 /// An empty UBIFS.
 #[derive(Debug)]
 pub struct Ubifs {
-    mounted: Option<Mounted>,
-    ubi: Ubi,
+    // Fields go in this order.
+    mounted: Mounted,
+    _ubi: Ubi,
 }
 
 impl Ubifs {
     /// Mounts it in the test's directory.
     pub fn new(t: &Test) -> Self {
-        drop(erased());
+        erase();
         need_type("ubifs");
         let ubi = Ubi::attach();
         ubi.make_volume("test");
         let volume = format!("ubi{}:test", ubi.number);
         let mounted = mount_device("ubifs", Path::new(&volume), &t.dir().join("ubifs"), "");
-        Self {
-            mounted: Some(mounted),
-            ubi,
-        }
+        Self { mounted, _ubi: ubi }
     }
 
     /// Root of the file system.
     pub fn root(&self) -> &Path {
-        self.mounted.as_ref().map_or(Path::new(""), Mounted::root)
-    }
-}
-
-impl Drop for Ubifs {
-    fn drop(&mut self) {
-        drop(self.mounted.take());
-        self.ubi.detach();
+        self.mounted.root()
     }
 }
 
@@ -177,8 +167,10 @@ impl Ubi {
         let made = unsafe { libc::ioctl(device.as_raw_fd(), UBI_IOCMKVOL, &raw const request) };
         assert_eq!(made, 0, "UBI_IOCMKVOL: {}", std::io::Error::last_os_error());
     }
+}
 
-    fn detach(&self) {
+impl Drop for Ubi {
+    fn drop(&mut self) {
         // SAFETY: the argument is the number that the request reads.
         let detached =
             unsafe { libc::ioctl(self.control.as_raw_fd(), UBI_IOCDET, &raw const self.number) };
