@@ -26,7 +26,7 @@ pub const TREE_FILES: usize = 10_000;
 /// Files in a directory of that tree.
 pub const TREE_WIDTH: usize = 100;
 /// Files that are given to another owner in one round, in directories of `TREE_WIDTH` files.
-pub const OWNED: usize = 500;
+pub const OWNED: usize = 2_000;
 /// Size of small reads, writes and files.
 pub const SMALL: usize = 4096;
 /// Size of a file of some pages.

@@ -34,7 +34,7 @@ pub fn all() -> Vec<Operation> {
         ),
         (
             Feature::Metacopy,
-            "chown of all in a tree of 500 files, metacopy",
+            "chown of all in a tree of 2,000 files, metacopy",
             chown_tree,
         ),
         (

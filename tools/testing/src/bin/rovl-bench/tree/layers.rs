@@ -189,12 +189,15 @@ fn renamed_in_each_layer(base: &Path) -> (PathBuf, Vec<PathBuf>) {
     (dir, lowers)
 }
 
-/// Directories of files, which are given to others.
+/// Directories of files with data, which are given to others.
 fn owned(base: &Path) -> (PathBuf, Vec<PathBuf>) {
     let (dir, lowers) = layers(base, "metacopy", 2);
     for n in 0..OWNED / TREE_WIDTH {
         let dir = lowers[1].join(format!("dir{n}"));
-        entries(&dir, "file", TREE_WIDTH);
+        ok(std::fs::create_dir(&dir));
+        for n in 0..TREE_WIDTH {
+            write(dir.join(format!("file-{n:05}")), pattern(8 * SMALL, 7));
+        }
     }
     (dir, lowers)
 }
