@@ -16,7 +16,7 @@ use rovl_testing::packed::Packed;
 use rovl_testing::{cases, ok, skip, Dir, Mounted, Test};
 use rustix::thread::CapabilitySet;
 
-use crate::mount_shown::super_options;
+use crate::mount_shown::options_without_paths;
 use crate::swap::other_kind;
 
 cases! {
@@ -246,12 +246,7 @@ fn said(log: &[String]) -> BTreeSet<String> {
 
 /// The options of a mount without the paths, its kind of identifier, and what is in its layers.
 fn describe(m: Mounted, layers: Option<&Path>) -> String {
-    let text = String::from_utf8_lossy(&super_options(m.root())).into_owned();
-    let dirs = ["lowerdir", "upperdir", "workdir"];
-    let options: Vec<_> = text
-        .split(',')
-        .filter(|option| !dirs.iter().any(|dir| option.starts_with(dir)))
-        .collect();
+    let options = options_without_paths(m.root());
     let upper = layers.map(|layers| layers.join("upper"));
     let root = |path: &Path| ok(rustix::fs::statvfs(path)).f_fsid;
     let of_upper = upper

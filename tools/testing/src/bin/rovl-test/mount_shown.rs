@@ -89,6 +89,18 @@ pub fn super_options(target: &Path) -> Vec<u8> {
     options
 }
 
+/// The same without the paths of the layers.
+#[track_caller]
+pub fn options_without_paths(target: &Path) -> Vec<String> {
+    let text = String::from_utf8_lossy(&super_options(target)).into_owned();
+    let dirs = ["lowerdir", "datadir", "upperdir", "workdir"];
+    let options = text.split(',');
+    options
+        .filter(|option| !dirs.iter().any(|dir| option.starts_with(dir)))
+        .map(str::to_owned)
+        .collect()
+}
+
 #[track_caller]
 fn assert_shown(m: &Mounted, expected: &[&[u8]]) {
     let options = super_options(m.root());
