@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use rovl_testing::handle::Handle;
 use rovl_testing::mount::{granted, Mounted};
 use rovl_testing::ops::{
-    chmod, exists, getxattr, link, mkdir, names, open_read, open_write, read, read_fd, rename, set,
-    stat, unlink, write, write_at,
+    chmod, exists, getxattr, is_whiteout, link, mkdir, names, open_read, open_write, read, read_fd,
+    rename, set, stat, unlink, write, write_at,
 };
-use rovl_testing::overlay_xattr::{assert_origin, index_name, NLINK};
-use rovl_testing::{cases, dirent, errno, ok, Layers, Test};
+use rovl_testing::overlay_xattr::{assert_origin, index_name, NLINK, UPPER};
+use rovl_testing::{cases, dirent, errno, ok, tree, Layers, Test};
 use rustix::fs::{linkat, renameat_with, AtFlags, FileType, RenameFlags, CWD};
 use rustix::io::Errno;
 
@@ -61,6 +62,40 @@ pub fn entries(l: &Layers<'_>) -> Vec<String> {
     let mut entries: Vec<String> = names(index(l)).into_iter().collect();
     entries.retain(|name| !name.starts_with('#'));
     entries
+}
+
+/// Where the layer's own handle begins in one of the overlay.
+const FID: usize = 21;
+
+/// Describes the entries of the index, one line for each, as they do not depend on where the upper
+/// layer is: that of a directory has the path which its handle leads to.
+pub fn index_lines(l: &Layers<'_>) -> Vec<String> {
+    if !exists(index(l)) {
+        return Vec::new();
+    }
+    let describe = |name: String| {
+        let at = index(l).join(&name);
+        let mut values = tree::xattrs(&at);
+        let leads_to = values.remove(UPPER).map(|handle| {
+            let (header, fid) = handle.split_at(FID);
+            format!("{header:02x?} {}", upper_at(l, fid).display())
+        });
+        let links = Some(stat(&at).st_nlink).filter(|_| !is_whiteout(&at));
+        format!("{name}: {links:?} links {values:02x?} {leads_to:?}")
+    };
+    entries(l).into_iter().map(describe).collect()
+}
+
+/// Where the object of the upper layer is that has this handle.
+#[track_caller]
+fn upper_at(l: &Layers<'_>, fid: &[u8]) -> PathBuf {
+    let upper = l.upper();
+    let tree = tree::Snapshot::of(upper.root());
+    let mut paths = tree.paths();
+    match paths.find(|path| Handle::of(upper.path(path)).bytes == fid) {
+        Some(path) => path.to_owned(),
+        None => panic!("nothing has the handle {fid:02x?}"),
+    }
 }
 
 /// The attribute `nlink` of an object of a layer.

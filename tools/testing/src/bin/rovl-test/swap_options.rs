@@ -15,6 +15,7 @@ use rovl_testing::{cases, dirent, ok, Dir, Layers, Mounted, Test};
 use rustix::fs::{lremovexattr, renameat_with, FileType, RenameFlags, CWD};
 use rustix::io::Errno;
 
+use crate::index::index_lines;
 use crate::metacopy::data;
 use crate::mount_options::options_of;
 use crate::mount_shown::options_without_paths;
@@ -24,6 +25,7 @@ use crate::xattr_whiteout::hide;
 cases! {
     redirects,
     metacopies,
+    exported,
     numbers_over_file_systems,
     user_attributes,
     mark_of_a_volatile_mount,
@@ -108,6 +110,7 @@ fn written(l: &Layers<'_>) -> Vec<String> {
             s.st_blocks
         ));
     }
+    all.extend(index_lines(l));
     all
 }
 
@@ -315,6 +318,50 @@ fn metacopies(t: &Test) {
             ],
         );
     }
+}
+
+/// The index has an entry for all that was copied up, and a whiteout for what was removed since.
+fn exported(t: &Test) {
+    let [top, bottom] = lowers(t);
+    fill_layers(&top, &bottom);
+    top.file("a/b/f", "top").file("c/x", "");
+    bottom.file("a/b/below", "").file("a/b/sub/deep", "d");
+    bottom.file("e/only", "e").link("e/only", "e/linked");
+    let turns: [Turn<'_>; 3] = [
+        (
+            |root| {
+                change(root);
+                rename(root.join("a/b"), root.join("moved"));
+                write(root.join("e/only"), "changed");
+                unlink(root.join("c/x"));
+            },
+            &["moved dir 755 origin redirect=/a/b", "c/x whiteout"],
+        ),
+        (
+            |root| {
+                rename(root.join("moved/sub"), root.join("c/sub"));
+                unlink(root.join("e/only"));
+                rmdir(root.join("a"));
+                mkdir(root.join("a"));
+                write(root.join("moved/below"), "b");
+            },
+            &[
+                "a dir 755 opaque=y",
+                "c/sub dir 755 origin redirect=/a/b/sub",
+            ],
+        ),
+        (
+            |root| {
+                unlink(root.join("e/linked"));
+                rmdir(root.join("e"));
+                ok(std::fs::remove_dir_all(root.join("moved")));
+                rename(root.join("c"), root.join("a/c"));
+            },
+            &["a/c dir 755 impure=y origin redirect=/c", "e whiteout"],
+        ),
+    ];
+    let options = [("nfs_export", "on"), ("redirect_dir", "on")];
+    Swap::new(t, vec![top, bottom], &options).run("exported", &turns);
 }
 
 fn numbers_over_file_systems(t: &Test) {
