@@ -85,6 +85,7 @@ mod statfs;
 mod statx;
 mod steps;
 mod swap;
+mod swap_handles;
 mod swap_marks;
 mod swap_options;
 mod tmpfile;
@@ -239,6 +240,7 @@ const MODULES: &[&[Case]] = &[
     changed_layers::CASES,
     swap::CASES,
     swap_options::CASES,
+    swap_handles::CASES,
     swap_marks::CASES,
     nested::CASES,
     revalidation::CASES,

@@ -146,7 +146,8 @@ impl<'a> Swap<'a> {
             })
     }
 
-    fn mount(&self, kind: &str, l: &Layers<'_>) -> Mounted {
+    #[track_caller]
+    pub fn mount(&self, kind: &str, l: &Layers<'_>) -> Mounted {
         granted(self.t, self.request(kind, l).mount(&l.merged()))
     }
 
