@@ -169,6 +169,7 @@ fn marks_for_another_overlay(t: &Test) {
             t,
             lowers: layers().into(),
             options: &[("redirect_dir", "on")],
+            base: t.dir(),
             // An overlay without nfs_export has no handles for them.
             has_origins: false,
         };

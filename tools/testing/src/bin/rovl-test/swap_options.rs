@@ -41,6 +41,8 @@ pub struct Swap<'a> {
     pub t: &'a Test,
     pub lowers: Vec<Dir>,
     pub options: &'a [(&'a str, &'a str)],
+    /// Directory for the upper layers.
+    pub base: PathBuf,
     /// Whether all objects keep their numbers by an origin.
     pub has_origins: bool,
 }
@@ -126,6 +128,7 @@ impl<'a> Swap<'a> {
             t,
             lowers,
             options,
+            base: t.dir(),
             // Special files and symbolic links have no attributes of users.
             has_origins: !options.contains(&("userxattr", "")),
         }
@@ -157,7 +160,7 @@ impl<'a> Swap<'a> {
     pub fn run(&self, name: &str, turns: &[Turn<'_>]) {
         let kinds = [self.t.kind(), other_kind(self.t)];
         let sites = ["one", "two"].map(|site| {
-            let dir = self.t.dir().join(format!("{name}-{site}"));
+            let dir = self.base.join(format!("{name}-{site}"));
             (self.t.layers_in(&dir), None::<Shown>)
         });
         let mut sites = sites;
