@@ -9,19 +9,23 @@ use std::process::Command;
 use rovl_testing::block::{load_module, mount_device, Image, Loop};
 use rovl_testing::mount::{granted, Mounted, Request};
 use rovl_testing::ops::{
-    chmod, getxattr, listxattr, mkdir, mode, names, open_write, perm, read, set, stat, unlink,
-    write,
+    chmod, chown, getxattr, link, listxattr, mkdir, mode, names, open_write, perm, read, rename,
+    set, stat, unlink, write, write_at,
 };
 use rovl_testing::overlay_xattr::REDIRECT;
 use rovl_testing::verity::{self, measure, metacopy_value, SHA256};
 use rovl_testing::{cases, errno, ok, skip, Dir, Layers, Test};
-use rustix::fs::OFlags;
+use rustix::fs::{ftruncate, OFlags};
 use rustix::io::Errno;
+
+use crate::metacopy::data;
+use crate::swap_options::{Swap, Turn};
 
 cases! {
     contents_and_attributes,
     tampered_objects,
     writable,
+    changed_by_both,
     whiteouts_inside,
     several_images,
 }
@@ -231,6 +235,81 @@ fn writable(t: &Test) {
     assert_eq!(perm(m.path("changed")), 0o600);
     assert_eq!(read(m.path("written")), b"Written");
     assert_eq!(read(m.path("kept")), b"kept");
+}
+
+const TURNS: &[Turn<'_>] = &[
+    (
+        |root| {
+            chmod(root.join("usr/big"), 0o600);
+            rename(root.join("lib/moved"), root.join("usr/moved"));
+            rename(root.join("lib"), root.join("usr/lib"));
+            chown(root.join("etc/owned"), 7, 8);
+            chmod(root.join("etc/small"), 0o600);
+            write(root.join("etc/conf"), "changed");
+            unlink(root.join("etc/gone"));
+        },
+        &[
+            "etc/conf file 644 \"changed\" origin",
+            "etc/gone whiteout",
+            "usr/lib dir 755 impure=y origin redirect=/lib",
+        ],
+    ),
+    (
+        |root| {
+            assert_eq!(read(root.join("usr/lib/kept")), data());
+            assert_eq!(read(root.join("etc/small")), b"inline");
+            chmod(root.join("usr/lib/kept"), 0o600);
+            rename(root.join("usr/moved"), root.join("moved"));
+            link(root.join("etc/owned"), root.join("linked"));
+            ok(ftruncate(open_write(root.join("etc/cut")), 5000));
+            write(root.join("etc/gone"), "back");
+        },
+        &[
+            "etc/gone file 644 \"back\"",
+            "etc/cut file 644 5000 bytes origin",
+        ],
+    ),
+    (
+        |root| {
+            for name in ["moved", "linked", "link", "usr/lib/kept"] {
+                assert_eq!(read(root.join(name)), data(), "{name}");
+            }
+            write_at(open_write(root.join("moved")), b"written", 50_000);
+            write_at(open_write(root.join("linked")), b"written", 50_000);
+            ok(std::fs::remove_dir_all(root.join("usr/lib")));
+        },
+        &["moved file 644 100000 bytes origin redirect=/lib/moved"],
+    ),
+];
+
+/// What is copied up without its data takes the digest along, for either type to check.
+fn changed_by_both(t: &Test) {
+    let c = Composefs::new(t);
+    let tree = c.tree(0);
+    for name in ["usr/big", "lib/moved", "lib/kept", "etc/owned", "etc/cut"] {
+        c.file(&tree, name, &data());
+    }
+    c.file(&tree, "etc/conf", b"conf");
+    c.file(&tree, "etc/gone", b"gone");
+    tree.file("etc/small", "inline")
+        .xattr("etc/small", "user.a", "1")
+        .symlink("link", "usr/big")
+        .dir("empty");
+    let image = c.image(0);
+    for verity in ["on", "require"] {
+        let options = [
+            ("metacopy", "on"),
+            ("index", "on"),
+            ("xino", "on"),
+            ("verity", verity),
+        ];
+        let swap = Swap {
+            lowers: vec![Dir::at(image.root())],
+            data: vec![Dir::at(c.store.root())],
+            ..Swap::new(t, Vec::new(), &options)
+        };
+        swap.run(verity, TURNS);
+    }
 }
 
 /// An image that itself has the layers of an overlay in it: their attributes are escaped, and what

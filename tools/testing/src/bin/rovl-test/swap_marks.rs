@@ -168,6 +168,7 @@ fn marks_for_another_overlay(t: &Test) {
         let swap = Swap {
             t,
             lowers: layers().into(),
+            data: Vec::new(),
             options: &[("redirect_dir", "on")],
             base: t.dir(),
             // An overlay without nfs_export has no handles for them.

@@ -40,6 +40,8 @@ const LATELY: i64 = 1_000_000_000;
 pub struct Swap<'a> {
     pub t: &'a Test,
     pub lowers: Vec<Dir>,
+    /// Layers below these that only hold data.
+    pub data: Vec<Dir>,
     pub options: &'a [(&'a str, &'a str)],
     /// Directory for the upper layers.
     pub base: PathBuf,
@@ -127,6 +129,7 @@ impl<'a> Swap<'a> {
         Self {
             t,
             lowers,
+            data: Vec::new(),
             options,
             base: t.dir(),
             // Special files and symbolic links have no attributes of users.
@@ -138,6 +141,10 @@ impl<'a> Swap<'a> {
         let request = self.lowers.iter().fold(Request::new(kind), |request, dir| {
             request.set("lowerdir+", dir.root())
         });
+        let request = self
+            .data
+            .iter()
+            .fold(request, |request, dir| request.set("datadir+", dir.root()));
         let request = request
             .set("upperdir", l.upper().root())
             .set("workdir", l.work());
