@@ -85,6 +85,7 @@ mod statfs;
 mod statx;
 mod steps;
 mod swap;
+mod swap_downgraded;
 mod swap_handles;
 mod swap_marks;
 mod swap_options;
@@ -241,6 +242,7 @@ const MODULES: &[&[Case]] = &[
     swap::CASES,
     swap_options::CASES,
     swap_handles::CASES,
+    swap_downgraded::CASES,
     swap_marks::CASES,
     nested::CASES,
     revalidation::CASES,
