@@ -4,17 +4,20 @@
 use std::path::Path;
 
 use rovl_testing::block::Image;
+use rovl_testing::handle::{forget, Handle};
 use rovl_testing::layers::Dir;
 use rovl_testing::mount::{granted, Request};
 use rovl_testing::ops::{
-    chmod, exists, link, mkdir, mode, names, open_read, open_write, read, rename, rmdir, set, stat,
-    unlink, write, write_at,
+    chmod, exists, is_whiteout, link, mkdir, mode, names, open_read, open_write, read, rename,
+    rmdir, set, stat, unlink, write, write_at,
 };
+use rovl_testing::overlay_xattr::index_name;
 use rovl_testing::{cases, errno, ok, skip, Layers, Mounted, Test};
 use rustix::fs::{ioctl_getflags, ioctl_setflags, IFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::data_only::metacopy_file;
+use crate::index::index;
 use crate::metacopy::data;
 use crate::swap::other_kind;
 use crate::swap_options::{Swap, Turn};
@@ -30,6 +33,7 @@ cases! {
     renamed_in_any_case,
     made_by_one_mounted_by_the_other,
     changed_by_both,
+    removed_from_an_index_for_nfs,
     layers_that_do_not_agree,
     encodings_that_do_not_agree,
     capable_but_not_folded,
@@ -374,6 +378,31 @@ fn changed_by_both(t: &Test) {
         let removed = if option == "nfs_export" { &[] } else { REMOVED };
         swap.run(option, &[TURNS, removed].concat());
     }
+}
+
+/// By the entry that the in-tree module leaves the removed file is still found, until the other type
+/// puts a whiteout in its place.
+fn removed_from_an_index_for_nfs(t: &Test) {
+    let fs = Folded::new(&t.dir(), FOLDED);
+    let l = fs.layers(t);
+    l.lower(0).file("Dir/Gone", "");
+    let options = [("nfs_export", "on"), ("redirect_dir", "on")];
+    let swap = Swap::new(t, vec![l.lower(0)], &options);
+    let m = swap.mount(t.kind(), &l);
+    let handle = Handle::of(m.path("dir/gone"));
+    rename(m.path("DIR/gone"), m.path("dir/There"));
+    unlink(m.path("dir/THERE"));
+    forget();
+    let entry = index(&l).join(index_name(&l.lower(0).path("Dir/Gone")));
+    if t.is_rovl() {
+        assert_eq!(handle.refusal(m.root()), Errno::STALE);
+        assert!(is_whiteout(&entry));
+    }
+    m.unmount();
+    let m = swap.mount(other_kind(t), &l);
+    assert!(is_whiteout(&entry));
+    assert_eq!(handle.refusal(m.root()), Errno::STALE);
+    assert!(names(m.path("DIR")).is_empty());
 }
 
 fn request(t: &Test, lower: &Path, upper: &Path, work: &Path) -> Request {
