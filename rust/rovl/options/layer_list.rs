@@ -246,16 +246,19 @@ impl LayerList {
 /// Resolves the name of a layer for the current task.
 fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
     let option = role.option();
-    if name.to_bytes().is_empty() {
+    let unescaped;
+    let path = if role.is_escaped() && name.to_bytes().contains(&b'\\') {
+        unescaped = unescape(name)?;
+        unescaped.as_cstr()
+    } else {
+        name
+    };
+    // Of a backslash alone nothing is left.
+    if path.to_bytes().is_empty() {
         fc.error(fmt!("{option}: the name of a layer is empty"));
         return Err(EINVAL);
     }
-    let path = if role.is_escaped() && name.to_bytes().contains(&b'\\') {
-        Path::lookup(unescape(name)?.as_cstr())
-    } else {
-        Path::lookup(name)
-    };
-    path.inspect_err(|err| {
+    Path::lookup(path).inspect_err(|err| {
         fc.error(fmt!("{option}: cannot resolve '{name}': {err:?}"));
     })
 }

@@ -133,6 +133,11 @@ fn empty_paths(t: &Test) {
         let empty = Request::new(t.kind()).set(key, "");
         assert_request_refused(t, &l, empty, Errno::INVAL, key);
     }
+    // Nothing is left of a backslash that escapes nothing; it must not be the current directory.
+    for key in ["upperdir", "workdir"] {
+        let escape = Request::new(t.kind()).set(key, "\\");
+        assert_request_refused(t, &l, escape, Errno::INVAL, key);
+    }
 }
 
 fn paths_that_do_not_exist(t: &Test) {
