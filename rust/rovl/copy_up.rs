@@ -361,8 +361,9 @@ impl<'a> CopyUp<'a> {
         if origin.indexed {
             self.inode.data().set(Flag::Index);
         }
-        self.note_digest(self.metacopy.as_ref());
-        if !self.leaves_data() {
+        if self.leaves_data() {
+            self.note_digest();
+        } else {
             self.inode.data().set(Flag::UpperData);
         }
         if self.stat.is_dir() {
@@ -371,9 +372,13 @@ impl<'a> CopyUp<'a> {
         self.inode.set_upper(upper)
     }
 
-    /// Notes which digest the data of the upper file has to have. It was not verified yet.
-    fn note_digest(&self, metacopy: Option<&Metacopy>) {
+    /// Notes which digest the data has to have that the upper file is without. It was not verified yet.
+    ///
+    /// Of a file that has its data these flags are left as they are: who uses the lower one meanwhile
+    /// goes by them, and they do not count any more after that.
+    fn note_digest(&self) {
         let data = self.inode.data();
+        let metacopy = self.metacopy.as_ref();
         if metacopy.and_then(Metacopy::digest).is_some() {
             data.set(Flag::HasDigest);
         } else {

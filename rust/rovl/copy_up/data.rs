@@ -98,7 +98,6 @@ impl CopyUp<'_> {
             Need::NoData => self.give_up_data(&upper, path)?,
             _ => upper.remove_xattr(path.dentry, Name::Metacopy)?,
         }
-        self.note_digest(None);
         self.inode.data().set(Flag::UpperData);
         Ok(())
     }
