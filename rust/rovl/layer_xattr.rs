@@ -4,13 +4,17 @@
 
 use crate::{
     entry::Flag,
+    fault,
     super_data::Super,
+    verity,
     Rovl, //
 };
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use ondisk::{
     marker::Opaque,
+    metacopy,
+    redirect::Redirect,
     xattr::Name, //
 };
 use vfs::{
@@ -22,6 +26,9 @@ use vfs::{
     path::LayerPath,
     Layer, //
 };
+
+/// The length of a redirect that is read without an allocation.
+pub(crate) const SHORT_REDIRECT: usize = 64;
 
 /// What became of an attribute that was to be set.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,6 +68,42 @@ impl Super {
         match self.get_xattr(m, path, Name::Opaque, &mut value) {
             Ok(len) if path.dentry.is_dir() => Opaque::parse(value.get(..len).unwrap_or_default()),
             _ => Opaque::parse(&[]),
+        }
+    }
+
+    /// The length of the attribute `metacopy`, or of what it stands for. `None` says that a file has its
+    /// data itself. An error of the layer must not make an empty file of it.
+    pub(crate) fn metacopy_len(&self, m: &AsMounter, path: LayerPath<'_>) -> Result<Option<usize>> {
+        let err = match self.get_xattr(m, path, Name::Metacopy, &mut []) {
+            Ok(len) => match metacopy::check_len(len) {
+                Ok(len) => return Ok(Some(len)),
+                Err(err) => fault::to_error(err),
+            },
+            Err(err) if verity::is_absent(self, err) => return Ok(None),
+            Err(err) => err,
+        };
+        log::warn_dentry(c"failed to get metacopy", path.dentry, err);
+        Err(err)
+    }
+
+    /// What the attribute `redirect` says, which is read into `short` or `long`.
+    ///
+    /// Returns `EINVAL` where that cannot be a place.
+    pub(crate) fn redirect<'v>(
+        &self,
+        m: &AsMounter,
+        path: LayerPath<'_>,
+        short: &'v mut [u8],
+        long: &'v mut KVVec<u8>,
+    ) -> Result<Option<Redirect<'v>>> {
+        let value = path.getxattr_in(m, self.xattr_name(Name::Redirect), short, long);
+        match value.and_then(|value| Redirect::parse(value).map_err(fault::to_error)) {
+            Ok(redirect) => Ok(Some(redirect)),
+            Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(None),
+            Err(err) => {
+                log::warn_dentry(c"failed to get redirect", path.dentry, err);
+                Err(err)
+            }
         }
     }
 

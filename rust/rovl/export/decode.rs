@@ -15,6 +15,7 @@ use crate::{
         self,
         Parts, //
     },
+    layer_xattr::SHORT_REDIRECT,
     origin,
     super_data::Super,
     Rovl, //
@@ -23,7 +24,11 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use ondisk::file_handle::FileHandle;
+use ondisk::{
+    file_handle::FileHandle,
+    metacopy,
+    redirect::Redirect, //
+};
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -33,6 +38,7 @@ use vfs::{
         MayDecode, //
     },
     log,
+    path::LayerPath,
     stack::LowerStack,
     super_block::SuperBlock,
     Layer, //
@@ -144,10 +150,49 @@ impl Decoder<'_> {
         if let Some(index) = &index {
             self.ofs.verify_origin(self.m, index, &origin)?;
         }
-        let indexed = index.is_some();
         let mut lower = LowerStack::new();
-        lower.push(origin, layer)?;
-        self.alias(index, lower, indexed)
+        lower.push(origin.clone(), layer)?;
+        let has_digest = self.defer_data(&origin, layer, index.as_deref(), &mut lower)?;
+        self.alias(index, lower, has_digest)
+    }
+
+    /// Leaves it for later to look into the data-only layers for the data of the file `origin`, if it is
+    /// not in the file itself. Returns whether the file says which digest the data has to have.
+    ///
+    /// Returns `ESTALE` for any other file without data: where that is depends on the name.
+    fn defer_data(
+        &self,
+        origin: &Dentry<Layer>,
+        layer: usize,
+        index: Option<&Dentry<Layer>>,
+        lower: &mut LowerStack,
+    ) -> Result<bool> {
+        // Elsewhere a file without data has no handle: it takes `metacopy=on` to look its name up. So it
+        // does in all merged layers but the lowest, below which there is nothing but data.
+        if !self.ofs.has_data_layers() || !origin.is_reg() {
+            return Ok(false);
+        }
+        if let Some(index) = index {
+            let path = self.ofs.upper_path(index)?;
+            return match self.ofs.metacopy_len(self.m, path)? {
+                Some(_) => Err(ESTALE),
+                None => Ok(false),
+            };
+        }
+        let path = LayerPath::new(self.ofs.mounts.get(layer).ok_or(EIO)?, origin)?;
+        let Some(len) = self.ofs.metacopy_len(self.m, path)? else {
+            return Ok(false);
+        };
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
+            Some(Redirect::Absolute(redirect)) => {
+                let mut place = KVec::with_capacity(redirect.len(), GFP_KERNEL)?;
+                place.extend_from_slice(redirect, GFP_KERNEL)?;
+                lower.defer_data(place)?;
+                Ok(len > metacopy::HEADER_LEN)
+            }
+            _ => Err(ESTALE),
+        }
     }
 
     /// The overlay dentry of a directory that is `real` in layer `layer`.
@@ -169,15 +214,16 @@ impl Decoder<'_> {
         &self,
         upper: Option<ARef<Dentry<Layer>>>,
         lower: LowerStack,
-        indexed: bool,
+        has_digest: bool,
     ) -> Result<ARef<Dentry<Rovl>>> {
         let parts = Parts {
             upper_has_data: upper.is_some(),
+            // An upper object that was found by its lower one was found in the index.
+            indexed: upper.is_some() && !lower.is_empty(),
             upper,
             lower,
             redirect: None,
-            indexed,
-            has_digest: false,
+            has_digest,
         };
         Dentry::obtain_alias(inode::get(self.m, self.sb, parts, None)?)
     }

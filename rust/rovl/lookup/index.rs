@@ -3,14 +3,12 @@
 //! Looking into the index: for names of a lower file of which another one was copied up, and for
 //! whether an upper and a lower object belong together.
 
-use super::{
-    layer::SHORT_REDIRECT,
-    Lookup, //
-};
+use super::Lookup;
 use crate::{
     entry::RedirectText,
     index,
     inode::Parts,
+    layer_xattr::SHORT_REDIRECT,
     Rovl, //
 };
 use kernel::{
@@ -77,7 +75,7 @@ impl Lookup<'_> {
     ) -> Result<Parts> {
         let path = self.ofs.upper_path(&index)?;
         let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
-        let redirect = match self.redirect_of(path, &mut short, &mut long)? {
+        let redirect = match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
             Some(redirect) => {
                 let redirect = redirect.as_bytes();
                 let mut text = KVVec::with_capacity(redirect.len(), GFP_KERNEL)?;

@@ -6,10 +6,7 @@ use super::{
     is_absolute,
     Lookup, //
 };
-use crate::{
-    fault,
-    verity, //
-};
+use crate::layer_xattr::SHORT_REDIRECT;
 use core::sync::atomic::Ordering;
 use kernel::{
     prelude::*,
@@ -18,8 +15,7 @@ use kernel::{
 use ondisk::{
     marker::Opaque,
     metacopy,
-    redirect::Redirect,
-    xattr::Name, //
+    redirect::Redirect, //
 };
 use vfs::{
     dentry::Dentry,
@@ -31,9 +27,6 @@ use vfs::{
 /// The longest path that redirects may add up to. Those that were made by a rename are shorter
 /// than a path of a system call.
 const MAX_REDIRECT: usize = 1 << 20;
-
-/// The length of a redirect that is read without an allocation.
-pub(super) const SHORT_REDIRECT: usize = 64;
 
 /// One layer of a lookup.
 pub(super) struct Level<'a> {
@@ -204,7 +197,7 @@ impl Lookup<'_> {
     /// Notes whether the data of what was found is somewhere else.
     pub(super) fn note_metacopy(&mut self, path: LayerPath<'_>) -> Result {
         let len = if path.dentry.is_reg() {
-            self.metacopy_len(path)?
+            self.ofs.metacopy_len(self.m, path)?
         } else {
             None
         };
@@ -213,51 +206,15 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    /// The length of the attribute that says that the data of a file is somewhere else, or of what
-    /// it stands for. An error of the layer must not make an empty file of it.
-    fn metacopy_len(&self, path: LayerPath<'_>) -> Result<Option<usize>> {
-        let err = match self.ofs.get_xattr(self.m, path, Name::Metacopy, &mut []) {
-            Ok(len) => match metacopy::check_len(len) {
-                Ok(len) => return Ok(Some(len)),
-                Err(err) => fault::to_error(err),
-            },
-            Err(err) if verity::is_absent(self.ofs, err) => return Ok(None),
-            Err(err) => err,
-        };
-        log::warn_dentry(c"failed to get metacopy", path.dentry, err);
-        Err(err)
-    }
-
     /// Takes over where the object is in the layers below, if what was found at `step` says so.
     ///
     /// Returns `EINVAL` where that cannot be a place.
     fn read_redirect(&mut self, path: LayerPath<'_>, step: Step<'_>) -> Result {
         self.absolute = false;
         let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
-        match self.redirect_of(path, &mut short, &mut long)? {
+        match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
             Some(redirect) => self.follow(redirect, step),
             None => Ok(()),
-        }
-    }
-
-    /// What the attribute `redirect` says, which is read into `short` or `long`.
-    ///
-    /// Returns `EINVAL` where that cannot be a place.
-    pub(super) fn redirect_of<'v>(
-        &self,
-        path: LayerPath<'_>,
-        short: &'v mut [u8],
-        long: &'v mut KVVec<u8>,
-    ) -> Result<Option<Redirect<'v>>> {
-        let name = self.ofs.xattr_name(Name::Redirect);
-        let value = path.getxattr_in(self.m, name, short, long);
-        match value.and_then(|value| Redirect::parse(value).map_err(fault::to_error)) {
-            Ok(redirect) => Ok(Some(redirect)),
-            Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(None),
-            Err(err) => {
-                log::warn_dentry(c"failed to get redirect", path.dentry, err);
-                Err(err)
-            }
         }
     }
 
