@@ -24,7 +24,6 @@ use crate::{
         InodeExt, //
     },
     ino_space::InoSpace,
-    super_data::Super,
     Rovl, //
 };
 use core::sync::atomic::Ordering;
@@ -44,7 +43,6 @@ use vfs::{
         LayerPath,
         OwnPath, //
     },
-    stack::LowerEntry, //
 };
 
 /// What the entries are read for.
@@ -52,8 +50,8 @@ use vfs::{
 pub(super) enum Purpose {
     /// To be shown.
     Show,
-    /// To find out whether there is anything to be shown: the first such entry ends the reading with
-    /// `ENOTEMPTY`, if all layers below can be read.
+    /// To find out whether there is anything to be shown, which gives `ENOTEMPTY` if all layers can be
+    /// read. What comes after the first such entry is not kept.
     FindOne,
 }
 
@@ -91,6 +89,8 @@ struct Merge<'a> {
     index: NameIndex,
     /// Numbers of devices in the layer that is being read: they may be whiteouts.
     devices: KVVec<u32>,
+    /// There is something to be shown, where only that matters.
+    found: bool,
 }
 
 impl<'a> Merge<'a> {
@@ -104,6 +104,7 @@ impl<'a> Merge<'a> {
             above: 0,
             index: NameIndex::new(),
             devices: KVVec::new(),
+            found: false,
         }
     }
 
@@ -199,15 +200,21 @@ impl<'a> Merge<'a> {
         self.devices.clear();
         path.read_dir(m, |entry| {
             // An empty directory then needs no memory.
-            if self.purpose == Purpose::FindOne && entry.is_dot_or_dotdot() {
+            if self.found || (self.purpose == Purpose::FindOne && entry.is_dot_or_dotdot()) {
                 return Ok(());
             }
             let marks = self.marks(&entry, layer);
-            if layer.lowest {
+            let added = if layer.lowest {
                 self.add_lowest(entry, marks)
             } else {
                 self.add(entry, marks)
+            };
+            // An error of what has not been read yet comes first.
+            self.found = added == Err(ENOTEMPTY);
+            if self.found {
+                return Ok(());
             }
+            added
         })?;
         self.find_whiteouts(m, path)
     }
@@ -249,38 +256,20 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
         };
-        merge
-            .read(m, path, layer)
-            .or_else(|err| need_all(m, ofs, lower, err))?;
+        merge.read(m, path, layer)?;
     }
     for (index, entry) in lower.iter().enumerate() {
-        let below = index.saturating_add(1);
         let layer = Reading {
             upper: false,
-            lowest: below == lower.len(),
+            lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
         };
-        merge
-            .read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)
-            .or_else(|err| need_all(m, ofs, lower.get(below..).unwrap_or_default(), err))?;
+        merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
+    }
+    if merge.found {
+        return Err(ENOTEMPTY);
     }
     Ok(merge.finish())
-}
-
-/// Fails with `err`, which ended the reading of a directory. If that is because something was found,
-/// an error of one of the layers below comes first: whether all can be opened does not depend on what
-/// is in the others.
-fn need_all(m: &AsMounter, ofs: &Super, below: &[LowerEntry], err: Error) -> Result {
-    if err == ENOTEMPTY {
-        for entry in below {
-            let path = ofs.lower_path(entry).ok_or(EIO)?;
-            match path.read_dir(m, |_| Err(ENOTEMPTY)) {
-                Err(err) if err != ENOTEMPTY => return Err(err),
-                _ => {}
-            }
-        }
-    }
-    Err(err)
 }
 
 /// The listing of a directory for one more open file: the one that others read, if nothing has
