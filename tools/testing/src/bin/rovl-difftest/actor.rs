@@ -69,7 +69,7 @@ pub struct Actor {
     pub maps: [Option<Map>; SLOTS],
     /// Queue of events.
     pub watches: Option<OwnedFd>,
-    /// Whether inode numbers have to stay: on layers of several file systems they need not.
+    /// Whether inode numbers have to stay: on layers of several file systems they need xino for that.
     pub numbers: bool,
     /// Whether each change of a directory changes its time of change: tmpfs gives it that of the
     /// object in it, which may be the same as before.
@@ -245,11 +245,16 @@ fn serve(mut actor: Actor, input: File, mut output: File) -> i32 {
         let Some((watch, words)) = words.split_first() else {
             return 1;
         };
-        let text = if words == ["reset"] {
-            actor.reset();
-            Some("ok".to_owned())
-        } else {
-            operation::run(&mut actor, words, *watch == "watch")
+        let text = match words {
+            ["reset"] => {
+                actor.reset();
+                Some("ok".to_owned())
+            }
+            ["numbers", kept] => {
+                actor.numbers = *kept == "kept";
+                Some("ok".to_owned())
+            }
+            _ => operation::run(&mut actor, words, *watch == "watch"),
         };
         let text = text.unwrap_or_else(|| "?".to_owned());
         if writeln!(output, "{text}").is_err() {

@@ -38,6 +38,8 @@ pub struct Side {
     processes: Vec<(Process, Remote)>,
     mounted: bool,
     nested: bool,
+    /// Whether the mount keeps inode numbers.
+    numbers: bool,
     /// The lower layers at the time of the mount; none if steps changed them since.
     sealed: Option<Vec<Snapshot>>,
     done: usize,
@@ -88,7 +90,6 @@ impl Side {
                 .any(|step| step.place == Place::Mount(process))
             {
                 let mut actor = Actor::new(&merged);
-                actor.numbers = roots.len() == 1 && script.nested == 0;
                 actor.dir_times = script.upper != "tmpfs";
                 processes.push((process, Remote::start(process, actor)?));
             }
@@ -104,6 +105,7 @@ impl Side {
             processes,
             mounted: false,
             nested: false,
+            numbers: false,
             sealed: None,
             done: 0,
             out: BufWriter::new(out),
@@ -204,7 +206,7 @@ impl Side {
                 let seen =
                     outcome.map_err(|refused| format!("{}: {}", refused.step, refused.errno));
                 self.line("reconfigure", &format!("{seen:?}"))?;
-                self.show_mount()
+                self.show_mount().map(drop)
             }
             ["reconfigure", ..] => Ok(()),
             _ => Err(Error::other(format!("no such step: {step}"))),
@@ -242,7 +244,8 @@ impl Side {
             Ok(()) => {
                 self.mounted = true;
                 self.line("mount", "ok")?;
-                self.show_mount()
+                let shown = self.show_mount()?;
+                self.look_at_numbers(options.contains(&"noupper"), &shown)
             }
             Err(seen) => {
                 self.line("mount", &seen)?;
@@ -260,25 +263,42 @@ impl Side {
         }
     }
 
-    /// What the mount table says.
-    fn show_mount(&mut self) -> std::io::Result<()> {
+    /// What the mount table says; the options of the type in it.
+    fn show_mount(&mut self) -> std::io::Result<String> {
         let line = mount_table()
             .into_iter()
             .rfind(|mount| mount.target == self.merged);
-        let seen = line.map_or_else(String::new, |mount| {
-            format!(
-                "{} {}",
-                mount.options,
-                intended::place(&mount.super_options)
-            )
+        let (options, shown) = line.map_or_else(Default::default, |mount| {
+            (mount.options, mount.super_options)
         });
-        self.line("mount table", &seen)
+        let seen = format!("{options} {}", intended::place(&shown));
+        self.line("mount table", &seen)?;
+        Ok(shown)
+    }
+
+    /// Has inode numbers compared if they mean something: on one file system they are its own, on
+    /// several those that xino makes. Without it the mount counts some of them, and numbers of a
+    /// lower overlay that does so mean nothing in any case. What fell back is not shown.
+    fn look_at_numbers(&mut self, noupper: bool, shown: &str) -> std::io::Result<()> {
+        let script = &self.script;
+        let merged = &script.lowers[..script.lowers.len().saturating_sub(script.data)];
+        let (above, below) = merged.split_at(merged.len() - script.nested.min(merged.len()));
+        let same = |names: &[String]| names.windows(2).all(|pair| pair[0] == pair[1]);
+        let xino = shown
+            .split(',')
+            .any(|option| matches!(option, "xino=on" | "xino=auto"));
+        let one = below.is_empty() && same(above) && (noupper || above.contains(&script.upper));
+        self.numbers = one || (xino && same(below));
+        let kept = if self.numbers { "kept" } else { "lost" };
+        for (_, process) in &mut self.processes {
+            process.run(&["numbers".to_owned(), kept.to_owned()], false)?;
+        }
+        Ok(())
     }
 
     /// The merged tree and the upper layer.
     fn check(&mut self) -> std::io::Result<()> {
-        let one_file_system = self.roots.len() == 1 && self.script.nested == 0;
-        let merged = snapshot::with_numbers(&self.merged, View::Merged, one_file_system);
+        let merged = snapshot::with_numbers(&self.merged, View::Merged, self.numbers);
         self.lines("merged tree", merged)?;
         let upper = snapshot::of(&self.upper, View::Layer);
         self.lines("upper layer", upper)

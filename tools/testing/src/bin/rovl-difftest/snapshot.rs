@@ -36,7 +36,7 @@ pub fn of(root: &Path, view: View) -> Snapshot {
 }
 
 /// The same; `numbers` says whether a directory's entries tell the numbers that stat(2) tells. They
-/// need not if the layers of an overlay are on several file systems.
+/// need not if the layers of an overlay are on several file systems and it does not map the numbers.
 pub fn with_numbers(root: &Path, view: View, numbers: bool) -> Snapshot {
     let mut walk = Walk {
         root,

@@ -36,6 +36,8 @@ struct Plan {
     verity: bool,
     /// Whether the case of names is folded.
     folded: bool,
+    /// Whether there are layers on several file systems.
+    several: bool,
     /// One check of the trees in so many steps.
     check: usize,
     /// One change of the mount in so many steps.
@@ -103,6 +105,7 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
         export,
         verity,
         folded: script.upper == FOLDED,
+        several: source.mixed || script.nested > 0,
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
     }

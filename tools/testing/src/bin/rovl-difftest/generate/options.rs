@@ -41,6 +41,8 @@ const EXPORT: &[&str] = &[
 ];
 const VERITY: &[&str] = &["", "verity=off", "verity=on", "verity=on", "verity=require"];
 const XINO: &[&str] = &["", "", "xino=off", "xino=auto", "xino=on"];
+/// The same where inode numbers are compared only with it.
+const MAPPED: &[&str] = &["", "xino=off", "xino=auto", "xino=on", "xino=on", "xino=on"];
 const UUID: &[&str] = &[
     "",
     "",
@@ -111,7 +113,7 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
         index,
         export,
         if plan.verity { source.pick(VERITY) } else { "" },
-        source.pick(XINO),
+        source.pick(if plan.several { MAPPED } else { XINO }),
         source.pick(UUID),
         source.pick(CREDENTIALS),
         sync,
