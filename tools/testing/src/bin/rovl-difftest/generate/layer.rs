@@ -5,6 +5,7 @@ use fastrand::Rng;
 use rovl_testing::verity::{SHA256, SHA512};
 
 use super::model::{child, Kind, Object, Tree};
+use super::moved::{self, Layer};
 use super::value;
 use crate::script::{Place, Step};
 
@@ -29,15 +30,6 @@ const PRIVATE: [&str; 14] = [
     "data",
 ];
 
-/// The attribute that makes a directory opaque.
-fn opaque(userxattr: bool) -> &'static str {
-    if userxattr {
-        "user.overlay.opaque"
-    } else {
-        "trusted.overlay.opaque"
-    }
-}
-
 /// What the lower layers of a script have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
@@ -47,6 +39,21 @@ pub struct Manner {
     pub verity: bool,
     /// How many of 24 objects are files whose data is in a layer below.
     pub without_data: u8,
+    /// Whether layers have directories that were renamed.
+    pub moved: bool,
+    /// How many layers there are above those that only hold data.
+    pub merged: usize,
+}
+
+impl Manner {
+    /// The namespace of the overlay's attributes.
+    pub fn prefix(self) -> &'static str {
+        if self.userxattr {
+            "user"
+        } else {
+            "trusted"
+        }
+    }
 }
 
 /// Fills the lower layer `number`; what it has then. `below` is what those below it have, with their
@@ -61,8 +68,13 @@ pub fn fill(
     let place = Place::Lower(number);
     let mut tree = Tree::default();
     steps.push(Step::new(place, "chmod / 777"));
+    if manner.moved && number < manner.merged {
+        let (tree, steps) = (&mut tree, &mut *steps);
+        moved::leave(rng, &mut Layer { place, tree, steps }, manner, below);
+    }
     for name in &value::NAMES[..4] {
-        if rng.u8(0..3) > 0 {
+        let free = !tree.objects.contains_key(*name) && !tree.whiteouts.contains(*name);
+        if rng.u8(0..3) > 0 && free {
             let mode = value::dir_mode(rng);
             make_dir(&mut tree, place, name, mode, steps);
         }
@@ -106,7 +118,7 @@ fn without_data(
     } else {
         value::length(rng)
     };
-    let prefix = if manner.userxattr { "user" } else { "trusted" };
+    let prefix = manner.prefix();
     let mut add = |text: String| steps.push(Step::new(place, &text));
     add(format!("put {path} 0 0"));
     add(format!("chmod {path} {}", value::file_mode(rng)));
@@ -134,7 +146,8 @@ fn without_data(
     tree.add(&path, object);
 }
 
-fn make_dir(tree: &mut Tree, place: Place, path: &str, mode: &str, steps: &mut Vec<Step>) {
+/// Makes a directory in a layer.
+pub fn make_dir(tree: &mut Tree, place: Place, path: &str, mode: &str, steps: &mut Vec<Step>) {
     steps.push(Step::new(place, &format!("mkdir {path} {mode}")));
     steps.push(Step::new(place, &format!("chmod {path} {mode}")));
     let bits = u32::from_str_radix(mode, 8).unwrap_or(0);
@@ -178,7 +191,8 @@ fn ordinary(rng: &mut Rng, tree: &mut Tree, place: Place, manner: Manner, steps:
         }
         6 => {
             if let Some((path, Kind::Dir)) = old {
-                add(format!("setxattr {path} {} y -", opaque(manner.userxattr)));
+                let prefix = manner.prefix();
+                add(format!("setxattr {path} {prefix}.overlay.opaque y -"));
                 tree.opaque.insert(path);
             }
         }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Random scripts. `model` is what probably exists, `source` what the processes hold, `layer` fills
-//! layers, `options` chooses those of a mount, `step`, `content` and `handle` make steps, `value`
+//! layers, `moved` renames in them, `options` chooses those of a mount, `step`, `content` and `handle` make steps, `value`
 //! their arguments.
 
 mod content;
 mod handle;
 mod layer;
 mod model;
+mod moved;
 mod options;
 mod source;
 mod step;
@@ -38,6 +39,8 @@ struct Plan {
     folded: bool,
     /// Whether there are layers on several file systems.
     several: bool,
+    /// Whether lower layers have directories that were renamed.
+    moved: bool,
     /// One check of the trees in so many steps.
     check: usize,
     /// One change of the mount in so many steps.
@@ -96,6 +99,8 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
     let export = source.one_in(if data || verity { 12 } else { 2 });
     let export = export && intended::opens_by_handles(&script.upper);
     let plain = userxattr && (export || source.one_in(2));
+    // Nobody follows them with `userxattr`.
+    let moved = source.one_in(if userxattr { 12 } else { 2 });
     Plan {
         userxattr,
         plain,
@@ -106,6 +111,7 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
         verity,
         folded: script.upper == FOLDED,
         several: source.mixed || script.nested > 0,
+        moved,
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
     }
@@ -118,6 +124,8 @@ fn fill(source: &mut Source, plan: &Plan, script: &Script) -> Vec<Step> {
         userxattr: plan.userxattr,
         verity: plan.verity,
         without_data: if plan.data || plan.verity { 8 } else { 1 },
+        moved: plan.moved,
+        merged: plan.lowers - script.data,
     };
     // From the lowest one, where the data is of files above.
     let mut trees: Vec<(usize, Tree)> = Vec::new();
@@ -128,12 +136,16 @@ fn fill(source: &mut Source, plan: &Plan, script: &Script) -> Vec<Step> {
     if plan.plain {
         steps.retain(|step| !intended::stays_in_index(&step.words));
     }
-    if plan.folded {
-        let names = trees.iter().flat_map(|(_, tree)| tree.objects.keys());
-        source.kept = names.cloned().collect();
-    }
+    let names: Vec<String> = trees
+        .iter()
+        .flat_map(|(_, tree)| tree.objects.keys().cloned())
+        .collect();
     let merged = trees.into_iter().skip(script.data).map(|(_, tree)| tree);
     source.tree = Tree::merged(merged);
+    if plan.folded {
+        source.kept = names.into_iter().collect();
+        source.kept.extend(source.tree.objects.keys().cloned());
+    }
     steps.push(Step::new(Place::Upper, "chmod / 777"));
     if plan.hostile {
         spoil(source, plan, &mut steps);
@@ -150,7 +162,7 @@ fn layers(rng: &mut Rng) -> Script {
     let lowers = match rng.u8(0..16) {
         0 => rng.usize(5..30),
         1..=3 => 1,
-        _ => rng.usize(2..5),
+        _ => rng.usize(2..6),
     };
     let all = ["ext4", "xfs", "tmpfs", VERITY];
     let upper = match rng.u8(0..12) {

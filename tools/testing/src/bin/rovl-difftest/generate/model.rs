@@ -81,6 +81,8 @@ pub struct Tree {
     pub whiteouts: BTreeSet<String>,
     /// Directories below which nothing of the layers below shows.
     pub opaque: BTreeSet<String>,
+    /// Directories whose content below comes from another path, and that path.
+    pub redirects: BTreeMap<String, String>,
 }
 
 /// The directory of a path, `/` for the root.
@@ -170,6 +172,18 @@ impl Tree {
         taken
     }
 
+    /// Shows what is at some paths at others.
+    fn redirect(&mut self, redirects: &BTreeMap<String, String>) {
+        let copies = redirects.iter().map(|(to, from)| {
+            let objects = self.clone().take(from);
+            (to, objects)
+        });
+        for (to, objects) in copies.collect::<Vec<_>>() {
+            self.remove(to);
+            self.put(to, objects);
+        }
+    }
+
     fn put(&mut self, path: &str, objects: Vec<(String, Object)>) {
         for (rest, object) in objects {
             self.objects.insert(format!("{path}{rest}"), object);
@@ -194,6 +208,7 @@ impl Tree {
     pub fn merged(layers: impl IntoIterator<Item = Self>) -> Self {
         let mut merged = Self::default();
         for layer in layers {
+            merged.redirect(&layer.redirects);
             let mut hidden: Vec<String> = layer.whiteouts.iter().cloned().collect();
             let covered = layer
                 .objects
