@@ -7,6 +7,7 @@ mod generate;
 mod image;
 mod intended;
 mod operation;
+mod parameter;
 mod request;
 mod run;
 mod script;

@@ -15,6 +15,7 @@ use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
 use crate::image::{self, Images, FILE_SYSTEMS};
 use crate::intended;
+use crate::parameter::Changed;
 use crate::script::{Place, Script, Step};
 use crate::side::{Side, BARRIER, DIRECTORY};
 
@@ -81,6 +82,7 @@ pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
     for name in script.file_systems() {
         settings.images.borrow_mut().need(&settings.scratch, name)?;
     }
+    let _changed = Changed::new(&settings.kinds, &script.parameters)?;
     let sides = [start(settings, script, 0)?, start(settings, script, 1)?];
     let mut texts = [Vec::new(), Vec::new()];
     let complete = collect(&sides, &mut texts)?;

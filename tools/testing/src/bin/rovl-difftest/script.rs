@@ -14,12 +14,14 @@
 //!
 //! `layers` names the file system of the upper layer, then those of the lower ones, top first;
 //! `data 1` says that the last lower layer only holds data, `nested 2` that the two before it are an
-//! overlay themselves, `watch` that each step tells what it changes of the objects that it names. The
-//! text is what is run: a generated script, a shortened one and one from a file are the same.
+//! overlay themselves, `watch` that each step tells what it changes of the objects that it names,
+//! `parameter index Y` what a parameter of both modules is during the script. The text is what is run:
+//! a generated script, a shortened one and one from a file are the same.
 
 use std::fmt;
 
 use crate::image::FILE_SYSTEMS;
+use crate::parameter;
 
 /// Largest number of lower layers of a script.
 const LOWERS_MAX: usize = 64;
@@ -92,6 +94,8 @@ pub struct Script {
     pub nested: usize,
     /// Whether objects are looked at before and after each operation.
     pub watch: bool,
+    /// Parameters of the modules, with their values.
+    pub parameters: Vec<(String, String)>,
     /// The steps.
     pub steps: Vec<Step>,
 }
@@ -115,6 +119,7 @@ impl Script {
             data: 0,
             nested: 0,
             watch: false,
+            parameters: Vec::new(),
             steps: Vec::new(),
         }
     }
@@ -122,6 +127,12 @@ impl Script {
     /// The file systems of all layers.
     pub fn file_systems(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.upper).chain(&self.lowers)
+    }
+
+    /// Whether a parameter of the modules is switched on.
+    pub fn has_parameter(&self, name: &str) -> bool {
+        let wanted = (name.to_owned(), "Y".to_owned());
+        self.parameters.contains(&wanted)
     }
 
     /// Reads the text of a script.
@@ -155,6 +166,7 @@ impl Script {
                 self.watch = true;
                 return Some(());
             }
+            "parameter" => return self.set_parameter(rest),
             "upper" => Place::Upper,
             "work" => Place::Work,
             _ => match (process, first.strip_prefix("lower")) {
@@ -170,6 +182,15 @@ impl Script {
             },
         };
         self.steps.push(Step::new(place, rest));
+        Some(())
+    }
+
+    fn set_parameter(&mut self, text: &str) -> Option<()> {
+        let (name, value) = text.split_once(' ')?;
+        if !parameter::NAMES.contains(&name) {
+            return None;
+        }
+        self.parameters.push((name.to_owned(), value.to_owned()));
         Some(())
     }
 
@@ -209,6 +230,9 @@ impl fmt::Display for Script {
         }
         if self.watch {
             writeln!(f, "watch")?;
+        }
+        for (name, value) in &self.parameters {
+            writeln!(f, "parameter {name} {value}")?;
         }
         self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
     }

@@ -82,6 +82,11 @@ impl<F: Fn(&Script) -> bool> Search<F> {
         let mut plain = self.best.clone();
         plain.nested = 0;
         self.try_one(plain);
+        for number in (0..self.best.parameters.len()).rev() {
+            let mut plain = self.best.clone();
+            plain.parameters.remove(number);
+            self.try_one(plain);
+        }
         while self.best.data > 0 {
             let mut merged = self.best.clone();
             merged.data -= 1;

@@ -278,15 +278,20 @@ impl Side {
 
     /// Has inode numbers compared if they mean something: on one file system they are its own, on
     /// several those that xino makes. Without it the mount counts some of them, and numbers of a
-    /// lower overlay that does so mean nothing in any case. What fell back is not shown.
+    /// lower overlay that does so mean nothing in any case. What fell back is shown as off, and the
+    /// default is not shown.
     fn look_at_numbers(&mut self, noupper: bool, shown: &str) -> std::io::Result<()> {
         let script = &self.script;
         let merged = &script.lowers[..script.lowers.len().saturating_sub(script.data)];
         let (above, below) = merged.split_at(merged.len() - script.nested.min(merged.len()));
         let same = |names: &[String]| names.windows(2).all(|pair| pair[0] == pair[1]);
-        let xino = shown
+        let mut shown = shown
             .split(',')
-            .any(|option| matches!(option, "xino=on" | "xino=auto"));
+            .filter_map(|text| text.strip_prefix("xino="));
+        let xino = match shown.next() {
+            Some(value) => value != "off",
+            None => script.has_parameter("xino_auto"),
+        };
         let one = below.is_empty() && same(above) && (noupper || above.contains(&script.upper));
         self.numbers = one || (xino && same(below));
         let kept = if self.numbers { "kept" } else { "lost" };

@@ -16,10 +16,30 @@ mod value;
 use fastrand::Rng;
 
 use crate::image::{FOLDED, VERITY};
-use crate::intended;
 use crate::script::{Place, Script, Step};
+use crate::{intended, parameter};
 use model::Tree;
 use source::Source;
+
+/// What mounts have that do not say otherwise.
+#[derive(Default)]
+struct Defaults {
+    index: bool,
+    export: bool,
+    metacopy: bool,
+    redirects: bool,
+}
+
+impl Defaults {
+    fn of(script: &Script) -> Self {
+        Self {
+            index: script.has_parameter("index"),
+            export: script.has_parameter("nfs_export"),
+            metacopy: script.has_parameter("metacopy"),
+            redirects: script.has_parameter("redirect_dir"),
+        }
+    }
+}
 
 /// How a script is made.
 struct Plan {
@@ -41,6 +61,8 @@ struct Plan {
     several: bool,
     /// Whether lower layers have directories that were renamed.
     moved: bool,
+    /// What the parameters of the modules say.
+    defaults: Defaults,
     /// One check of the trees in so many steps.
     check: usize,
     /// One change of the mount in so many steps.
@@ -51,7 +73,11 @@ struct Plan {
 pub fn script(seed: u64, length: usize) -> Script {
     let mut source = Source::new(seed);
     let mut script = layers(&mut source.rng);
-    let plan = plan(&mut source, &mut script);
+    let mut plan = plan(&mut source, &mut script);
+    if source.one_in(3) {
+        script.parameters = parameters(&mut source, &plan);
+    }
+    plan.defaults = Defaults::of(&script);
     let mut steps = fill(&mut source, &plan, &script);
     mount(&mut source, &plan, &mut steps);
     for number in 0..length {
@@ -112,9 +138,28 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
         folded: script.upper == FOLDED,
         several: source.mixed || script.nested > 0,
         moved,
+        defaults: Defaults::default(),
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
     }
+}
+
+/// Some parameters of the modules, with values. An index is on only where options may switch it on.
+fn parameters(source: &mut Source, plan: &Plan) -> Vec<(String, String)> {
+    let mut chosen = Vec::new();
+    for name in parameter::NAMES {
+        if source.one_in(2) {
+            continue;
+        }
+        let value = match name {
+            "index" if plan.userxattr && !plan.plain => "N",
+            "nfs_export" if !plan.export => "N",
+            "redirect_max" => source.pick(&["0", "1", "2", "3", "6", "20", "300", "65535"]),
+            _ => source.pick(&["Y", "Y", "N"]),
+        };
+        chosen.push((name.to_owned(), value.to_owned()));
+    }
+    chosen
 }
 
 /// The steps that fill the layers.

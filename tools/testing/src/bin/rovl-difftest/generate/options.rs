@@ -102,6 +102,7 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
     };
     let index = match export {
         "nfs_export=on" if !careless => source.pick(&["", "index=on"]),
+        _ if userxattr && !plan.plain && plan.defaults.index => "index=off",
         _ if userxattr && !plan.plain => source.pick(&["", "index=off"]),
         _ => source.pick(INDEX),
     };
@@ -135,13 +136,26 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
     };
     options.push(access);
     options.retain(|option| !option.is_empty());
+    let defaults = &plan.defaults;
     Chosen {
         text: options.join(" "),
         writable: access.is_empty(),
-        redirects: redirect == "redirect_dir=on" || metacopy == "metacopy=on",
-        export: export == "nfs_export=on",
+        redirects: match redirect {
+            "" if userxattr => false,
+            "" => defaults.redirects || is_on(metacopy, defaults.metacopy),
+            redirect => redirect == "redirect_dir=on",
+        },
+        export: match export {
+            "" => defaults.export && index != "index=off" && metacopy != "metacopy=on",
+            export => export == "nfs_export=on",
+        },
         volatile: sync.ends_with("volatile") && access != "noupper",
     }
+}
+
+/// Whether a feature is on, with the option `text` for it or without one.
+fn is_on(text: &str, default: bool) -> bool {
+    text.ends_with("=on") || (text.is_empty() && default)
 }
 
 /// That of `metacopy`: what the script is about needs it, or excludes it.
