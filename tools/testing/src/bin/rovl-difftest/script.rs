@@ -14,7 +14,8 @@
 //!
 //! `layers` names the file system of the upper layer, then those of the lower ones, top first;
 //! `data 1` says that the last lower layer only holds data, `nested 2` that the two before it are an
-//! overlay themselves, `watch` that each step tells what it changes of the objects that it names,
+//! overlay themselves, `nested 2 upper xino=on` that this one has options, and the first of its layers
+//! for its upper one, `watch` that each step tells what it changes of the objects that it names,
 //! `parameter index Y` what a parameter of both modules is during the script. The text is what is run:
 //! a generated script, a shortened one and one from a file are the same.
 
@@ -92,6 +93,8 @@ pub struct Script {
     pub data: usize,
     /// How many of the last of the others are an overlay of their own.
     pub nested: usize,
+    /// The options of that overlay. Without `upper` it has no upper layer.
+    pub nested_options: Vec<String>,
     /// Whether objects are looked at before and after each operation.
     pub watch: bool,
     /// Parameters of the modules, with their values.
@@ -118,6 +121,7 @@ impl Script {
             lowers,
             data: 0,
             nested: 0,
+            nested_options: Vec::new(),
             watch: false,
             parameters: Vec::new(),
             steps: Vec::new(),
@@ -159,7 +163,9 @@ impl Script {
                 return Some(());
             }
             "nested" => {
-                self.nested = rest.parse().ok()?;
+                let mut words = rest.split_whitespace().map(str::to_owned);
+                self.nested = words.next()?.parse().ok()?;
+                self.nested_options = words.collect();
                 return Some(());
             }
             "watch" => {
@@ -226,7 +232,8 @@ impl fmt::Display for Script {
             writeln!(f, "data {}", self.data)?;
         }
         if self.nested > 0 {
-            writeln!(f, "nested {}", self.nested)?;
+            let options = self.nested_options.join(" ");
+            writeln!(f, "{}", format!("nested {} {options}", self.nested).trim())?;
         }
         if self.watch {
             writeln!(f, "watch")?;

@@ -81,7 +81,13 @@ impl<F: Fn(&Script) -> bool> Search<F> {
         self.try_one(plain);
         let mut plain = self.best.clone();
         plain.nested = 0;
+        plain.nested_options.clear();
         self.try_one(plain);
+        for number in (0..self.best.nested_options.len()).rev() {
+            let mut plain = self.best.clone();
+            plain.nested_options.remove(number);
+            self.try_one(plain);
+        }
         for number in (0..self.best.parameters.len()).rev() {
             let mut plain = self.best.clone();
             plain.parameters.remove(number);

@@ -230,8 +230,7 @@ impl Side {
         if nested > 1 {
             let below = lowers.split_off(lowers.len() - nested);
             let target = self.merged.with_file_name("nested");
-            let layers = self.layers(&below, &[]);
-            match request::mount(&self.kinds[0], &layers, &["noupper"], &target) {
+            match self.mount_nested(&below, &target) {
                 Ok(()) => {
                     self.nested = true;
                     lowers.push(target);
@@ -252,6 +251,29 @@ impl Side {
                 self.leave_as(intended::REFUSED)
             }
         }
+    }
+
+    /// Mounts the overlay that is a lower layer.
+    fn mount_nested(&self, lowers: &[PathBuf], target: &Path) -> Result<(), String> {
+        let options = self.script.nested_options.iter().map(String::as_str);
+        let mut options: Vec<&str> = options.collect();
+        let given = options.len();
+        options.retain(|option| *option != "upper");
+        let top = lowers.first().unwrap_or(&self.upper);
+        let work = nested_work(top);
+        let mut layers = Layers {
+            lowers,
+            data: &[],
+            upper: top,
+            work: &work,
+        };
+        if options.len() < given {
+            layers.lowers = &lowers[1..];
+            std::fs::create_dir_all(&work).map_err(|error| error.to_string())?;
+        } else {
+            options.push("noupper");
+        }
+        request::mount(&self.kinds[0], &layers, &options, target)
     }
 
     fn layers<'a>(&'a self, lowers: &'a [PathBuf], data: &'a [PathBuf]) -> Layers<'a> {
@@ -342,19 +364,35 @@ impl Side {
             }
             self.nested = false;
             self.line("unmount of the lower overlay", &format!("{result:?}"))?;
+            self.check_nested_work()?;
         }
         self.check_layers(work)
+    }
+
+    fn check_nested_work(&mut self) -> std::io::Result<()> {
+        let mut works: Vec<PathBuf> = self.lowers.iter().map(|path| nested_work(path)).collect();
+        works.dedup();
+        works.retain(|path| path.exists());
+        for path in works {
+            self.check_work(&path, "work directory of the lower overlay")?;
+        }
+        Ok(())
+    }
+
+    fn check_work(&mut self, path: &Path, what: &str) -> std::io::Result<()> {
+        for line in snapshot::without_names(snapshot::of(path, View::Work)) {
+            if !intended::leftover(&line) {
+                self.line(what, &line)?;
+            }
+        }
+        Ok(())
     }
 
     fn check_layers(&mut self, work: &str) -> std::io::Result<()> {
         let upper = snapshot::of(&self.upper, View::Layer);
         self.lines("upper layer", upper)?;
-        for line in snapshot::without_names(snapshot::of(&self.work, View::Work)) {
-            if !intended::leftover(&line) {
-                self.line(work, &line)?;
-            }
-        }
-        Ok(())
+        let path = self.work.clone();
+        self.check_work(&path, work)
     }
 
     /// Nothing but steps may have changed the lower layers since the mount.
@@ -383,6 +421,11 @@ impl Side {
         });
         self.sealed = Some(snapshots.collect());
     }
+}
+
+/// Work directory of the overlay whose upper layer is the lower layer `path`.
+fn nested_work(path: &Path) -> PathBuf {
+    path.with_file_name("nested-work")
 }
 
 /// Sets the times that the clock gave. Objects that steps gave a time keep it.

@@ -78,6 +78,9 @@ pub fn script(seed: u64, length: usize) -> Script {
         script.parameters = parameters(&mut source, &plan);
     }
     plan.defaults = Defaults::of(&script);
+    if script.nested > 0 && !source.one_in(3) {
+        script.nested_options = options::nested(&mut source, &plan);
+    }
     let mut steps = fill(&mut source, &plan, &script);
     mount(&mut source, &plan, &mut steps);
     for number in 0..length {
@@ -116,7 +119,7 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
     let lowers = script.lowers.len();
     let verity = script.file_systems().any(|name| name == VERITY);
     if lowers - script.data > 2 && source.one_in(6) {
-        script.nested = 2;
+        script.nested = source.rng.usize(2..(lowers - script.data).min(5));
     }
     script.watch = source.rng.u8(0..5) < 2;
     source.mixed = script.lowers.iter().any(|name| *name != script.upper);

@@ -153,6 +153,40 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
     }
 }
 
+/// Options of the overlay that is a lower layer, which nothing is written through. An index with odd
+/// content in it would be cleaned in the order of inode numbers, see [`intended::ends`], and an
+/// identifier made at random would be in its handles.
+pub fn nested(source: &mut Source, plan: &Plan) -> Vec<String> {
+    let userxattr = plan.userxattr != source.one_in(12);
+    let upper = source.one_in(2);
+    let metacopy = if userxattr { "" } else { source.pick(METACOPY) };
+    let mut options = vec![
+        if upper { "upper" } else { "" },
+        if userxattr { "userxattr" } else { "" },
+        metacopy,
+        match metacopy {
+            _ if userxattr => source.pick(&["", "redirect_dir=nofollow"]),
+            "metacopy=on" => source.pick(&["", "redirect_dir=on"]),
+            _ => source.pick(REDIRECT),
+        },
+        if plan.verity { source.pick(VERITY) } else { "" },
+        source.pick(MAPPED),
+        if upper {
+            source.pick(&["uuid=off", "uuid=null"])
+        } else {
+            ""
+        },
+    ];
+    options.extend(
+        match plan.export && !plan.hostile && metacopy != "metacopy=on" {
+            true => [source.pick(INDEX), source.pick(&["", "nfs_export=on"])],
+            false => ["index=off", "nfs_export=off"],
+        },
+    );
+    let given = options.into_iter().filter(|option| !option.is_empty());
+    given.map(str::to_owned).collect()
+}
+
 /// Whether a feature is on, with the option `text` for it or without one.
 fn is_on(text: &str, default: bool) -> bool {
     text.ends_with("=on") || (text.is_empty() && default)
