@@ -315,7 +315,8 @@ impl Side {
             None => script.has_parameter("xino_auto"),
         };
         let one = below.is_empty() && same(above) && (noupper || above.contains(&script.upper));
-        self.numbers = one || (xino && same(below));
+        let has_xino = script.nested_options.iter().any(|text| text == "xino=on");
+        self.numbers = one || (xino && (has_xino || same(below)));
         let kept = if self.numbers { "kept" } else { "lost" };
         for (_, process) in &mut self.processes {
             process.run(&["numbers".to_owned(), kept.to_owned()], false)?;
