@@ -78,7 +78,18 @@ const ATTRIBUTES: &[&str] = &[
 ];
 
 /// How the layers are given, and with which ids they and the mount are seen.
-const GIVEN: &[&str] = &["", "", "", "", "descriptors", "mapped-lower", "mapped"];
+const GIVEN: &[&str] = &[
+    "",
+    "",
+    "",
+    "",
+    "",
+    "descriptors",
+    "detached",
+    "mapped-lower",
+    "mapped-upper",
+    "mapped",
+];
 
 /// One mount in so many has options that exclude each other.
 const CONFLICTS: u32 = 40;
