@@ -3,7 +3,7 @@
 //! what random scripts leave out, because the in-tree module would end in another state than it has to.
 
 use rovl_testing::overlay_xattr::{ORIGIN, UPPER, UUID};
-use rustix::fs::Stat;
+use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::image::FOLDED;
@@ -173,4 +173,16 @@ pub fn reads_other_attributes(export: bool) -> bool {
 pub fn shorten(words: &mut [String]) {
     let values = words.iter_mut().filter(|word| word.starts_with("fill:"));
     values.for_each(|word| *word = "fill:200:1".to_owned());
+}
+
+/// Whether a connectable handle is asked for of what `path` names. An open file may have been found by a
+/// handle and have no name in the cache, of which the kernel warns on any file system.
+pub fn may_connect(path: &str) -> bool {
+    !path.starts_with('@')
+}
+
+/// Whether it is known where an open file with these flags stands after io_uring read or wrote where it
+/// stood: with direct I/O that moves it only if the device is done before the call returns.
+pub fn moves_on(flags: OFlags) -> bool {
+    !flags.contains(OFlags::DIRECT)
 }

@@ -21,6 +21,9 @@ pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
     match *words {
         ["handle", path] => Some(identify(actor, path)),
         ["encode", place, path] => Some(encode(actor, handle_number(place)?, path, 0)),
+        ["encode", _, path, "connectable"] if !intended::may_connect(path) => {
+            Some(Err(Errno::NOTSUP))
+        }
         ["encode", place, path, "connectable"] => {
             Some(encode(actor, handle_number(place)?, path, CONNECTABLE))
         }

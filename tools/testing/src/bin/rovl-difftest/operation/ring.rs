@@ -6,12 +6,13 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types, IoUring};
 use rovl_testing::{ops, uring};
-use rustix::fs::{self, FileType, OFlags};
+use rustix::fs::{self, FileType, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::number;
 use super::open::{describe, Aligned};
 use crate::actor::{Actor, Outcome};
+use crate::intended;
 
 /// The operations of this module.
 pub fn run(actor: &Actor, words: &[&str]) -> Option<Outcome> {
@@ -73,8 +74,12 @@ fn request(fd: BorrowedFd<'_>, entry: &Entry) -> Result<usize, Errno> {
             .map_or(Errno::IO, Errno::from_raw_os_error)
     })?;
     let flags = fs::fcntl_getfl(fd)?;
+    let stood = fs::tell(fd).ok().filter(|_| !intended::moves_on(flags));
     fs::fcntl_setfl(fd, flags - OFlags::NONBLOCK)?;
     let result = uring::complete(&mut ring, entry);
     fs::fcntl_setfl(fd, flags)?;
+    if let Some(stood) = stood {
+        fs::seek(fd, SeekFrom::Start(stood))?;
+    }
     usize::try_from(result).map_err(|_| Errno::from_raw_os_error(result.saturating_neg()))
 }
