@@ -167,6 +167,13 @@ pub fn reads_other_attributes(export: bool) -> bool {
     !export
 }
 
+/// Whether the ids of the upper layer may be mapped, so that not all owners can be stored there: where the
+/// owner of a directory cannot, the in-tree module leaves an entry in the index that `export` makes of
+/// directories, too. It leads nowhere, and the next try gives EIO.
+pub fn maps_upper(export: bool) -> bool {
+    !export
+}
+
 /// Shortens the values of attributes in a step, where there is an index of directories: if the upper
 /// layer has no room for those of a directory, the in-tree module leaves an entry in its index that
 /// leads nowhere.

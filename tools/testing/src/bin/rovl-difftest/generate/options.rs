@@ -138,7 +138,9 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
     if plan.lowers < 6 && source.one_in(8) {
         options.push("list");
     } else {
-        options.push(source.pick(GIVEN));
+        let given = source.pick(GIVEN);
+        let refused = given == "mapped-upper" && !intended::maps_upper(plan.export);
+        options.push(if refused { "mapped-lower" } else { given });
     }
     let access = match source.rng.u8(0..30) {
         0 => source.pick(&["ro", "attr:ro"]),
