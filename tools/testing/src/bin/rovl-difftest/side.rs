@@ -466,10 +466,12 @@ fn remove(root: &Path) -> std::io::Result<()> {
 fn allow_removal(path: &Path) {
     let Ok(stat) = fs::lstat(path) else { return };
     let kind = FileType::from_raw_mode(stat.st_mode);
-    if !matches!(kind, FileType::Directory | FileType::RegularFile) {
+    if kind == FileType::Symlink {
         return;
     }
-    if let Ok(fd) = fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, fs::Mode::empty()) {
+    // Devices that can be opened have such flags, too.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if let Ok(fd) = fs::open(path, flags, fs::Mode::empty()) {
         if let Ok(flags) = fs::ioctl_getflags(&fd) {
             let kept = flags - IFlags::IMMUTABLE - IFlags::APPEND;
             // What cannot be removed afterwards is told by the removal.
