@@ -3,7 +3,7 @@
 //! what random scripts leave out, because the in-tree module would end in another state than it has to.
 
 use rovl_testing::overlay_xattr::{ORIGIN, UPPER, UUID};
-use rustix::fs::{OFlags, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::image::FOLDED;
@@ -192,4 +192,13 @@ pub fn may_connect(path: &str) -> bool {
 /// stood: with direct I/O that moves it only if the device is done before the call returns.
 pub fn moves_on(flags: OFlags) -> bool {
     !flags.contains(OFlags::DIRECT)
+}
+
+/// Where a file stands. In a directory that says nothing: at the end of one with names in several layers
+/// the in-tree module has counted each name once, rovl once for each layer.
+pub fn position(stat: &Stat, at: u64) -> String {
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return "somewhere in a directory".to_owned();
+    }
+    at.to_string()
 }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::{checked, done, number};
 use crate::actor::{Actor, Outcome};
+use crate::intended;
 
 /// `FICLONERANGE`, `FIDEDUPERANGE` and `FS_IOC_FIEMAP` of linux/fs.h.
 const FICLONERANGE: libc::c_ulong = 0x4020_940d;
@@ -40,7 +41,10 @@ pub fn run(actor: &Actor, words: &[&str]) -> Option<Outcome> {
                 _ => return None,
             };
             let fd = actor.fd(slot);
-            Some(fd.and_then(|fd| fs::seek(fd, from).map(|at| at.to_string())))
+            Some(fd.and_then(|fd| {
+                let at = fs::seek(fd, from)?;
+                Ok(intended::position(&fs::fstat(fd)?, at))
+            }))
         }
         ["copy", from, from_offset, to, to_offset, len] => Some(copy(
             actor,
