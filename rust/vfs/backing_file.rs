@@ -118,7 +118,7 @@ impl BackingFile {
     }
 
     #[inline]
-    fn as_raw(&self) -> *mut bindings::file {
+    pub(crate) fn as_raw(&self) -> *mut bindings::file {
         self.0.get()
     }
 

@@ -29,6 +29,7 @@ pub(crate) use io::{
 };
 
 use crate::{
+    backing_file::BackingFile,
     bindings,
     dentry::Dentry,
     inode::{
@@ -107,6 +108,14 @@ impl<F: FileSystem> OwnFile<F> {
         let flags = self.flags() & !flags;
         // SAFETY: Valid by the type invariant; a racy write of an integer, as in C.
         unsafe { (&raw mut (*self.as_raw()).f_flags).write_volatile(flags) };
+    }
+
+    /// Lets `O_DIRECT` be asked for where `real`, the file that does the I/O, can do it
+    /// (`FMODE_CAN_ODIRECT`). To be called in `->open`; without it open(2) and fcntl(2) refuse
+    /// `O_DIRECT` with `EINVAL`.
+    pub fn take_direct_io(&self, real: &BackingFile) {
+        // SAFETY: Both are valid by their type invariants.
+        unsafe { bindings::rvfs_file_take_direct_io(self.as_raw(), real.as_raw()) };
     }
 
     /// Takes away what a change of the file's content takes away: set-user-ID, set-group-ID and

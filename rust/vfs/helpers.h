@@ -135,7 +135,6 @@ bool rvfs_inode_unhashed(struct inode *inode);
 void rvfs_inode_mark_creating(struct inode *inode);
 void rvfs_insert_inode_hash(struct inode *inode, unsigned long hash);
 void rvfs_inode_no_acl_cache(struct inode *inode);
-void rvfs_inode_set_direct_io(struct inode *inode);
 void rvfs_inode_set_pages(struct inode *inode,
 			  const struct address_space_operations *ops);
 void rvfs_inode_touch(struct inode *inode);
@@ -195,6 +194,7 @@ int rvfs_fsverity_get_digest(struct inode *inode, u8 *digest, u8 *algorithm);
 /* Files */
 void rvfs_file_replace_flags(struct file *file, unsigned int mask,
 			     unsigned int flags);
+void rvfs_file_take_direct_io(struct file *file, const struct file *real);
 void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos);
 
 /* Copying data */

@@ -89,6 +89,7 @@ impl Operations for RegularFile {
             };
             BackingFile::open(m, file, flags, path)
         })?;
+        file.take_direct_io(&below);
         Ok(KBox::new(Self::new(below), GFP_KERNEL)?)
     }
 

@@ -78,7 +78,7 @@ impl<F: FileSystem> TmpFile<'_, F> {
     }
 
     /// Makes a file without a name in `parent`, a directory of a layer, to stand for this one, see
-    /// [`WriteGuard::backing_tmpfile`].
+    /// [`WriteGuard::backing_tmpfile`] and [`OwnFile::take_direct_io`].
     pub fn open_backing(
         &self,
         as_mounter: &AsMounter,
@@ -90,7 +90,9 @@ impl<F: FileSystem> TmpFile<'_, F> {
         // SAFETY: Valid by the type invariant. That the file has no inode yet does not matter,
         // because the function only looks at its path.
         let file = unsafe { OwnFile::<F>::from_raw(self.raw) };
-        write.backing_tmpfile(as_mounter, file, flags, parent, mode)
+        let real = write.backing_tmpfile(as_mounter, file, flags, parent, mode)?;
+        file.take_direct_io(&real);
+        Ok(real)
     }
 
     /// Gives the dentry its inode, and a name that shows the inode number (`d_mark_tmpfile()`).

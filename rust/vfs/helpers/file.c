@@ -11,6 +11,14 @@ void rvfs_file_replace_flags(struct file *file, unsigned int mask,
 	spin_unlock(&file->f_lock);
 }
 
+/* ->open() may set this bit of f_mode; a later change is as that of fadvise(). */
+void rvfs_file_take_direct_io(struct file *file, const struct file *real)
+{
+	spin_lock(&file->f_lock);
+	file->f_mode |= real->f_mode & FMODE_CAN_ODIRECT;
+	spin_unlock(&file->f_lock);
+}
+
 void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
 {
 	init_sync_kiocb(iocb, file);

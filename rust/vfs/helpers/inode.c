@@ -83,16 +83,6 @@ void rvfs_inode_no_acl_cache(struct inode *inode)
 #endif
 }
 
-static const struct address_space_operations rvfs_stacking_aops = {
-	/* open(2) with O_DIRECT asks for this; the real file does the I/O. */
-	.direct_IO = noop_direct_IO,
-};
-
-void rvfs_inode_set_direct_io(struct inode *inode)
-{
-	inode->i_mapping->a_ops = &rvfs_stacking_aops;
-}
-
 /* Nothing but the page cache has the data, so memory reclaim must not try. */
 void rvfs_inode_set_pages(struct inode *inode,
 			  const struct address_space_operations *ops)

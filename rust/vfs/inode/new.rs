@@ -228,10 +228,7 @@ impl<F: FileSystem> NewInode<F> {
         match u32::from(mode) & bindings::S_IFMT {
             bindings::S_IFREG => {
                 self.set_file_operations(tables);
-                if F::Layers::STACKING {
-                    // SAFETY: Valid by the type invariant.
-                    unsafe { bindings::rvfs_inode_set_direct_io(inode) };
-                } else if !tables.pages.is_null() {
+                if !tables.pages.is_null() {
                     // SAFETY: Valid by the type invariant; the table is a constant.
                     unsafe { bindings::rvfs_inode_set_pages(inode, tables.pages) };
                 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Direct and asynchronous input and output: O_DIRECT, `io_submit`, io_uring.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use io_uring::{opcode, types, IoUring};
+use rovl_testing::block::mount_nodev;
 use rovl_testing::ops::{
     assert_same_bytes, open, open_read, open_write, pattern, read, stat, write,
 };
@@ -17,6 +18,7 @@ cases! {
     direct_write_and_read,
     direct_not_aligned,
     direct_switched_on_later,
+    direct_switched_on_where_it_cannot_be,
     direct_and_buffered_agree,
     submitted_reads_and_writes,
     submitted_direct_writes,
@@ -117,6 +119,41 @@ fn direct_switched_on_later(t: &Test) {
         BLOCK
     );
     assert_same_bytes(&buffer.0[..BLOCK], &pattern(BLOCK, 1));
+}
+
+/// The overlay says at once that direct I/O cannot be, as the layer itself does; in-tree only when the file is used next.
+fn direct_switched_on_where_it_cannot_be(t: &Test) {
+    let dir = t.dir();
+    let ramfs = mount_nodev("ramfs", &dir.join("ramfs"), "");
+    let l = t.layers_in(ramfs.root()).lowers_in(ramfs.root());
+    l.lower(0).file("lower", "lower").file("both", "lower");
+    let m = l.mount();
+    write(m.path("both"), "upper");
+    write(m.path("upper"), "upper");
+    for name in ["lower", "both", "upper"] {
+        let opened = rustix::fs::open(m.path(name), OFlags::DIRECT, 0o644.into());
+        assert_eq!(errno(opened), Errno::INVAL, "{name}");
+    }
+    let flags = OFlags::TMPFILE | OFlags::RDWR;
+    let unnamed = ok(rustix::fs::open(m.root(), flags, 0o644.into()));
+    let files = ["lower", "both", "upper"].map(|name| open_read(m.path(name)));
+    for file in files.into_iter().chain([unnamed]) {
+        let before = ok(rustix::fs::fcntl_getfl(&file));
+        let set = rustix::fs::fcntl_setfl(&file, before | OFlags::DIRECT);
+        let used = rustix::io::pread(&file, &mut [0u8; 5], 0);
+        if t.is_rovl() {
+            assert_eq!(errno(set), Errno::INVAL);
+            assert_eq!(ok(rustix::fs::fcntl_getfl(&file)), before);
+            ok(used);
+            // SAFETY: the descriptor is ours, and not used after this.
+            assert_eq!(unsafe { libc::close(file.into_raw_fd()) }, 0);
+        } else {
+            ok(set);
+            assert_eq!(errno(used), Errno::INVAL);
+        }
+    }
+    m.unmount();
+    drop(l);
 }
 
 fn direct_and_buffered_agree(t: &Test) {
