@@ -289,10 +289,11 @@ fn fill(
 /// The number of an inode that has number `ino` on file system `fsid`: what `stat()` shows, or for a
 /// file that shows another device number that of the layer. See [`crate::ino_space`].
 fn number(ofs: &Super, is_dir: bool, ino: u64, fsid: usize) -> u64 {
-    if let Some(ino) = ofs.ino_space.map(ino, fsid) {
-        return ino;
-    }
     if !is_dir {
+        return ofs.ino_space.map(ino, fsid).unwrap_or(ino);
+    }
+    let mapped = ofs.ino_space.map_directory(ino, fsid);
+    if let Some(ino) = mapped.filter(|_| ofs.numbers_directories(fsid)) {
         return ino;
     }
     // ORDERING: Only uniqueness matters.

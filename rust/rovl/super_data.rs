@@ -73,6 +73,9 @@ pub(crate) struct FsInfo {
     pub(crate) dev: AnonDev,
     /// Its UUID does not identify it among the layers.
     pub(crate) bad_uuid: bool,
+    /// It shows other device numbers than its own, as btrfs does for each subvolume: an inode
+    /// number alone does not identify an object.
+    pub(crate) many_devices: bool,
 }
 
 /// The work directory: where things are made before they are moved to their place.
@@ -196,6 +199,12 @@ impl Super {
     pub(crate) fn no_xattr(&self) -> bool {
         // ORDERING: A hint; nothing depends on it.
         self.no_xattr.load(Ordering::Relaxed)
+    }
+
+    /// Whether the numbers that directories have on file system `fsid` tell them apart.
+    pub(crate) fn numbers_directories(&self, fsid: usize) -> bool {
+        let many = self.filesystems.get(fsid).map(|fs| fs.many_devices);
+        self.ino_space.is_one_device() || many == Some(false)
     }
 
     /// The number of the file system of layer `index`.

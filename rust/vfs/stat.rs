@@ -118,6 +118,11 @@ impl Kstat {
         size.div_ceil(block).saturating_mul(block) >> 9
     }
 
+    /// The device number of the file system.
+    pub fn dev(&self) -> u32 {
+        self.0.dev
+    }
+
     /// Sets the device number of the file system.
     pub fn set_dev(&mut self, dev: u32) {
         self.0.dev = dev;

@@ -24,6 +24,7 @@ use vfs::{
     dentry::Dentry,
     inode::Trap,
     mount::LayerMounts,
+    stat::StatRequest,
     super_block::{
         layer_namelen,
         AnonDev,
@@ -68,7 +69,7 @@ impl Layers {
             no_xattr: false,
             no_file_handles: false,
             ino32: true,
-            ino_space: InoSpace::Devices,
+            ino_space: InoSpace::OneFs,
             errseq: 0,
             depth: 0,
         })
@@ -93,6 +94,7 @@ struct FsEntry {
     layer: Option<usize>,
     dev: AnonDev,
     bad_uuid: bool,
+    many_devices: bool,
     is_lower: bool,
 }
 
@@ -103,16 +105,17 @@ pub(crate) struct FileSystems(KVec<FsEntry>);
 impl FileSystems {
     fn new() -> Result<Self> {
         let mut this = Self(KVec::new());
-        this.push(None, false)?;
+        this.push(None, false, false)?;
         Ok(this)
     }
 
-    fn push(&mut self, layer: Option<usize>, bad_uuid: bool) -> Result {
+    fn push(&mut self, layer: Option<usize>, bad_uuid: bool, many_devices: bool) -> Result {
         self.0.push(
             FsEntry {
                 layer,
                 dev: AnonDev::new()?,
                 bad_uuid,
+                many_devices,
                 is_lower: layer.is_some(),
             },
             GFP_KERNEL,
@@ -121,9 +124,10 @@ impl FileSystems {
     }
 
     /// The upper layer is there.
-    pub(crate) fn set_upper(&mut self) {
+    pub(crate) fn set_upper(&mut self, many_devices: bool) {
         if let Some(upper) = self.0.first_mut() {
             upper.layer = Some(0);
+            upper.many_devices = many_devices;
         }
     }
 
@@ -140,6 +144,7 @@ impl FileSystems {
                 FsInfo {
                     dev: entry.dev,
                     bad_uuid: entry.bad_uuid,
+                    many_devices: entry.many_devices,
                 },
                 GFP_KERNEL,
             )?;
@@ -280,7 +285,7 @@ fn ino_space(making: &Making<'_, '_>, has_upper: bool) -> InoSpace {
         return InoSpace::OneFs;
     }
     if config.xino == XinoMode::Off {
-        return InoSpace::Devices;
+        return InoSpace::devices(layers.filesystems.0.len());
     }
     let ino_space = InoSpace::xino(layers.ino32, layers.filesystems.0.len());
     if let InoSpace::Xino(bits) = ino_space {
@@ -355,11 +360,23 @@ fn fsid_for(making: &mut Making<'_, '_>, named: &NamedPath) -> Result<usize> {
     if bad_uuid {
         without_uuid(making, named, &uuid);
     }
+    let many_devices = has_many_devices(making, named)?;
     let layers = &mut making.layers;
     let fsid = layers.filesystems.0.len();
     let layer = layers.mounts.num_lower().saturating_add(1);
-    layers.filesystems.push(Some(layer), bad_uuid)?;
+    layers
+        .filesystems
+        .push(Some(layer), bad_uuid, many_devices)?;
     Ok(fsid)
+}
+
+/// Whether the file system of a layer shows another device number than its own.
+pub(crate) fn has_many_devices(making: &Making<'_, '_>, named: &NamedPath) -> Result<bool> {
+    let path = named.path.as_layer_path();
+    let stat = path
+        .getattr(making.m, StatRequest::INO)
+        .or_else(|err| making.refuse(err, fmt!("{}: cannot read its attributes", named.name)))?;
+    Ok(stat.dev() != path.dentry.layer_sb().dev())
 }
 
 /// Turns off what has to find objects of a lower layer again, whose file system cannot be told from

@@ -4,6 +4,7 @@
 
 use super::{
     layers::{
+        has_many_devices,
         report_in_use,
         set_trap,
         survey,
@@ -62,7 +63,8 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
             fmt!("upperdir: failed to clone the mount of {}", upper.name),
         )
     })?;
-    making.layers.filesystems.set_upper();
+    let many_devices = has_many_devices(making, upper)?;
+    making.layers.filesystems.set_upper(many_devices);
     making.layers.push_info(0)?;
     let sb = upper.path.dentry().layer_sb();
     making.sb.take_upper_traits(sb);
