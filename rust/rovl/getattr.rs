@@ -63,6 +63,10 @@ pub(crate) fn getattr(
         // Counting the directories of a merged one costs more than it is worth; `find` understands.
         stat.set_nlink(1);
     }
+    if inode.nlink() == 0 && (inode.is_dir() || !kind.upper) {
+        // Removed, which of what is in a lower layer only the overlay knows.
+        stat.set_nlink(0);
+    }
     stat.map_owner(inode, idmap);
     Ok(())
 }

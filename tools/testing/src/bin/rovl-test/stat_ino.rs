@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Inode and device numbers, link counts and what else `stat` tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rovl_testing::block::Image;
+use rovl_testing::layers::Dir;
+use rovl_testing::mount::{granted, Mounted, Request};
 use rovl_testing::ops::{chmod, chown, mkdir, open_read, rename, stat, unlink, utimes, write};
 use rovl_testing::{cases, ok, Layers, Test};
 use rustix::fs::{FileType, StatxFlags, CWD};
@@ -23,6 +26,11 @@ cases! {
     statx_fields,
     access_after_dropped_caches,
     same_name_again_is_another_file,
+    directories_keep_their_numbers,
+    directories_have_numbers_of_their_own,
+    directories_of_subvolumes,
+    removed_lower_objects_show_no_link,
+    replaced_lower_objects_show_no_link,
 }
 
 const ALL: [&str; 6] = ["d", "d/file", "d/symlink", "d/fifo", "d/socket", "d/char"];
@@ -279,4 +287,181 @@ fn same_name_again_is_another_file(t: &Test) {
     write(m.path("f"), "y");
     assert_ne!(stat(m.path("f")).st_ino, before);
     assert_eq!(ok(rustix::fs::fstat(&old)).st_ino, before);
+}
+
+/// A mount of layers on three file systems, in which all kinds of directories are.
+fn on_three_file_systems<'a>(t: &'a Test) -> (Layers<'a>, Request) {
+    let l = t.layers();
+    let (top, bottom) = (Dir::at(&t.dir_on("xfs")), Dir::at(&t.dir_on("tmpfs")));
+    l.upper().dir("upper/sub").dir("merged").opaque("opaque");
+    top.dir("merged/top").dir("top/sub").dir("opaque");
+    bottom.dir("merged/bottom").dir("bottom/sub").dir("top");
+    let lowerdir = format!("{}:{}", top.root().display(), bottom.root().display());
+    let request = Request::new(t.kind())
+        .set("lowerdir", lowerdir)
+        .set("upperdir", l.upper().root())
+        .set("workdir", l.work());
+    (l, request)
+}
+
+const DIRECTORIES: [&str; 12] = [
+    "",
+    "upper",
+    "upper/sub",
+    "merged",
+    "merged/top",
+    "merged/bottom",
+    "top",
+    "top/sub",
+    "bottom",
+    "bottom/sub",
+    "opaque",
+    "merged/made",
+];
+
+fn directory_numbers(m: &Mounted) -> Vec<u64> {
+    let numbers = DIRECTORIES.map(|path| stat(m.path(path)).st_ino);
+    let distinct: BTreeSet<_> = numbers.iter().collect();
+    assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
+    numbers.to_vec()
+}
+
+fn drop_caches() {
+    rustix::fs::sync();
+    ok(std::fs::write("/proc/sys/vm/drop_caches", "2"));
+}
+
+/// In-tree counts, and gives another number to what was forgotten: tar and find take the directory for another one.
+fn directories_keep_their_numbers(t: &Test) {
+    let (l, request) = on_three_file_systems(t);
+    let m = granted(t, request.mount(&l.merged()));
+    mkdir(m.path("merged/made"));
+    let before = directory_numbers(&m);
+    for path in ["top/sub", "bottom", "merged/top"] {
+        chmod(m.path(path), 0o700);
+    }
+    write(m.path("bottom/sub/f"), "");
+    assert_eq!(directory_numbers(&m), before, "after copy up");
+    drop_caches();
+    let after = directory_numbers(&m);
+    m.unmount();
+    let m = granted(t, request.mount(&l.merged()));
+    if t.is_rovl() {
+        assert_eq!(after, before, "after dropped caches");
+        assert_eq!(directory_numbers(&m), before, "after a remount");
+    } else {
+        assert_ne!(after, before);
+    }
+}
+
+/// Programs of 32 bits cannot take a number that is longer.
+fn directories_have_numbers_of_their_own(t: &Test) {
+    let (l, request) = on_three_file_systems(t);
+    let m = granted(t, request.mount(&l.merged()));
+    mkdir(m.path("merged/made"));
+    let dev = stat(m.root()).st_dev;
+    for path in DIRECTORIES {
+        let seen = stat(m.path(path));
+        assert_eq!(seen.st_dev, dev, "{path}");
+        assert!(
+            u32::try_from(seen.st_ino).is_ok(),
+            "{path}: {}",
+            seen.st_ino
+        );
+    }
+    for n in 0..200 {
+        mkdir(m.path(format!("upper/{n}")));
+        mkdir(m.path(format!("bottom/{n}")));
+    }
+    let mut seen: BTreeSet<u64> = directory_numbers(&m).into_iter().collect();
+    for n in 0..200 {
+        for dir in ["upper", "bottom"] {
+            assert!(seen.insert(stat(m.path(format!("{dir}/{n}"))).st_ino));
+        }
+    }
+}
+
+/// The roots of all subvolumes of btrfs have one number.
+fn directories_of_subvolumes(t: &Test) {
+    let image = Image::new(&t.dir(), 256 << 20, "btrfs", &[], "");
+    let l = t.layers_in(&t.dir_on("xfs")).lowers_in(image.root());
+    for name in ["one", "two"] {
+        let path = l.lower(0).path(name);
+        let made = std::process::Command::new("btrfs")
+            .args(["subvolume", "create"])
+            .arg(path)
+            .output();
+        assert!(ok(made).status.success());
+        l.lower(0).dir(format!("{name}/sub"));
+    }
+    let paths = ["one", "two", "one/sub", "two/sub"];
+    let real: BTreeSet<u64> = paths.map(|path| stat(l.lower(0).path(path)).st_ino).into();
+    assert_eq!(real.len(), 2);
+    let m = l.mount();
+    let shown: BTreeSet<u64> = paths.map(|path| stat(m.path(path)).st_ino).into();
+    assert_eq!(shown.len(), paths.len());
+    m.unmount();
+    drop(l);
+}
+
+/// The link count that a descriptor shows of what is gone: 0, as of any file. In-tree shows the layer's.
+#[track_caller]
+fn assert_no_link(t: &Test, file: &std::os::fd::OwnedFd, what: &str) {
+    let links = ok(rustix::fs::fstat(file)).st_nlink;
+    if t.is_rovl() {
+        assert_eq!(links, 0, "{what}");
+    } else {
+        assert_ne!(links, 0, "{what}");
+    }
+}
+
+fn removed_lower_objects_show_no_link(t: &Test) {
+    let l = t.layers();
+    l.lower(0)
+        .file("f", "x")
+        .file("two", "x")
+        .link("two", "names");
+    l.lower(0).dir("dir").dir("merged");
+    l.lower(1).dir("merged").file("below", "x");
+    let m = l.mount();
+    let opened = ["f", "below", "two", "names", "dir", "merged"].map(|name| {
+        let file = open_read(m.path(name));
+        assert_ne!(ok(rustix::fs::fstat(&file)).st_nlink, 0, "{name}");
+        (name, file)
+    });
+    for (name, file) in &opened {
+        if name.len() < 3 || stat(m.path(name)).st_mode & 0o170_000 != 0o040_000 {
+            unlink(m.path(name));
+        } else {
+            ok(rustix::fs::rmdir(m.path(name)));
+        }
+        assert_no_link(t, file, name);
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        let through = ok(rustix::fs::stat(&path));
+        assert_eq!(through.st_nlink, ok(rustix::fs::fstat(file)).st_nlink);
+    }
+    drop(opened);
+    // What was in the upper layer shows none on both.
+    write(m.path("upper"), "");
+    let file = open_read(m.path("upper"));
+    unlink(m.path("upper"));
+    assert_eq!(ok(rustix::fs::fstat(&file)).st_nlink, 0);
+    drop(file);
+    m.unmount();
+}
+
+fn replaced_lower_objects_show_no_link(t: &Test) {
+    let l = t.layers();
+    l.lower(0).file("f", "x").dir("dir");
+    let m = l.mount();
+    let (file, dir) = (open_read(m.path("f")), open_read(m.path("dir")));
+    write(m.path("new"), "");
+    rename(m.path("new"), m.path("f"));
+    assert_no_link(t, &file, "a file");
+    mkdir(m.path("new"));
+    rename(m.path("new"), m.path("dir"));
+    assert_no_link(t, &dir, "a directory");
+    assert_eq!(stat(m.path("f")).st_nlink, 1);
+    drop((file, dir));
+    m.unmount();
 }
