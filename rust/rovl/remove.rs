@@ -4,8 +4,6 @@
 //!
 //! What exists in the upper layer only is removed there. What exists below is hidden by a whiteout.
 
-mod clear_dir;
-
 use crate::{
     copy_up::copy_up,
     entry::{
@@ -16,19 +14,24 @@ use crate::{
     lookup::is_lower_positive,
     readdir::{
         check_empty,
+        cleanup_whiteouts,
         Names, //
     },
-    upper::Upper,
+    upper::{
+        temp_name,
+        Upper, //
+    },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::{
         Dentry,
         Stable, //
+    },
+    namei::{
+        RenameFlags,
+        Target, //
     },
     Layer, //
 };
@@ -87,49 +90,27 @@ pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>) {
     }
 }
 
-/// What is in the upper layer in the place of a dentry.
-struct Expected<'a> {
-    /// The directory that replaced that of the dentry, see [`Upper::clear_dir`].
-    cleared: Option<ARef<Dentry<Layer>>>,
-    /// The dentry in the upper layer.
-    upper: Option<&'a Dentry<Layer>>,
-}
-
-impl Expected<'_> {
-    /// Whether it is `found`.
-    fn is(&self, found: &Dentry<Layer>) -> bool {
-        match (&self.cleared, self.upper) {
-            (Some(cleared), _) => found.is(cleared),
-            (None, Some(upper)) => Upper::is_name_of(found, upper.inode()),
-            (None, None) => true,
-        }
+/// Whether `found` is what the overlay knows as `upper`.
+fn check_found(found: &Dentry<Layer>, upper: &Dentry<Layer>) -> Result {
+    if Upper::is_name_of(found, upper.inode()) {
+        Ok(())
+    } else {
+        Err(ESTALE)
     }
 }
 
 impl Upper<'_> {
-    fn expect<'b>(&self, dentry: Stable<'b, Rovl>, whiteouts: &Names) -> Result<Expected<'b>> {
-        let cleared = if whiteouts.is_empty() {
-            None
-        } else {
-            Some(self.clear_dir(dentry, whiteouts)?)
-        };
-        Ok(Expected {
-            cleared,
-            upper: dentry.dentry().upper(),
-        })
-    }
-
-    /// Removes `dentry` from the upper layer and leaves a whiteout.
+    /// Removes `dentry` from the upper layer and leaves a whiteout. In a directory nothing is but
+    /// `whiteouts`.
     fn remove_and_whiteout(&self, dentry: Stable<'_, Rovl>, whiteouts: &Names) -> Result {
         let parent = dentry.stable_parent();
         let dir = parent.upper().ok_or(EIO)?;
         self.work()?;
-        let expected = self.expect(dentry, whiteouts)?;
         let found = self.lookup(dir, dentry.name())?;
-        if !expected.is(&found) {
-            return Err(ESTALE);
+        if let Some(upper) = dentry.upper() {
+            check_found(&found, upper)?;
         }
-        let result = self.replace_by_whiteout(dir, &found);
+        let result = self.replace_by_whiteout(dir, &found, whiteouts);
         if result.is_ok() {
             parent.positive()?.dir_modified(true);
         }
@@ -137,19 +118,23 @@ impl Upper<'_> {
         result
     }
 
-    /// Removes `dentry` from the upper layer.
+    /// Removes `dentry` from the upper layer. In a directory nothing is but `whiteouts`.
     fn remove_upper(&self, dentry: Stable<'_, Rovl>, is_dir: bool, whiteouts: &Names) -> Result {
         let parent = dentry.stable_parent();
         let dir = parent.upper().ok_or(EIO)?;
-        let expected = self.expect(dentry, whiteouts)?;
-        let removing = self.start_removing(dir, dentry.name())?;
-        if expected.upper.is_none() || !expected.is(removing.dentry()) {
-            return Err(ESTALE);
-        }
-        let result = if is_dir {
-            removing.rmdir()
+        let upper = dentry.upper().ok_or(ESTALE)?;
+        let result = if whiteouts.is_empty() {
+            let removing = self.start_removing(dir, dentry.name())?;
+            check_found(removing.dentry(), upper)?;
+            if is_dir {
+                removing.rmdir()
+            } else {
+                removing.unlink()
+            }
         } else {
-            removing.unlink()
+            let found = self.lookup(dir, dentry.name())?;
+            check_found(&found, upper)?;
+            self.remove_with_whiteouts(dir, &found, whiteouts)
         };
         parent.positive()?.dir_modified(dentry.path_type().origin);
         if result.is_ok() {
@@ -157,5 +142,23 @@ impl Upper<'_> {
             dentry.drop_from_hash();
         }
         result
+    }
+
+    /// Removes the directory `found` from `dir`, in which nothing is but `whiteouts`. In one step it
+    /// goes to the work directory, where nobody sees it being emptied.
+    fn remove_with_whiteouts(
+        &self,
+        dir: &Dentry<Layer>,
+        found: &Dentry<Layer>,
+        whiteouts: &Names,
+    ) -> Result {
+        let work = self.work()?;
+        let name = temp_name();
+        let to = (work, name.as_bytes());
+        self.start_renaming_dentry((dir, found), to, Target::New, RenameFlags::NONE)?
+            .rename()?;
+        cleanup_whiteouts(self.m, self.write, found, whiteouts);
+        self.cleanup(work, found);
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! that is in a lower layer is left there and gets a redirect to it, see [`redirect`]; without the
 //! option `redirect_dir` it is not renamed, but `EXDEV` makes the caller copy it.
 
+mod clear_dir;
 mod redirect;
 
 pub(crate) use redirect::set_for_link;

@@ -5,10 +5,16 @@
 //! All whiteouts of a mount are hard links of one inode, as far as the upper file system lets an
 //! inode have links.
 
-use crate::upper::{
-    temp_name,
-    Temp,
-    Upper, //
+use crate::{
+    readdir::{
+        cleanup_whiteouts,
+        Names, //
+    },
+    upper::{
+        temp_name,
+        Temp,
+        Upper, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -84,11 +90,12 @@ impl<'a> Upper<'a> {
     }
 
     /// Puts a whiteout in the place of `dentry` in the directory `dir`, and removes `dentry`, which
-    /// may be negative. A directory has to be empty.
+    /// may be negative. In a directory nothing may be but `whiteouts`, which go with it.
     pub(crate) fn replace_by_whiteout(
         &self,
         dir: &'a Dentry<Layer>,
         dentry: &Dentry<Layer>,
+        whiteouts: &Names,
     ) -> Result {
         let is_dir = dentry.is_dir();
         // Nothing but a directory can replace one, so they are exchanged.
@@ -107,6 +114,8 @@ impl<'a> Upper<'a> {
         renaming.rename()?;
         whiteout.moved()?;
         if is_dir {
+            // It is in the work directory now, where nobody sees it being emptied.
+            cleanup_whiteouts(self.m, self.write, dentry, whiteouts);
             self.cleanup(self.work()?, dentry);
         }
         Ok(())

@@ -8,7 +8,10 @@ use super::verify::{
 };
 use crate::{
     cleanup,
-    readdir,
+    readdir::{
+        self,
+        Names, //
+    },
     super_data::Super,
     upper::Upper, //
 };
@@ -62,7 +65,7 @@ fn cleanup_entry(
     }
     if worth == Worth::Orphan && ofs.config.nfs_export {
         // Handles of it must not be decoded to something else.
-        return Upper { ofs, m, write }.replace_by_whiteout(dir, entry);
+        return Upper { ofs, m, write }.replace_by_whiteout(dir, entry, &Names::new());
     }
     cleanup::remove(m, write, dir, entry)
 }

@@ -19,6 +19,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
+    readdir::Names,
     super_data::Super,
     upper::Upper,
     Rovl, //
@@ -152,7 +153,7 @@ fn remove_entry(m: &AsMounter, ofs: &Super, inode: &Inode<Rovl>) -> Result {
     }
     let entry = upper.lookup(dir, &name)?;
     if ofs.config.index_all() {
-        upper.replace_by_whiteout(dir, &entry)
+        upper.replace_by_whiteout(dir, &entry, &Names::new())
     } else {
         cleanup::remove(m, write, dir, &entry)
     }

@@ -119,13 +119,25 @@ fn upper_without_xattrs(t: &Test) {
     unlink(m.path("whiteouts/x"));
     ok(rustix::fs::rmdir(m.path("empty")));
     assert_eq!(read(m.path("d/f")), b"changed");
-    // What needs an opaque directory cannot be done.
-    assert_eq!(errno(rustix::fs::rmdir(m.path("whiteouts"))), Errno::IO);
+    // What needs an opaque directory cannot be done. In-tree needs one to remove whiteouts.
+    let removed = rustix::fs::rmdir(m.path("whiteouts"));
+    if t.is_rovl() {
+        ok(removed);
+        l.assert_upper(&[
+            "d dir 755",
+            "d/f file 644 \"changed\"",
+            "empty whiteout",
+            "whiteouts whiteout",
+        ]);
+    } else {
+        assert_eq!(errno(removed), Errno::IO);
+        assert!(names(m.path("whiteouts")).is_empty());
+    }
     assert_eq!(
         errno(rustix::fs::mkdir(m.path("empty"), mode(0o755))),
         Errno::IO
     );
-    assert!(!exists(m.path("empty")) && names(m.path("whiteouts")).is_empty());
+    assert!(!exists(m.path("empty")));
     m.unmount();
     drop(l);
 }
@@ -138,7 +150,8 @@ fn above<'a>(t: &'a Test, root: &Path) -> Layers<'a> {
 fn upper_without_tmpfile(t: &Test) {
     let fs = jffs2(t);
     let l = above(t, fs.root());
-    l.lower(0).dir("d").file("gone", "");
+    l.lower(0).file("d/x", "").file("gone", "");
+    l.lower(0).file("whiteouts/x", "");
     let m = l.mount();
     assert_said(t, &m, "tmpfile");
     let flags = OFlags::TMPFILE | OFlags::RDWR;
@@ -147,6 +160,12 @@ fn upper_without_tmpfile(t: &Test) {
         Errno::OPNOTSUPP
     );
     unlink(m.path("gone"));
+    // So does a whiteout that of a merged directory, whether there are others in it or not.
+    for name in ["d", "whiteouts"] {
+        unlink(m.path(name).join("x"));
+        assert_eq!(errno(rustix::fs::rmdir(m.path(name))), Errno::INVAL);
+        assert!(names(m.path(name)).is_empty());
+    }
     // An opaque directory takes the place of a whiteout by RENAME_EXCHANGE, a file by a rename.
     let made = rustix::fs::mkdir(m.path("gone"), mode(0o755));
     assert_eq!(errno(made), Errno::INVAL);
@@ -155,7 +174,10 @@ fn upper_without_tmpfile(t: &Test) {
     l.assert_upper(&[
         "d dir 755 origin",
         "d/new file 644 \"x\"",
+        "d/x whiteout",
         "gone file 644 \"file\"",
+        "whiteouts dir 755 origin",
+        "whiteouts/x whiteout",
     ]);
     m.unmount();
 }
