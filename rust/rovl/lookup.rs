@@ -4,6 +4,9 @@
 
 mod index;
 mod layer;
+mod made_again;
+
+pub(crate) use made_again::forget_if_removed;
 
 use crate::{
     entry::{
@@ -26,6 +29,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use layer::Level;
+use made_again::is_lower_removed;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -84,7 +88,10 @@ pub(crate) fn lookup<'a>(
     if dentry.name().len() > ofs.namelen {
         return Err(ENAMETOOLONG);
     }
-    let inode = ofs.as_mounter(|m| {
+    if is_lower_removed(dir) && forget_if_removed(&dentry.parent(), Some(&dentry)) {
+        return Err(ESTALE);
+    }
+    let found = ofs.as_mounter(|m| {
         let mut lookup = Lookup {
             m,
             sb: dir.sb(),
@@ -103,8 +110,12 @@ pub(crate) fn lookup<'a>(
             has_digest: false,
         };
         lookup.run(dir, &dentry)
-    })?;
-    dentry.splice(inode)
+    });
+    if found.as_ref().is_err_and(|err| *err == ESTALE) {
+        // The directory may be one of an overlay that has just found it to be removed.
+        forget_if_removed(&dentry.parent(), Some(&dentry));
+    }
+    dentry.splice(found?)
 }
 
 impl Lookup<'_> {
@@ -171,6 +182,10 @@ impl Lookup<'_> {
         let inode = inode::get(self.m, self.sb, parts, None)?;
         let lower = inode.lower().known().map(LowerEntry::dentry);
         dentry.init_revalidation(Iterator::chain(upper.as_deref().into_iter(), lower));
+        // A directory is asked for too often, see `made_again`.
+        if upper.is_none() && !inode.is_dir() {
+            dentry.watch_lower();
+        }
         Ok(Some(inode))
     }
 

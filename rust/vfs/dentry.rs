@@ -308,6 +308,9 @@ impl Dentry<Layer> {
 const REVALIDATE: u32 =
     bindings::dentry_flags_DCACHE_OP_REVALIDATE | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
 
+/// The bit of the word in `d_fsdata` that says that no layer asks for a revalidation.
+const ONLY_WATCHED: u32 = usize::BITS - 1;
+
 impl<F: FileSystem> Dentry<F> {
     /// The super block.
     #[inline]
@@ -337,6 +340,28 @@ impl<F: FileSystem> Dentry<F> {
     pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
         self.replace_revalidation(REVALIDATE, flags);
+    }
+
+    /// Asks for a revalidation that sees whether the topmost object, in a lower layer, was removed
+    /// from there behind our back. To be called after
+    /// [`init_revalidation`](Self::init_revalidation).
+    ///
+    /// What is in use under its name then stays: a mount point, and a directory in which something
+    /// is used.
+    pub fn watch_lower(&self) {
+        let flag = bindings::dentry_flags_DCACHE_OP_REVALIDATE;
+        if self.flags() & flag == 0 {
+            self.set_flag(ONLY_WATCHED);
+            self.replace_revalidation(flag, flag);
+        }
+    }
+
+    /// Whether something is mounted on it, or something below it but `child` is used. What is only
+    /// cached below it goes. May sleep.
+    pub fn is_in_use(&self, child: Option<&Self>) -> bool {
+        let child = child.map_or(core::ptr::null_mut(), Self::as_raw);
+        // SAFETY: Valid by the type invariant; the other one is only compared.
+        unsafe { bindings::rvfs_d_is_in_use(self.as_raw(), child) }
     }
 
     /// Like [`init_revalidation`](Self::init_revalidation) for the root, which is never revalidated

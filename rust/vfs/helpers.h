@@ -121,6 +121,7 @@ bool rvfs_has_hashed_alias_other_than(struct inode *inode,
 				      const struct dentry *dentry);
 struct dentry *rvfs_d_real(struct dentry *dentry, unsigned int type);
 int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak);
+bool rvfs_d_is_in_use(struct dentry *dentry, const struct dentry *child);
 struct dentry *rvfs_dget_parent(struct dentry *dentry);
 
 /* Inodes */

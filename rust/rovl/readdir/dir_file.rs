@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     entry::InodeExt,
+    lookup::forget_if_removed,
     Rovl, //
 };
 use kernel::{
@@ -119,9 +120,17 @@ impl Operations for DirFile {
     type FileSystem = Rovl;
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(inode: &Inode<Rovl>, _file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
+    fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
+        if forget_if_removed(file.dentry(), None) {
+            return Err(ESTALE);
+        }
         let (kind, path) = inode.typed_real_path()?;
-        let real = inode.ofs().as_mounter(|m| LayerDir::open(m, inode, path))?;
+        let real = inode.ofs().as_mounter(|m| LayerDir::open(m, inode, path));
+        if real.as_ref().is_err_and(|err| *err == ESTALE) {
+            // It may be one of an overlay that has just found it to be removed.
+            forget_if_removed(file.dentry(), None);
+        }
+        let real = real?;
         let state = State {
             is_real: !kind.merge && inode.is_real_dir(),
             listing: None,

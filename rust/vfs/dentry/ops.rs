@@ -3,7 +3,8 @@
 //! `struct dentry_operations`.
 
 use super::{
-    Dentry, //
+    Dentry,
+    ONLY_WATCHED, //
 };
 use crate::{
     bindings,
@@ -11,7 +12,10 @@ use crate::{
     FileSystem,
     Layer, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::{
     error::{
         from_result,
@@ -62,9 +66,29 @@ fn revalidate_layers<F: FileSystem>(
     // SAFETY: The inode of a dentry that is in use or seen under RCU is not freed before the end
     // of this RCU section or of the caller's reference.
     let inode = unsafe { RcuInode::<F>::from_raw(inode) };
+    let in_rcu_walk = flags & bindings::rvfs_const_RVFS_LOOKUP_RCU != 0;
+    // Without the flag the dentry is referenced, and this may sleep.
+    // SAFETY: As above.
+    let is_in_use = || unsafe { bindings::rvfs_d_is_in_use(dentry, ptr::null()) };
+    if !weak {
+        if inode.is_lower_removed() {
+            if in_rcu_walk {
+                return Err(ECHILD);
+            }
+            return Ok(c_int::from(is_in_use()));
+        }
+        // SAFETY: As for `inode`.
+        if unsafe { bindings::rvfs_d_fsdata_test_bit(dentry, ONLY_WATCHED) } {
+            return Ok(1);
+        }
+    }
     for layer in inode.layer_dentries() {
         // SAFETY: Held by the inode, and freed by RCU only after that.
         let ret = unsafe { bindings::rvfs_revalidate(layer, flags, weak) };
+        if ret == ESTALE.to_errno() && !in_rcu_walk && inode.is_lower_removed() && !is_in_use() {
+            // The layer has just noticed. Another try would not get further.
+            return Ok(0);
+        }
         if ret <= 0 {
             return Ok(ret);
         }

@@ -174,6 +174,25 @@ int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak)
 	return ret;
 }
 
+/*
+ * Whether something is mounted on @dentry, or something below it but @child is
+ * used. May sleep.
+ */
+bool rvfs_d_is_in_use(struct dentry *dentry, const struct dentry *child)
+{
+	struct dentry *other;
+	bool in_use;
+
+	if (d_is_dir(dentry))
+		shrink_dcache_parent(dentry);
+	spin_lock(&dentry->d_lock);
+	in_use = d_mountpoint(dentry);
+	hlist_for_each_entry(other, &dentry->d_children, d_sib)
+		in_use |= other != child;
+	spin_unlock(&dentry->d_lock);
+	return in_use;
+}
+
 struct dentry *rvfs_dget_parent(struct dentry *dentry)
 {
 	return dget_parent(dentry);

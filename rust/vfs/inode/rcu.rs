@@ -89,6 +89,19 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
         unsafe { &(*self.inode.as_ptr()).layers }.rcu_dentries()
     }
 
+    /// Whether the object that shows is in a lower layer, and was removed there.
+    #[inline]
+    pub(crate) fn is_lower_removed(&self) -> bool {
+        // SAFETY: As in `layer_dentries`.
+        let top = unsafe { &(*self.inode.as_ptr()).layers }.rcu_top();
+        let Some(RcuTop { dentry, .. }) = top.filter(|top| top.layer != 0) else {
+            return false;
+        };
+        // SAFETY: As in `real`; a racy read of a pointer that is only compared, as `d_unhashed()`.
+        let pprev = unsafe { (&raw const (*dentry).d_hash.pprev).read_volatile() };
+        pprev.is_null()
+    }
+
     /// The inode that this one stands for, with whether it is the upper one.
     ///
     /// Returns `None` in the middle of its end, for which the walk has to be tried again with

@@ -44,6 +44,7 @@ mod link;
 mod locks;
 mod long_names;
 mod lookup;
+mod made_again;
 mod mapping_changes;
 mod metacopy;
 mod metacopy_names;
@@ -239,6 +240,7 @@ const MODULES: &[&[Case]] = &[
     copy_up_races::CASES,
     signals::CASES,
     changed_layers::CASES,
+    made_again::CASES,
     swap::CASES,
     swap_options::CASES,
     swap_handles::CASES,

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lower objects that were removed, and perhaps made again, behind the back of a mount.
+//!
+//! That a dentry of a layer is unhashed tells it without a lookup. What is not a directory is
+//! revalidated by that each time it is found ([`Dentry::watch_lower`]). A directory is part of each
+//! path through it, which must not cost more; it is looked at when it is opened, and when a name is
+//! looked up in it that is not cached.
+
+use crate::Rovl;
+use kernel::sync::aref::ARef;
+use vfs::{
+    dentry::Dentry,
+    inode::Inode, //
+};
+
+/// Unhashes `dir` if what shows of it was removed from its lower layer, and its parents if that is
+/// true of them too, so that the next lookup finds what is there now. Returns whether that makes a
+/// difference; the VFS looks again where it gets `ESTALE` then.
+///
+/// What is in use stays: where something is mounted on it or inside, or used below it but `child`,
+/// and what has been unhashed before.
+pub(crate) fn forget_if_removed(dir: &Dentry<Rovl>, child: Option<&Dentry<Rovl>>) -> bool {
+    if !is_removed(dir) {
+        return false;
+    }
+    let mut dir: ARef<Dentry<Rovl>> = ARef::from(dir);
+    let mut child: Option<ARef<Dentry<Rovl>>> = child.map(ARef::from);
+    let mut forgotten = false;
+    while is_removed(&dir) && !dir.is_in_use(child.as_deref()) {
+        dir.drop_from_hash();
+        forgotten = true;
+        let parent = dir.parent();
+        child = Some(dir);
+        dir = parent;
+    }
+    forgotten
+}
+
+/// Whether what shows of `dentry` was removed from a lower layer, and the dcache finds it still.
+fn is_removed(dentry: &Dentry<Rovl>) -> bool {
+    dentry.inode().is_some_and(is_lower_removed) && !dentry.is_unhashed()
+}
+
+/// Whether what shows of `inode` was removed from a lower layer.
+pub(crate) fn is_lower_removed(inode: &Inode<Rovl>) -> bool {
+    let Some(lower) = inode.lower().first() else {
+        return false;
+    };
+    inode.upper().is_none() && lower.dentry().is_unhashed()
+}
