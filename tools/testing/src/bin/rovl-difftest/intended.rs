@@ -117,6 +117,24 @@ pub fn leftover(line: &str) -> bool {
     line.starts_with("work/#: whiteout") || line.starts_with("index/#: whiteout")
 }
 
+/// Whether two texts on a step differ only in how many links they show of what is gone: the in-tree module
+/// has the number of the layer, which knows nothing of it, and rovl 0. It takes a descriptor, a handle or the
+/// working directory to look at such an object.
+pub fn links(kinds: &[String; 2], step: &str, seen: [&str; 2]) -> bool {
+    let by_descriptor = |word: &str| word.starts_with(['@', '%', '.']);
+    let other = |kind: &str, word: &str| match word.strip_prefix("nlink=") {
+        Some("0") => kind == "rovl",
+        Some(_) => kind == "overlay",
+        None => false,
+    };
+    let [a, b] = seen.map(|text| text.split(' ').collect::<Vec<_>>());
+    step.split(' ').any(by_descriptor)
+        && a.len() == b.len()
+        && a.iter()
+            .zip(&b)
+            .all(|(a, b)| a == b || (other(&kinds[0], a) && other(&kinds[1], b)))
+}
+
 /// The work directory after a mount that was refused.
 pub const REFUSED: &str = "work directory of a refused mount";
 

@@ -221,6 +221,9 @@ fn compare(settings: &Settings, script: &Script, texts: &[String; 2]) -> Option<
         if swapped {
             kinds.reverse();
         }
+        if a.1 == b.1 && intended::links(&kinds, &a.1, [&a.2, &b.2]) {
+            continue;
+        }
         let seen = if a.1 == b.1 {
             [a.2, b.2]
         } else {
