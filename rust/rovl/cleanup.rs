@@ -25,7 +25,7 @@ pub(crate) fn remove(
 ) -> Result {
     let removing = write.start_removing_dentry(m, dir, child)?;
     if let Err(err) = removing.remove() {
-        log::warn_dentry(c"cannot clean up", child, err);
+        log::warn_dentry(c"cleanup of what is left over failed", child, err);
     }
     Ok(())
 }

@@ -7,6 +7,18 @@ use ondisk::{
     Errno,
     Fault, //
 };
+use vfs::{
+    log,
+    path::LayerPath, //
+};
+
+/// The same, after a message in the kernel's log on the object of the layer.
+pub(crate) fn told(path: LayerPath<'_>, fault: impl Fault) -> Error {
+    let message = fault.message();
+    let err = to_error(fault);
+    log::warn_text(message, path.dentry, err);
+    err
+}
 
 /// The error number that the caller gets for `fault`.
 pub(crate) fn to_error(fault: impl Fault) -> Error {

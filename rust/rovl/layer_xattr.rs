@@ -75,10 +75,10 @@ impl Super {
     /// data itself. An error of the layer must not make an empty file of it.
     pub(crate) fn metacopy_len(&self, m: &AsMounter, path: LayerPath<'_>) -> Result<Option<usize>> {
         let err = match self.get_xattr(m, path, Name::Metacopy, &mut []) {
-            Ok(len) => match metacopy::check_len(len) {
-                Ok(len) => return Ok(Some(len)),
-                Err(err) => fault::to_error(err),
-            },
+            Ok(len) => {
+                let checked = metacopy::check_len(len);
+                return checked.map(Some).map_err(|err| fault::told(path, err));
+            }
             Err(err) if verity::is_absent(self, err) => return Ok(None),
             Err(err) => err,
         };
@@ -96,9 +96,11 @@ impl Super {
         short: &'v mut [u8],
         long: &'v mut KVVec<u8>,
     ) -> Result<Option<Redirect<'v>>> {
-        let value = path.getxattr_in(m, self.xattr_name(Name::Redirect), short, long);
-        match value.and_then(|value| Redirect::parse(value).map_err(fault::to_error)) {
-            Ok(redirect) => Ok(Some(redirect)),
+        match path.getxattr_in(m, self.xattr_name(Name::Redirect), short, long) {
+            Ok(value) => {
+                let redirect = Redirect::parse(value);
+                redirect.map(Some).map_err(|err| fault::told(path, err))
+            }
             Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(None),
             Err(err) => {
                 log::warn_dentry(c"failed to get redirect", path.dentry, err);
@@ -141,7 +143,7 @@ impl Super {
         match guard.setxattr(m, upper, self.xattr_name(name), value) {
             Ok(()) => Ok(Stored::Yes),
             Err(err) if err == EOPNOTSUPP => {
-                log::warn_dentry(c"cannot set overlay xattrs on upper", upper, err);
+                log::warn_dentry(c"cannot set overlay xattr on upper", upper, err);
                 // ORDERING: See `no_xattr`.
                 self.no_xattr.store(true, Ordering::Relaxed);
                 Ok(Stored::Unsupported)

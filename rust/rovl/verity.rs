@@ -89,10 +89,10 @@ fn compare(m: &AsMounter, ofs: &Super, file: LayerPath<'_>, data: LayerPath<'_>)
 fn read(m: &AsMounter, ofs: &Super, file: LayerPath<'_>) -> Result<Option<Metacopy>> {
     let mut value = [0; metacopy::MAX_LEN];
     let err = match ofs.get_xattr(m, file, Name::Metacopy, &mut value) {
-        Ok(len) => match Metacopy::parse(value.get(..len).unwrap_or_default()) {
-            Ok(metacopy) => return Ok(Some(metacopy)),
-            Err(err) => fault::to_error(err),
-        },
+        Ok(len) => {
+            let metacopy = Metacopy::parse(value.get(..len).unwrap_or_default());
+            return metacopy.map(Some).map_err(|err| fault::told(file, err));
+        }
         Err(err) if is_absent(ofs, err) => return Ok(None),
         Err(err) => err,
     };

@@ -76,7 +76,7 @@ impl<'a> Upper<'a> {
                 Err(err) if err == EMLINK => {}
                 Err(err) => {
                     log::warn_dentry(
-                        c"cannot link whiteout, whiteouts are not shared any more",
+                        c"Failed to link whiteout - disabling whiteout inode sharing",
                         &whiteout,
                         err,
                     );

@@ -91,7 +91,7 @@ pub(crate) fn make(
     if config.fsync == FsyncMode::Volatile {
         making.leave_dirty_mark().inspect_err(|_| {
             fc.error(fmt!(
-                "volatile: failed to create work/incompat/volatile/dirty in {}",
+                "Failed to create volatile/dirty file, in {}/work/incompat",
                 base.name
             ))
         })?;
@@ -144,9 +144,9 @@ impl Making<'_> {
             Ok(dir) => Ok(Some(dir)),
             Err(Unclean::Incompatible(feature)) => {
                 self.fc.error(fmt!(
-                    "workdir: overlay with incompat feature '{}' in {} cannot be mounted",
-                    BStr::from_bytes(&feature),
-                    self.base.name
+                    "workdir: {}: overlay with incompat feature '{}' cannot be mounted",
+                    self.base.name,
+                    BStr::from_bytes(&feature)
                 ));
                 Err(EINVAL)
             }
@@ -244,7 +244,7 @@ impl Making<'_> {
         if config.index && handles == FileHandles::None {
             config.index = false;
             self.fc.warn(fmt!(
-                "index: upper fs of {} does not support file handles, falling back to index=off",
+                "{}: upper fs does not support file handles, falling back to index=off.",
                 self.base.name
             ));
         }

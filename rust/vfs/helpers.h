@@ -260,7 +260,10 @@ bool rvfs_fatal_signal_pending(void);
 /* Reports */
 void rvfs_seq_show_option(struct seq_file *m, const char *name,
 			  const char *value);
-void rvfs_warn_dentry(const char *msg, struct dentry *dentry, int err);
+/* How messages in the kernel's log begin: the drop-in's as the in-tree module's. */
+#define RVFS_LOG_PREFIX (RVFS_DROPIN ? "overlayfs" : THIS_MODULE->name)
+
+void rvfs_warn_dentry(const char *msg, int len, struct dentry *dentry, int err);
 void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
 		    int len, int err);
 void rvfs_warn(const char *msg);

@@ -128,7 +128,7 @@ pub(crate) fn change_links<R>(
     };
     if inode.data().test(Flag::Index) && inode.nlink() == 0 {
         if let Err(err) = ofs.as_mounter(|m| remove_entry(m, ofs, inode)) {
-            log::warn_dentry(c"cannot clean up the index entry of", dentry, err);
+            log::warn_dentry(c"cleanup index failed", dentry, err);
         }
     }
     result

@@ -184,7 +184,7 @@ fn survey_handles(making: &mut Making<'_, '_>, named: &NamedPath) {
         if making.config.xino == XinoMode::Auto && has_upper {
             making.config.xino = XinoMode::Off;
             making.fc.warn(fmt!(
-                "{}: the file system does not support file handles, falling back to xino=off",
+                "fs on '{}' does not support file handles, falling back to xino=off.",
                 named.name
             ));
         }
@@ -309,7 +309,7 @@ fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold
         .or_else(|err| {
             making.refuse(
                 err,
-                fmt!("lowerdir: failed to clone the mount of {}", named.name),
+                fmt!("lowerdir: failed to clone lowerpath {}", named.name),
             )
         })?;
     making.layers.push_info(fsid)?;

@@ -50,7 +50,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
         return making.refuse(
             EINVAL,
             fmt!(
-                "upperdir: {} is on a read-only mount, try a mount with lower layers only",
+                "upperdir: {}: upper fs is r/o, try multi-lower layers mount",
                 upper.name
             ),
         );
@@ -60,7 +60,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
     making.layers.mounts.set_upper(&upper.path).or_else(|err| {
         making.refuse(
             err,
-            fmt!("upperdir: failed to clone the mount of {}", upper.name),
+            fmt!("upperdir: failed to clone upperpath {}", upper.name),
         )
     })?;
     let many_devices = has_many_devices(making, upper)?;

@@ -200,42 +200,51 @@ impl LayerList {
         let dentry = named.path.dentry();
         let option = role.option();
         let name = &named.name;
-        let refuse = |why: &str| {
-            fc.error(fmt!("{option}: {name} {why}"));
+        let refuse = |why: fmt::Arguments<'_>| {
+            fc.error(fmt!("{option}: {why}"));
             Err(EINVAL)
         };
         if !dentry.is_dir() {
-            return refuse("is not a directory");
+            return refuse(fmt!("{name} is not a directory"));
         }
         let casefold = dentry.is_casefolded();
         if *self.casefold.get_or_insert(casefold) != casefold {
-            return refuse(if casefold {
-                "folds the case of names, and the layers before it do not"
-            } else {
-                "does not fold the case of names, and the layers before it do"
-            });
+            let folds = if casefold { "in" } else { "" };
+            return refuse(fmt!(
+                "case-{folds}sensitive directory on {name} is inconsistent with the layers before it"
+            ));
         }
         if dentry.is_weird() {
-            return refuse("is on a file system that cannot be a layer");
+            return refuse(fmt!(
+                "filesystem on {name} not supported: it has rules of its own for names"
+            ));
         }
         match role {
             Role::Upper | Role::Work => {
                 if dentry.has_real() {
-                    return refuse("is on an overlay, which cannot be an upper layer");
+                    return refuse(fmt!(
+                        "filesystem on {name} not supported as {option}: it is an overlay"
+                    ));
                 }
                 if named.path.is_readonly() {
-                    return refuse("is on a read-only mount");
+                    return refuse(fmt!("filesystem on {name} is read-only, or its mount is"));
                 }
             }
             Role::Lower | Role::LowerAdd | Role::DataAdd => {
                 if role != Role::Lower && self.lowerdir_all.is_some() {
-                    return refuse("cannot be added, because lowerdir was given before");
+                    return refuse(fmt!(
+                        "lowerdir+ and datadir+ cannot follow lowerdir, as {name} would"
+                    ));
                 }
                 if role == Role::LowerAdd && self.num_data > 0 {
-                    return refuse("cannot be added, because datadir+ was given before");
+                    return refuse(fmt!(
+                        "regular lower layers cannot follow data layers, as {name} would"
+                    ));
                 }
                 if self.lower.len() >= MAX_LAYERS {
-                    return refuse("is one lower layer too many, the limit is 500");
+                    return refuse(fmt!(
+                        "too many lower directories, limit is {MAX_LAYERS}: {name} is one more"
+                    ));
                 }
             }
         }
@@ -259,7 +268,7 @@ fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
         return Err(EINVAL);
     }
     Path::lookup(path).inspect_err(|err| {
-        fc.error(fmt!("{option}: cannot resolve '{name}': {err:?}"));
+        fc.error(fmt!("{option}: failed to resolve '{name}': {err:?}"));
     })
 }
 

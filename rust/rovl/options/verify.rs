@@ -148,7 +148,7 @@ impl Config {
         } else if self.verity != VerityMode::Off {
             "verity"
         } else if layers.num_data > 0 {
-            "a data-only layer (datadir+, or after \"::\")"
+            "lower data-only dirs (datadir+, or after \"::\")"
         } else {
             return Ok(());
         };

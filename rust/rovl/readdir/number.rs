@@ -33,7 +33,7 @@ pub(super) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> 
     let ofs = DentryExt::ofs(dir);
     let mapped = ofs.ino_space.map(ino, fsid);
     if mapped.is_none() && ofs.config.xino == XinoMode::On {
-        log::warn_name(c"inode number too big for xino", dir, name, EOVERFLOW);
+        log::warn_name(c"d_ino too big for xino", dir, name, EOVERFLOW);
     }
     mapped.unwrap_or(ino)
 }
@@ -94,7 +94,7 @@ pub(super) fn complete(
         }
     };
     let ino = number.inspect_err(|&err| {
-        log::warn_name(c"cannot find the inode number", dir.dentry(), name, err);
+        log::warn_name(c"failed to look up for ino", dir.dentry(), name, err);
     })?;
     entry.set_ino(ino);
     Ok(())

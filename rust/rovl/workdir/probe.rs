@@ -57,11 +57,11 @@ impl Probe {
         let (fc, name) = (making.fc, &making.base.name);
         let d_type = making.d_type()?;
         if !d_type {
-            fc.warn(fmt!("workdir: upper fs of {name} needs to support d_type"));
+            fc.warn(fmt!("workdir: {name}: upper fs needs to support d_type."));
         }
         let tmpfile = making.tmpfile(work);
         if !tmpfile {
-            fc.warn(fmt!("workdir: upper fs of {name} does not support tmpfile"));
+            fc.warn(fmt!("workdir: {name}: upper fs does not support tmpfile."));
         }
         let rename_whiteout = making.rename_whiteout(work).inspect_err(|err| {
             fc.error(fmt!(
@@ -71,7 +71,7 @@ impl Probe {
         })?;
         if !rename_whiteout {
             fc.warn(fmt!(
-                "workdir: upper fs of {name} does not support RENAME_WHITEOUT"
+                "workdir: {name}: upper fs does not support RENAME_WHITEOUT."
             ));
         }
         let xattr = match making.xattr(config, work) {
@@ -82,9 +82,7 @@ impl Probe {
             }
         };
         if work.is_remote() && !(d_type && rename_whiteout && xattr) {
-            fc.error(fmt!(
-                "workdir: upper fs of {name} is missing required features"
-            ));
+            fc.error(fmt!("workdir: {name}: upper fs missing required features."));
             return Err(EINVAL);
         }
         Ok(Self { tmpfile, xattr })
@@ -150,7 +148,7 @@ impl Making<'_> {
     /// Removes `dentry` from the work directory. What stays is removed by the next mount.
     fn clean_up(&self, work: &Dentry<Layer>, dentry: &Dentry<Layer>) {
         if let Err(err) = cleanup::remove(self.m, self.write, work, dentry) {
-            log::warn_dentry(c"cannot clean up", dentry, err);
+            log::warn_dentry(c"cleanup of what is left over failed", dentry, err);
         }
     }
 
@@ -166,7 +164,7 @@ impl Making<'_> {
     /// Turns off what needs our attributes.
     fn without_xattr(&self, config: &mut Config, err: Error) {
         self.fc.warn(fmt!(
-            "workdir: failed to set xattr on {}/work (errno: {})",
+            "workdir: {}: failed to set xattr on upper (errno: {})",
             self.base.name,
             err.to_errno().saturating_neg()
         ));
@@ -193,8 +191,7 @@ impl Making<'_> {
             fall_back("xino=off");
         }
         if err == EPERM && !config.userxattr {
-            self.fc
-                .info(fmt!("try mounting with the option 'userxattr'"));
+            self.fc.info(fmt!("try mounting with 'userxattr' option"));
         }
     }
 }

@@ -45,7 +45,7 @@ static bool rvfs_fc_log_is_kernels(const struct fs_context *fc)
 void rvfs_fc_error(struct fs_context *fc, const char *msg)
 {
 	if (rvfs_fc_log_is_kernels(fc))
-		pr_err("%s: %s\n", THIS_MODULE->name, msg);
+		pr_err("%s: %s\n", RVFS_LOG_PREFIX, msg);
 	else
 		errorfc(fc, "%s", msg);
 }
@@ -53,7 +53,7 @@ void rvfs_fc_error(struct fs_context *fc, const char *msg)
 void rvfs_fc_warn(struct fs_context *fc, const char *msg)
 {
 	if (rvfs_fc_log_is_kernels(fc))
-		pr_warn("%s: %s\n", THIS_MODULE->name, msg);
+		pr_warn("%s: %s\n", RVFS_LOG_PREFIX, msg);
 	else
 		warnfc(fc, "%s", msg);
 }
@@ -61,7 +61,7 @@ void rvfs_fc_warn(struct fs_context *fc, const char *msg)
 void rvfs_fc_info(struct fs_context *fc, const char *msg)
 {
 	if (rvfs_fc_log_is_kernels(fc))
-		pr_info("%s: %s\n", THIS_MODULE->name, msg);
+		pr_info("%s: %s\n", RVFS_LOG_PREFIX, msg);
 	else
 		infofc(fc, "%s", msg);
 }

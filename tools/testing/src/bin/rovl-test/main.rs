@@ -46,6 +46,7 @@ mod long_names;
 mod lookup;
 mod made_again;
 mod mapping_changes;
+mod messages;
 mod metacopy;
 mod metacopy_names;
 mod mmap;
@@ -219,6 +220,7 @@ const MODULES: &[&[Case]] = &[
     index::CASES,
     index_mount::CASES,
     index_both::CASES,
+    messages::CASES,
     mount_shown::CASES,
     remount::CASES,
     bad_mount::CASES,
