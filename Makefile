@@ -40,7 +40,7 @@ overlay: env
 samples: env
 	@ROVL_NAME=samples $(kmake) '$(or $(KDIR),$(filter debug,$(KERNEL)),$(tree))' $(pass) modules
 
-## overlay_install: install the drop-in, so that modprobe prefers it to the in-tree module (INSTALL_MOD_PATH= as in the kernel)
+## overlay_install: install the drop-in, so that modprobe prefers it to the in-tree module (INSTALL_MOD_PATH= as in the kernel, INSTALL_MOD_STRIP= with debug information)
 overlay_install: overlay
 	@ROVL_NAME=overlay $(kmake) '$(tree)' $(pass) modules_install
 
@@ -126,7 +126,7 @@ rust-analyzer: env
 	@$(kmake) '$(tree)' $(pass) rust-analyzer
 	@$(if $(KDIR),,tools/env/rust-project '$(tree)')
 
-## modules_install: install the module (INSTALL_MOD_PATH= as in the kernel)
+## modules_install: install the module (INSTALL_MOD_PATH= as in the kernel, INSTALL_MOD_STRIP= with debug information)
 modules_install: module
 	@$(kmake) '$(tree)' $(pass) modules_install
 
