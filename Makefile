@@ -70,7 +70,7 @@ profile: module programs
 
 ## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; KERNEL=debug)
 difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
-	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
+	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --only --payload build/$(or $(KERNEL),stock)/rovl.ko \
 		--payload build/bin/rovl-difftest $(foreach f,$(REPLAY),--payload '$(f)') -- /payload/rovl-difftest \
 		$(if $(REPLAY),$(foreach f,$(REPLAY),'--replay=/payload/$(notdir $(f))'),$(if $(SEED),--seed $(SEED)) --operations $(N) --counts)
 
@@ -92,12 +92,12 @@ xfstests:
 
 ## stress: all roles at once on both types, and a look for leaks (MINUTES=10 for each; KERNEL=debug)
 stress: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
-	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --payload build/$(or $(KERNEL),stock)/rovl.ko \
+	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --only --payload build/$(or $(KERNEL),stock)/rovl.ko \
 		--payload build/bin/rovl-stress -- /payload/rovl-stress --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 ## faults: each allocation and each block of many operations fails once, in the debug kernel (T= for a part of the tests' names)
 faults: debug-module programs
-	@tools/vm/run --kernel debug --timeout 36000 --payload build/debug/rovl.ko --payload build/bin/rovl-test -- \
+	@tools/vm/run --kernel debug --timeout 36000 --only --payload build/debug/rovl.ko --payload build/bin/rovl-test -- \
 		/payload/rovl-test --type rovl --thorough '$(or $(T),fail)'
 
 ## powercut: cut loops of changes off at any moment and check their disks (KILLS=200 SEED=)
