@@ -14,7 +14,7 @@ modprobe --quiet binfmt_misc
 ktap() {
 	local program=$1 status=0
 	shift
-	(cd "$tests/${program%/*}" && LC_ALL=C timeout --kill-after=5 300 "$tests/$program" "$@") >/tmp/log 2>&1 || status=$?
+	(cd "$tests/${program%/*}" && LC_ALL=C limit 300 "$tests/$program" "$@") >/tmp/log 2>&1 || status=$?
 	cat /tmp/log
 	awk -v program="${program##*/}" -v status=$status '
 		/^# +RUN / { name = $3 }

@@ -13,7 +13,7 @@ mount_layers || exit
 for stressor in $(stress-ng --class 'filesystem?' | sed 's/.*stressors: //') $also; do
 	[[ $elsewhere != *" $stressor "* ]] || continue
 	status=0
-	timeout --kill-after=5 60 stress-ng --seed 1 --verify --oom-avoid --timeout "${SECONDS_EACH:-2}" --temp-path $mnt \
+	limit 60 stress-ng --seed 1 --verify --oom-avoid --timeout "${SECONDS_EACH:-2}" --temp-path $mnt \
 		--"$stressor" 2 >/tmp/log 2>&1 || status=$?
 	case $status in
 	0) result ok "$stressor" ;;

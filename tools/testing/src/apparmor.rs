@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use crate::caller::in_thread;
 use crate::ops::{ok, open};
+use crate::progress::Patience;
 use crate::skip;
 
 /// A file that all profiles may read; reading it in a profile that complains ends a list of notes.
@@ -61,10 +62,10 @@ impl Notes {
     #[track_caller]
     pub fn take(&self, root: &Path) -> BTreeSet<String> {
         as_profile("rovl-watched", || drop(open(MARKER, OFlags::RDONLY)));
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut patience = Patience::new(Duration::from_secs(20));
         let mut notes = BTreeSet::new();
         let mut record = [0u8; 8192];
-        while Instant::now() < deadline {
+        while !patience.is_over() {
             match rustix::io::read(&self.log, &mut record[..]) {
                 Ok(n) => match note(&String::from_utf8_lossy(&record[..n]), root) {
                     Some(line) if line.ends_with(MARKER) => return notes,

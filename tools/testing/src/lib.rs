@@ -25,6 +25,7 @@ pub mod ops;
 pub mod overlay_xattr;
 pub mod packed;
 pub mod parameter;
+pub mod progress;
 pub mod raw;
 pub mod selinux;
 pub mod statmount;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use crate::progress::Progress;
+
 /// Something that is done again and again, with whatever result.
 pub struct Role<'a> {
     name: String,
@@ -36,7 +38,8 @@ pub struct Steps {
 /// Runs all roles at once, each in a thread of its own, for `time`. `seed` decides what each of them
 /// tries, not how they meet.
 ///
-/// A role that takes longer than `patience` for one step hangs. A thread that hangs in the kernel
+/// A role that takes longer than `patience` for one step hangs; what counts is the machine's
+/// progress, since on a busy host all take long. A thread that hangs in the kernel
 /// cannot be ended: where it hangs goes to the kernel's log, and the process exits with 3.
 pub fn run(roles: &[Role<'_>], seed: u64, time: Duration, patience: Duration) -> Vec<Steps> {
     let stop = AtomicBool::new(false);
@@ -82,26 +85,30 @@ pub fn run(roles: &[Role<'_>], seed: u64, time: Duration, patience: Duration) ->
 struct Watch<'a> {
     roles: &'a [Role<'a>],
     counts: &'a [AtomicU64],
-    seen: Vec<(u64, Instant)>,
+    seen: Vec<(u64, Duration)>,
+    progress: Progress,
     patience: Duration,
 }
 
 impl<'a> Watch<'a> {
     fn new(roles: &'a [Role<'a>], counts: &'a [AtomicU64], patience: Duration) -> Self {
+        let mut progress = Progress::new();
         Self {
             roles,
             counts,
-            seen: vec![(0, Instant::now()); roles.len()],
+            seen: vec![(0, progress.now()); roles.len()],
+            progress,
             patience,
         }
     }
 
     fn look(&mut self, at_work: impl Fn(usize) -> bool) {
+        let now = self.progress.now();
         for (n, (seen, since)) in self.seen.iter_mut().enumerate() {
             let count = self.counts[n].load(Ordering::Relaxed);
             if count != *seen || !at_work(n) {
-                (*seen, *since) = (count, Instant::now());
-            } else if since.elapsed() > self.patience {
+                (*seen, *since) = (count, now);
+            } else if now.saturating_sub(*since) > self.patience {
                 hangs(&self.roles[n].name, count);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use rustix::mount::{
 };
 
 use crate::case::Test;
+use crate::progress::Patience;
 use crate::tree;
 
 #[derive(Debug)]
@@ -275,15 +276,15 @@ impl Mounted {
 /// Unmounts what nobody uses any more. The kernel lets go of the files of a closed io_uring, or of one
 /// that another task had open, a moment later.
 fn unmount_unused(target: &Path) -> rustix::io::Result<()> {
-    let start = Instant::now();
-    loop {
-        match unmount(target, UnmountFlags::empty()) {
-            Err(Errno::BUSY) if start.elapsed() < Duration::from_secs(5) => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            result => return result,
+    let mut result = unmount(target, UnmountFlags::empty());
+    if result == Err(Errno::BUSY) {
+        let mut patience = Patience::new(Duration::from_secs(5));
+        while result == Err(Errno::BUSY) && !patience.is_over() {
+            std::thread::sleep(Duration::from_millis(10));
+            result = unmount(target, UnmountFlags::empty());
         }
     }
+    result
 }
 
 impl Drop for Mounted {

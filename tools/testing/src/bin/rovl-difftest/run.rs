@@ -7,9 +7,11 @@ use std::fmt;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rovl_testing::caller::{self, Child};
 use rovl_testing::mount;
+use rovl_testing::progress::Patience;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
@@ -20,7 +22,7 @@ use crate::script::{Place, Script, Step};
 use crate::side::{Side, BARRIER, DIRECTORY};
 
 /// Seconds without a word from either side after which a run is given up.
-const PATIENCE: i64 = 240;
+const PATIENCE: u64 = 240;
 
 /// What all runs have in common.
 #[derive(Debug)]
@@ -157,8 +159,9 @@ fn start(settings: &Settings, script: &Script, number: usize) -> Result<Started,
 fn collect(sides: &[Started; 2], texts: &mut [Vec<u8>; 2]) -> Result<bool, Failed> {
     let mut open = [true, true];
     let mut waiting = [false, false];
-    let patience = Timespec {
-        tv_sec: PATIENCE,
+    let mut patience = Patience::new(Duration::from_secs(PATIENCE));
+    let look = Timespec {
+        tv_sec: 1,
         tv_nsec: 0,
     };
     let mut chunk = vec![0u8; 65536];
@@ -168,10 +171,10 @@ fn collect(sides: &[Started; 2], texts: &mut [Vec<u8>; 2]) -> Result<bool, Faile
             .iter()
             .map(|number| PollFd::new(&sides[*number].from, PollFlags::IN))
             .collect();
-        match poll(&mut fds, Some(&patience)) {
-            Ok(0) => return Ok(false),
-            Ok(_) => (),
-            Err(_) => continue,
+        match poll(&mut fds, Some(&look)) {
+            Ok(0) if patience.is_over() => return Ok(false),
+            Ok(0) | Err(_) => continue,
+            Ok(_) => patience.renew(),
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         for (number, _) in polled.iter().zip(ready).filter(|(_, ready)| *ready) {

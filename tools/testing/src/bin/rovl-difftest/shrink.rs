@@ -2,7 +2,9 @@
 //! Shortens a script that shows a difference: what can be left out is left out, and what can be
 //! simpler is made simpler.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rovl_testing::progress::Patience;
 
 use crate::script::{Place, Process, Script, Step};
 
@@ -10,7 +12,7 @@ use crate::script::{Place, Process, Script, Step};
 struct Search<F> {
     best: Script,
     differs: F,
-    end: Instant,
+    patience: Patience,
 }
 
 /// The shortest script found within `patience` that `differs`. Only the first `steps` count.
@@ -23,7 +25,7 @@ pub fn shrink(
     let mut search = Search {
         best: script.clone(),
         differs,
-        end: Instant::now() + patience,
+        patience: Patience::new(patience),
     };
     let mut first = script.clone();
     first.steps.truncate(steps);
@@ -41,8 +43,8 @@ pub fn shrink(
 }
 
 impl<F: Fn(&Script) -> bool> Search<F> {
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.end
+    fn is_over(&mut self) -> bool {
+        self.patience.is_over()
     }
 
     fn try_one(&mut self, script: Script) -> bool {

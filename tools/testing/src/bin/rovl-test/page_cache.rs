@@ -2,11 +2,12 @@
 //! Data stays in the page cache of the layer: mounts that share a layer share its memory.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rovl_testing::ops::{
     assert_same_bytes, open_read, open_write, pattern, read, read_fd, write_at,
 };
+use rovl_testing::progress::Patience;
 use rovl_testing::{cases, ok, skip, Layers, Test};
 use rustix::fs::Advice;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -165,8 +166,8 @@ fn advice_reaches_the_file_of_the_layer(t: &Test) {
     let follows = |below: &OwnedFd| {
         advise(Advice::WillNeed);
         // The disk is read in the background.
-        let start = Instant::now();
-        while cached_pages(below) < pages && start.elapsed() < Duration::from_secs(10) {
+        let mut patience = Patience::new(Duration::from_secs(10));
+        while cached_pages(below) < pages && !patience.is_over() {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(cached_pages(below), pages);
