@@ -86,7 +86,7 @@ $(suites): module overlay
 security: module programs
 	@tools/security/run $(if $(T),'$(T)')
 
-## xfstests: its overlay tests on both modules over xfs and ext4, compared (XFSTESTS=an installed copy; TESTS= BASES= SETS= MODULES= LIMIT=seconds)
+## xfstests: its overlay tests on both modules over xfs and ext4, compared; what has a result is not run again (XFSTESTS=an installed copy; TESTS= BASES= SETS= MODULES= ONLY= FRESH= LIMIT=seconds MINUTES=)
 xfstests:
 	@tools/xfstests/run '$(XFSTESTS)' '$(TESTS)'
 

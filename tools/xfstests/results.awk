@@ -1,46 +1,86 @@
 # SPDX-License-Identifier: GPL-2.0
-# From what xfstests' `check` prints makes a line for each test: its name, pass, fail, notrun, timeout or crash, seconds, and the reason,
-# separated by tabs.
+# Reads what `guest` prints: the output of xfstests' `check`, broken by lines that `scope` adds, which begin with "===". Prints for each test, as it
+# ends, its name, status, seconds and reason, separated by tabs; what is not known is a dash. The status is pass, fail, notrun, timeout, or
+# unfinished for a test that the output ends in. What tests leave as files goes below the directory -v files=DIRECTORY, if that is given.
 
 function finish() {
-	if (test != "" && !expunged) {
-		# The path of a file in the guest says nothing, the first line that differs does.
-		sub(/ *\(see .*/, "", reason)
-		printf "%s\t%s\t%s\t%s\n", test, status, seconds, reason (different == "" ? "" : ": " different)
-	}
+	if (test != "")
+		printf "%s\t%s\t%s\t%s\n", test, status(), seconds == "" ? "-" : seconds, reason == "" ? "-" : reason
+	fflush()
 	test = ""
 }
 
-/ - unknown test, ignored$/ { next }
-$1 ~ /^[a-z0-9]+\/[0-9][0-9][0-9][0-9]?$/ {
-	finish()
-	test = $1
-	sub(/^[^ ]+ */, "")
-	reason = $0
-	seconds = different = ""
-	expunged = /\[expunged\]/
-	if (/\[not run\]/) {
-		status = "notrun"
-		sub(/.*\[not run\] */, "", reason)
-	} else if (/\[timeout/) {
-		status = "timeout"
-		reason = ""
-	} else if (/^([0-9]+s \.\.\. *)?[0-9]+s *$/) {
-		status = "pass"
-		seconds = $NF + 0
-		reason = ""
-	} else {
-		# Without anything behind its name the guest did not live to see the end of it.
-		status = /[^ ]/ ? "fail" : "crash"
-		sub(/^([0-9]+s \.\.\. *)?(- )?/, "", reason)
+# Only what check prints between the end of a test and the next name is about it.
+function status() {
+	gsub(/[\t\r]/, " ", first)
+	reason = ""
+	if (passed != "") {
+		seconds = passed
+		return "pass"
 	}
+	if (late || !ended) {
+		reason = stuck
+		return late ? "timeout" : "unfinished"
+	}
+	if (first ~ /^ *\[not run\]/) {
+		reason = first
+		sub(/^ *\[not run\] */, "", reason)
+		return "notrun"
+	}
+	reason = first
+	sub(/^ *(- )?/, "", reason)
+	# The path of a file in the guest says nothing, the first line that differs does.
+	sub(/ *\(see .*/, "", reason)
+	reason = reason (different == "" ? "" : ": " different)
+	return "fail"
+}
+
+# Files come as an archive in base64.
+unpacking && /^=== sent/ {
+	if (files != "")
+		close(unpack)
+	unpacking = 0
+	next
+}
+unpacking {
+	if (files != "" && $0 != "")
+		print | unpack
+	next
+}
+/^=== files / {
+	unpacking = 1
+	unpack = "base64 --decode --ignore-garbage | tar --extract --gzip --directory='" files "'"
 	next
 }
 
-test == "" { next }
+/^=== begin / {
+	finish()
+	test = $3
+	start = $4
+	first = different = seconds = passed = stuck = ""
+	late = ended = 0
+	next
+}
+/^=== timeout / && $3 == test { late = 1; next }
+/^=== stuck / && $3 == test { stuck = "it could not be ended"; next }
+/^=== end / && $3 == test {
+	ended = 1
+	seconds = int($5 - start + 0.5)
+	next
+}
+/^===/ { next }
 
-# Of the one test before; a report of the checks after a test ends its line only then.
-/^(Ran|Not run|Failures|Failed|Passed all|Interrupted|===)/ { finish(); next }
-/^    [-+]/ && !/^    (---|\+\+\+) / && different == "" { different = substr($0, 5, 120) }
+# The name of the next test, and the sums at the end. A test that is not begun after that was left out.
+/^[a-z0-9]+\/[0-9][0-9][0-9][^ ]*( *|.*\[expunged\])$/ { finish(); next }
+/^(Ran:|Not run:|Failures:|Failed [0-9]|Passed all|Interrupted!)/ { finish(); next }
+
+!ended { next }
+# Older results of `check` stand before the new one.
+/^ *([0-9]+s \.\.\. *)?[0-9]+s *$/ { passed = $NF + 0 }
+first == "" && /[^ ]/ { first = $0 }
+/^    [-+]/ && !/^    (---|\+\+\+) / && different == "" {
+	different = substr($0, 5, 120)
+	gsub(/[\t\r]/, " ", different)
+}
 
 END { finish() }
