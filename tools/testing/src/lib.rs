@@ -15,6 +15,7 @@ pub mod dirent;
 pub mod fanotify;
 pub mod flash;
 pub mod fuse;
+pub mod fuse_dir;
 pub mod handle;
 pub mod idmap;
 pub mod kernel_log;
