@@ -124,7 +124,9 @@ pub fn metacopy_value(algorithm: u8, digest: &[u8]) -> Vec<u8> {
     value
 }
 
-/// Makes the kernel forget what it knows of files that nobody uses, the digests among that.
+/// Makes the kernel forget what it knows of files that nobody uses, the digests among that. What is not
+/// written yet is not forgotten.
 pub fn forget() {
+    rustix::fs::sync();
     write("/proc/sys/vm/drop_caches", "3");
 }
