@@ -44,15 +44,15 @@ cases! {
 
 /// `FS_CASEFOLD_FL`
 const CASEFOLD: IFlags = IFlags::from_bits_retain(0x4000_0000);
-const FOLDED: &[&str] = &["-q", "-O", "casefold", "-E", "encoding=utf8"];
+pub(crate) const FOLDED: &[&str] = &["-q", "-O", "casefold", "-E", "encoding=utf8"];
 
 /// An ext4 that can fold case, with a directory that does.
-struct Folded {
+pub(crate) struct Folded {
     image: Image,
 }
 
 impl Folded {
-    fn new(dir: &Path, options: &[&str]) -> Self {
+    pub(crate) fn new(dir: &Path, options: &[&str]) -> Self {
         ok(std::fs::create_dir_all(dir));
         let image = Image::new(dir, 16 << 20, "ext4", options, "");
         let this = Self { image };
@@ -65,7 +65,7 @@ impl Folded {
         self.image.root().join("folded")
     }
 
-    fn layers<'a>(&self, t: &'a Test) -> Layers<'a> {
+    pub(crate) fn layers<'a>(&self, t: &'a Test) -> Layers<'a> {
         t.layers_in(&self.root())
     }
 }

@@ -33,6 +33,10 @@ mod file_handle;
 mod file_io;
 mod fileattr;
 mod fileattr_calls;
+mod fixes_7_3;
+mod fixes_7_3_between;
+mod fixes_7_3_races;
+mod fixes_7_3_selinux;
 mod idmap;
 mod ima;
 mod in_use;
@@ -230,6 +234,10 @@ const MODULES: &[&[Case]] = &[
     corrupt_layers::CASES,
     cve_credentials::CASES,
     cve_lifetime::CASES,
+    fixes_7_3::CASES,
+    fixes_7_3_between::CASES,
+    fixes_7_3_races::CASES,
+    fixes_7_3_selinux::CASES,
     no_space::CASES,
     faults::CASES,
     upper_errors::CASES,
