@@ -16,6 +16,7 @@ use crate::ops::{self, ok};
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4c82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4c0a;
 const LOOP_CLR_FD: libc::c_ulong = 0x4c01;
+const LOOP_SET_DIRECT_IO: libc::c_ulong = 0x4c08;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const BLKGETSIZE64: libc::c_ulong = 0x8008_1272;
 
@@ -91,6 +92,12 @@ impl Loop {
     /// The device node.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Has the device read and write its file directly, and asynchronously. Whether it can.
+    pub fn direct(&self) -> bool {
+        // SAFETY: the argument is a number.
+        unsafe { libc::ioctl(self.device.as_raw_fd(), LOOP_SET_DIRECT_IO, 1) == 0 }
     }
 }
 

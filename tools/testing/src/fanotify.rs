@@ -161,21 +161,33 @@ impl Group {
         events.remove(0)
     }
 
-    /// Answers the next event that asks for permission, and gives the path that it is about.
+    /// Waits for an event.
     #[track_caller]
-    pub fn answer(&self, allow: bool) -> PathBuf {
+    pub fn wait(&self) {
         let mut ready = [rustix::event::PollFd::new(
             &self.0,
             rustix::event::PollFlags::IN,
         )];
         ok(rustix::event::poll(&mut ready, None));
-        let event = self.one();
-        let path = event.path();
+    }
+
+    /// Answers an event that asks for permission.
+    #[track_caller]
+    pub fn reply(&self, event: Event, allow: bool) {
         if let Some(file) = event.file {
             let answer = [file.as_raw_fd(), if allow { 1 } else { 2 }];
             let bytes: Vec<u8> = answer.iter().flat_map(|n| n.to_ne_bytes()).collect();
             ok(rustix::io::write(&self.0, &bytes));
         }
+    }
+
+    /// Answers the next event that asks for permission, and gives the path that it is about.
+    #[track_caller]
+    pub fn answer(&self, allow: bool) -> PathBuf {
+        self.wait();
+        let event = self.one();
+        let path = event.path();
+        self.reply(event, allow);
         path
     }
 }

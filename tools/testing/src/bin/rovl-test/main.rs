@@ -37,6 +37,7 @@ mod fixes_7_3;
 mod fixes_7_3_between;
 mod fixes_7_3_races;
 mod fixes_7_3_selinux;
+mod fixes_backing;
 mod idmap;
 mod ima;
 mod in_use;
@@ -238,6 +239,7 @@ const MODULES: &[&[Case]] = &[
     fixes_7_3_between::CASES,
     fixes_7_3_races::CASES,
     fixes_7_3_selinux::CASES,
+    fixes_backing::CASES,
     no_space::CASES,
     faults::CASES,
     upper_errors::CASES,
