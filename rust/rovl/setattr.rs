@@ -13,7 +13,10 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::prelude::*;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
 use vfs::{
     dentry::Dentry,
     iattr::Setattr,
@@ -33,6 +36,10 @@ pub(crate) fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, mut change: Setat
     }
     let upper = inode.upper().ok_or(EIO)?;
     let real = upper.inode().ok_or(EIO)?;
+    // The VFS has asked the overlay's inode, which may not know of what the layer's file was made since.
+    if change.sets_size() && real.flags() & bindings::S_APPEND != 0 {
+        return Err(EPERM);
+    }
     // Nobody may execute what is truncated.
     let _writable = if change.sets_size() {
         Some(real.get_write_access()?)
