@@ -37,37 +37,42 @@ pub struct RangeEnd<'a, T: Operations> {
 impl<T: Operations> Table<T> {
     /// Both files of an operation.
     ///
-    /// Returns `EXDEV` where `src` has not these operations.
+    /// Returns `EXDEV` where one of them has not these operations. The VFS calls the operations of one
+    /// of the two: for `->copy_file_range` those of the destination, for `->remap_file_range` those of
+    /// the source. Of the other it only knows that it is a regular file of the same super block, or
+    /// that its file system has the same operation.
     ///
     /// # Safety
     ///
-    /// Both must be open files, valid for `'a`, and `dst` one with these operations.
+    /// Both must be open files, valid for `'a`.
     unsafe fn range_ends<'a>(
         src: (*mut bindings::file, i64),
         dst: (*mut bindings::file, i64),
     ) -> Result<(RangeEnd<'a, T>, RangeEnd<'a, T>)> {
+        // SAFETY: By the safety requirements.
+        let src = unsafe { Self::range_end(src.0, src.1) }?;
+        // SAFETY: By the safety requirements.
+        Ok((src, unsafe { Self::range_end(dst.0, dst.1) }?))
+    }
+
+    /// One of them.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file, valid for `'a`.
+    unsafe fn range_end<'a>(file: *mut bindings::file, pos: i64) -> Result<RangeEnd<'a, T>> {
         // SAFETY: By the safety requirements; constant while the file is open.
-        let operations = unsafe { (*src.0).f_op };
+        let operations = unsafe { (*file).f_op };
         if !T::TABLE.is(operations) {
             return Err(EXDEV);
         }
-        // SAFETY: `src` has these operations.
-        let src = unsafe { Self::range_end(src.0, src.1) };
-        // SAFETY: By the safety requirements.
-        Ok((src, unsafe { Self::range_end(dst.0, dst.1) }))
-    }
-
-    /// # Safety
-    ///
-    /// `file` must be an open file with these operations, valid for `'a`.
-    unsafe fn range_end<'a>(file: *mut bindings::file, pos: i64) -> RangeEnd<'a, T> {
-        RangeEnd {
-            // SAFETY: By the safety requirements.
+        Ok(RangeEnd {
+            // SAFETY: An open file, which has these operations.
             private: unsafe { Self::private(file) },
-            // SAFETY: By the safety requirements.
+            // SAFETY: These operations are those of files of `T::FileSystem`.
             file: unsafe { OwnFile::from_raw(file) },
             pos,
-        }
+        })
     }
 
     /// # Safety
@@ -190,7 +195,7 @@ impl<T: Operations> Table<T> {
 
     /// # Safety
     ///
-    /// See [`Self::open_callback`]; `src` may be any open file.
+    /// See [`Self::open_callback`]; but `src` may be any open file.
     pub(super) unsafe extern "C" fn copy_file_range_callback(
         src: *mut bindings::file,
         src_pos: bindings::loff_t,
@@ -207,7 +212,7 @@ impl<T: Operations> Table<T> {
 
     /// # Safety
     ///
-    /// See [`Self::open_callback`]; `src` may be any open file.
+    /// See [`Self::open_callback`]; but `dst` may be any open file.
     pub(super) unsafe extern "C" fn remap_file_range_callback(
         src: *mut bindings::file,
         src_pos: bindings::loff_t,
