@@ -28,12 +28,14 @@ use vfs::{
     },
     file::{
         FlOwner,
-        IovIter,
+        IovIterDest,
+        IovIterSource,
         Kiocb,
         NewVma,
         Operations,
         OwnFile,
-        Pipe,
+        PipeDest,
+        PipeSource,
         RangeEnd,
         Table, //
     },
@@ -144,12 +146,12 @@ impl Operations for RegularFile {
     }
 
     #[inline]
-    fn read_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIter<'_>) -> Result<usize> {
+    fn read_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIterDest<'_>) -> Result<usize> {
         io::read_iter(self, iocb, iter)
     }
 
     #[inline]
-    fn write_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIter<'_>) -> Result<usize> {
+    fn write_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIterSource<'_>) -> Result<usize> {
         io::write_iter(self, iocb, iter)
     }
 
@@ -157,7 +159,7 @@ impl Operations for RegularFile {
         &self,
         file: &OwnFile<Rovl>,
         pos: &mut i64,
-        pipe: Pipe<'_>,
+        pipe: PipeDest<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -169,7 +171,7 @@ impl Operations for RegularFile {
     fn splice_write(
         &self,
         file: &OwnFile<Rovl>,
-        pipe: Pipe<'_>,
+        pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
         flags: u32,

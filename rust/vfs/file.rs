@@ -9,12 +9,18 @@ mod ops;
 mod tmpfile;
 
 pub use io::{
+    Dest,
     FlOwner,
     IocbFlags,
     IovIter,
+    IovIterDest,
+    IovIterSource,
     Kiocb,
     NewVma,
-    Pipe, //
+    Pipe,
+    PipeDest,
+    PipeSource,
+    Source, //
 };
 pub use ops::{
     Operations,

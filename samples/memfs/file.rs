@@ -7,12 +7,14 @@ use kernel::prelude::*;
 use vfs::{
     address_space,
     file::{
-        IovIter,
+        IovIterDest,
+        IovIterSource,
         Kiocb,
         NewVma,
         Operations,
         OwnFile,
-        Pipe,
+        PipeDest,
+        PipeSource,
         Table, //
     },
     inode::Inode,
@@ -61,11 +63,11 @@ impl Operations for RegularFile {
         file.generic_llseek(offset, whence)
     }
 
-    fn read_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIter<'_>) -> Result<usize> {
+    fn read_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIterDest<'_>) -> Result<usize> {
         iocb.read_page_cache(iter)
     }
 
-    fn write_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIter<'_>) -> Result<usize> {
+    fn write_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIterSource<'_>) -> Result<usize> {
         iocb.write_page_cache(iter)
     }
 
@@ -73,7 +75,7 @@ impl Operations for RegularFile {
         &self,
         file: &OwnFile<MemFs>,
         pos: &mut i64,
-        pipe: Pipe<'_>,
+        pipe: PipeDest<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -83,7 +85,7 @@ impl Operations for RegularFile {
     fn splice_write(
         &self,
         file: &OwnFile<MemFs>,
-        pipe: Pipe<'_>,
+        pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
         flags: u32,

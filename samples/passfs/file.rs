@@ -26,12 +26,14 @@ use vfs::{
     cred::AsMounter,
     file::{
         FlOwner,
-        IovIter,
+        IovIterDest,
+        IovIterSource,
         Kiocb,
         NewVma,
         Operations,
         OwnFile,
-        Pipe,
+        PipeDest,
+        PipeSource,
         RangeEnd,
         Table, //
     },
@@ -106,7 +108,7 @@ impl Operations for RegularFile {
         Ok(pos)
     }
 
-    fn read_iter(&self, iocb: Kiocb<'_, PassFs>, iter: IovIter<'_>) -> Result<usize> {
+    fn read_iter(&self, iocb: Kiocb<'_, PassFs>, iter: IovIterDest<'_>) -> Result<usize> {
         if iter.is_empty() {
             return Ok(0);
         }
@@ -116,7 +118,7 @@ impl Operations for RegularFile {
         self.below(file)?.read_iter::<Self>(mounter, iocb, iter)
     }
 
-    fn write_iter(&self, iocb: Kiocb<'_, PassFs>, iter: IovIter<'_>) -> Result<usize> {
+    fn write_iter(&self, iocb: Kiocb<'_, PassFs>, iter: IovIterSource<'_>) -> Result<usize> {
         if iter.is_empty() {
             return Ok(0);
         }
@@ -134,7 +136,7 @@ impl Operations for RegularFile {
         &self,
         file: &OwnFile<PassFs>,
         pos: &mut i64,
-        pipe: Pipe<'_>,
+        pipe: PipeDest<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -146,7 +148,7 @@ impl Operations for RegularFile {
     fn splice_write(
         &self,
         file: &OwnFile<PassFs>,
-        pipe: Pipe<'_>,
+        pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
         flags: u32,

@@ -12,7 +12,8 @@ use kernel::{
     prelude::*, //
 };
 use vfs::file::{
-    IovIter,
+    IovIterDest,
+    IovIterSource,
     Kiocb,
     OwnFile, //
 };
@@ -22,7 +23,7 @@ use vfs::file::{
 pub(super) fn read_iter(
     this: &RegularFile,
     iocb: Kiocb<'_, Rovl>,
-    iter: IovIter<'_>,
+    iter: IovIterDest<'_>,
 ) -> Result<usize> {
     if iter.is_empty() {
         return Ok(0);
@@ -38,7 +39,7 @@ pub(super) fn read_iter(
 pub(super) fn write_iter(
     this: &RegularFile,
     iocb: Kiocb<'_, Rovl>,
-    iter: IovIter<'_>,
+    iter: IovIterSource<'_>,
 ) -> Result<usize> {
     if iter.is_empty() {
         return Ok(0);

@@ -8,11 +8,13 @@ use crate::{
     file::{
         count_result,
         offset_result,
-        IovIter,
+        IovIterDest,
+        IovIterSource,
         Kiocb,
         NewVma,
         OwnFile,
-        Pipe, //
+        PipeDest,
+        PipeSource, //
     },
     inode::Inode,
     FileSystem, //
@@ -44,7 +46,7 @@ impl<F: FileSystem> Kiocb<'_, F> {
     /// Reads from the page cache (`generic_file_read_iter()`). Returns the number of bytes.
     ///
     /// `EINVAL` where the inode has none of its own.
-    pub fn read_page_cache(self, iter: IovIter<'_>) -> Result<usize> {
+    pub fn read_page_cache(self, iter: IovIterDest<'_>) -> Result<usize> {
         self.file().inode().check_page_cache()?;
         // SAFETY: Both are valid by their type invariants and given up; pages can be read.
         count_result(unsafe { bindings::generic_file_read_iter(self.as_raw(), iter.as_raw()) })
@@ -54,7 +56,7 @@ impl<F: FileSystem> Kiocb<'_, F> {
     /// sets the times of the file. Returns the number of bytes.
     ///
     /// `EINVAL` where the inode has none of its own.
-    pub fn write_page_cache(self, iter: IovIter<'_>) -> Result<usize> {
+    pub fn write_page_cache(self, iter: IovIterSource<'_>) -> Result<usize> {
         self.file().inode().check_page_cache()?;
         // SAFETY: Both are valid by their type invariants and given up; pages can be written.
         count_result(unsafe { bindings::generic_file_write_iter(self.as_raw(), iter.as_raw()) })
@@ -67,7 +69,7 @@ impl<F: FileSystem> OwnFile<F> {
     pub fn splice_page_cache(
         &self,
         pos: &mut i64,
-        pipe: Pipe<'_>,
+        pipe: PipeDest<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -84,7 +86,7 @@ impl<F: FileSystem> OwnFile<F> {
     /// `EINVAL` where the file has no such operation.
     pub fn splice_by_write(
         &self,
-        pipe: Pipe<'_>,
+        pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
         flags: u32,

@@ -12,11 +12,13 @@ use crate::{
     file::{
         count_result,
         IocbFlags,
-        IovIter,
+        IovIterDest,
+        IovIterSource,
         Kiocb,
         NewVma,
         OwnFile,
-        Pipe, //
+        PipeDest,
+        PipeSource, //
     },
     inode::InodeLock,
     FileSystem, //
@@ -90,7 +92,7 @@ impl BackingFile {
         &self,
         mounter: &Mounter,
         iocb: Kiocb<'_, C::FileSystem>,
-        iter: IovIter<'_>,
+        iter: IovIterDest<'_>,
     ) -> Result<usize> {
         let flags = iocb.flags().as_raw();
         let mut ctx = Context::<C>::reading(mounter);
@@ -117,7 +119,7 @@ impl BackingFile {
         mounter: &Mounter,
         lock: &InodeLock<'_, C::FileSystem>,
         iocb: Kiocb<'_, C::FileSystem>,
-        iter: IovIter<'_>,
+        iter: IovIterSource<'_>,
         flags: IocbFlags,
     ) -> Result<usize> {
         check_lock(lock, iocb.file())?;
@@ -142,7 +144,7 @@ impl BackingFile {
         mounter: &Mounter,
         user_file: &OwnFile<C::FileSystem>,
         pos: &mut i64,
-        pipe: Pipe<'_>,
+        pipe: PipeDest<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -171,7 +173,7 @@ impl BackingFile {
         mounter: &Mounter,
         (lock, user_file): (&InodeLock<'_, C::FileSystem>, &OwnFile<C::FileSystem>),
         pos: &mut i64,
-        pipe: Pipe<'_>,
+        pipe: PipeSource<'_>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {

@@ -88,17 +88,34 @@ impl IocbFlags {
     }
 }
 
+/// The direction of data that goes to the caller of a read. It has no values.
+pub enum Dest {}
+
+/// The direction of data that comes from the caller of a write. It has no values.
+pub enum Source {}
+
 /// Where data comes from or goes to, `struct iov_iter`.
+///
+/// The kernel crate has types for both directions, too, as references. These here are passed by
+/// value, like the request that they belong to, after whose end the iterator is gone.
 ///
 /// # Invariants
 ///
-/// `raw` is valid, and used by nobody else, as long as this object exists.
-pub struct IovIter<'a> {
+/// `raw` is valid, and used by nobody else, as long as this object exists. Its direction
+/// (`iov_iter_rw()`) is `D`: data is only written into what is [`Dest`].
+pub struct IovIter<'a, D> {
     raw: *mut bindings::iov_iter,
     _life: PhantomData<&'a ()>,
+    _direction: PhantomData<D>,
 }
 
-impl IovIter<'_> {
+/// Where the data of a read goes to.
+pub type IovIterDest<'a> = IovIter<'a, Dest>;
+
+/// Where the data of a write comes from.
+pub type IovIterSource<'a> = IovIter<'a, Source>;
+
+impl<D> IovIter<'_, D> {
     /// Makes one from a raw pointer.
     ///
     /// # Safety
@@ -110,6 +127,7 @@ impl IovIter<'_> {
         Self {
             raw,
             _life: PhantomData,
+            _direction: PhantomData,
         }
     }
 
@@ -139,14 +157,30 @@ impl IovIter<'_> {
 ///
 /// # Invariants
 ///
-/// `raw` is valid for `'a`.
-#[derive(Clone, Copy)]
-pub struct Pipe<'a> {
+/// `raw` is valid for `'a`. One that data goes to, [`Dest`], is locked by the caller or known to
+/// nobody else, and one that data comes from, [`Source`], is not locked by this task: that is for
+/// who takes the data to do.
+pub struct Pipe<'a, D> {
     raw: *mut bindings::pipe_inode_info,
     _life: PhantomData<&'a ()>,
+    _direction: PhantomData<D>,
 }
 
-impl Pipe<'_> {
+/// A pipe that data is spliced to.
+pub type PipeDest<'a> = Pipe<'a, Dest>;
+
+/// A pipe that data is spliced from.
+pub type PipeSource<'a> = Pipe<'a, Source>;
+
+impl<D> Clone for Pipe<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Pipe<'_, D> {}
+
+impl<D> Pipe<'_, D> {
     /// Makes one from a raw pointer.
     ///
     /// # Safety
@@ -158,6 +192,7 @@ impl Pipe<'_> {
         Self {
             raw,
             _life: PhantomData,
+            _direction: PhantomData,
         }
     }
 

@@ -8,11 +8,13 @@ pub use data::RangeEnd;
 
 use super::{
     FlOwner,
-    IovIter,
+    IovIterDest,
+    IovIterSource,
     Kiocb,
     NewVma,
     OwnFile,
-    Pipe, //
+    PipeDest,
+    PipeSource, //
 };
 use crate::{
     bindings,
@@ -74,12 +76,20 @@ pub trait Operations: Send + Sync + Sized + 'static {
     }
 
     /// Reads into `iter`, as `iocb` says. Returns the number of bytes, or `EIOCBQUEUED`.
-    fn read_iter(&self, _iocb: Kiocb<'_, Self::FileSystem>, _iter: IovIter<'_>) -> Result<usize> {
+    fn read_iter(
+        &self,
+        _iocb: Kiocb<'_, Self::FileSystem>,
+        _iter: IovIterDest<'_>,
+    ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Writes from `iter`, as `iocb` says. Returns the number of bytes, or `EIOCBQUEUED`.
-    fn write_iter(&self, _iocb: Kiocb<'_, Self::FileSystem>, _iter: IovIter<'_>) -> Result<usize> {
+    fn write_iter(
+        &self,
+        _iocb: Kiocb<'_, Self::FileSystem>,
+        _iter: IovIterSource<'_>,
+    ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -89,7 +99,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
         &self,
         _file: &OwnFile<Self::FileSystem>,
         _pos: &mut i64,
-        _pipe: Pipe<'_>,
+        _pipe: PipeDest<'_>,
         _len: usize,
         _flags: u32,
     ) -> Result<usize> {
@@ -101,7 +111,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     fn splice_write(
         &self,
         _file: &OwnFile<Self::FileSystem>,
-        _pipe: Pipe<'_>,
+        _pipe: PipeSource<'_>,
         _pos: &mut i64,
         _len: usize,
         _flags: u32,

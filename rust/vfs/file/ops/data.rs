@@ -8,10 +8,12 @@ use super::{
             from_count,
             from_offset,
             FlOwner,
-            IovIter,
+            IovIterDest,
+            IovIterSource,
             Kiocb,
             NewVma,
-            Pipe, //
+            PipeDest,
+            PipeSource, //
         },
         OwnFile, //
     },
@@ -83,7 +85,7 @@ impl<T: Operations> Table<T> {
         iter: *mut bindings::iov_iter,
     ) -> isize {
         // SAFETY: By the safety requirements.
-        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIter::from_raw(iter)) };
+        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIterDest::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
         let max = iter.count();
@@ -98,7 +100,7 @@ impl<T: Operations> Table<T> {
         iter: *mut bindings::iov_iter,
     ) -> isize {
         // SAFETY: By the safety requirements.
-        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIter::from_raw(iter)) };
+        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIterSource::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
         let max = iter.count();
@@ -118,7 +120,7 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the position is the caller's.
-        let (pos, pipe) = unsafe { (&mut *pos, Pipe::from_raw(pipe)) };
+        let (pos, pipe) = unsafe { (&mut *pos, PipeDest::from_raw(pipe)) };
         from_count(T::splice_read(private, this, pos, pipe, len, flags), len)
     }
 
@@ -135,7 +137,7 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the position is the caller's.
-        let (pos, pipe) = unsafe { (&mut *pos, Pipe::from_raw(pipe)) };
+        let (pos, pipe) = unsafe { (&mut *pos, PipeSource::from_raw(pipe)) };
         from_count(T::splice_write(private, this, pipe, pos, len, flags), len)
     }
 

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A request that was started: whoever completes it frees it, with its iterator.
+
+use kernel::prelude::*;
+use vfs::{
+    backing_file::{
+        BackingFile,
+        Callbacks, //
+    },
+    cred::Mounter,
+    file::{
+        IovIterDest,
+        Kiocb, //
+    },
+    FileSystem, //
+};
+
+fn flags_later<C: Callbacks>(
+    real: &BackingFile,
+    mounter: &Mounter,
+    iocb: Kiocb<'_, C::FileSystem>,
+    iter: IovIterDest<'_>,
+) -> Result<usize> {
+    let read = real.read_iter::<C>(mounter, iocb, iter);
+    let _ = iocb.flags();
+    //~^ ERROR borrow of moved value: `iocb`
+    read
+}
+
+fn count_later<F: FileSystem>(iocb: Kiocb<'_, F>, iter: IovIterDest<'_>) -> bool {
+    let _ = iocb.read_page_cache(iter);
+    iter.is_empty()
+    //~^ ERROR borrow of moved value: `iter`
+}
