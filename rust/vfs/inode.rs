@@ -342,8 +342,8 @@ impl<F: FileSystem> Inode<F> {
         InodeLock::new(self)
     }
 
-    /// Copies owner, mode, times and size from an inode of a layer, with its ids seen through the
-    /// layer's id mapping.
+    /// Copies owner, permissions, times and size from an inode of a layer, with its ids seen through
+    /// the layer's id mapping. The type stays.
     pub fn copy_attr(&self, real: &Inode<Layer>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::rvfs_copyattr(self.as_raw(), real.as_raw(), idmap.as_raw()) };

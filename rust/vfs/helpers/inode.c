@@ -148,14 +148,18 @@ loff_t rvfs_i_size_read(const struct inode *inode)
 	return i_size_read(inode);
 }
 
-/* Owner, mode, times and size of @from, with its ids seen through @idmap. */
+/*
+ * Owner, permissions, times and size of @from, with its ids seen through
+ * @idmap. The type stays: it says which member of a union of struct inode is in
+ * use.
+ */
 void rvfs_copyattr(struct inode *to, struct inode *from,
 		   struct mnt_idmap *idmap)
 {
 	spin_lock(&to->i_lock);
 	to->i_uid = vfsuid_into_kuid(i_uid_into_vfsuid(idmap, from));
 	to->i_gid = vfsgid_into_kgid(i_gid_into_vfsgid(idmap, from));
-	to->i_mode = from->i_mode;
+	to->i_mode = (to->i_mode & S_IFMT) | (from->i_mode & ~S_IFMT);
 	inode_set_atime_to_ts(to, inode_get_atime(from));
 	inode_set_mtime_to_ts(to, inode_get_mtime(from));
 	inode_set_ctime_to_ts(to, inode_get_ctime(from));

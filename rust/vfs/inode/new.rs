@@ -301,7 +301,8 @@ impl<F: FileSystem> NewInode<F> {
         unsafe { bindings::set_nlink(self.raw(), nlink) };
     }
 
-    /// Copies owner, mode, times and size from an inode of a layer.
+    /// Copies owner, permissions, times and size from an inode of a layer. The type is what
+    /// [`set_type`](Self::set_type) makes it.
     pub fn copy_attr(&mut self, real: &Inode<Layer>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::rvfs_copyattr(self.raw(), real.as_raw(), idmap.as_raw()) };
