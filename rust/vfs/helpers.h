@@ -127,7 +127,8 @@ struct dentry *rvfs_dget_parent(struct dentry *dentry);
 /* Inodes */
 struct inode *rvfs_alloc_inode_sb(struct super_block *sb,
 				  struct kmem_cache *cache);
-struct kmem_cache *rvfs_inode_cache_create(const char *name, unsigned int size);
+struct kmem_cache *rvfs_inode_cache_create(const char *name, unsigned int size,
+					   unsigned int align);
 void rvfs_mutex_init(struct mutex *lock);
 int rvfs_mutex_lock_interruptible(struct mutex *lock);
 void rvfs_set_lock_classes(struct inode *inode, struct mutex *lock);

@@ -101,8 +101,10 @@ fn explain<F: FileSystem>(err: Error) {
 
 fn new_cache<F: FileSystem>() -> Result<*mut bindings::kmem_cache> {
     let size = u32::try_from(Allocation::<F>::SIZE)?;
-    // SAFETY: The name is a constant string.
-    let cache = unsafe { bindings::rvfs_inode_cache_create(F::INODE_CACHE.as_char_ptr(), size) };
+    let align = u32::try_from(Allocation::<F>::ALIGN)?;
+    let name = F::INODE_CACHE.as_char_ptr();
+    // SAFETY: The name is a constant string; size and alignment are those of a type.
+    let cache = unsafe { bindings::rvfs_inode_cache_create(name, size, align) };
     if cache.is_null() {
         return Err(ENOMEM);
     }

@@ -14,9 +14,10 @@ static void rvfs_inode_init_once(void *inode)
 }
 
 /* Objects of this cache start with a struct inode. */
-struct kmem_cache *rvfs_inode_cache_create(const char *name, unsigned int size)
+struct kmem_cache *rvfs_inode_cache_create(const char *name, unsigned int size,
+					   unsigned int align)
 {
-	return kmem_cache_create(name, size, 0,
+	return kmem_cache_create(name, size, align,
 				 SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
 				 rvfs_inode_init_once);
 }

@@ -3,6 +3,7 @@
 //! The memory of inodes: how it is laid out, initialised and freed.
 
 use crate::{
+    address_space::PAGE_SIZE,
     bindings,
     layers::Layers,
     registration::Registration,
@@ -10,6 +11,7 @@ use crate::{
 };
 use core::{
     mem::{
+        align_of,
         offset_of,
         size_of,
         MaybeUninit, //
@@ -34,6 +36,13 @@ impl<F: FileSystem> Allocation<F> {
         assert!(offset_of!(Self, inode) == 0);
         assert!(offset_of!(Self, layers) == size_of::<bindings::inode>());
         size_of::<Self>()
+    };
+
+    /// The alignment of an allocation.
+    pub(crate) const ALIGN: usize = {
+        // No slab begins at more than that.
+        assert!(align_of::<Self>() <= PAGE_SIZE);
+        align_of::<Self>()
     };
 }
 
