@@ -172,9 +172,8 @@ fn set_operations(
     sb: &mut NewSuperBlock<'_, Rovl>,
     config: &Config,
     layers: &Layers,
-    casefold: bool,
 ) -> Result {
-    sb.set_dentry_operations::<DentryOps>(casefold);
+    sb.set_dentry_operations::<DentryOps>();
     sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
     if config.nfs_export {
         sb.set_export_operations::<export::Exported>();
@@ -196,7 +195,7 @@ fn finish(
     work: Option<Work>,
 ) -> Result {
     let casefold = context.layers.casefold.unwrap_or(false);
-    set_operations(&mut sb, &config, &layers, casefold)?;
+    set_operations(&mut sb, &config, &layers)?;
     let num_data = context.layers.num_data;
     let lower = take_lower(&mut context.layers, &mut config)?;
     let upper: Option<ARef<Dentry<Layer>>> = context

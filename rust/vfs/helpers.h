@@ -230,8 +230,7 @@ struct vfsmount *rvfs_clone_private_mount(const struct path *path);
 bool rvfs_is_idmapped(const struct vfsmount *mnt);
 void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb);
 void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen);
-void rvfs_set_d_op(struct super_block *sb, const struct dentry_operations *ops,
-		   bool casefold, const struct dentry_operations *ci_ops);
+void rvfs_kill_sb(struct super_block *sb);
 void rvfs_sb_set_stacking_flags(struct super_block *sb);
 void rvfs_sb_set_in_memory(struct super_block *sb);
 u32 rvfs_errseq_sample(struct super_block *sb);

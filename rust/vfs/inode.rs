@@ -97,6 +97,14 @@ pub mod mask {
     pub const OPEN: i32 = bindings::rvfs_const_RVFS_MAY_OPEN as i32;
 }
 
+/// The flags of an inode that only restrict what can be done with it, or that tell of the one below.
+const SETTABLE_FLAGS: u32 = bindings::S_SYNC
+    | bindings::S_DIRSYNC
+    | bindings::S_NOATIME
+    | bindings::S_APPEND
+    | bindings::S_IMMUTABLE
+    | bindings::S_CASEFOLD;
+
 /// The device number of a character device that is a whiteout.
 pub const WHITEOUT_DEV: u32 = bindings::rvfs_const_RVFS_WHITEOUT_DEV;
 
@@ -361,9 +369,11 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::rvfs_copy_times(self.as_raw(), real.as_raw()) };
     }
 
-    /// Replaces those of `i_flags` that are in `mask` (`inode_set_flags()`).
+    /// Replaces those of `i_flags` that are in `mask` (`inode_set_flags()`), which are of those that
+    /// a user can set. Others say how the inode works, and stay.
     pub fn set_flags(&self, flags: u32, mask: u32) {
-        // SAFETY: Valid by the type invariant.
+        let mask = mask & SETTABLE_FLAGS;
+        // SAFETY: Valid by the type invariant; none of these needs anything that may not be there.
         unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
     }
 

@@ -127,7 +127,7 @@ fn file_system_type<F: FileSystem, O: fs_context::Operations<FileSystem = F>>(
         fs_flags: flags as c_int,
         init_fs_context: Some(fs_context::Table::<O>::init_callback),
         parameters: O::parameters().as_raw().cast(),
-        kill_sb: Some(bindings::kill_anon_super),
+        kill_sb: Some(bindings::rvfs_kill_sb),
         ..pin_init::zeroed()
     }
 }

@@ -202,7 +202,7 @@ fn fill(lower: Lower, mut sb: NewSuperBlock<'_, PassFs>) -> Result {
     if lower.path.is_readonly() {
         sb.set_rdonly();
     }
-    sb.set_dentry_operations::<attr::DentryOps>(false);
+    sb.set_dentry_operations::<attr::DentryOps>();
     sb.set_xattr_handlers(&xattr::handlers());
     sb.set_stacking(c_ulong::try_from(MAGIC)?);
     let mut mounter = Mounter::current()?;

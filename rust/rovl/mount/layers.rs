@@ -325,8 +325,13 @@ pub(crate) fn take_encoding(
     sb: &SuperBlock<Layer>,
     name: &Text,
 ) -> Result {
-    if !making.sb.has_encoding() && making.sb.take_encoding(sb).is_err() {
-        return making.refuse(EINVAL, fmt!("{name}: strict encoding not supported"));
+    if !making.sb.has_encoding() {
+        match making.sb.take_encoding(sb) {
+            Err(err) if err == EINVAL => {
+                return making.refuse(err, fmt!("{name}: strict encoding not supported"));
+            }
+            result => result?,
+        }
     }
     if !making.sb.same_encoding(sb) {
         return making.refuse(

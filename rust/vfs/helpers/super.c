@@ -29,17 +29,37 @@ int rvfs_sb_casefold(const struct super_block *sb, const char *name, size_t len,
 	return -EINVAL;
 }
 
+/*
+ * The encoding of @from, loaded once more: that of @from goes with it. It stays
+ * the same once it is set, because dentries may have been hashed with it.
+ */
 int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from)
 {
 	if (!sb_has_encoding(from))
 		return 0;
+	if (sb_has_encoding(sb))
+		return -EEXIST;
 #if IS_ENABLED(CONFIG_UNICODE)
+	struct unicode_map *encoding;
+
 	if (sb_has_strict_encoding(from))
 		return -EINVAL;
-	sb->s_encoding = from->s_encoding;
+	encoding = utf8_load(from->s_encoding->version);
+	if (IS_ERR(encoding))
+		return PTR_ERR(encoding);
+	sb->s_encoding = encoding;
 	sb->s_encoding_flags = from->s_encoding_flags;
 #endif
 	return 0;
+}
+
+/* Whoever is in RCU walk may still use the encoding, so the pointer stays. */
+void rvfs_kill_sb(struct super_block *sb)
+{
+	kill_anon_super(sb);
+#if IS_ENABLED(CONFIG_UNICODE)
+	utf8_unload(sb->s_encoding);
+#endif
 }
 
 bool rvfs_sb_same_encoding(const struct super_block *a,
@@ -112,12 +132,6 @@ void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen)
 {
 	buf->f_type = type;
 	buf->f_namelen = namelen;
-}
-
-void rvfs_set_d_op(struct super_block *sb, const struct dentry_operations *ops,
-		   bool casefold, const struct dentry_operations *ci_ops)
-{
-	set_default_d_op(sb, casefold ? ci_ops : ops);
 }
 
 /*

@@ -5,7 +5,8 @@
 use super::{
     ops::RawTables,
     Allocation,
-    Inode, //
+    Inode,
+    SETTABLE_FLAGS, //
 };
 use crate::{
     bindings,
@@ -308,9 +309,10 @@ impl<F: FileSystem> NewInode<F> {
         unsafe { bindings::rvfs_copyattr(self.raw(), real.as_raw(), idmap.as_raw()) };
     }
 
-    /// Replaces those of `i_flags` that are in `mask`.
+    /// Replaces those of `i_flags` that are in `mask`, as [`Inode::set_flags`] does.
     pub fn set_flags(&mut self, flags: u32, mask: u32) {
-        // SAFETY: Valid by the type invariant.
+        let mask = mask & SETTABLE_FLAGS;
+        // SAFETY: As for `Inode::set_flags`.
         unsafe { bindings::inode_set_flags(self.raw(), flags & mask, mask) };
     }
 

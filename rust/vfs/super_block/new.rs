@@ -107,9 +107,11 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         self.sb.is_rdonly()
     }
 
-    /// Folds the case of names as `layer` does. Returns `EINVAL` for strict encodings.
+    /// Folds the case of names as `layer` does, from now on.
+    ///
+    /// Returns `EINVAL` for strict encodings, `EEXIST` where there is an encoding already, and `ENOMEM`.
     pub fn take_encoding(&mut self, layer: &SuperBlock<Layer>) -> Result {
-        // SAFETY: Both are valid.
+        // SAFETY: Both are valid, and nobody else uses this one.
         to_result(unsafe { bindings::rvfs_sb_take_encoding(self.raw(), layer.as_raw()) })
     }
 
@@ -133,17 +135,17 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         unsafe { (*sb).s_uuid_len = 16 };
     }
 
-    /// Sets the operations of dentries, of their own kind for casefolded layers.
-    pub fn set_dentry_operations<D: dentry::Operations<FileSystem = F>>(&mut self, casefold: bool) {
-        // SAFETY: Valid by the type invariant; the tables are constants.
-        unsafe {
-            bindings::rvfs_set_d_op(
-                self.raw(),
-                dentry::Table::<D>::TABLE,
-                casefold,
-                dentry::Table::<D>::CASEFOLD_TABLE,
-            )
+    /// Sets the operations of dentries: those that fold the case of names where there is an encoding
+    /// for that, which [`take_encoding`](Self::take_encoding) has set before.
+    pub fn set_dentry_operations<D: dentry::Operations<FileSystem = F>>(&mut self) {
+        let table = if self.has_encoding() {
+            // They use the encoding unseen, and once there it stays.
+            dentry::Table::<D>::CASEFOLD_TABLE
+        } else {
+            dentry::Table::<D>::TABLE
         };
+        // SAFETY: Valid by the type invariant; the table is a constant.
+        unsafe { bindings::set_default_d_op(self.raw(), table) };
     }
 
     /// Sets the flags of a stacking file system, and its magic number.
