@@ -59,6 +59,7 @@ use vfs::{
         LowerStack, //
     },
     super_block::{
+        Filled,
         NewSuperBlock,
         SuperBlock, //
     },
@@ -83,11 +84,11 @@ impl Making<'_, '_> {
 }
 
 /// Fills the super block of a new mount.
-pub(crate) fn fill_super(
+pub(crate) fn fill_super<'a>(
     context: &mut Context,
     fc: &FsContext,
-    mut sb: NewSuperBlock<'_, Rovl>,
-) -> Result {
+    mut sb: NewSuperBlock<'a, Rovl>,
+) -> Result<Filled<'a, Rovl>> {
     // The file descriptor of the context may have come from another user namespace.
     if !fc.in_current_userns() {
         fc.error(fmt!(
@@ -168,11 +169,7 @@ fn take_lower(layers: &mut LayerList, config: &mut Config) -> Result<LowerStack>
 }
 
 /// Sets the operations of the super block and of its dentries.
-fn set_operations(
-    sb: &mut NewSuperBlock<'_, Rovl>,
-    config: &Config,
-    layers: &Layers,
-) -> Result {
+fn set_operations(sb: &mut NewSuperBlock<'_, Rovl>, config: &Config, layers: &Layers) -> Result {
     sb.set_dentry_operations::<DentryOps>();
     sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
     if config.nfs_export {
@@ -185,15 +182,15 @@ fn set_operations(
 }
 
 /// Gives the super block its data and its root.
-fn finish(
+fn finish<'a>(
     context: &mut Context,
     fc: &FsContext,
     mut config: Config,
-    mut sb: NewSuperBlock<'_, Rovl>,
+    mut sb: NewSuperBlock<'a, Rovl>,
     mounter: Mounter,
     layers: Layers,
     work: Option<Work>,
-) -> Result {
+) -> Result<Filled<'a, Rovl>> {
     let casefold = context.layers.casefold.unwrap_or(false);
     set_operations(&mut sb, &config, &layers)?;
     let num_data = context.layers.num_data;

@@ -16,6 +16,7 @@ use crate::{
     bindings,
     super_block::{
         self,
+        Filled,
         NewSuperBlock,
         SuperBlock, //
     },
@@ -162,12 +163,12 @@ pub trait Operations {
     /// An option of a new mount is set.
     fn parse_param(context: &mut Self::Context, fc: &FsContext, param: Param<'_>) -> Result;
 
-    /// The mount is made.
-    fn fill_super(
+    /// The mount is made. It ends with [`NewSuperBlock::finish`].
+    fn fill_super<'a>(
         context: &mut Self::Context,
         fc: &FsContext,
-        sb: NewSuperBlock<'_, Self::FileSystem>,
-    ) -> Result;
+        sb: NewSuperBlock<'a, Self::FileSystem>,
+    ) -> Result<Filled<'a, Self::FileSystem>>;
 
     /// An existing mount is changed.
     fn reconfigure(_sb: &SuperBlock<Self::FileSystem>, _fc: &FsContext) -> Result {
@@ -302,8 +303,8 @@ impl<T: Operations> Table<T> {
             let this = unsafe { FsContext::from_raw(fc) };
             // SAFETY: By the safety requirements.
             let new = unsafe { NewSuperBlock::from_raw::<T::Super>(sb) };
-            T::fill_super(context, this, new)?;
-            Ok(0)
+            // The VFS takes for granted that there is a root now.
+            T::fill_super(context, this, new).map(|Filled { .. }| 0)
         })
     }
 

@@ -7,7 +7,10 @@
 mod new;
 mod ops;
 
-pub use new::NewSuperBlock;
+pub use new::{
+    Filled,
+    NewSuperBlock, //
+};
 pub use ops::{
     layer_namelen,
     Operations,

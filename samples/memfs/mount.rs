@@ -29,6 +29,7 @@ use vfs::{
     },
     super_block::{
         self,
+        Filled,
         NewSuperBlock,
         SeqOptions,
         Statfs, //
@@ -120,11 +121,11 @@ impl fs_context::Operations for MountOps {
         Err(EINVAL)
     }
 
-    fn fill_super(
+    fn fill_super<'a>(
         context: &mut Options,
         _fc: &FsContext,
-        mut sb: NewSuperBlock<'_, MemFs>,
-    ) -> Result {
+        mut sb: NewSuperBlock<'a, MemFs>,
+    ) -> Result<Filled<'a, MemFs>> {
         sb.set_in_memory(c_ulong::try_from(MAGIC)?);
         let data = Super {
             limit: context.limit,

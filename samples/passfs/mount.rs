@@ -40,6 +40,7 @@ use vfs::{
     super_block::{
         self,
         layer_namelen,
+        Filled,
         NewSuperBlock,
         SeqOptions,
         Statfs,
@@ -142,11 +143,11 @@ impl fs_context::Operations for MountOps {
         Err(EINVAL)
     }
 
-    fn fill_super(
+    fn fill_super<'a>(
         context: &mut Option<Lower>,
         fc: &FsContext,
-        sb: NewSuperBlock<'_, PassFs>,
-    ) -> Result {
+        sb: NewSuperBlock<'a, PassFs>,
+    ) -> Result<Filled<'a, PassFs>> {
         // A context may have been passed on by a task of another user namespace.
         if !fc.in_current_userns() {
             fc.error(fmt!("the mount was prepared in another user namespace"));
@@ -195,7 +196,7 @@ fn check(lower: &Lower, sb: &NewSuperBlock<'_, PassFs>, fc: &FsContext) -> Resul
 }
 
 /// Gives the super block its properties, its data, and its root.
-fn fill(lower: Lower, mut sb: NewSuperBlock<'_, PassFs>) -> Result {
+fn fill<'a>(lower: Lower, mut sb: NewSuperBlock<'a, PassFs>) -> Result<Filled<'a, PassFs>> {
     let below = lower.path.dentry().layer_sb();
     sb.set_stack_depth(below.stack_depth().saturating_add(1))?;
     sb.take_upper_traits(below);

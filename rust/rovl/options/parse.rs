@@ -32,6 +32,7 @@ use vfs::{
         Opt, //
     },
     super_block::{
+        Filled,
         NewSuperBlock,
         SuperBlock, //
     },
@@ -102,7 +103,11 @@ impl Operations for MountOps {
         }
     }
 
-    fn fill_super(context: &mut Context, fc: &FsContext, sb: NewSuperBlock<'_, Rovl>) -> Result {
+    fn fill_super<'a>(
+        context: &mut Context,
+        fc: &FsContext,
+        sb: NewSuperBlock<'a, Rovl>,
+    ) -> Result<Filled<'a, Rovl>> {
         mount::fill_super(context, fc, sb)
     }
 

@@ -17,9 +17,13 @@ use crate::{
     inode::NewInode,
     xattr::Handlers,
     FileSystem,
-    Layer, //
+    Layer,
+    Of, //
 };
-use core::ptr;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
@@ -32,8 +36,22 @@ use kernel::{
 /// # Invariants
 ///
 /// `sb` is a super block of `F` with its operations set and without a root, which nobody else uses.
+/// `'a` is the time of its `fill_super`.
 pub struct NewSuperBlock<'a, F: FileSystem> {
     sb: &'a SuperBlock<F>,
+    /// See [`Filled`].
+    _filling: PhantomData<fn(&'a ()) -> &'a ()>,
+}
+
+/// A super block that has been filled, which [`NewSuperBlock::finish`] makes: a mount needs its root.
+///
+/// # Invariants
+///
+/// The super block whose `fill_super` `'a` is the time of has its data and its root.
+pub struct Filled<'a, F> {
+    /// Of no other than this one: the lifetime is neither longer nor shorter.
+    _sb: PhantomData<fn(&'a ()) -> &'a ()>,
+    _of: Of<F>,
 }
 
 impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
@@ -51,6 +69,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         Self {
             // SAFETY: By the safety requirements. Its data is not read before it is set.
             sb: unsafe { SuperBlock::from_raw(sb) },
+            _filling: PhantomData,
         }
     }
 
@@ -178,7 +197,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         unsafe { (*self.raw()).s_export_op = table.cast() };
     }
 
-    /// Ends with `data` and the root that `make_root` makes.
+    /// Ends with `data` and the root that `make_root` makes. The result is what `fill_super` returns.
     ///
     /// `make_root` is called with the super block complete but for its root.
     pub fn finish(
@@ -186,7 +205,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         data: F::Super,
         make_root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
         init_root: impl FnOnce(&Dentry<F>),
-    ) -> Result {
+    ) -> Result<Filled<'a, F>> {
         // Without memory the parameters are dropped from the last to the first: `data`, in which the
         // mounts of the layers are, after what `make_root` has of them.
         let slot = KBox::new_uninit(GFP_KERNEL)?;
@@ -205,7 +224,11 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
             init_root(unsafe { Dentry::from_raw(root) });
             // SAFETY: Valid by the type invariant.
             unsafe { (*sb).s_root = root };
-            Ok(())
+            // INVARIANT: The super block has its data and its root.
+            Ok(Filled {
+                _sb: PhantomData,
+                _of: PhantomData,
+            })
         });
         if result.is_err() {
             // SAFETY: Without a root nothing else is called for this super block, so the data is
