@@ -37,6 +37,7 @@ use vfs::{
     iattr::Iattr,
     inode::{
         Inode,
+        Fetched,
         NewInode,
         WHITEOUT_DEV, //
     },
@@ -266,7 +267,7 @@ impl Upper<'_> {
         sb: &SuperBlock<Rovl>,
         made: &Dentry<Layer>,
         new: NewInode<Rovl>,
-    ) -> Result<ARef<Inode<Rovl>>> {
+    ) -> Result<Fetched<Rovl>> {
         let parts = Parts {
             upper: Some(ARef::from(made)),
             lower: LowerStack::new(),
@@ -275,7 +276,7 @@ impl Upper<'_> {
             indexed: false,
             has_digest: false,
         };
-        inode::get(self.m, sb, parts, Some(new))
+        inode::complete(self.m, sb, parts, new)
     }
 
     /// Gives `dentry` its inode, of which `made` is the dentry in the upper layer.
@@ -291,9 +292,15 @@ impl Upper<'_> {
             Instance::New(new) => self.new_inode(dentry.sb(), made, new)?,
             Instance::Link(inode) => {
                 inode.inc_nlink();
-                inode
+                inode.into()
             }
         };
+        if matches!(&inode, Fetched::Existing(inode) if inode.is_dir()) {
+            // It was found by its handle meanwhile, and may have got the one name that a directory can
+            // have. A lookup ends there.
+            dentry.drop_from_hash();
+            return Ok(());
+        }
         dentry.instantiate(inode)?;
         // A walk can find the dentry now. It expects the flags on positive ones only, so they are
         // set after that.

@@ -153,7 +153,7 @@ impl Parts {
     }
 }
 
-/// Makes an inode for a new object, to be passed to [`get`] once the object exists.
+/// Makes an inode for a new object, to be passed to [`complete`] once the object exists.
 pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInode<Rovl>> {
     let mut inode = sb.new_inode()?;
     inode.set_type(mode, rdev, ops::tables_for(mode));
@@ -184,20 +184,36 @@ pub(crate) fn find(
     Ok(Some(inode))
 }
 
-/// Finds or makes the inode for an object made of `parts`; a new one is made of `new`, if given.
+/// Finds or makes the inode for an object made of `parts`.
 ///
 /// Returns `ESTALE` if the cache has one that is made of something else.
 pub(crate) fn get(
     m: &AsMounter,
     sb: &SuperBlock<Rovl>,
     parts: Parts,
-    new: Option<NewInode<Rovl>>,
 ) -> Result<ARef<Inode<Rovl>>> {
-    let result = find_or_make(m, sb, parts, new);
-    if let (Err(err), Some(root)) = (&result, sb.root()) {
+    let result = find_or_make(m, sb, parts, None);
+    report(sb, &result);
+    Ok(result?.publish())
+}
+
+/// Completes `new` as the inode of an object made of `parts`, which was made just now, unless it was
+/// found by its handle meanwhile.
+pub(crate) fn complete(
+    m: &AsMounter,
+    sb: &SuperBlock<Rovl>,
+    parts: Parts,
+    new: NewInode<Rovl>,
+) -> Result<Fetched<Rovl>> {
+    let result = find_or_make(m, sb, parts, Some(new));
+    report(sb, &result);
+    result
+}
+
+fn report(sb: &SuperBlock<Rovl>, result: &Result<Fetched<Rovl>>) {
+    if let (Err(err), Some(root)) = (result, sb.root()) {
         vfs::log::warn_dentry(c"failed to get inode", root, *err);
     }
-    result
 }
 
 fn find_or_make(
@@ -205,7 +221,7 @@ fn find_or_make(
     sb: &SuperBlock<Rovl>,
     parts: Parts,
     new: Option<NewInode<Rovl>>,
-) -> Result<ARef<Inode<Rovl>>> {
+) -> Result<Fetched<Rovl>> {
     let ofs = sb.data();
     let by_lower = parts.is_keyed_by_lower(ofs);
     let key = if by_lower {
@@ -231,7 +247,7 @@ fn find_or_make(
             if parts.has_digest {
                 inode.data().set(Flag::HasDigest);
             }
-            Ok(inode)
+            Ok(Fetched::Existing(inode))
         }
         Fetched::Existing(_) => Err(ESTALE),
         Fetched::New(mut inode) => {
@@ -242,7 +258,7 @@ fn find_or_make(
     }
 }
 
-/// Completes a new inode and lets others see it.
+/// Completes a new inode.
 fn fill(
     m: &AsMounter,
     ofs: &Super,
@@ -250,7 +266,7 @@ fn fill(
     parts: Parts,
     by_lower: bool,
     ino: u64,
-) -> Result<ARef<Inode<Rovl>>> {
+) -> Result<Fetched<Rovl>> {
     let path = parts.real_path(ofs)?;
     let real = path.dentry.inode().ok_or(EIO)?;
     let is_dir = real.is_dir();
@@ -283,7 +299,7 @@ fn fill(
     }
     inode.data().set_redirect(parts.redirect);
     inode.set_layers(parts.upper, parts.lower);
-    Ok(inode.publish())
+    Ok(inode.into())
 }
 
 /// The number of an inode that has number `ino` on file system `fsid`: what `stat()` shows, or for a

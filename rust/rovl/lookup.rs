@@ -179,7 +179,7 @@ impl Lookup<'_> {
             return Ok(None);
         }
         let upper = parts.upper.clone();
-        let inode = inode::get(self.m, self.sb, parts, None)?;
+        let inode = inode::get(self.m, self.sb, parts)?;
         let lower = inode.lower().known().map(LowerEntry::dentry);
         dentry.init_revalidation(Iterator::chain(upper.as_deref().into_iter(), lower));
         // A directory is asked for too often, see `made_again`.

@@ -15,7 +15,10 @@ pub use ops::{
 
 use crate::{
     bindings,
-    inode::Inode,
+    inode::{
+        Fetched,
+        Inode, //
+    },
     super_block::SuperBlock,
     FileSystem,
     Layer,
@@ -425,24 +428,40 @@ impl<F> Deref for Stable<'_, F> {
 }
 
 impl<F: FileSystem> Stable<'_, F> {
-    /// Gives a negative dentry its inode (`d_instantiate()`). The caller's operation has locked the
-    /// directory for writing, or nobody else knows of the dentry.
+    /// Gives a negative dentry its inode (`d_instantiate()`, `d_instantiate_new()`). The caller's
+    /// operation has locked the directory for writing, or nobody else knows of the dentry.
     ///
-    /// Returns `EEXIST` of a positive one, and `EXDEV` for an inode of another mount.
-    pub fn instantiate(&self, inode: ARef<Inode<F>>) -> Result {
+    /// A new inode is visible to others afterwards, with its name.
+    ///
+    /// Returns `EEXIST` of a positive dentry, and for a directory that is not new: others may have
+    /// given it the one name that it can have. `EXDEV` for an inode of another mount.
+    pub fn instantiate(&self, inode: impl Into<Fetched<F>>) -> Result {
+        let inode = inode.into();
         self.check_instantiation(&inode)?;
-        let inode = ARef::into_raw(inode).as_ptr().cast();
-        // SAFETY: The dentry is negative; the reference on the inode is passed on.
-        unsafe { bindings::d_instantiate(self.as_raw(), inode) };
+        match inode {
+            Fetched::New(new) if new.is_hashed() => {
+                // SAFETY: The dentry is negative; the reference on the inode is passed on, and it is
+                // I_NEW for us, to be cleared here.
+                unsafe { bindings::d_instantiate_new(self.as_raw(), new.into_raw()) };
+            }
+            // SAFETY: The dentry is negative; the reference on the inode is passed on.
+            other => unsafe {
+                bindings::d_instantiate(self.as_raw(), other.into_raw());
+            },
+        }
         Ok(())
     }
 
     /// Whether the dentry may get `inode`.
-    fn check_instantiation(&self, inode: &Inode<F>) -> Result {
-        if !self.is_negative() {
+    pub(crate) fn check_instantiation(&self, inode: &Fetched<F>) -> Result {
+        let (sb, has_name) = match inode {
+            Fetched::New(new) => (new.sb(), false),
+            Fetched::Existing(inode) => (inode.sb(), inode.is_dir()),
+        };
+        if has_name || !self.is_negative() {
             return Err(EEXIST);
         }
-        if !core::ptr::eq(inode.sb(), self.sb()) {
+        if !core::ptr::eq(sb, self.sb()) {
             return Err(EXDEV);
         }
         Ok(())

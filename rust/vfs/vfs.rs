@@ -42,8 +42,8 @@
 //!         let mut inode = dir.sb().new_inode()?;
 //!         let mode = inode.init_owner(idmap, dir, S_IFDIR | mode);
 //!         inode.set_type(mode, 0, &DIR);
-//!         // The dentry takes over the reference that `publish` returns.
-//!         dentry.make_persistent(inode.publish())
+//!         // Now others see it, under its name.
+//!         dentry.make_persistent(inode)
 //!     }
 //! }
 //! ```

@@ -53,7 +53,7 @@ fn positive<'a>(dentry: &'a Dentry<MemFs>) -> Result<&'a Inode<MemFs>> {
 /// Makes an object under the name of `dentry`.
 fn make(idmap: Idmap<'_>, dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>, kind: Kind<'_>) -> Result {
     let inode = inode::new(idmap, dir, dentry, kind)?;
-    dentry.make_persistent(inode.publish())?;
+    dentry.make_persistent(inode)?;
     if matches!(kind, Kind::Dir(_)) {
         // Its `..`
         dir.inc_nlink();
@@ -192,7 +192,7 @@ impl Operations for DirOps {
         let mut inode = inode::new(idmap, dir, file.dentry(), Kind::File(mode))?;
         // It has no name; link(2) may give it one.
         inode.set_nlink(0);
-        file.instantiate(inode.publish())?;
+        file.instantiate(inode)?;
         file.finish(RegularFile::new()?)
     }
 

@@ -35,7 +35,10 @@ use vfs::{
     },
     file::TmpFile,
     fileattr::FileKattr,
-    inode::Inode,
+    inode::{
+        Fetched,
+        Inode, //
+    },
     mount::Idmap,
     namei::{
         Creating,
@@ -95,16 +98,21 @@ fn make(
             Ok(what(name, mode)?.keep())
         })
     });
-    let inode = inode::insert(sb, new, made?)?;
-    finish(dir, dentry, inode)
+    let below = made?;
+    let inode = inode::insert(sb, new, below.clone())?;
+    finish(dir, dentry, inode, &below)
 }
 
 /// Gives `dentry` its inode, now that the object has its name below.
-fn finish(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>, inode: ARef<Inode<PassFs>>) -> Result {
+fn finish(
+    dir: &Inode<PassFs>,
+    dentry: Stable<'_, PassFs>,
+    inode: impl Into<Fetched<PassFs>>,
+    below: &Dentry<Layer>,
+) -> Result {
     refresh_links(dir);
-    let below = ARef::from(real(&inode)?);
     dentry.instantiate(inode)?;
-    dentry.init_revalidation(iter::once(&*below));
+    dentry.init_revalidation(iter::once(below));
     Ok(())
 }
 
@@ -118,7 +126,7 @@ fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> R
         name.link(real(inode)?).map(drop)
     })?;
     refresh_links(inode);
-    finish(dir, new, ARef::from(inode))
+    finish(dir, new, ARef::from(inode), real(inode)?)
 }
 
 /// Whether `found`, below, is what `dentry` stands for; both may be nothing.

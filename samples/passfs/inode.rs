@@ -80,7 +80,7 @@ pub(crate) fn get(
     real: ARef<Dentry<Layer>>,
 ) -> Result<ARef<Inode<PassFs>>> {
     let fetched = sb.iget(real.inode().ok_or(ENOENT)?)?;
-    complete(sb, fetched, real)
+    Ok(complete(sb, fetched, real)?.publish())
 }
 
 /// Makes an inode for an object that is about to be made below, so that nothing can fail once it
@@ -97,24 +97,22 @@ pub(crate) fn insert(
     sb: &SuperBlock<PassFs>,
     new: NewInode<PassFs>,
     real: ARef<Dentry<Layer>>,
-) -> Result<ARef<Inode<PassFs>>> {
+) -> Result<Fetched<PassFs>> {
     let fetched = new.insert(real.inode().ok_or(EIO)?)?;
     complete(sb, fetched, real)
 }
 
-/// Completes an inode, if it is a new one, and lets others see it.
+/// Completes an inode, if it is a new one.
 fn complete(
     sb: &SuperBlock<PassFs>,
     fetched: Fetched<PassFs>,
     real: ARef<Dentry<Layer>>,
-) -> Result<ARef<Inode<PassFs>>> {
-    match fetched {
-        Fetched::Existing(inode) => Ok(inode),
-        Fetched::New(mut inode) => {
-            fill(sb, &mut inode, real)?;
-            Ok(inode.publish())
-        }
+) -> Result<Fetched<PassFs>> {
+    let mut fetched = fetched;
+    if let Fetched::New(inode) = &mut fetched {
+        fill(sb, inode, real)?;
     }
+    Ok(fetched)
 }
 
 /// Makes the inode of the root. The VFS keeps it, so it need not be found.

@@ -225,6 +225,6 @@ impl Decoder<'_> {
             redirect: None,
             has_digest,
         };
-        Dentry::obtain_alias(inode::get(self.m, self.sb, parts, None)?)
+        Dentry::obtain_alias(inode::get(self.m, self.sb, parts)?)
     }
 }

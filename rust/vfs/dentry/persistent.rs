@@ -11,13 +11,10 @@ use super::{
 };
 use crate::{
     bindings,
-    inode::Inode,
+    inode::Fetched,
     FileSystem, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 
 impl<F: FileSystem> Dentry<F> {
     /// Whether no name exists in this directory, of which all entries are persistent dentries
@@ -32,12 +29,16 @@ impl<F: FileSystem> Stable<'_, F> {
     /// Gives a negative dentry its inode, and makes it persistent (`d_make_persistent()`). The
     /// caller's operation has locked the directory for writing.
     ///
-    /// Returns `EEXIST` of a positive one, and `EXDEV` for an inode of another mount.
-    pub fn make_persistent(&self, inode: ARef<Inode<F>>) -> Result {
+    /// Returns errors as [`instantiate`](Self::instantiate) does, and `EINVAL` for a new inode that is
+    /// in the inode cache.
+    pub fn make_persistent(&self, inode: impl Into<Fetched<F>>) -> Result {
+        let inode = inode.into();
         self.check_instantiation(&inode)?;
-        let inode = ARef::into_raw(inode).as_ptr().cast();
+        if matches!(&inode, Fetched::New(new) if new.is_hashed()) {
+            return Err(EINVAL);
+        }
         // SAFETY: The dentry is negative; the reference on the inode is passed on.
-        unsafe { bindings::d_make_persistent(self.as_raw(), inode) };
+        unsafe { bindings::d_make_persistent(self.as_raw(), inode.into_raw()) };
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::{
     bindings,
     cred::AsMounter,
     dentry::Stable,
-    inode::Inode,
+    inode::Fetched,
     mount::WriteGuard,
     path::LayerPath,
     FileSystem,
@@ -97,15 +97,10 @@ impl<F: FileSystem> TmpFile<'_, F> {
 
     /// Gives the dentry its inode, and a name that shows the inode number (`d_mark_tmpfile()`).
     ///
-    /// Returns `EEXIST` where it has one and `EXDEV` for an inode of another mount.
-    pub fn instantiate(&mut self, inode: ARef<Inode<F>>) -> Result {
-        let dentry = self.dentry();
-        if !dentry.is_negative() {
-            return Err(EEXIST);
-        }
-        if !ptr::eq(inode.sb(), dentry.sb()) {
-            return Err(EXDEV);
-        }
+    /// Returns errors as [`Stable::instantiate`] does.
+    pub fn instantiate(&mut self, inode: impl Into<Fetched<F>>) -> Result {
+        let inode = inode.into();
+        self.dentry().check_instantiation(&inode)?;
         // SAFETY: The dentry is negative, and otherwise as the type invariant says.
         unsafe { bindings::d_mark_tmpfile(self.raw, inode.as_raw()) };
         self.dentry().instantiate(inode)

@@ -68,8 +68,47 @@ pub enum Fetched<F: FileSystem> {
     Existing(ARef<Inode<F>>),
 }
 
+impl<F: FileSystem> Fetched<F> {
+    /// Lets others see it, if they do not yet.
+    pub fn publish(self) -> ARef<Inode<F>> {
+        match self {
+            Self::New(inode) => inode.publish(),
+            Self::Existing(inode) => inode,
+        }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::inode {
+        match self {
+            Self::New(inode) => inode.raw(),
+            Self::Existing(inode) => inode.as_raw(),
+        }
+    }
+
+    /// The inode with its reference; a new one that is hashed is still to be unlocked.
+    pub(crate) fn into_raw(self) -> *mut bindings::inode {
+        match self {
+            Self::New(inode) => inode.into_raw(),
+            Self::Existing(inode) => ARef::into_raw(inode).as_ptr().cast(),
+        }
+    }
+}
+
+impl<F: FileSystem> From<NewInode<F>> for Fetched<F> {
+    fn from(inode: NewInode<F>) -> Self {
+        Self::New(inode)
+    }
+}
+
+impl<F: FileSystem> From<ARef<Inode<F>>> for Fetched<F> {
+    fn from(inode: ARef<Inode<F>>) -> Self {
+        Self::Existing(inode)
+    }
+}
+
 impl<F: FileSystem> SuperBlock<F> {
     /// Finds or makes the inode for the layer's inode `key` (`iget5_locked()`).
+    ///
+    /// Returns `ENOMEM`, and `ESTALE` while another task is in the middle of creating it.
     pub fn iget(&self, key: &Inode<Layer>) -> Result<Fetched<F>> {
         let data = key.as_raw();
         // SAFETY: The super block is valid, the callbacks match, `data` is only compared.
@@ -83,7 +122,13 @@ impl<F: FileSystem> SuperBlock<F> {
             )
         };
         // SAFETY: `iget5_locked()` returns null or a referenced inode of this super block.
-        unsafe { fetched(inode) }.ok_or(ENOMEM)
+        if let Some(found) = unsafe { fetched(inode) } {
+            return Ok(found);
+        }
+        // It does not tell these reasons apart, but its two halves do.
+        let new = self.new_inode()?;
+        new.insert(key)
+            .map_err(|err| if err == EEXIST { ESTALE } else { err })
     }
 
     /// The inode for the layer's inode `key`, if it is cached (`ilookup5()`).
@@ -159,6 +204,23 @@ impl<F: FileSystem> NewInode<F> {
     pub fn sb(&self) -> &SuperBlock<F> {
         // SAFETY: An inode pins its super block.
         unsafe { SuperBlock::from_raw((*self.raw()).i_sb) }
+    }
+
+    /// Whether the inode cache knows it, and has others wait for it.
+    pub(crate) fn is_hashed(&self) -> bool {
+        self.hashed
+    }
+
+    /// The inode with its reference; one that is hashed is still to be unlocked.
+    pub(crate) fn into_raw(self) -> *mut bindings::inode {
+        ManuallyDrop::new(self).raw()
+    }
+
+    /// The type and the permissions.
+    #[inline]
+    pub fn mode(&self) -> u16 {
+        // SAFETY: Valid by the type invariant, and nobody else uses this member.
+        unsafe { (*self.raw()).i_mode }
     }
 
     /// Marks it as in creation, so that a racing search waits for nothing (`I_CREATING`).

@@ -17,6 +17,7 @@ use crate::{
         Stable, //
     },
     file,
+    layers::Layers,
     mount::Idmap,
     namei::{
         InLookup,
@@ -27,6 +28,7 @@ use crate::{
         Kstat,
         StatRequest, //
     },
+    FileSystem, //
 };
 use core::{
     marker::PhantomData,
@@ -291,7 +293,12 @@ impl<T: Operations> Table<T> {
         flags: c_uint,
     ) -> c_int {
         if kind != bindings::fs_update_time_FS_UPD_ATIME {
-            return 0;
+            if <T::FileSystem as FileSystem>::Layers::STACKING {
+                // The other times are those of the layer, which sets them itself.
+                return 0;
+            }
+            // SAFETY: By the safety requirements.
+            return unsafe { bindings::generic_update_time(inode, kind, flags) };
         }
         // SAFETY: By the safety requirements.
         let inode = unsafe { Inode::from_raw(inode) };
