@@ -137,10 +137,10 @@ impl Operations for RegularFile {
         let inode = file.inode();
         // The position of this file is what counts; it outlives copy up. But only the layer knows
         // of holes and limits, so its file is moved from there, and not by two at once.
-        let _lock = inode.lock_own();
+        let lock = inode.lock_own();
         let pos = inode
             .ofs()
-            .as_mounter(|as_mounter| real.llseek(as_mounter, file.pos(), offset, whence))?;
+            .as_mounter(|as_mounter| real.llseek(as_mounter, &lock, file.pos(), offset, whence))?;
         file.set_pos(pos);
         Ok(pos)
     }

@@ -26,7 +26,10 @@ use crate::{
         FlOwner,
         OwnFile, //
     },
-    inode::Inode,
+    inode::{
+        Inode,
+        OwnLock, //
+    },
     mount::WriteGuard,
     path::LayerPath,
     FileSystem,
@@ -177,18 +180,34 @@ impl BackingFile {
     }
 
     /// Moves the position from `pos` as `offset` and `whence` say (`vfs_llseek()`), and returns the
-    /// new one. Calls for one file must not overlap.
-    pub fn llseek(
+    /// new one. The lock has it be moved by one task at a time.
+    ///
+    /// Returns `EINVAL` where `lock` is not that of the inode for whose user this file was opened, and
+    /// where it is no regular file: the position of a directory is not a number only.
+    pub fn llseek<F: FileSystem>(
         &self,
         _as_mounter: &AsMounter,
+        lock: &OwnLock<'_, F>,
         pos: i64,
         offset: i64,
         whence: i32,
     ) -> Result<i64> {
-        // SAFETY: Valid by the type invariant; a racy write of an integer would only mix positions.
+        if !self.inode().is_reg() || !self.is_for(lock.inode()) {
+            return Err(EINVAL);
+        }
+        // SAFETY: Valid by the type invariant, and by the lock nobody else uses the position.
         unsafe { (&raw mut (*self.as_raw()).f_pos).write_volatile(pos) };
         // SAFETY: Valid by the type invariant.
         offset_result(unsafe { bindings::vfs_llseek(self.as_raw(), offset, whence) })
+    }
+
+    /// Whether it was opened for the user of a file of `inode`.
+    fn is_for<F: FileSystem>(&self, inode: &Inode<F>) -> bool {
+        // SAFETY: A backing file by the type invariant, which pins this path; it is constant.
+        let dentry = unsafe { (*bindings::backing_file_user_path(self.as_raw())).dentry };
+        // SAFETY: Valid, see above; an inode that it has does not change, and is only compared.
+        let user = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
+        core::ptr::eq(user, inode.as_raw())
     }
 
     /// A descriptor of `owner` is closed.

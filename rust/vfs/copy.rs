@@ -10,27 +10,45 @@ use crate::{
     cred::AsMounter,
     dentry::Dentry,
     mount::WriteGuard,
+    path::LayerPath,
     Layer, //
 };
 use kernel::{
     error::to_result,
     fs::File,
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 /// Two open files of layers, between which data is copied to the same offsets.
 ///
 /// What is written is protected from freezing by each call for itself, so the caller must not hold
 /// a [`WriteGuard`].
+///
+/// # Invariants
+///
+/// `from` is an open regular file that nobody else knows of.
 pub struct DataCopy<'a> {
-    from: &'a File,
+    from: ARef<File>,
     to: &'a File,
+    /// The mounter's credentials are in force as long as data is copied.
+    _as_mounter: &'a AsMounter,
 }
 
 impl<'a> DataCopy<'a> {
-    /// From `from`, which nobody else uses, to `to`.
-    pub fn new(_as_mounter: &'a AsMounter, from: &'a File, to: &'a File) -> Self {
-        Self { from, to }
+    /// From the file `from`, which is opened for that, to `to`.
+    ///
+    /// Returns `EINVAL` where `from` is no regular file, and what opening it says.
+    pub fn new(as_mounter: &'a AsMounter, from: LayerPath<'_>, to: &'a File) -> Result<Self> {
+        if !from.dentry.is_reg() {
+            return Err(EINVAL);
+        }
+        // INVARIANT: Opened here, and not given out.
+        Ok(Self {
+            from: from.open(as_mounter, false)?,
+            to,
+            _as_mounter: as_mounter,
+        })
     }
 
     /// Shares the first `len` bytes (`vfs_clone_file_range()`).
@@ -70,7 +88,7 @@ impl<'a> DataCopy<'a> {
     ///
     /// Returns `ENXIO` where there is no more.
     pub fn next_data(&self, pos: i64) -> Result<i64> {
-        // SAFETY: The file is valid, and nobody else uses its position. CAST: a small constant.
+        // SAFETY: The file is valid, and by the type invariant nobody else uses its position. CAST: a small constant.
         let ret =
             unsafe { bindings::vfs_llseek(self.from.as_ptr(), pos, bindings::SEEK_DATA as c_int) };
         if ret < 0 {

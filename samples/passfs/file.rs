@@ -99,11 +99,11 @@ impl Operations for RegularFile {
         let inode = file.inode();
         let below = self.below(file)?;
         // Only the file below knows where there is data, so its position is moved, by one at a time.
-        let _lock = inode.lock_own();
+        let lock = inode.lock_own();
         let pos = inode
             .sb()
             .data()
-            .as_mounter(|m| below.llseek(m, file.pos(), offset, whence))?;
+            .as_mounter(|m| below.llseek(m, &lock, file.pos(), offset, whence))?;
         file.set_pos(pos);
         Ok(pos)
     }

@@ -43,8 +43,7 @@ impl CopyUp<'_> {
         if len == 0 {
             return Ok(());
         }
-        let from = self.inode.data_path()?.open(self.m, false)?;
-        let copy = DataCopy::new(self.m, &from, to);
+        let copy = DataCopy::new(self.m, self.inode.data_path()?, to)?;
         // Shared data needs no sync, the file system does that with the metadata.
         if copy.share(len).is_ok_and(|shared| shared == len) {
             return Ok(());

@@ -53,6 +53,13 @@ pub struct OwnLock<'a, F: FileSystem> {
     pub(super) _not_thread_safe: NotThreadSafe,
 }
 
+impl<'a, F: FileSystem> OwnLock<'a, F> {
+    /// The inode whose lock it is.
+    pub fn inode(&self) -> &'a Inode<F> {
+        self.inode
+    }
+}
+
 impl<F: FileSystem> Drop for OwnLock<'_, F> {
     fn drop(&mut self) {
         // SAFETY: Held by the type invariant.
