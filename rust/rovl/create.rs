@@ -36,8 +36,8 @@ use vfs::{
     },
     iattr::Iattr,
     inode::{
-        Inode,
         Fetched,
+        Inode,
         NewInode,
         WHITEOUT_DEV, //
     },

@@ -187,11 +187,7 @@ pub(crate) fn find(
 /// Finds or makes the inode for an object made of `parts`.
 ///
 /// Returns `ESTALE` if the cache has one that is made of something else.
-pub(crate) fn get(
-    m: &AsMounter,
-    sb: &SuperBlock<Rovl>,
-    parts: Parts,
-) -> Result<ARef<Inode<Rovl>>> {
+pub(crate) fn get(m: &AsMounter, sb: &SuperBlock<Rovl>, parts: Parts) -> Result<ARef<Inode<Rovl>>> {
     let result = find_or_make(m, sb, parts, None);
     report(sb, &result);
     Ok(result?.publish())

@@ -28,7 +28,10 @@ use vfs::{
         Mounter, //
     },
     dentry::Dentry,
-    inode::Trap,
+    inode::{
+        InUse,
+        Trap, //
+    },
     mount::{
         LayerMounts,
         Mount, //
@@ -38,24 +41,6 @@ use vfs::{
     super_block::AnonDev,
     Layer, //
 };
-
-/// A directory that this mount uses exclusively as upper or work directory.
-pub(crate) struct InUse(ARef<Dentry<Layer>>);
-
-impl InUse {
-    /// Marks `dir`, unless another mount uses it already.
-    pub(crate) fn try_new(dir: &Dentry<Layer>) -> Option<Self> {
-        dir.inode()?.inuse_trylock().then(|| Self(ARef::from(dir)))
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        if let Some(inode) = self.0.inode() {
-            inode.inuse_unlock();
-        }
-    }
-}
 
 /// What is known of one layer beside its mount; the upper one is at index 0.
 pub(crate) struct LayerInfo {

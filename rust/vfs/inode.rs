@@ -10,6 +10,7 @@
 
 mod allocation;
 mod fiemap;
+mod in_use;
 mod link;
 mod lock;
 mod locked;
@@ -19,6 +20,7 @@ mod rcu;
 mod table;
 
 pub use fiemap::Fiemap;
+pub use in_use::InUse;
 pub use link::{
     DelayedCall,
     Link,
@@ -262,26 +264,6 @@ impl Inode<Layer> {
     #[inline]
     pub fn is_whiteout_device(&self) -> bool {
         self.file_type() == bindings::S_IFCHR && self.rdev() == WHITEOUT_DEV
-    }
-
-    /// Marks it as an upper or work directory in use, unless it is one already.
-    ///
-    /// The mark is that of fs/overlayfs, so both modules see each other.
-    pub fn inuse_trylock(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_inuse_trylock(self.as_raw()) }
-    }
-
-    /// Takes back the mark of [`inuse_trylock`](Self::inuse_trylock).
-    pub fn inuse_unlock(&self) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_inuse_unlock(self.as_raw()) };
-    }
-
-    /// Whether an overlay uses it as its upper or work directory.
-    pub fn is_inuse(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_is_inuse(self.as_raw()) }
     }
 
     /// Takes `i_rwsem` for writing. Only for an inode on which no other lock of the layer is held,

@@ -13,7 +13,6 @@ use crate::{
     },
     super_data::{
         FsInfo,
-        InUse,
         LayerInfo, //
     },
     Rovl, //
@@ -22,7 +21,10 @@ use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
-    inode::Trap,
+    inode::{
+        InUse,
+        Trap, //
+    },
     mount::LayerMounts,
     stat::StatRequest,
     super_block::{

@@ -18,15 +18,13 @@ use crate::{
         LayerList,
         NamedPath, //
     },
-    super_data::{
-        InUse,
-        Work, //
-    },
+    super_data::Work,
     uuid,
     workdir, //
 };
 use kernel::prelude::*;
 use vfs::{
+    inode::InUse,
     path::LayerPath,
     super_block::FileHandles, //
 };

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories that one mount uses for itself.
+
+use crate::{
+    bindings,
+    dentry::Dentry,
+    inode::Inode,
+    Layer, //
+};
+use kernel::sync::aref::ARef;
+
+/// A directory of a layer that this mount uses exclusively, as upper or work directory, as long as
+/// this object lives.
+///
+/// The mark is that of fs/overlayfs, so both modules see each other.
+///
+/// # Invariants
+///
+/// `0` is positive, and its inode has the mark for this object.
+pub struct InUse(ARef<Dentry<Layer>>);
+
+impl InUse {
+    /// Marks `dir`, unless it is marked already.
+    pub fn try_new(dir: &Dentry<Layer>) -> Option<Self> {
+        let inode = dir.inode()?;
+        // SAFETY: Valid by the type invariant.
+        let marked = unsafe { bindings::rvfs_inuse_trylock(inode.as_raw()) };
+        // INVARIANT: Marked just now.
+        marked.then(|| Self(ARef::from(dir)))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(inode) = self.0.inode() {
+            // SAFETY: Valid by the type invariant, and the mark is ours.
+            unsafe { bindings::rvfs_inuse_unlock(inode.as_raw()) };
+        }
+    }
+}
+
+impl Inode<Layer> {
+    /// Whether an overlay uses it as its upper or work directory.
+    pub fn is_inuse(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_is_inuse(self.as_raw()) }
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The mark of a directory that one mount uses for itself, taken back by who has not made it.
+
+use kernel::sync::aref::ARef;
+use vfs::{
+    dentry::Dentry,
+    inode::{
+        InUse,
+        Inode, //
+    },
+    Layer, //
+};
+
+fn unmark(inode: &Inode<Layer>) {
+    inode.inuse_unlock();
+    //~^ ERROR no method named `inuse_unlock` found
+}
+
+fn unmarked(dir: ARef<Dentry<Layer>>) -> InUse {
+    InUse(dir)
+    //~^ ERROR cannot initialize a tuple struct which contains private fields
+}
