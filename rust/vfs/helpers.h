@@ -231,6 +231,7 @@ bool rvfs_is_idmapped(const struct vfsmount *mnt);
 void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb);
 void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen);
 void rvfs_kill_sb(struct super_block *sb);
+void rvfs_module_await_unused(struct module *module);
 void rvfs_sb_set_stacking_flags(struct super_block *sb);
 void rvfs_sb_set_in_memory(struct super_block *sb);
 u32 rvfs_errseq_sample(struct super_block *sb);

@@ -22,6 +22,10 @@ use kernel::{
 
 /// A registered file system type, with the slab cache of its inodes.
 ///
+/// It ends with the module, of which it should be the last member: its drop waits until nothing of
+/// the type is mounted, or being mounted, any more. While the module is unloaded that is so; where
+/// something that comes after the registration has failed, it waits for the unmount.
+///
 /// # Invariants
 ///
 /// - `fs_type` is registered.
@@ -135,8 +139,13 @@ fn file_system_type<F: FileSystem, O: fs_context::Operations<FileSystem = F>>(
 #[pinned_drop]
 impl<F: FileSystem> PinnedDrop for Registration<F> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant. The module cannot go while anything is mounted.
-        unsafe { bindings::unregister_filesystem(self.fs_type.get()) };
+        let fs_type = self.fs_type.get();
+        // SAFETY: By the type invariant.
+        unsafe { bindings::unregister_filesystem(fs_type) };
+        // Nobody finds the type any more. Every mount, and every context of one, refers to it, and has
+        // a reference on the module for that, which does not keep the module if it fails to load.
+        // SAFETY: The type is valid, and so is the module: this is code of it.
+        unsafe { bindings::rvfs_module_await_unused((*fs_type).owner) };
         // Inodes are freed by RCU.
         // SAFETY: Task context.
         unsafe { bindings::rcu_barrier() };

@@ -1,7 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Super blocks and mounts. */
+#include <linux/delay.h>
+#include <linux/module.h>
 #include <linux/unicode.h>
 #include "helpers.h"
+
+/*
+ * Waits until nobody has a reference on a module but who loads or unloads it. A
+ * mount, and what prepares one, has one. Where that cannot be known it waits for
+ * good.
+ */
+void rvfs_module_await_unused(struct module *module)
+{
+#ifdef CONFIG_MODULE_UNLOAD
+	/* Who loads it has a reference, who unloads it has taken its own back. */
+	while (module && module_refcount(module) >
+			 (module->state == MODULE_STATE_COMING))
+		msleep(20);
+	if (module)
+		return;
+#endif
+	for (;;)
+		ssleep(3600);
+}
 
 void rvfs_uuid_gen(u8 *uuid)
 {
