@@ -3,8 +3,146 @@
 //! What the other programs do wrong, done right. This one compiles, so that what the others fail for
 //! is what is written in them, and not the way in which they are built.
 
-use vfs::cred::Mounter;
+use kernel::{
+    fs::File,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    backing_file::{
+        BackingFile,
+        Callbacks, //
+    },
+    copy::DataCopy,
+    cred::{
+        AsMounter,
+        Mounter, //
+    },
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    file::{
+        IovIterDest,
+        IovIterSource,
+        Kiocb,
+        OwnFile,
+        PipeDest,
+        PipeSource, //
+    },
+    iattr::Iattr,
+    inode::{
+        ByInodeLock,
+        Inode,
+        InodeLock,
+        Locked,
+        NewInode,
+        RcuInode, //
+    },
+    mount::{
+        Mount,
+        WriteGuard, //
+    },
+    namei::{
+        Creating,
+        InLookup,
+        Spliced, //
+    },
+    path::LayerPath,
+    super_block::{
+        Filled,
+        NewSuperBlock,
+        SuperBlock, //
+    },
+    FileSystem,
+    Layer, //
+};
 
 fn as_mounter(mounter: &Mounter) -> bool {
     mounter.run(|m| m.is_admin())
+}
+
+fn read<C: Callbacks>(
+    real: &BackingFile,
+    mounter: &Mounter,
+    iocb: Kiocb<'_, C::FileSystem>,
+    iter: IovIterDest<'_>,
+) -> Result<usize> {
+    real.read_iter::<C>(mounter, iocb, iter)
+}
+
+fn write<C: Callbacks>(
+    real: &BackingFile,
+    mounter: &Mounter,
+    lock: &InodeLock<'_, C::FileSystem>,
+    iocb: Kiocb<'_, C::FileSystem>,
+    iter: IovIterSource<'_>,
+) -> Result<usize> {
+    let flags = iocb.flags();
+    real.write_iter::<C>(mounter, lock, iocb, iter, flags)
+}
+
+fn splice<F: FileSystem>(file: &OwnFile<F>, to: PipeDest<'_>, from: PipeSource<'_>) -> Result {
+    file.splice_page_cache(&mut 0, to, 1, 0)?;
+    file.splice_by_write(from, &mut 0, 1, 0).map(drop)
+}
+
+fn seek<F: FileSystem>(m: &AsMounter, file: &BackingFile, inode: &Inode<F>) -> Result<i64> {
+    let lock = inode.lock_own();
+    file.llseek(m, &lock, 0, 0, 0)
+}
+
+fn copy(mounter: &Mounter, from: LayerPath<'_>, to: &File) -> Result<i64> {
+    mounter.run(|m| DataCopy::new(m, from, to)?.share(1))
+}
+
+fn fill<'a, F: FileSystem>(
+    mut sb: NewSuperBlock<'a, F>,
+    data: F::Super,
+    root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
+) -> Result<Filled<'a, F>> {
+    sb.set_rdonly();
+    sb.finish(data, root, |_: &Dentry<F>| ())
+}
+
+fn instantiate<F: FileSystem>(dentry: Stable<'_, F>, mut inode: NewInode<F>) -> Result {
+    inode.set_size(1);
+    dentry.instantiate(inode)
+}
+
+fn link<F: FileSystem>(dentry: Stable<'_, F>, inode: &Inode<F>) -> Result {
+    dentry.instantiate(ARef::from(inode))
+}
+
+fn make(mount: &Mount, m: &AsMounter, dir: &Dentry<Layer>) -> Result {
+    let write = mount.want_write()?;
+    let name: Creating<'_> = write.start_creating(m, dir, b"name")?;
+    name.create(0).map(drop)
+}
+
+fn change(write: &WriteGuard<'_>, m: &AsMounter, dentry: &Dentry<Layer>) -> Result {
+    let lock = dentry.inode().ok_or(ENOENT)?.lock();
+    write.notify_change(m, &lock, dentry, &Iattr::mode(0))
+}
+
+fn proof<F: FileSystem>(inode: &Inode<F>, data: &ByInodeLock<F, u32>) -> Result<u32> {
+    let mut lock = inode.lock_rwsem();
+    let mut proof: Locked<'_, F> = lock.proof();
+    Ok(*data.get(&mut proof)?)
+}
+
+fn lookup<'a, F: FileSystem>(
+    dentry: InLookup<'a, F>,
+    inode: impl FnOnce(&[u8]) -> Option<ARef<Inode<F>>>,
+) -> Result<Spliced<'a, F>> {
+    let inode = inode(dentry.name());
+    dentry.splice(inode)
+}
+
+fn rcu<'a, F: FileSystem>(inode: &RcuInode<'a, F>) -> &'a F::Super {
+    inode.super_data()
+}
+
+fn name<F>(dentry: &Dentry<F>) -> usize {
+    dentry.with_name(|name| name.len())
 }
