@@ -88,11 +88,12 @@ impl BackingFile {
     ///
     /// Returns `EPERM` for an immutable or append-only file if `flags` ask for more.
     pub fn open<F: FileSystem>(
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         user_file: &OwnFile<F>,
         flags: u32,
         path: LayerPath<'_>,
     ) -> Result<ARef<Self>> {
+        as_mounter.check()?;
         path.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The file and the path are valid, the path positive, and the current credentials
         // are the mounter's. CAST: flag bits.
@@ -228,12 +229,13 @@ impl WriteGuard<'_> {
     /// The credentials in force become the owner of the file.
     pub fn backing_tmpfile<F: FileSystem>(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         user_file: &OwnFile<F>,
         flags: u32,
         parent: LayerPath<'_>,
         mode: u16,
     ) -> Result<ARef<BackingFile>> {
+        as_mounter.check()?;
         self.check(parent.dentry)?;
         parent.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: File and path are valid, the path positive, and write access to the mount is

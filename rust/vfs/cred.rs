@@ -13,7 +13,10 @@ use crate::{
 };
 use core::{
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
     error::to_result,
@@ -72,6 +75,7 @@ impl Mounter {
         let token = AsMounter {
             caller,
             mounter: self.0.as_ptr(),
+            cred: self.0.as_ptr(),
             _not_thread_safe: NotThreadSafe,
         };
         let ret = f(&token);
@@ -97,16 +101,36 @@ impl Drop for Mounter {
 /// Proof that the mounter's credentials are in force in this task.
 ///
 /// Every access to a layer asks for it. It only exists inside [`Mounter::run`] and the scopes that
-/// are derived from it, for objects that are created in the caller's name.
+/// are derived from it, for objects that are created in the caller's name. In a scope inside of its
+/// own it is still at hand, though other credentials are in force there: what opens, looks up or
+/// changes something refuses it there with `EPERM`. What only reads attributes does not ask, which
+/// would cost every `stat()`.
 pub struct AsMounter {
     /// The credentials that the mounter's replaced.
     caller: *const bindings::cred,
     /// The mounter's credentials.
     mounter: *const bindings::cred,
+    /// The credentials that are in force where this token belongs: the mounter's, or those that were
+    /// derived from them.
+    cred: *const bindings::cred,
     _not_thread_safe: NotThreadSafe,
 }
 
 impl AsMounter {
+    /// Returns `EPERM` where other credentials than these are in force: those of a mounter inside whose
+    /// closure this token has come from outside.
+    ///
+    /// What opens, looks up or changes something in a layer asks.
+    #[inline]
+    pub(crate) fn check(&self) -> Result {
+        // SAFETY: Only reads a pointer of the current task.
+        if ptr::eq(unsafe { bindings::rvfs_current_cred() }, self.cred) {
+            Ok(())
+        } else {
+            Err(EPERM)
+        }
+    }
+
     /// The credentials of the task before the mounter's came into force.
     pub(crate) fn caller(&self) -> *const bindings::cred {
         self.caller
@@ -127,6 +151,7 @@ impl AsMounter {
         let token = AsMounter {
             caller: self.caller,
             mounter: self.mounter,
+            cred,
             _not_thread_safe: NotThreadSafe,
         };
         let ret = f(&token);

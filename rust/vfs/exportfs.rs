@@ -106,11 +106,12 @@ impl Mount {
     /// parents. Returns `ESTALE` where there is no such object.
     pub fn decode_fid(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         _may_decode: MayDecode,
         (kind, fid): (i32, &[u8]),
         accept: Accept,
     ) -> Result<ARef<Dentry<Layer>>> {
+        as_mounter.check()?;
         if fid.as_ptr().cast::<u32>().is_aligned() {
             return self.decode_aligned(kind, fid, accept);
         }

@@ -145,6 +145,7 @@ impl WriteGuard<'_> {
         dentry: &Dentry<Layer>,
         attrs: &mut FileKattr,
     ) -> Result {
+        as_mounter.check()?;
         let path = LayerPath::new(self.mount(), dentry)?;
         path.fileattr_security(as_mounter, attrs, true)?;
         // SAFETY: The dentry is positive, since it was opened above.

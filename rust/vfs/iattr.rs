@@ -101,11 +101,12 @@ impl WriteGuard<'_> {
     /// `EWOULDBLOCK` while somebody holds a lease on the file.
     pub fn notify_change(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         lock: &InodeLock<'_, Layer>,
         dentry: &Dentry<Layer>,
         attr: &Iattr,
     ) -> Result {
+        as_mounter.check()?;
         self.check(dentry)?;
         if !lock.inode().is(dentry.inode().ok_or(ENOENT)?) {
             return Err(EINVAL);

@@ -141,7 +141,8 @@ impl<F> Spliced<'_, F> {
 impl LayerPath<'_> {
     /// Looks `name` up in this directory of a layer, with the mounter's permission to search it
     /// (`lookup_one_unlocked()`). The result may be negative.
-    pub fn lookup(&self, _as_mounter: &AsMounter, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
+    pub fn lookup(&self, as_mounter: &AsMounter, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
+        as_mounter.check()?;
         check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;
         // SAFETY: Mount and directory are valid, the latter is one, and the name is not kept.
@@ -182,9 +183,10 @@ impl LayerPath<'_> {
     /// As [`lookup_positive`](Self::lookup_positive), but gives up with `EINTR` at a fatal signal.
     pub fn lookup_positive_killable(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         name: &[u8],
     ) -> Result<ARef<Dentry<Layer>>> {
+        as_mounter.check()?;
         check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;
         // SAFETY: Mount and directory are valid, the latter is one, and the name is not kept.

@@ -132,9 +132,10 @@ impl Mount {
     /// (`EXDEV`).
     pub fn lookup_beneath(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         name: &CStr,
     ) -> Result<ARef<Dentry<Layer>>> {
+        as_mounter.check()?;
         let mut path = bindings::path::default();
         // SAFETY: The mount and its root are valid, the name is NUL-terminated; the path is written
         // on success.
@@ -220,6 +221,7 @@ impl LayerPath<'_> {
 
     /// Opens it for the mounter, for reading or for writing, checking the mounter's permissions.
     pub fn open(&self, as_mounter: &AsMounter, write: bool) -> Result<ARef<File>> {
+        as_mounter.check()?;
         let (mut flags, mask) = if write {
             (bindings::O_WRONLY, bindings::rvfs_const_RVFS_MAY_WRITE)
         } else {

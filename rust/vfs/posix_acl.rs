@@ -229,11 +229,12 @@ impl WriteGuard<'_> {
     /// (`vfs_set_acl()`). Ids in it are as this mount shows them.
     pub fn set_acl(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         dentry: &Dentry<Layer>,
         kind: AclKind,
         acl: &PosixAcl,
     ) -> Result {
+        as_mounter.check()?;
         self.check(dentry)?;
         dentry.inode().ok_or(ENOENT)?;
         // The function maps the ids in place.
@@ -253,10 +254,11 @@ impl WriteGuard<'_> {
     /// (`vfs_remove_acl()`).
     pub fn remove_acl(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         dentry: &Dentry<Layer>,
         kind: AclKind,
     ) -> Result {
+        as_mounter.check()?;
         self.check(dentry)?;
         dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The dentry is valid and positive.

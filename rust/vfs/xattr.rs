@@ -158,12 +158,13 @@ impl WriteGuard<'_> {
     /// As [`setxattr`](Self::setxattr), with `XATTR_CREATE` or `XATTR_REPLACE` in `flags`.
     pub fn setxattr_flags(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         dentry: &Dentry<Layer>,
         name: &CStr,
         value: &[u8],
         flags: i32,
     ) -> Result {
+        as_mounter.check()?;
         self.check(dentry)?;
         dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The dentry is valid and positive, the name NUL-terminated, and the value has that
@@ -185,10 +186,11 @@ impl WriteGuard<'_> {
     /// Returns `ENODATA` where there is none.
     pub fn removexattr(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         dentry: &Dentry<Layer>,
         name: &CStr,
     ) -> Result {
+        as_mounter.check()?;
         self.check(dentry)?;
         dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The dentry is valid and positive, the name NUL-terminated.

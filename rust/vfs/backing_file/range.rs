@@ -28,7 +28,8 @@ impl BackingFile {
 
     /// Allocates, punches, zeroes, … `len` bytes from `offset` on, as `mode` (`FALLOC_FL_*`) says
     /// (`vfs_fallocate()`).
-    pub fn fallocate(&self, _as_mounter: &AsMounter, mode: i32, offset: i64, len: i64) -> Result {
+    pub fn fallocate(&self, as_mounter: &AsMounter, mode: i32, offset: i64, len: i64) -> Result {
+        as_mounter.check()?;
         // SAFETY: Valid by the type invariant.
         to_result(unsafe { bindings::vfs_fallocate(self.as_raw(), mode, offset, len) })
     }
@@ -51,13 +52,14 @@ impl BackingFile {
     /// number of bytes copied.
     pub fn copy_to(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         pos: i64,
         to: &Self,
         to_pos: i64,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
+        as_mounter.check()?;
         // SAFETY: Both are valid by the type invariant.
         count_result(unsafe {
             bindings::vfs_copy_file_range(self.as_raw(), pos, to.as_raw(), to_pos, len, flags)
@@ -68,13 +70,14 @@ impl BackingFile {
     /// the number of bytes shared.
     pub fn clone_to(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         pos: i64,
         to: &Self,
         to_pos: i64,
         len: i64,
         flags: u32,
     ) -> Result<i64> {
+        as_mounter.check()?;
         // SAFETY: Both are valid by the type invariant.
         offset_result(unsafe {
             bindings::vfs_clone_file_range(self.as_raw(), pos, to.as_raw(), to_pos, len, flags)
@@ -85,13 +88,14 @@ impl BackingFile {
     /// (`vfs_dedupe_file_range_one()`). Returns the number of bytes shared.
     pub fn dedupe_to(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         pos: i64,
         to: &Self,
         to_pos: i64,
         len: i64,
         flags: u32,
     ) -> Result<i64> {
+        as_mounter.check()?;
         // SAFETY: Both are valid by the type invariant.
         offset_result(unsafe {
             bindings::vfs_dedupe_file_range_one(self.as_raw(), pos, to.as_raw(), to_pos, len, flags)

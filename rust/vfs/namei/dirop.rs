@@ -133,6 +133,7 @@ impl<'a> Creating<'a> {
 
     /// Makes a regular file (`vfs_create()`). `EEXIST` where there is something.
     pub fn create(self, mode: u16) -> Result<Self> {
+        self.0.as_mounter.check()?;
         // SAFETY: By the type invariant of `Locked`; delegations are broken and waited for by
         // nobody, hence the null pointer here and below.
         to_result(unsafe {
@@ -145,6 +146,7 @@ impl<'a> Creating<'a> {
     ///
     /// The dentry may be another one than before.
     pub fn mkdir(self, mode: u16) -> Result<Self> {
+        self.0.as_mounter.check()?;
         let (write, as_mounter) = (self.0.write, self.0.as_mounter);
         let (idmap, dir) = (self.0.idmap(), self.0.dir().as_raw());
         // SAFETY: By the type invariant of `Locked`. The function takes over reference and lock: on
@@ -157,6 +159,7 @@ impl<'a> Creating<'a> {
 
     /// Makes a device, a fifo or a socket (`vfs_mknod()`). `EEXIST` where there is something.
     pub fn mknod(self, mode: u16, rdev: u32) -> Result<Self> {
+        self.0.as_mounter.check()?;
         // SAFETY: By the type invariant of `Locked`.
         to_result(unsafe {
             bindings::vfs_mknod(
@@ -173,6 +176,7 @@ impl<'a> Creating<'a> {
 
     /// Makes a symbolic link (`vfs_symlink()`). `EEXIST` where there is something.
     pub fn symlink(self, target: &CStr) -> Result<Self> {
+        self.0.as_mounter.check()?;
         // SAFETY: By the type invariant of `Locked`; the target is NUL-terminated.
         to_result(unsafe {
             bindings::vfs_symlink(
@@ -190,6 +194,7 @@ impl<'a> Creating<'a> {
     ///
     /// `EMLINK` where there are too many names. `old` may be an unnamed file.
     pub fn link(self, old: &Dentry<Layer>) -> Result<Self> {
+        self.0.as_mounter.check()?;
         self.0.write.check(old)?;
         // SAFETY: By the type invariant of `Locked`; `old` is valid and of the same file system.
         to_result(unsafe {
@@ -206,6 +211,7 @@ impl<'a> Creating<'a> {
 
     /// Makes a whiteout device, char 0:0 (`vfs_whiteout()`). `EEXIST` where there is something.
     pub fn whiteout(self) -> Result<Self> {
+        self.0.as_mounter.check()?;
         // SAFETY: By the type invariant of `Locked`.
         to_result(unsafe {
             bindings::rvfs_vfs_whiteout(self.0.idmap(), self.0.dir().as_raw(), self.0.raw())
@@ -267,6 +273,7 @@ impl Removing<'_> {
     /// `d_delete()` makes a dentry negative where it finds a single reference. With a second one it
     /// is unhashed, and keeps its inode as long as somebody may look at it.
     fn keeping_inode(self, f: impl FnOnce(&Locked<'_>) -> Result) -> Result {
+        self.0.as_mounter.check()?;
         let _keep = ARef::<Dentry<Layer>>::from(self.dentry());
         f(&self.0)
     }
@@ -282,6 +289,7 @@ impl WriteGuard<'_> {
         dir: &Dentry<Layer>,
         name: &[u8],
     ) -> Result<Creating<'a>> {
+        as_mounter.check()?;
         check_dir(self, dir)?;
         let mut qstr = qstr(name)?;
         // SAFETY: `dir` is a directory of this mount, the name is not kept.
@@ -301,6 +309,7 @@ impl WriteGuard<'_> {
         dir: &Dentry<Layer>,
         name: &[u8],
     ) -> Result<Removing<'a>> {
+        as_mounter.check()?;
         check_dir(self, dir)?;
         let mut qstr = qstr(name)?;
         // SAFETY: `dir` is a directory of this mount, the name is not kept.
@@ -320,6 +329,7 @@ impl WriteGuard<'_> {
         dir: &Dentry<Layer>,
         child: &Dentry<Layer>,
     ) -> Result<Removing<'a>> {
+        as_mounter.check()?;
         check_dir(self, dir)?;
         // SAFETY: `dir` is a directory of this mount, `child` is valid.
         let child = unsafe { bindings::start_removing_dentry(dir.as_raw(), child.as_raw()) };
@@ -332,10 +342,11 @@ impl WriteGuard<'_> {
     /// Its name can be made with [`Creating::link`]. `EOPNOTSUPP` where the file system has none.
     pub fn tmpfile(
         &self,
-        _as_mounter: &AsMounter,
+        as_mounter: &AsMounter,
         dir: &Dentry<Layer>,
         mode: u16,
     ) -> Result<ARef<File>> {
+        as_mounter.check()?;
         check_dir(self, dir)?;
         let path = bindings::path {
             mnt: self.mount().as_raw(),

@@ -72,7 +72,7 @@ pub struct Renaming<'a> {
     data: bindings::renamedata,
     _write: &'a WriteGuard<'a>,
     /// The mounter's credentials are in force as long as the names are locked.
-    _as_mounter: &'a AsMounter,
+    as_mounter: &'a AsMounter,
     /// Not referenced by `data`.
     _new_dir: &'a Dentry<Layer>,
 }
@@ -94,6 +94,7 @@ impl Renaming<'_> {
     ///
     /// Both being names of one inode is a success that changes nothing.
     pub fn rename(mut self) -> Result {
+        self.as_mounter.check()?;
         let exchange = self.data.flags & bindings::RENAME_EXCHANGE != 0;
         if self.old().is_negative() || (exchange && self.new_dentry().is_negative()) {
             return Err(ENOENT);
@@ -139,6 +140,7 @@ impl WriteGuard<'_> {
         new: (&'a Dentry<Layer>, &[u8]),
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
+        as_mounter.check()?;
         let mut data = self.renamedata(old.0, new.0, flags)?;
         let (mut old_name, mut new_name) = (qstr(old.1)?, qstr(new.1)?);
         // SAFETY: Both are directories of this mount, and the names are not kept.
@@ -147,7 +149,7 @@ impl WriteGuard<'_> {
         Ok(Renaming {
             data,
             _write: self,
-            _as_mounter: as_mounter,
+            as_mounter,
             _new_dir: new.0,
         })
     }
@@ -163,6 +165,7 @@ impl WriteGuard<'_> {
         target: Target,
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
+        as_mounter.check()?;
         self.check(old)?;
         let mut data = self.renamedata(old_dir, new_dir, flags)?;
         let mut new_name = qstr(new_name)?;
@@ -179,7 +182,7 @@ impl WriteGuard<'_> {
         Ok(Renaming {
             data,
             _write: self,
-            _as_mounter: as_mounter,
+            as_mounter,
             _new_dir: new_dir,
         })
     }
@@ -194,6 +197,7 @@ impl WriteGuard<'_> {
         (new_dir, new): (&'a Dentry<Layer>, &Dentry<Layer>),
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
+        as_mounter.check()?;
         self.check(old)?;
         self.check(new)?;
         let mut data = self.renamedata(old_dir, new_dir, flags)?;
@@ -205,7 +209,7 @@ impl WriteGuard<'_> {
         Ok(Renaming {
             data,
             _write: self,
-            _as_mounter: as_mounter,
+            as_mounter,
             _new_dir: new_dir,
         })
     }
