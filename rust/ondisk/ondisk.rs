@@ -15,6 +15,7 @@
 #![cfg_attr(not(any(test, MODULE)), no_std)]
 
 pub mod backslash;
+pub mod cut_option;
 pub mod error;
 pub mod escape;
 pub mod file_handle;

@@ -96,6 +96,7 @@ pub(crate) fn fill_super<'a>(
         ));
         return Err(EINVAL);
     }
+    context.given.creds = context.mounter.is_some();
     let mut mounter = match context.mounter.take() {
         Some(mounter) => mounter,
         None => Mounter::current()?,
@@ -146,8 +147,10 @@ fn prepare_config(
         return Err(EINVAL);
     }
     config.lowerdir_all = layers.lowerdir_all.take();
-    if let (Some(upper), Some(work)) = (&layers.upper, &layers.work) {
+    if let Some(upper) = &layers.upper {
         config.upperdir = Some(Text::new(upper.name.as_bytes())?);
+    }
+    if let Some(work) = &layers.work {
         config.workdir = Some(Text::new(work.name.as_bytes())?);
     }
     Ok(())
@@ -211,6 +214,7 @@ fn finish<'a>(
         layers: layers.infos,
         num_data,
         config,
+        given: context.given,
         namelen: layers.namelen,
         no_xattr: AtomicBool::new(layers.no_xattr),
         last_ino: AtomicU64::new(1),
@@ -272,7 +276,7 @@ fn init_root(root: &Dentry<Rovl>) {
 /// Changes an existing mount; only between read-only and writable.
 pub(crate) fn reconfigure(sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
     let ofs = sb.data();
-    if !fc.is_rdonly() && ofs.is_forced_readonly() {
+    if fc.asks_for_writable() && ofs.is_forced_readonly() {
         fc.error(fmt!(
             "the mount is read-only for good: it has no upperdir, or no usable workdir"
         ));

@@ -4,6 +4,7 @@
 
 mod layer_list;
 mod parse;
+mod reconfigure;
 mod show;
 mod verify;
 
@@ -14,6 +15,7 @@ pub(crate) use layer_list::{
 };
 pub(crate) use parse::{
     Context,
+    Given,
     MountOps, //
 };
 

@@ -4,7 +4,10 @@
 
 use crate::{
     ino_space::InoSpace,
-    options::Config,
+    options::{
+        Config,
+        Given, //
+    },
     Rovl, //
 };
 use core::{
@@ -101,6 +104,8 @@ pub(crate) struct Super {
     pub(crate) ino_space: InoSpace,
     /// The options as they are in force.
     pub(crate) config: Config,
+    /// What was asked for, of which the mount may have got less.
+    pub(crate) given: Given,
     /// The longest name.
     pub(crate) namelen: usize,
     /// The upper layer cannot store our extended attributes.

@@ -64,6 +64,13 @@ impl Mounter {
         unsafe { bindings::rvfs_lower_cap_sys_resource(self.0.as_ptr()) };
     }
 
+    /// Whether the current task would be the same as a mounter: ids, groups, capabilities and user
+    /// namespace. `CAP_SYS_RESOURCE`, which a mounter gives up, does not count.
+    pub fn is_current(&self) -> bool {
+        // SAFETY: The credentials are valid by the type invariant, those of the task always.
+        unsafe { bindings::rvfs_cred_same_rights(self.0.as_ptr(), bindings::rvfs_current_cred()) }
+    }
+
     /// Runs `f` with these credentials in force.
     ///
     /// That the caller's credentials return afterwards, in the right order, follows from scope.

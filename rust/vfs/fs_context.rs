@@ -64,6 +64,70 @@ pub struct Param<'a> {
     pub word: u32,
 }
 
+/// A mount option as it was given, which may be none of the file system's.
+///
+/// # Invariants
+///
+/// Context and parameter are valid for `'a`, and `table` is that of the context's file system.
+pub struct RawParam<'a> {
+    fc: &'a FsContext,
+    param: *mut bindings::fs_parameter,
+    table: ParameterTable,
+}
+
+impl<'a> RawParam<'a> {
+    /// Its name.
+    pub fn key(&self) -> &'a CStr {
+        // SAFETY: Valid by the type invariant; all parameters have a NUL-terminated name.
+        unsafe { CStr::from_char_ptr((*self.param).key.cast()) }
+    }
+
+    /// Whether it was given without a value.
+    pub fn is_flag(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        let kind = unsafe { bindings::rvfs_param_type(self.param) };
+        kind == bindings::fs_value_type_fs_value_is_flag
+    }
+
+    /// Its value, if that is text.
+    pub fn text(&self) -> Option<&'a CStr> {
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::rvfs_param_type(self.param) }
+            != bindings::fs_value_type_fs_value_is_string
+        {
+            return None;
+        }
+        // SAFETY: The type says that it is a string; it may be missing.
+        let string = unsafe { (*self.param).__bindgen_anon_1.string };
+        // SAFETY: NUL-terminated, as all strings of parameters are.
+        (!string.is_null()).then(|| unsafe { CStr::from_char_ptr(string) })
+    }
+
+    /// What it is in the table of options (`fs_parse()`). The log has what is wrong with its value.
+    ///
+    /// Returns `EINVAL` for a wrong value, and `ENOPARAM` for an option that is not in the table.
+    pub fn parse(&self) -> Result<Param<'a>> {
+        let mut result = bindings::fs_parse_result::default();
+        // SAFETY: All are valid by the type invariant; the log is that of the context.
+        let opt = unsafe {
+            bindings::__fs_parse(
+                &raw mut (*self.fc.as_raw()).log,
+                self.table.as_raw().cast(),
+                self.param,
+                &mut result,
+            )
+        };
+        to_result(opt.min(0))?;
+        Ok(Param {
+            opt: u32::try_from(opt)?,
+            // SAFETY: By the type invariant.
+            value: unsafe { value(self.param, &result) }?,
+            // SAFETY: All members of the union are plain numbers, and it is initialised.
+            word: unsafe { *result.__bindgen_anon_1.uint_32.as_ref() },
+        })
+    }
+}
+
 /// `struct fs_context`.
 ///
 /// # Invariants
@@ -112,6 +176,13 @@ impl FsContext {
         flags & bindings::rvfs_const_RVFS_SB_RDONLY != 0
     }
 
+    /// Whether an existing mount is to be made writable, or kept so.
+    pub fn asks_for_writable(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        let mask = unsafe { (*self.as_raw()).sb_flags_mask };
+        mask & bindings::rvfs_const_RVFS_SB_RDONLY != 0 && !self.is_rdonly()
+    }
+
     /// Puts an error into the log of the mount, which mount(8) shows. A drop-in module puts it, and
     /// the other two, into the kernel's log if it is about more than an option.
     pub fn error(&self, message: fmt::Arguments<'_>) {
@@ -150,6 +221,8 @@ pub trait Operations {
     type Super: super_block::Operations<FileSystem = Self::FileSystem>;
     /// What is known of a mount before it is made.
     type Context: Send;
+    /// What is known of a change of a mount before it is made.
+    type Changes: Default + Send;
 
     /// The table of options.
     fn parameters() -> ParameterTable;
@@ -157,8 +230,13 @@ pub trait Operations {
     /// A new mount is prepared.
     fn init(fc: &FsContext) -> Result<Self::Context>;
 
-    /// An option of an existing mount is to be changed.
-    fn reconfigure_param(fc: &FsContext) -> Result;
+    /// An option of an existing mount is given. mount(8) repeats all that are in force.
+    fn reconfigure_param(
+        changes: &mut Self::Changes,
+        sb: &SuperBlock<Self::FileSystem>,
+        fc: &FsContext,
+        param: RawParam<'_>,
+    ) -> Result;
 
     /// An option of a new mount is set.
     fn parse_param(context: &mut Self::Context, fc: &FsContext, param: Param<'_>) -> Result;
@@ -171,9 +249,21 @@ pub trait Operations {
     ) -> Result<Filled<'a, Self::FileSystem>>;
 
     /// An existing mount is changed.
-    fn reconfigure(_sb: &SuperBlock<Self::FileSystem>, _fc: &FsContext) -> Result {
+    fn reconfigure(
+        _changes: &mut Self::Changes,
+        _sb: &SuperBlock<Self::FileSystem>,
+        _fc: &FsContext,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+}
+
+/// What `fs_private` of a context points to.
+enum Private<T: Operations> {
+    /// A mount is prepared.
+    Mount(T::Context),
+    /// A change of a mount is.
+    Changes(T::Changes),
 }
 
 /// The table of an implementation of [`Operations`].
@@ -193,29 +283,42 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let this = unsafe { FsContext::from_raw(fc) };
         from_result(|| {
-            if this.is_reconfigure() {
-                return Ok(0);
-            }
-            let context = KBox::new(T::init(this)?, GFP_KERNEL)?;
+            let private = if this.is_reconfigure() {
+                Private::<T>::Changes(T::Changes::default())
+            } else {
+                Private::Mount(T::init(this)?)
+            };
+            let private = KBox::new(private, GFP_KERNEL)?;
             // SAFETY: By the safety requirements.
-            unsafe { (*fc).fs_private = context.into_foreign() };
+            unsafe { (*fc).fs_private = private.into_foreign() };
             Ok(0)
         })
     }
 
-    /// What is known of the mount.
+    /// What is known of the mount, or of the change of one.
     ///
     /// # Safety
     ///
     /// `fc` must be a context of this file system that nobody else uses.
-    unsafe fn context<'a>(fc: *mut bindings::fs_context) -> Result<&'a mut T::Context> {
+    unsafe fn private<'a>(fc: *mut bindings::fs_context) -> Result<&'a mut Private<T>> {
         // SAFETY: By the safety requirements.
-        let private = unsafe { (*fc).fs_private }.cast::<T::Context>();
+        let private = unsafe { (*fc).fs_private }.cast::<Private<T>>();
         if private.is_null() {
             return Err(EINVAL);
         }
         // SAFETY: Set by `init_callback`.
         Ok(unsafe { &mut *private })
+    }
+
+    /// The mount that is to be changed.
+    ///
+    /// # Safety
+    ///
+    /// `fc` must be valid, and for the change of a mount: then the VFS has set the root, and holds the
+    /// mount as long as there is the context.
+    unsafe fn sb<'a>(fc: *mut bindings::fs_context) -> &'a SuperBlock<T::FileSystem> {
+        // SAFETY: By the safety requirements.
+        unsafe { SuperBlock::from_raw((*(*fc).root).d_sb) }
     }
 
     /// # Safety
@@ -226,7 +329,7 @@ impl<T: Operations> Table<T> {
         let private = unsafe { (*fc).fs_private };
         if !private.is_null() {
             // SAFETY: Set by `init_callback`.
-            drop(unsafe { <KBox<T::Context> as ForeignOwnable>::from_foreign(private) });
+            drop(unsafe { <KBox<Private<T>> as ForeignOwnable>::from_foreign(private) });
         }
     }
 
@@ -240,32 +343,21 @@ impl<T: Operations> Table<T> {
         from_result(|| {
             // SAFETY: By the safety requirements.
             let this = unsafe { FsContext::from_raw(fc) };
-            if this.is_reconfigure() {
-                T::reconfigure_param(this)?;
-                return Ok(0);
-            }
-            let mut result = bindings::fs_parse_result::default();
-            // SAFETY: All are valid; the log is that of the context.
-            let opt = unsafe {
-                bindings::__fs_parse(
-                    &raw mut (*fc).log,
-                    T::parameters().as_raw().cast(),
-                    param,
-                    &mut result,
-                )
+            // INVARIANT: By the safety requirements.
+            let param = RawParam {
+                fc: this,
+                param,
+                table: T::parameters(),
             };
-            to_result(opt.min(0))?;
-            // SAFETY: By the safety requirements.
-            let value = unsafe { value(param, &result) }?;
             // SAFETY: By the safety requirements; the VFS locks the context.
-            let context = unsafe { Self::context(fc) }?;
-            let param = Param {
-                opt: u32::try_from(opt)?,
-                value,
-                // SAFETY: All members of the union are plain numbers, and it is initialised.
-                word: unsafe { *result.__bindgen_anon_1.uint_32.as_ref() },
-            };
-            T::parse_param(context, this, param)?;
+            match unsafe { Self::private(fc) }? {
+                Private::Mount(context) => T::parse_param(context, this, param.parse()?)?,
+                Private::Changes(changes) => {
+                    // SAFETY: The context was made for a change.
+                    let sb = unsafe { Self::sb(fc) };
+                    T::reconfigure_param(changes, sb, this, param)?;
+                }
+            }
             Ok(0)
         })
     }
@@ -298,7 +390,9 @@ impl<T: Operations> Table<T> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: By the safety requirements; the VFS locks the context.
-            let context = unsafe { Self::context(fc) }?;
+            let Private::Mount(context) = unsafe { Self::private(fc) }? else {
+                return Err(EINVAL);
+            };
             // SAFETY: By the safety requirements.
             let this = unsafe { FsContext::from_raw(fc) };
             // SAFETY: By the safety requirements.
@@ -312,11 +406,17 @@ impl<T: Operations> Table<T> {
     ///
     /// See [`Self::init_callback`].
     unsafe extern "C" fn reconfigure_callback(fc: *mut bindings::fs_context) -> c_int {
-        // SAFETY: For a reconfiguration the VFS has set the root.
-        let sb = unsafe { SuperBlock::from_raw((*(*fc).root).d_sb) };
+        // SAFETY: Called for the change of a mount.
+        let sb = unsafe { Self::sb(fc) };
         // SAFETY: By the safety requirements.
         let this = unsafe { FsContext::from_raw(fc) };
-        from_result(|| T::reconfigure(sb, this).map(|()| 0))
+        from_result(|| {
+            // SAFETY: By the safety requirements; the VFS locks the context.
+            let Private::Changes(changes) = unsafe { Self::private(fc) }? else {
+                return Err(EINVAL);
+            };
+            T::reconfigure(changes, sb, this).map(|()| 0)
+        })
     }
 
     const OPS: bindings::fs_context_operations = bindings::fs_context_operations {

@@ -59,6 +59,11 @@ impl Idmap<'_> {
     pub(crate) fn as_raw(&self) -> *mut bindings::mnt_idmap {
         self.raw
     }
+
+    /// Whether the two are the same. What maps in the same way may be another one.
+    pub fn is(&self, other: &Idmap<'_>) -> bool {
+        core::ptr::eq(self.raw, other.raw)
+    }
 }
 
 /// `struct vfsmount` of a layer.

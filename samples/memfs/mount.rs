@@ -25,6 +25,7 @@ use vfs::{
         Parameter,
         ParameterTable,
         Parameters,
+        RawParam,
         Value, //
     },
     super_block::{
@@ -32,7 +33,8 @@ use vfs::{
         Filled,
         NewSuperBlock,
         SeqOptions,
-        Statfs, //
+        Statfs,
+        SuperBlock, //
     },
 };
 
@@ -78,6 +80,16 @@ pub(crate) struct Options {
     limit: Option<u64>,
 }
 
+/// The limit that the only option gives: a number of pages.
+fn limit(param: &Param<'_>) -> Result<Option<u64>> {
+    let Value::String(text) = param.value else {
+        return Err(EINVAL);
+    };
+    let pages = size::parse(text.to_bytes())?.div_ceil(u64::try_from(PAGE_SIZE)?);
+    // As with tmpfs, no size is no limit.
+    Ok((pages != 0).then_some(pages))
+}
+
 /// Mounting.
 pub(crate) struct MountOps;
 
@@ -86,6 +98,7 @@ impl fs_context::Operations for MountOps {
     type FileSystem = MemFs;
     type Super = SuperOps;
     type Context = Options;
+    type Changes = ();
 
     fn parameters() -> ParameterTable {
         OPTIONS.table()
@@ -96,25 +109,23 @@ impl fs_context::Operations for MountOps {
     }
 
     fn parse_param(context: &mut Options, fc: &FsContext, param: Param<'_>) -> Result {
-        // There is one option, so `param.opt` is its number.
-        let Value::String(text) = param.value else {
-            return Err(EINVAL);
-        };
-        let bytes = size::parse(text.to_bytes()).inspect_err(|_| {
+        context.limit = limit(&param).inspect_err(|_| {
             fc.error(fmt!(
-                "size={}: give a number of bytes, with k, m or g behind it if you like",
-                text
+                "size: give a number of bytes, with k, m or g behind it if you like"
             ));
         })?;
-        let pages = bytes.div_ceil(u64::try_from(PAGE_SIZE)?);
-        // As with tmpfs, no size is no limit.
-        context.limit = (pages != 0).then_some(pages);
         Ok(())
     }
 
-    fn reconfigure_param(fc: &FsContext) -> Result {
-        // mount(8) repeats the options of a mount when it remounts.
-        if fc.is_oldapi() {
+    fn reconfigure_param(
+        _changes: &mut (),
+        sb: &SuperBlock<MemFs>,
+        fc: &FsContext,
+        param: RawParam<'_>,
+    ) -> Result {
+        // mount(2) gives what was meant for the first mount, too, and mount(8) what is in force.
+        let repeated = || Ok(limit(&param.parse()?)? == sb.data().limit);
+        if fc.is_oldapi() || repeated().is_ok_and(|repeated: bool| repeated) {
             return Ok(());
         }
         fc.error(fmt!("size: a mount keeps its size; mount another one"));

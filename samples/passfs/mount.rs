@@ -27,6 +27,7 @@ use vfs::{
         Parameter,
         ParameterTable,
         Parameters,
+        RawParam,
         Value, //
     },
     mount::{
@@ -110,6 +111,7 @@ impl fs_context::Operations for MountOps {
     type Super = SuperOps;
     /// What is known between fsopen(2) and fsconfig(2) with `FSCONFIG_CMD_CREATE`.
     type Context = Option<Lower>;
+    type Changes = ();
 
     fn parameters() -> ParameterTable {
         OPTIONS.table()
@@ -138,7 +140,22 @@ impl fs_context::Operations for MountOps {
         Ok(())
     }
 
-    fn reconfigure_param(fc: &FsContext) -> Result {
+    fn reconfigure_param(
+        _changes: &mut (),
+        sb: &SuperBlock<PassFs>,
+        fc: &FsContext,
+        param: RawParam<'_>,
+    ) -> Result {
+        // mount(8) repeats what the mount table shows.
+        let fs = sb.data();
+        let repeated = param.parse().is_ok_and(|param| match param.value {
+            Value::String(name) => name == &*fs.name,
+            Value::File(file) => Path::of_file(file).dentry().is(fs.mount.root()),
+            Value::Flag(_) => false,
+        });
+        if repeated {
+            return Ok(());
+        }
         fc.error(fmt!("lower: a mount keeps its directory; unmount it first"));
         Err(EINVAL)
     }

@@ -89,7 +89,7 @@ impl Role {
     }
 
     /// Whether a backslash in the name protects the next character.
-    fn is_escaped(self) -> bool {
+    pub(super) fn is_escaped(self) -> bool {
         !matches!(self, Role::LowerAdd | Role::DataAdd)
     }
 }
@@ -255,6 +255,15 @@ impl LayerList {
 /// Resolves the name of a layer for the current task.
 fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
     let option = role.option();
+    lookup(role, name).inspect_err(|err| {
+        fc.error(fmt!("{option}: failed to resolve '{name}': {err:?}"));
+    })
+}
+
+/// Looks up what the value of an option for `role` names.
+///
+/// Returns `EINVAL` for an empty name.
+pub(super) fn lookup(role: Role, name: &CStr) -> Result<Path> {
     let unescaped;
     let path = if role.is_escaped() && name.to_bytes().contains(&b'\\') {
         unescaped = unescape(name)?;
@@ -264,12 +273,9 @@ fn resolve(fc: &FsContext, role: Role, name: &CStr) -> Result<Path> {
     };
     // Of a backslash alone nothing is left.
     if path.to_bytes().is_empty() {
-        fc.error(fmt!("{option}: the name of a layer is empty"));
         return Err(EINVAL);
     }
-    Path::lookup(path).inspect_err(|err| {
-        fc.error(fmt!("{option}: failed to resolve '{name}': {err:?}"));
-    })
+    Path::lookup(path)
 }
 
 fn unescape(name: &CStr) -> Result<Text> {

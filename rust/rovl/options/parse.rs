@@ -4,6 +4,7 @@
 
 use super::{
     layer_list::Role,
+    reconfigure::Changes,
     Config,
     FsyncMode,
     LayerList,
@@ -25,6 +26,7 @@ use vfs::{
         Operations,
         Param,
         ParameterTable,
+        RawParam,
         Value, //
     },
     overlay_tables::{
@@ -38,13 +40,19 @@ use vfs::{
     },
 };
 
-/// Which options were given, where that makes a difference to their default having that value.
+/// What was given, and not only the default. The mount may have got less.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Given {
-    pub(crate) redirect: bool,
-    pub(crate) index: bool,
-    pub(crate) nfs_export: bool,
-    pub(crate) metacopy: bool,
+    pub(crate) redirect: Option<RedirectMode>,
+    pub(crate) index: Option<bool>,
+    pub(crate) uuid: Option<UuidMode>,
+    pub(crate) nfs_export: Option<bool>,
+    pub(crate) xino: Option<XinoMode>,
+    pub(crate) metacopy: Option<bool>,
+    pub(crate) verity: Option<VerityMode>,
+    pub(crate) fsync: Option<FsyncMode>,
+    /// Layers are accessed with credentials of `override_creds`.
+    pub(crate) creds: bool,
 }
 
 /// A mount that is being prepared.
@@ -64,6 +72,7 @@ impl Operations for MountOps {
     type FileSystem = Rovl;
     type Super = SuperOps;
     type Context = Context;
+    type Changes = Changes;
 
     fn parameters() -> ParameterTable {
         overlay_tables::parameters()
@@ -78,13 +87,17 @@ impl Operations for MountOps {
         })
     }
 
-    fn reconfigure_param(fc: &FsContext) -> Result {
+    fn reconfigure_param(
+        changes: &mut Changes,
+        sb: &SuperBlock<Rovl>,
+        fc: &FsContext,
+        param: RawParam<'_>,
+    ) -> Result {
         // mount(2) has always ignored what it is given at a remount.
         if fc.is_oldapi() {
             return Ok(());
         }
-        fc.error(fmt!("No changes allowed in reconfigure"));
-        Err(EINVAL)
+        changes.take(sb.data(), fc, &param)
     }
 
     fn parse_param(context: &mut Context, fc: &FsContext, param: Param<'_>) -> Result {
@@ -111,7 +124,8 @@ impl Operations for MountOps {
         mount::fill_super(context, fc, sb)
     }
 
-    fn reconfigure(sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
+    fn reconfigure(changes: &mut Changes, sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
+        changes.check_complete(sb.data(), fc)?;
         mount::reconfigure(sb, fc)
     }
 }
@@ -133,38 +147,26 @@ impl Context {
     /// An option without a value, or with one of a fixed set of words, of which `word` is the
     /// number in its table.
     fn set_word(&mut self, opt: Opt, word: u32) -> Result {
-        let config = &mut self.config;
+        let (config, given) = (&mut self.config, &mut self.given);
         match opt {
             Opt::DefaultPermissions => config.default_permissions = true,
             Opt::Userxattr => config.userxattr = true,
-            Opt::Volatile => config.fsync = FsyncMode::Volatile,
-            Opt::Fsync => config.fsync = fsync(word)?,
-            Opt::Uuid => config.uuid = uuid(word)?,
-            Opt::Xino => config.xino = xino(word)?,
-            Opt::Verity => config.verity = verity(word)?,
-            Opt::RedirectDir => {
-                config.redirect = redirect(word)?;
-                self.given.redirect = true;
-            }
-            Opt::Index => {
-                config.index = word != 0;
-                self.given.index = true;
-            }
-            Opt::NfsExport => {
-                config.nfs_export = word != 0;
-                self.given.nfs_export = true;
-            }
-            Opt::Metacopy => {
-                config.metacopy = word != 0;
-                self.given.metacopy = true;
-            }
+            Opt::Volatile => config.fsync = *given.fsync.insert(FsyncMode::Volatile),
+            Opt::Fsync => config.fsync = *given.fsync.insert(fsync(word)?),
+            Opt::Uuid => config.uuid = *given.uuid.insert(uuid(word)?),
+            Opt::Xino => config.xino = *given.xino.insert(xino(word)?),
+            Opt::Verity => config.verity = *given.verity.insert(verity(word)?),
+            Opt::RedirectDir => config.redirect = *given.redirect.insert(redirect(word)?),
+            Opt::Index => config.index = *given.index.insert(word != 0),
+            Opt::NfsExport => config.nfs_export = *given.nfs_export.insert(word != 0),
+            Opt::Metacopy => config.metacopy = *given.metacopy.insert(word != 0),
             _ => return Err(EINVAL),
         }
         Ok(())
     }
 }
 
-fn redirect(word: u32) -> Result<RedirectMode> {
+pub(super) fn redirect(word: u32) -> Result<RedirectMode> {
     Ok(match word {
         0 => Config::redirect_off(),
         1 => RedirectMode::Follow,
@@ -174,7 +176,7 @@ fn redirect(word: u32) -> Result<RedirectMode> {
     })
 }
 
-fn uuid(word: u32) -> Result<UuidMode> {
+pub(super) fn uuid(word: u32) -> Result<UuidMode> {
     Ok(match word {
         0 => UuidMode::Off,
         1 => UuidMode::Null,
@@ -184,7 +186,7 @@ fn uuid(word: u32) -> Result<UuidMode> {
     })
 }
 
-fn xino(word: u32) -> Result<XinoMode> {
+pub(super) fn xino(word: u32) -> Result<XinoMode> {
     Ok(match word {
         0 => XinoMode::Off,
         1 => XinoMode::Auto,
@@ -193,7 +195,7 @@ fn xino(word: u32) -> Result<XinoMode> {
     })
 }
 
-fn verity(word: u32) -> Result<VerityMode> {
+pub(super) fn verity(word: u32) -> Result<VerityMode> {
     Ok(match word {
         0 => VerityMode::Off,
         1 => VerityMode::On,
@@ -202,7 +204,7 @@ fn verity(word: u32) -> Result<VerityMode> {
     })
 }
 
-fn fsync(word: u32) -> Result<FsyncMode> {
+pub(super) fn fsync(word: u32) -> Result<FsyncMode> {
     Ok(match word {
         0 => FsyncMode::Volatile,
         1 => FsyncMode::Auto,

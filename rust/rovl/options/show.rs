@@ -16,7 +16,7 @@ use vfs::{
     super_block::SeqOptions, //
 };
 
-fn on_off(on: bool) -> &'static CStr {
+pub(super) fn on_off(on: bool) -> &'static CStr {
     if on {
         c"on"
     } else {
@@ -94,7 +94,7 @@ impl RedirectMode {
 }
 
 impl UuidMode {
-    fn word(self) -> &'static CStr {
+    pub(super) fn word(self) -> &'static CStr {
         match self {
             Self::Off => c"off",
             Self::Null => c"null",
@@ -126,7 +126,7 @@ impl VerityMode {
 }
 
 impl FsyncMode {
-    fn word(self) -> &'static CStr {
+    pub(super) fn word(self) -> &'static CStr {
         match self {
             Self::Volatile => c"volatile",
             Self::Auto => c"auto",

@@ -44,14 +44,14 @@ impl Config {
         self.export_excludes_metacopy(given, fc)?;
         if self.userxattr {
             // Untrusted layers: what they say about redirects is not followed.
-            if given.redirect && self.redirect != RedirectMode::Nofollow {
+            if given.redirect.is_some() && self.redirect != RedirectMode::Nofollow {
                 fc.error(fmt!(
                     "conflicting options: userxattr,redirect_dir={}",
                     self.redirect.word()
                 ));
                 return Err(EINVAL);
             }
-            if self.metacopy && given.metacopy {
+            if self.metacopy && given.metacopy.is_some() {
                 fc.error(fmt!("conflicting options: userxattr,metacopy=on"));
                 return Err(EINVAL);
             }
@@ -67,9 +67,9 @@ impl Config {
             return Ok(());
         }
         let redirect = self.redirect.word();
-        if !given.redirect {
+        if !given.redirect.is_some() {
             self.redirect = RedirectMode::On;
-        } else if given.metacopy {
+        } else if given.metacopy.is_some() {
             fc.error(fmt!(
                 "conflicting options: metacopy=on,redirect_dir={redirect}"
             ));
@@ -93,10 +93,10 @@ impl Config {
                  nfs_export=off."
             ));
             self.nfs_export = false;
-        } else if given.nfs_export && given.index {
+        } else if given.nfs_export.is_some() && given.index.is_some() {
             fc.error(fmt!("conflicting options: nfs_export=on,index=off"));
             return Err(EINVAL);
-        } else if given.index {
+        } else if given.index.is_some() {
             fc.info(fmt!("disabling nfs_export due to index=off"));
             self.nfs_export = false;
         } else {
@@ -110,11 +110,11 @@ impl Config {
         if !self.nfs_export || !self.metacopy {
             return Ok(());
         }
-        if given.nfs_export && given.metacopy {
+        if given.nfs_export.is_some() && given.metacopy.is_some() {
             fc.error(fmt!("conflicting options: nfs_export=on,metacopy=on"));
             return Err(EINVAL);
         }
-        if given.metacopy {
+        if given.metacopy.is_some() {
             fc.info(fmt!("disabling nfs_export due to metacopy=on"));
             self.nfs_export = false;
         } else if self.verity != VerityMode::Off {
@@ -141,9 +141,9 @@ impl Config {
         if self.userxattr || m.is_admin() {
             return Ok(());
         }
-        let option = if given.redirect && self.redirect != RedirectMode::Nofollow {
+        let option = if given.redirect.is_some() && self.redirect != RedirectMode::Nofollow {
             "redirect_dir"
-        } else if given.metacopy && self.metacopy {
+        } else if given.metacopy.is_some() && self.metacopy {
             "metacopy"
         } else if self.verity != VerityMode::Off {
             "verity"
@@ -160,11 +160,11 @@ impl Config {
 
     /// What only an upper layer gives a meaning to.
     fn without_upper(&mut self, given: &mut Given, fc: &FsContext) {
-        if self.index && given.index {
+        if self.index && given.index.is_some() {
             fc.info(fmt!(
                 "option \"index=on\" is useless in a non-upper mount, ignore"
             ));
-            given.index = false;
+            given.index = None;
         }
         self.index = false;
         if self.fsync == FsyncMode::Volatile {

@@ -28,6 +28,18 @@ void rvfs_lower_cap_sys_resource(struct cred *cred)
 	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
 }
 
+/* CAP_SYS_RESOURCE does not count, because a mounter gives it up. */
+bool rvfs_cred_same_rights(const struct cred *a, const struct cred *b)
+{
+	kernel_cap_t caps_a = a->cap_effective;
+	kernel_cap_t caps_b = b->cap_effective;
+
+	cap_lower(caps_a, CAP_SYS_RESOURCE);
+	cap_lower(caps_b, CAP_SYS_RESOURCE);
+	return !cred_fscmp(a, b) && a->user_ns == b->user_ns &&
+	       caps_a.val == caps_b.val;
+}
+
 bool rvfs_is_admin_noaudit(void)
 {
 	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);

@@ -120,6 +120,15 @@ impl Request {
         Ok((fd, messages(&context)))
     }
 
+    /// Asks for this configuration of what is mounted at `target`, and returns the log.
+    pub fn reconfigure(&self, target: &Path) -> Result<Vec<String>, Refused> {
+        let context = fspick(CWD, target, FsPickFlags::FSPICK_CLOEXEC)
+            .map_err(|errno| refused(None, "fspick", errno))?;
+        self.configure(&context)?;
+        fsconfig_reconfigure(&context).map_err(|e| refused(Some(&context), "reconfigure", e))?;
+        Ok(messages(&context))
+    }
+
     fn configure(&self, context: &OwnedFd) -> Result<(), Refused> {
         for setting in &self.settings {
             let (key, result) = match setting {

@@ -77,6 +77,8 @@ mod readdir;
 mod redirect;
 mod redirect_lookup;
 mod remount;
+mod remount_command;
+mod remount_options;
 mod rename;
 mod revalidation;
 mod ring;
@@ -228,6 +230,8 @@ const MODULES: &[&[Case]] = &[
     messages::CASES,
     mount_shown::CASES,
     remount::CASES,
+    remount_options::CASES,
+    remount_command::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
     downgraded_options::CASES,

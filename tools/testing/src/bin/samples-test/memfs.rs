@@ -180,6 +180,11 @@ fn refused_sizes(t: &Test) {
     let refused = refused.expect_err("a mount got another size");
     assert!(refused.describe().contains("keeps its size"), "{refused:?}");
     m.unmount();
+    // mount(8) repeats the one that it has.
+    let m = granted(t, Request::new("memfs").set("size", "1m").mount(&target));
+    let same = reconfigure(&target, &["ro"], &[("size", "1024k")]);
+    ok(same.map_err(|refused| refused.describe()));
+    m.unmount();
 }
 
 fn numbers_of_statfs(t: &Test) {

@@ -184,6 +184,9 @@ fn options_are_shown(t: &Test) {
         refused.describe().contains("keeps its directory"),
         "{refused:?}"
     );
+    let same = below.display().to_string();
+    let same = reconfigure(&target, &["ro"], &[("lower", &same)]);
+    ok(same.map_err(|refused| refused.describe()));
     mount.unmount();
 }
 
