@@ -124,8 +124,8 @@ impl fs_context::Operations for MountOps {
         param: RawParam<'_>,
     ) -> Result {
         // mount(2) gives what was meant for the first mount, too, and mount(8) what is in force.
-        let repeated = || Ok(limit(&param.parse()?)? == sb.data().limit);
-        if fc.is_oldapi() || repeated().is_ok_and(|repeated: bool| repeated) {
+        let given = param.parse().and_then(|param| limit(&param));
+        if fc.is_oldapi() || given.is_ok_and(|limit| limit == sb.data().limit) {
             return Ok(());
         }
         fc.error(fmt!("size: a mount keeps its size; mount another one"));

@@ -67,7 +67,7 @@ impl Config {
             return Ok(());
         }
         let redirect = self.redirect.word();
-        if !given.redirect.is_some() {
+        if given.redirect.is_none() {
             self.redirect = RedirectMode::On;
         } else if given.metacopy.is_some() {
             fc.error(fmt!(
