@@ -2,13 +2,27 @@
 
 //! Removing what is left over in the upper layer: single objects, and the old work directory.
 
-use crate::readdir;
-use kernel::prelude::*;
+use crate::{
+    readdir,
+    upper::temp_name,
+    workdir::DIR_MODE, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::workdir::INCOMPAT;
 use vfs::{
+    copy,
     cred::AsMounter,
     dentry::Dentry,
+    iattr::Iattr,
     log,
     mount::WriteGuard,
+    namei::{
+        RenameFlags,
+        Target, //
+    },
     path::LayerPath,
     Layer, //
 };
@@ -30,6 +44,18 @@ pub(crate) fn remove(
     Ok(())
 }
 
+/// The same, where nobody can do more about any error.
+pub(crate) fn remove_logged(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    dir: &Dentry<Layer>,
+    child: &Dentry<Layer>,
+) {
+    if let Err(err) = remove(m, write, dir, child) {
+        log::warn_dentry(c"cleanup of what is left over failed", child, err);
+    }
+}
+
 /// Why an old work directory is still there.
 pub(crate) enum Unclean {
     /// It was made with a feature of this name, which this version must understand and does not.
@@ -44,38 +70,11 @@ impl From<Error> for Unclean {
     }
 }
 
-impl From<Unclean> for Error {
-    fn from(unclean: Unclean) -> Self {
-        match unclean {
-            Unclean::Incompatible(_) => EINVAL,
-            Unclean::Failed(err) => err,
-        }
-    }
-}
+/// How many directories, one in the other, are held at a time. A deeper one is moved up.
+const MAX_DEPTH: usize = 512;
 
-/// How far below the work directory something is removed.
-///
-/// What a mount leaves is at most two directories deep. Deeper ones are left alone, and reported.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    /// The work directory itself.
-    Work,
-    /// Its entries.
-    Entry,
-    /// What is in them.
-    Inside,
-}
-
-impl Level {
-    /// The level of the entries of a directory at this one, if they may be removed with theirs.
-    fn below(self) -> Option<Self> {
-        match self {
-            Self::Work => Some(Self::Entry),
-            Self::Entry => Some(Self::Inside),
-            Self::Inside => None,
-        }
-    }
-}
+/// How many names of a directory are read at a time.
+const MAX_NAMES: usize = 4096;
 
 /// Removes the work directory `work` of an earlier mount from `base`, with its contents.
 pub(crate) fn remove_work(
@@ -84,66 +83,159 @@ pub(crate) fn remove_work(
     base: &Dentry<Layer>,
     work: &Dentry<Layer>,
 ) -> Result<(), Unclean> {
-    remove_level(m, write, base, work, Level::Work)
+    if work.is_dir() {
+        if try_rmdir(m, write, base, work)? {
+            return Ok(());
+        }
+        make_accessible(m, write, work);
+        check_features(m, write, work)?;
+    }
+    Ok(remove_leftover(m, write, base, work)?)
 }
 
-/// Removes `entry`, something in the making, from the index directory `dir`, with its contents.
+/// Removes `entry` from `dir`, with its contents, however deep.
+///
+/// Stops at what cannot be removed, where something is mounted, for one, and after a fatal signal.
 pub(crate) fn remove_leftover(
     m: &AsMounter,
     write: &WriteGuard<'_>,
     dir: &Dentry<Layer>,
     entry: &Dentry<Layer>,
-) -> Result<(), Unclean> {
-    remove_level(m, write, dir, entry, Level::Entry)
-}
-
-fn remove_level(
-    m: &AsMounter,
-    write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    child: &Dentry<Layer>,
-    level: Level,
-) -> Result<(), Unclean> {
-    let inside = match level.below() {
-        Some(inside) if child.is_dir() => inside,
-        _ => return Ok(remove(m, write, dir, child)?),
-    };
-    if write.start_removing_dentry(m, dir, child)?.rmdir().is_ok() {
-        return Ok(());
+) -> Result {
+    if !entry.is_dir() {
+        return unlink(m, write, dir, entry);
     }
-    remove_entries(m, write, child, inside)?;
-    Ok(remove(m, write, dir, child)?)
-}
-
-/// Removes the entries of `dir`, which are at `level`.
-fn remove_entries(
-    m: &AsMounter,
-    write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    level: Level,
-) -> Result<(), Unclean> {
-    let path = LayerPath::new(write.mount(), dir)?;
-    let names = readdir::names(m, path)?;
-    if level == Level::Inside && dir.with_name(is_incompat) {
-        if let Some(feature) = names.iter().next() {
-            let mut name = KVec::new();
-            name.extend_from_slice(feature, GFP_KERNEL)
-                .map_err(Error::from)?;
-            return Err(Unclean::Incompatible(name));
+    // From `entry` downwards, each in the one before.
+    let mut dirs = KVec::new();
+    dirs.push(ARef::from(entry), GFP_KERNEL)?;
+    while let Some((last, above)) = dirs.split_last() {
+        let parent = above.last().map_or(dir, |parent| parent);
+        if try_rmdir(m, write, parent, last)? {
+            dirs.pop();
+            continue;
         }
-    }
-    for name in names.iter() {
-        // Somebody else may have removed it.
-        if let Ok(child) = path.lookup(m, name) {
-            if !child.is_negative() {
-                remove_level(m, write, dir, &child, level)?;
-            }
+        make_accessible(m, write, last);
+        let Some(inside) = remove_entries(m, write, last)? else {
+            continue;
+        };
+        if dirs.len() < MAX_DEPTH {
+            dirs.push(inside, GFP_KERNEL)?;
+        } else {
+            move_up(m, write, (last, &inside), entry)?;
         }
     }
     Ok(())
 }
 
-/// Whether this is the directory that names features.
-fn is_incompat(name: &[u8]) -> bool {
-    name == ondisk::workdir::INCOMPAT.to_bytes()
+/// Removes some of the entries of `dir`. Returns a directory among them that is not empty.
+fn remove_entries(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    dir: &Dentry<Layer>,
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    let path = LayerPath::new(write.mount(), dir)?;
+    let mut removed = false;
+    for name in readdir::some_names(m, path, MAX_NAMES)?.iter() {
+        if copy::is_killed() {
+            return Err(EINTR);
+        }
+        let child = path.lookup(m, name)?;
+        // Somebody else may have removed it.
+        if child.is_negative() {
+            continue;
+        }
+        if !child.is_dir() {
+            unlink(m, write, dir, &child)?;
+        } else if !try_rmdir(m, write, dir, &child)? {
+            return Ok(Some(child));
+        }
+        removed = true;
+    }
+    // Nothing that could be removed, and still not empty: that would go on for ever.
+    if removed {
+        Ok(None)
+    } else {
+        Err(ENOTEMPTY)
+    }
+}
+
+/// Removes a directory, if it is empty. Whether it was.
+fn try_rmdir(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    parent: &Dentry<Layer>,
+    dir: &Dentry<Layer>,
+) -> Result<bool> {
+    match write.start_removing_dentry(m, parent, dir)?.rmdir() {
+        Ok(()) => Ok(true),
+        Err(err) if err == ENOTEMPTY || err == EEXIST => Ok(false),
+        Err(err) => told(dir, err),
+    }
+}
+
+/// Removes what is not a directory.
+fn unlink(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    parent: &Dentry<Layer>,
+    child: &Dentry<Layer>,
+) -> Result {
+    let removing = write.start_removing_dentry(m, parent, child)?;
+    removing.unlink().or_else(|err| told(child, err))
+}
+
+fn told<T>(dentry: &Dentry<Layer>, err: Error) -> Result<T> {
+    log::warn_dentry(c"cleanup of what is left over failed", dentry, err);
+    Err(err)
+}
+
+/// Moves `inside` from its directory to `top`, where it is found later.
+fn move_up(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    (dir, inside): (&Dentry<Layer>, &Dentry<Layer>),
+    top: &Dentry<Layer>,
+) -> Result {
+    // Its entry `..` is written.
+    make_accessible(m, write, inside);
+    let name = temp_name();
+    let new = (top, name.as_bytes());
+    write
+        .start_renaming_dentry(m, (dir, inside), new, Target::New, RenameFlags::NONE)?
+        .rename()
+        .or_else(|err| told(inside, err))
+}
+
+/// Gives the owner of a directory the right to use it, which the in-tree module takes from its own.
+///
+/// Who does not own it may have the right otherwise.
+pub(crate) fn make_accessible(m: &AsMounter, write: &WriteGuard<'_>, dir: &Dentry<Layer>) {
+    let Some(inode) = dir.inode().filter(|inode| inode.mode() & 0o700 != 0o700) else {
+        return;
+    };
+    let lock = inode.lock();
+    let _ = write.notify_change(m, &lock, dir, &Iattr::mode(DIR_MODE));
+}
+
+/// Refuses a work directory that was made with features that this version does not know.
+fn check_features(
+    m: &AsMounter,
+    write: &WriteGuard<'_>,
+    work: &Dentry<Layer>,
+) -> Result<(), Unclean> {
+    let path = LayerPath::new(write.mount(), work)?;
+    let dir = path.lookup(m, INCOMPAT.to_bytes())?;
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    make_accessible(m, write, &dir);
+    let path = LayerPath::new(write.mount(), &dir)?;
+    let names = readdir::some_names(m, path, 1)?;
+    let Some(feature) = names.iter().next() else {
+        return Ok(());
+    };
+    let mut name = KVec::new();
+    name.extend_from_slice(feature, GFP_KERNEL)
+        .map_err(Error::from)?;
+    Err(Unclean::Incompatible(name))
 }

@@ -233,10 +233,12 @@ fn finish<'a>(
                 indexed: false,
                 has_digest: false,
             };
-            sb.data().as_mounter(|m| {
+            let made = sb.data().as_mounter(|m| {
                 index::cleanup(m, sb.data(), fc)?;
                 inode::make_root(m, sb, parts)
-            })
+            });
+            // A clean index may have whiteouts that were made for it.
+            made.inspect_err(|_| sb.data().remove_shared_whiteout())
         },
         init_root,
     )
@@ -281,6 +283,10 @@ pub(crate) fn reconfigure(sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
             "the mount is read-only for good: it has no upperdir, or no usable workdir"
         ));
         return Err(EROFS);
+    }
+    if fc.is_rdonly() && !sb.is_rdonly() {
+        // What is below may become read-only before this mount ends.
+        ofs.remove_shared_whiteout();
     }
     if fc.is_rdonly() && !sb.is_rdonly() && ofs.config.should_sync() {
         if let Some(upper) = ofs.mounts.upper() {

@@ -110,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) verity: VerityMode,
     /// See [`FsyncMode`].
     pub(crate) fsync: FsyncMode,
+    /// A mount that could only be read-only is refused.
+    pub(crate) require_rw: bool,
 }
 
 impl Config {
@@ -130,6 +132,7 @@ impl Config {
             userxattr: false,
             verity: VerityMode::Off,
             fsync: FsyncMode::Auto,
+            require_rw: false,
         }
     }
 

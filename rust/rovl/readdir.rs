@@ -26,5 +26,6 @@ pub(crate) use empty::{
 pub(crate) use names::{
     d_type_supported,
     names,
+    some_names,
     Names, //
 };

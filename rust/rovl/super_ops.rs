@@ -55,6 +55,10 @@ impl Operations for SuperOps {
         Ok(())
     }
 
+    fn put_super(sb: &SuperBlock<Rovl>) {
+        sb.data().remove_shared_whiteout();
+    }
+
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
         let same_fs = ofs.ino_space == InoSpace::OneFs;

@@ -253,9 +253,7 @@ impl<'a> Upper<'a> {
     ///
     /// A failure is told and has no other effect, because there is nobody who could do better.
     pub(crate) fn cleanup(&self, dir: &Dentry<Layer>, dentry: &Dentry<Layer>) {
-        if let Err(err) = cleanup::remove(self.m, self.write, dir, dentry) {
-            log::warn_dentry(c"cleanup of what is left over failed", dentry, err);
-        }
+        cleanup::remove_logged(self.m, self.write, dir, dentry);
     }
 
     /// Whether `dentry`, of the upper layer, is a whiteout.

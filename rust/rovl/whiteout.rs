@@ -6,10 +6,12 @@
 //! inode have links.
 
 use crate::{
+    cleanup,
     readdir::{
         cleanup_whiteouts,
         Names, //
     },
+    super_data::Super,
     upper::{
         temp_name,
         Temp,
@@ -49,6 +51,31 @@ impl Shared {
             }),
             GFP_KERNEL,
         )
+    }
+}
+
+impl Super {
+    /// Removes the shared whiteout, if there is one, so that nothing is left in the work directory.
+    ///
+    /// Where that cannot be done now the next mount does it: on a file system that is read-only or
+    /// frozen, and for a volatile mount, which has left a mark there anyway.
+    pub(crate) fn remove_shared_whiteout(&self) {
+        if !self.config.should_sync() {
+            return;
+        }
+        let Some(whiteout) = self.whiteout.lock().whiteout.take() else {
+            return;
+        };
+        let (Ok(mount), Ok(work)) = (self.upper_mount(), self.work()) else {
+            return;
+        };
+        let Ok(write) = mount.try_want_write() else {
+            return;
+        };
+        // Somebody may have removed it behind our back.
+        if !whiteout.is_unhashed() {
+            self.as_mounter(|m| cleanup::remove_logged(m, &write, &work.dir, &whiteout));
+        }
     }
 }
 

@@ -42,9 +42,9 @@ use vfs::{
     Layer, //
 };
 
-/// The mode of a directory without permissions.
+/// The mode of a directory for its owner, who is the mounter, only.
 // CAST: a constant that fits.
-const DIR_MODE: u16 = kernel::bindings::S_IFDIR as u16;
+pub(crate) const DIR_MODE: u16 = kernel::bindings::S_IFDIR as u16 | 0o700;
 
 /// The mode of a regular file without permissions.
 // CAST: a constant that fits.
@@ -83,6 +83,7 @@ pub(crate) fn make(
         m,
         write: &write,
         base,
+        require_rw: config.require_rw,
     };
     let Some(dir) = making.told(WORK, making.fresh())? else {
         return Ok(None);
@@ -110,6 +111,7 @@ pub(crate) fn make(
 /// read-only.
 pub(crate) fn make_index(
     fc: &FsContext,
+    config: &Config,
     m: &AsMounter,
     upper: &Mount,
     base: &NamedPath,
@@ -119,6 +121,7 @@ pub(crate) fn make_index(
         m,
         write: &upper.want_write()?,
         base,
+        require_rw: config.require_rw,
     };
     making.told(INDEX, making.keep_or_make(INDEX))
 }
@@ -130,6 +133,8 @@ struct Making<'a> {
     write: &'a WriteGuard<'a>,
     /// The directory that the option `workdir` names.
     base: &'a NamedPath,
+    /// The mount is refused where it would be read-only.
+    require_rw: bool,
 }
 
 impl Making<'_> {
@@ -150,6 +155,17 @@ impl Making<'_> {
                 ));
                 Err(EINVAL)
             }
+            // The task is about to be killed, and nobody asked for a mount that is read-only.
+            Err(Unclean::Failed(err)) if err == EINTR => Err(err),
+            Err(Unclean::Failed(err)) if self.require_rw => {
+                self.fc.error(fmt!(
+                    "workdir: failed to create directory {}/{name} (errno: {}); \
+                     require_rw does not allow a read-only mount",
+                    self.base.name,
+                    err.to_errno().saturating_neg()
+                ));
+                Err(err)
+            }
             Err(Unclean::Failed(err)) => {
                 self.fc.warn(fmt!(
                     "workdir: failed to create directory {}/{name} (errno: {}); mounting read-only",
@@ -164,23 +180,18 @@ impl Making<'_> {
     /// Makes the directory `work`, in place of that of an earlier mount.
     fn fresh(&self) -> Result<ARef<Dentry<Layer>>, Unclean> {
         let base = self.base.path.dentry();
-        for retried in [false, true] {
-            let creating = self
-                .write
-                .start_creating(self.m, base, WORK.to_bytes())
-                .map_err(Unclean::Failed)?;
-            if creating.dentry().is_negative() {
-                return Ok(self.make_bare(creating)?);
-            }
-            let old = creating.keep();
-            if retried {
-                break;
-            }
-            match cleanup::remove_work(self.m, self.write, base, &old) {
-                Err(unclean @ Unclean::Incompatible(_)) => return Err(unclean),
-                // Whether it could be removed shows at the next attempt.
-                Ok(()) | Err(Unclean::Failed(_)) => {}
-            }
+        let start = || self.write.start_creating(self.m, base, WORK.to_bytes());
+        let creating = start().map_err(Unclean::Failed)?;
+        if creating.dentry().is_negative() {
+            return Ok(self.make_bare(creating)?);
+        }
+        // What it took of the file system is free for the new one when the last reference is gone.
+        let old = creating.keep();
+        cleanup::remove_work(self.m, self.write, base, &old)?;
+        drop(old);
+        let creating = start().map_err(Unclean::Failed)?;
+        if creating.dentry().is_negative() {
+            return Ok(self.make_bare(creating)?);
         }
         Err(Unclean::Failed(EEXIST))
     }
@@ -195,10 +206,12 @@ impl Making<'_> {
         if creating.dentry().is_negative() {
             return Ok(self.make_bare(creating)?);
         }
-        Ok(creating.keep())
+        let dir = creating.keep();
+        cleanup::make_accessible(self.m, self.write, &dir);
+        Ok(dir)
     }
 
-    /// Makes a directory without permissions, whatever it inherits.
+    /// Makes a directory for its owner only, whatever it inherits.
     fn make_bare(&self, creating: Creating<'_>) -> Result<ARef<Dentry<Layer>>> {
         let dir = creating.mkdir(DIR_MODE)?.keep();
         // There are file systems that make an object and leave the dentry negative.
@@ -224,16 +237,15 @@ impl Making<'_> {
             let is_dir = names.peek().is_some();
             let creating = self.write.start_creating(self.m, &dir, name.to_bytes())?;
             let made = if !creating.dentry().is_negative() {
-                creating
+                creating.keep()
             } else if is_dir {
-                creating.mkdir(DIR_MODE)?
+                self.make_bare(creating)?
             } else {
-                creating.create(FILE_MODE)?
+                creating.create(FILE_MODE)?.keep()
             };
-            if is_dir && !made.dentry().can_lookup() {
+            if is_dir && !made.can_lookup() {
                 return Err(ENOTDIR);
             }
-            let made = made.keep();
             dir = made;
         }
         Ok(())

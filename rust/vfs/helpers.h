@@ -224,6 +224,7 @@ bool rvfs_sb_same_encoding(const struct super_block *a,
 			   const struct super_block *b);
 int rvfs_can_decode_fh(struct super_block *sb);
 void rvfs_sb_start_write(struct super_block *sb);
+bool rvfs_sb_start_write_trylock(struct super_block *sb);
 void rvfs_sb_end_write(struct super_block *sb);
 int rvfs_sync_filesystem(struct super_block *sb);
 struct mnt_idmap *rvfs_mnt_idmap(const struct vfsmount *mnt);
@@ -291,6 +292,7 @@ enum rvfs_overlay_opt {
 	RVFS_OPT_FSYNC,
 	RVFS_OPT_VOLATILE,
 	RVFS_OPT_OVERRIDE_CREDS,
+	RVFS_OPT_REQUIRE_RW,
 };
 
 bool rvfs_param_redirect_dir(void);

@@ -105,6 +105,8 @@ const struct fs_parameter_spec rvfs_overlay_parameters[] = {
 	fsparam_enum("fsync", RVFS_OPT_FSYNC, rvfs_fsync),
 	fsparam_flag("volatile", RVFS_OPT_VOLATILE),
 	fsparam_flag_no("override_creds", RVFS_OPT_OVERRIDE_CREDS),
+	/* Not an option of fs/overlayfs. */
+	fsparam_flag("require_rw", RVFS_OPT_REQUIRE_RW),
 	{}
 };
 

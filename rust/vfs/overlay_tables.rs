@@ -31,6 +31,7 @@ pub enum Opt {
     Fsync,
     Volatile,
     OverrideCreds,
+    RequireRw,
 }
 
 impl Opt {
@@ -55,6 +56,7 @@ impl Opt {
             bindings::rvfs_overlay_opt_RVFS_OPT_FSYNC => Self::Fsync,
             bindings::rvfs_overlay_opt_RVFS_OPT_VOLATILE => Self::Volatile,
             bindings::rvfs_overlay_opt_RVFS_OPT_OVERRIDE_CREDS => Self::OverrideCreds,
+            bindings::rvfs_overlay_opt_RVFS_OPT_REQUIRE_RW => Self::RequireRw,
             _ => return None,
         })
     }

@@ -36,7 +36,8 @@ impl CopyUp<'_> {
         let work = &self.ofs.work()?.dir;
         let file = self.m.for_copy_up(self.dentry, |m| {
             let write = access.start_write();
-            write.tmpfile(m, work, self.stat.mode())
+            // The mounter, who may be bound by permissions, has to fill it in.
+            write.tmpfile(m, work, self.stat.mode() | 0o600)
         })?;
         if !self.leaves_data() {
             self.copy_data(&file)?;
@@ -104,14 +105,14 @@ impl CopyUp<'_> {
         temp.moved()
     }
 
-    /// What to make: without permissions, which the umask would change.
+    /// What to make: with the mounter's right to fill it in only, as the umask would change others.
     fn empty(&self) -> Result<Make<'_>> {
         let mode = u32::from(self.stat.mode()) & bindings::S_IFMT;
         // CAST: a part of an `u16`.
         let kind = mode as u16;
         Ok(match mode {
-            bindings::S_IFREG => Make::File(kind),
-            bindings::S_IFDIR => Make::Dir(kind),
+            bindings::S_IFREG => Make::File(kind | 0o600),
+            bindings::S_IFDIR => Make::Dir(kind | 0o700),
             bindings::S_IFLNK => Make::Symlink(self.link.as_ref().ok_or(EIO)?.as_c_str()),
             bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {
                 Make::Special(kind, self.stat.rdev())

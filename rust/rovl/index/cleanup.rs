@@ -20,6 +20,7 @@ use ondisk::temp_name;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    log,
     Layer, //
 };
 
@@ -61,7 +62,15 @@ fn cleanup_entry(
     }
     let write = &ofs.upper_mount()?.want_write()?;
     if is_leftover {
-        return Ok(cleanup::remove_leftover(m, write, dir, entry)?);
+        // What cannot be removed is in nobody's way.
+        return match cleanup::remove_leftover(m, write, dir, entry) {
+            Err(err) if err == EINTR => Err(err),
+            Err(err) => {
+                log::warn_dentry(c"cleanup of what is left over failed", entry, err);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        };
     }
     if worth == Worth::Orphan && ofs.config.nfs_export {
         // Handles of it must not be decoded to something else.

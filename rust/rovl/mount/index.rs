@@ -77,7 +77,8 @@ fn replace_work(
             )
         },
     )?;
-    let Some(index) = workdir::make_index(making.fc, making.m, path.mount, base)? else {
+    let Some(index) = workdir::make_index(making.fc, making.config, making.m, path.mount, base)?
+    else {
         advise(making.fc);
         return Ok(None);
     };

@@ -151,6 +151,7 @@ impl Context {
         match opt {
             Opt::DefaultPermissions => config.default_permissions = true,
             Opt::Userxattr => config.userxattr = true,
+            Opt::RequireRw => config.require_rw = true,
             Opt::Volatile => config.fsync = *given.fsync.insert(FsyncMode::Volatile),
             Opt::Fsync => config.fsync = *given.fsync.insert(fsync(word)?),
             Opt::Uuid => config.uuid = *given.uuid.insert(uuid(word)?),

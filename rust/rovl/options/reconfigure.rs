@@ -369,6 +369,7 @@ fn check_word(ofs: &Super, fc: &FsContext, key: &CStr, opt: Opt, word: u32) -> R
     let (same, in_force) = match opt {
         Opt::DefaultPermissions => return check_flag(fc, key, config.default_permissions),
         Opt::Userxattr => return check_flag(fc, key, config.userxattr),
+        Opt::RequireRw => return check_flag(fc, key, config.require_rw),
         Opt::Volatile => (
             is_one_of(FsyncMode::Volatile, config.fsync, given.fsync),
             config.fsync.word(),

@@ -59,6 +59,9 @@ impl Config {
         if self.verity != VerityMode::Off {
             m.value(c"verity", self.verity.word());
         }
+        if self.require_rw {
+            m.flag(c"require_rw");
+        }
     }
 
     fn show_layers(&self, m: &SeqOptions<'_>, num_data: usize) {

@@ -32,7 +32,7 @@ impl Config {
         let has_upper = layers.upper.is_some();
         let mut given = *given;
         if !has_upper {
-            self.without_upper(&mut given, fc);
+            self.without_upper(&mut given, fc)?;
         }
         let given = &given;
         if !has_upper && self.redirect == RedirectMode::Follow {
@@ -159,7 +159,11 @@ impl Config {
     }
 
     /// What only an upper layer gives a meaning to.
-    fn without_upper(&mut self, given: &mut Given, fc: &FsContext) {
+    fn without_upper(&mut self, given: &mut Given, fc: &FsContext) -> Result {
+        if self.require_rw {
+            fc.error(fmt!("require_rw needs an upperdir"));
+            return Err(EINVAL);
+        }
         if self.index && given.index.is_some() {
             fc.info(fmt!(
                 "option \"index=on\" is useless in a non-upper mount, ignore"
@@ -179,6 +183,7 @@ impl Config {
             ));
             self.uuid = UuidMode::Null;
         }
+        Ok(())
     }
 }
 

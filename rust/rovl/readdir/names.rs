@@ -67,6 +67,24 @@ pub(crate) fn names(m: &AsMounter, path: LayerPath<'_>) -> Result<Names> {
     Ok(names)
 }
 
+/// Some of the names in a directory of a layer, without `.` and `..`: at most `limit`.
+pub(crate) fn some_names(m: &AsMounter, path: LayerPath<'_>, limit: usize) -> Result<Names> {
+    let mut names = Names::new();
+    let mut left = limit;
+    let result = path.read_dir(m, |entry| {
+        if entry.is_dot_or_dotdot() {
+            return Ok(());
+        }
+        // Ends the reading, and is seen below.
+        left = left.checked_sub(1).ok_or(ERANGE)?;
+        names.push(entry.name)
+    });
+    match result {
+        Err(err) if err != ERANGE || names.is_empty() => Err(err),
+        _ => Ok(names),
+    }
+}
+
 /// Whether the file system says in a directory of what type its entries are.
 ///
 /// There must be an entry beside `.` and `..`, whose types every file system knows.

@@ -27,7 +27,6 @@ use ondisk::{
 };
 use vfs::{
     dentry::Dentry,
-    log,
     namei::{
         RenameFlag,
         Target, //
@@ -147,9 +146,7 @@ impl Making<'_> {
 
     /// Removes `dentry` from the work directory. What stays is removed by the next mount.
     fn clean_up(&self, work: &Dentry<Layer>, dentry: &Dentry<Layer>) {
-        if let Err(err) = cleanup::remove(self.m, self.write, work, dentry) {
-            log::warn_dentry(c"cleanup of what is left over failed", dentry, err);
-        }
+        cleanup::remove_logged(self.m, self.write, work, dentry);
     }
 
     /// Sets and removes one of our attributes.

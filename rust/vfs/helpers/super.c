@@ -109,6 +109,11 @@ void rvfs_sb_start_write(struct super_block *sb)
 	sb_start_write(sb);
 }
 
+bool rvfs_sb_start_write_trylock(struct super_block *sb)
+{
+	return sb_start_write_trylock(sb);
+}
+
 void rvfs_sb_end_write(struct super_block *sb)
 {
 	sb_end_write(sb);

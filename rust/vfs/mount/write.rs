@@ -63,6 +63,23 @@ impl Mount {
             _not_thread_safe: NotThreadSafe,
         })
     }
+
+    /// The same without waiting for a frozen file system. Returns `EBUSY` for such a one.
+    pub fn try_want_write(&self) -> Result<WriteGuard<'_>> {
+        let access = self.get_write_access()?;
+        // SAFETY: The super block is pinned by the mount.
+        if !unsafe { bindings::rvfs_sb_start_write_trylock(self.sb().as_raw()) } {
+            return Err(EBUSY);
+        }
+        // The write count is put together with the protection from freezing.
+        core::mem::forget(access);
+        // INVARIANT: Both were gained just now.
+        Ok(WriteGuard {
+            mount: self,
+            counted: true,
+            _not_thread_safe: NotThreadSafe,
+        })
+    }
 }
 
 impl WriteAccess<'_> {

@@ -108,6 +108,14 @@ pub trait Operations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// The mount ends; its data is dropped after that. There are no inodes but those that the data holds,
+    /// and no root. `s_umount` is held for writing.
+    ///
+    /// The caller may be any task, also one that is about to exit.
+    fn put_super(_sb: &SuperBlock<Self::FileSystem>) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Shows the mount options.
     fn show_options(_root: &Dentry<Self::FileSystem>, _m: &SeqOptions<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -157,6 +165,10 @@ impl<T: Operations> Table<T> {
     ///
     /// See [`Self::statfs_callback`]. Called once, for a super block with a root.
     unsafe extern "C" fn put_super_callback(sb: *mut bindings::super_block) {
+        if T::HAS_PUT_SUPER {
+            // SAFETY: By the safety requirements.
+            T::put_super(unsafe { SuperBlock::from_raw(sb) });
+        }
         // RCU walk may still read the data: where it starts at the working directory of a task that
         // shares it, and the mount is not in a tree any more, the last reference on the mount can
         // go meanwhile.

@@ -190,8 +190,7 @@ impl Test {
 
     /// Whether the type under test is the drop-in's. The in-tree module has no version.
     pub fn is_dropin(&self) -> bool {
-        let version = std::fs::read_to_string("/sys/module/overlay/version");
-        self.kind() == "overlay" && version.is_ok_and(|version| version.trim() == "rovl")
+        self.kind() == "overlay" && mount::is_dropin_loaded()
     }
 
     /// Notes a line that is shown when the test fails.

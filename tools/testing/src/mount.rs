@@ -264,12 +264,16 @@ impl Mounted {
         if !std::mem::replace(&mut self.active, false) {
             return;
         }
+        let kept = match &self.work {
+            Some(_) => keeps_shared_whiteout(&self.target),
+            None => false,
+        };
         if let Err(error) = unmount_unused(&self.target) {
             let _ = unmount(&self.target, UnmountFlags::DETACH);
             panic!("unmount {}: {error}", self.target.display());
         }
         if let Some(work) = &self.work {
-            let left = work_leftovers(work);
+            let left = work_leftovers(work, kept);
             assert!(left.is_empty(), "left in the work directory: {left:?}");
         }
         if let Some(upper) = &self.upper {
@@ -308,9 +312,23 @@ impl Drop for Mounted {
     }
 }
 
-/// What an unmounted work directory holds beside an empty `work`, the entries of the index, and the
-/// shared whiteout in one of them.
-pub fn work_leftovers(work: &Path) -> Vec<String> {
+/// Whether what is mounted at `target` leaves the whiteout there that others are links of: the in-tree
+/// module does.
+fn keeps_shared_whiteout(target: &Path) -> bool {
+    let mounted = mount_table();
+    let mounted = mounted.iter().rev().find(|mount| mount.target == target);
+    mounted.is_some_and(|mount| mount.kind == "overlay") && !is_dropin_loaded()
+}
+
+/// Whether the type `overlay` is our drop-in's. The in-tree module has no version.
+pub fn is_dropin_loaded() -> bool {
+    let version = std::fs::read_to_string("/sys/module/overlay/version");
+    version.is_ok_and(|version| version.trim() == "rovl")
+}
+
+/// What an unmounted work directory holds beside an empty `work`, the entries of the index, and, if it
+/// is `kept`, the shared whiteout in one of them.
+pub fn work_leftovers(work: &Path, kept: bool) -> Vec<String> {
     let mut left = Vec::new();
     for name in crate::ops::names(work) {
         if name != "work" && name != "index" {
@@ -320,7 +338,7 @@ pub fn work_leftovers(work: &Path) -> Vec<String> {
         for inner in crate::ops::names(work.join(&name)) {
             let path = work.join(&name).join(&inner);
             let is_entry = name == "index" && inner.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let is_shared = inner.starts_with('#') && crate::ops::is_whiteout(&path);
+            let is_shared = kept && inner.starts_with('#') && crate::ops::is_whiteout(&path);
             if !is_entry && !is_shared {
                 left.push(format!("{name}/{inner}"));
             }

@@ -2,6 +2,8 @@
 //! What may differ between the two sides: all of it is here, each with its reason. At the end there is
 //! what random scripts leave out, because the in-tree module would end in another state than it has to.
 
+use std::path::Path;
+
 use rovl_testing::overlay_xattr::{ORIGIN, UPPER, UUID};
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
@@ -76,6 +78,17 @@ pub fn work_name(name: &str) -> String {
     }
 }
 
+/// A directory in the work directory that a module makes for itself. The in-tree one takes all rights to it
+/// from everybody; ours leaves them to the owner, who can so remove it.
+pub fn own_directory(relative: &Path, stat: &Stat) -> Stat {
+    const OWN: [&str; 4] = ["work", "index", "work/incompat", "work/incompat/volatile"];
+    let mut stat = *stat;
+    if OWN.iter().any(|own| relative == Path::new(own)) && stat.st_mode & 0o7777 == 0o700 {
+        stat.st_mode &= !0o7777;
+    }
+    stat
+}
+
 /// A time: what the clock gave is not the same on both sides.
 pub fn time(seconds: i64, nanoseconds: u64) -> String {
     if seconds >= CLOCK {
@@ -111,8 +124,8 @@ pub fn whiteout(stat: &Stat) -> String {
     )
 }
 
-/// A line on the work directory that is not compared: for the same reason, a shared whiteout may be
-/// left there or not, with an index in the directory of that.
+/// A line on the work directory that is not compared: the in-tree module leaves the shared whiteout there,
+/// if there is one, with an index in the directory of that. Ours removes it, but after a volatile mount.
 pub fn leftover(line: &str) -> bool {
     line.starts_with("work/#: whiteout") || line.starts_with("index/#: whiteout")
 }

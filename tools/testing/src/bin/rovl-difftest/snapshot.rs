@@ -136,7 +136,10 @@ impl Walk<'_> {
         if self.view != View::Merged && kind == FileType::CharacterDevice && stat.st_rdev == 0 {
             return Ok(intended::whiteout(stat));
         }
-        let mut text = describe_stat(stat);
+        let mut text = match self.view {
+            View::Work => describe_stat(&intended::own_directory(relative, stat)),
+            View::Merged | View::Layer => describe_stat(stat),
+        };
         // In a layer it changes by the comparison itself.
         if self.view == View::Merged {
             let atime = intended::time(stat.st_atime, stat.st_atime_nsec);

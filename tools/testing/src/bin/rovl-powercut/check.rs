@@ -136,7 +136,7 @@ fn go_on(plan: &Plan, from: usize, overlay: &Mounted, with_times: bool) -> Resul
 
 /// A mount removes what a cut left in the work directory.
 fn work_is_clean(site: &Site<'_>) -> Result<(), String> {
-    let mut left = work_leftovers(&site.part("work"));
+    let mut left = work_leftovers(&site.part("work"), false);
     left.retain(|name| name != "index");
     let inner = site.part("work/work");
     left.extend(

@@ -24,7 +24,6 @@ cases! {
     killed_in_a_copy_up,
     killed_many_times,
     leftovers_are_cleaned_at_the_next_mount,
-    leftovers_two_levels_deep,
     frozen_upper_holds_writers,
 }
 
@@ -317,18 +316,6 @@ fn leftovers_are_cleaned_at_the_next_mount(t: &Test) {
     assert!(names(l.work().join("work")).is_empty());
     assert_eq!(read(m.path("f")), b"y");
     m.unmount();
-}
-
-fn leftovers_two_levels_deep(t: &Test) {
-    let l = t.layers();
-    l.lower(0).file("f", "x");
-    Dir::at(&l.work()).file("work/#1/a/b/c", "deeper than what a mount makes");
-    // What the kernel's module does with it is the rule: it goes on read-only.
-    let m = l.mount();
-    let refused = rustix::fs::open(m.path("f"), OFlags::WRONLY, 0.into());
-    assert_eq!(errno(refused), Errno::ROFS);
-    assert_eq!(read(m.path("f")), b"x");
-    m.unchecked().unmount();
 }
 
 fn frozen_upper_holds_writers(t: &Test) {

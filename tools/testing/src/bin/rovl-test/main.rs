@@ -105,6 +105,8 @@ mod userxattr;
 mod verity;
 mod watch;
 mod whiteout;
+mod work_cleanup;
+mod work_directory;
 mod xattr;
 mod xattr_whiteout;
 mod xino;
@@ -232,6 +234,8 @@ const MODULES: &[&[Case]] = &[
     remount::CASES,
     remount_options::CASES,
     remount_command::CASES,
+    work_directory::CASES,
+    work_cleanup::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
     downgraded_options::CASES,

@@ -364,7 +364,8 @@ fn layers_on_a_read_only_mount(t: &Test) {
 fn work_directory_is_made_private(t: &Test) {
     let l = two_layers(t);
     let m = l.mount();
-    assert_eq!(rovl_testing::ops::perm(l.work().join("work")), 0);
+    let mode = if t.is_rovl() { 0o700 } else { 0 };
+    assert_eq!(rovl_testing::ops::perm(l.work().join("work")), mode);
     assert_eq!(names(l.work()), set(&["work"]));
     unlink(m.path("f"));
     m.unmount();
