@@ -324,7 +324,8 @@ fn is_list_in_force(ofs: &Super, given: &CStr) -> bool {
                 })
         })
     };
-    list.len() == ofs.config.lowerdirs.len() && list.layers().enumerate().all(is_same)
+    let all = ofs.config.lowerdirs.len();
+    list.len() == all && Iterator::zip(0..all, list.layers()).all(is_same)
 }
 
 /// Whether `given`, the value of an option for `role`, names the same directory: by the same text, or

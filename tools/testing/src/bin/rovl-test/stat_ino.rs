@@ -290,7 +290,7 @@ fn same_name_again_is_another_file(t: &Test) {
 }
 
 /// A mount of layers on three file systems, in which all kinds of directories are.
-fn on_three_file_systems<'a>(t: &'a Test) -> (Layers<'a>, Request) {
+fn on_three_file_systems(t: &Test) -> (Layers<'_>, Request) {
     let l = t.layers();
     let (top, bottom) = (Dir::at(&t.dir_on("xfs")), Dir::at(&t.dir_on("tmpfs")));
     l.upper().dir("upper/sub").dir("merged").opaque("opaque");
