@@ -25,6 +25,7 @@ use crate::{
         Flag,
         InodeExt, //
     },
+    fileattr,
     handle,
     lower_data,
     super_data::Super,
@@ -44,6 +45,7 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    fileattr::FileKattr,
     iattr::Iattr,
     inode::{
         Inode,
@@ -196,6 +198,8 @@ struct CopyUp<'a> {
     stat: &'a Kstat,
     /// The target of a symbolic link.
     link: Option<LinkTarget<'a>>,
+    /// The attributes to copy, if any. They are read before write access is gained, see the lock order.
+    attrs: Option<FileKattr>,
     /// What is stored with a file whose data stays in the lower layer until it is changed.
     metacopy: Option<Metacopy>,
 }
@@ -251,6 +255,11 @@ impl<'a> CopyUp<'a> {
         } else {
             None
         };
+        let attrs = if (stat.is_reg() || stat.is_dir()) && inode.upper().is_none() {
+            fileattr::to_copy(m, inode, lower)?
+        } else {
+            None
+        };
         let leaves_data = ofs.config.metacopy && stat.is_reg() && need == Need::Metadata;
         let metacopy = match inode.lower_data_path() {
             Some(data) if leaves_data && inode.upper().is_none() => {
@@ -268,6 +277,7 @@ impl<'a> CopyUp<'a> {
             need,
             stat,
             link,
+            attrs,
             metacopy,
         })
     }

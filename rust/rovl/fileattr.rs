@@ -108,24 +108,37 @@ pub(crate) fn store_protattr(
     Ok(())
 }
 
-/// Copies attributes from `from` to its copy `to` in the upper layer, of which `inode` is made.
+/// The attributes of `from`, of which `inode` is made, that its copy is to have; `None` where there is
+/// nothing to copy.
+///
+/// To be called without write access to the upper layer: this opens the lower object, which, in an
+/// overlay, may take locks of its own.
+pub(crate) fn to_copy(
+    m: &AsMounter,
+    inode: &Inode<Rovl>,
+    from: LayerPath<'_>,
+) -> Result<Option<FileKattr>> {
+    // Attributes that matter to the VFS are in the flags of the inode; others stay behind.
+    if inode.flags() & COPIED_FLAGS & !bindings::S_CASEFOLD == 0 {
+        return Ok(None);
+    }
+    read(m, from)
+}
+
+/// Gives `to`, the copy in the upper layer of what `inode` is made of, the attributes `old`.
 ///
 /// That an upper layer has no attributes is no reason not to copy the object.
 pub(crate) fn copy(
     layer: &Upper<'_>,
     inode: &Inode<Rovl>,
-    from: LayerPath<'_>,
+    old: &FileKattr,
     to: &Dentry<Layer>,
 ) -> Result {
-    // Attributes that matter to the VFS are in the flags of the inode; others stay behind.
-    if inode.flags() & COPIED_FLAGS & !bindings::S_CASEFOLD == 0 {
-        return Ok(());
-    }
-    let Some(mut old) = read(layer.m, from)? else {
-        return Ok(());
-    };
     if old.has(Attr::APPEND) || old.has(Attr::IMMUTABLE) {
-        match store_protattr(layer, inode, to, &mut old) {
+        let mut protecting = FileKattr::for_flags();
+        protecting.copy(Attr::APPEND, old);
+        protecting.copy(Attr::IMMUTABLE, old);
+        match store_protattr(layer, inode, to, &mut protecting) {
             Err(err) if err == EPERM => {
                 log::warn_dentry(c"copying fileattr: no xattr on upper", to, err);
             }
@@ -139,8 +152,8 @@ pub(crate) fn copy(
         log::warn_dentry(c"copying fileattr: no support on upper", to, ENOTTY);
         return Ok(());
     };
-    new.copy(Attr::SYNC, &old);
-    new.copy(Attr::NOATIME, &old);
+    new.copy(Attr::SYNC, old);
+    new.copy(Attr::NOATIME, old);
     layer.set_fileattr(to, &mut new)
 }
 

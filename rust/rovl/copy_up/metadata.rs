@@ -36,8 +36,8 @@ impl CopyUp<'_> {
         origin: &Origin,
     ) -> Result {
         copy_xattrs(upper, self.lower, temp)?;
-        if self.stat.is_reg() || self.stat.is_dir() {
-            fileattr::copy(upper, self.inode, self.lower, temp)?;
+        if let Some(attrs) = &self.attrs {
+            fileattr::copy(upper, self.inode, attrs, temp)?;
         }
         if origin.stored {
             origin::set(upper, temp, origin.handle.as_ref().map(MadeHandle::get))?;
