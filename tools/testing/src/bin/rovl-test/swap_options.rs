@@ -64,13 +64,17 @@ impl Shown {
         let tree = Snapshot::of(m.root());
         let dev = stat(m.root()).st_dev;
         let mut numbers = Vec::new();
+        // Where files have other devices, each type has numbers of its own for directories.
+        let one_device = tree.paths().all(|path| stat(m.path(path)).st_dev == dev);
         for path in tree.paths() {
             let (at, s) = (m.path(path), stat(m.path(path)));
             let entries = match FileType::from_raw_mode(s.st_mode) {
                 FileType::Directory => listed(&at),
                 _ => Vec::new(),
             };
-            let seen = (s.st_ino, s.st_dev == dev, s.st_blocks);
+            let compared = one_device || s.st_dev != dev;
+            let number = if compared { s.st_ino } else { 0 };
+            let seen = (number, s.st_dev == dev, s.st_blocks);
             numbers.push(format!("{}: {seen:?} {entries:?}", path.display()));
         }
         Self {
