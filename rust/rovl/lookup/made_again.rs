@@ -47,5 +47,7 @@ pub(crate) fn is_lower_removed(inode: &Inode<Rovl>) -> bool {
     let Some(lower) = inode.lower().first() else {
         return false;
     };
-    inode.upper().is_none() && lower.dentry().is_unhashed()
+    let lower = lower.dentry();
+    // What was found by a file handle is not hashed either, as long as it has no name.
+    inode.upper().is_none() && lower.is_unhashed() && !lower.is_disconnected()
 }

@@ -99,7 +99,10 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
         };
         // SAFETY: As in `real`; a racy read of a pointer that is only compared, as `d_unhashed()`.
         let pprev = unsafe { (&raw const (*dentry).d_hash.pprev).read_volatile() };
-        pprev.is_null()
+        // What was found by a file handle is not hashed either, as long as it has no name.
+        // SAFETY: As above, of an integer.
+        let flags = || unsafe { (&raw const (*dentry).d_flags).read_volatile() };
+        pprev.is_null() && flags() & bindings::dentry_flags_DCACHE_DISCONNECTED == 0
     }
 
     /// The inode that this one stands for, with whether it is the upper one.

@@ -221,7 +221,11 @@ fn where_something_is_mounted(t: &Test) {
     // The in-tree module removes what is covered, as far as it goes.
     assert_eq!(exists(work.path("work/a/covered")), t.is_rovl());
     assert!(exists(work.path("work/a/d/e")));
-    assert_eq!(cleans(t, &l), t.is_rovl(), "what is left is too deep for in-tree");
+    assert_eq!(
+        cleans(t, &l),
+        t.is_rovl(),
+        "what is left is too deep for in-tree"
+    );
 }
 
 fn what_belongs_to_others(t: &Test) {
