@@ -408,7 +408,7 @@ mod tests {
         assert!(own(InoSpace::OneFs, false, b".", UPPER));
         assert!(!own(InoSpace::OneFs, false, b"a", UPPER));
         assert!(own(InoSpace::OneFs, true, b"a", UPPER));
-        assert!(!own(InoSpace::Devices, true, b"a", UPPER));
-        assert!(!own(InoSpace::Devices, true, b"..", UPPER));
+        assert!(!own(InoSpace::Devices(1), true, b"a", UPPER));
+        assert!(!own(InoSpace::Devices(1), true, b"..", UPPER));
     }
 }
