@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::image::FOLDED;
 use crate::run::Difference;
-use crate::script::Script;
+use crate::script::{Script, Step};
 use crate::snapshot;
 
 /// Times before this are set by a step, or come from a lower layer; later ones are the clock's.
@@ -146,6 +146,31 @@ pub fn links(kinds: &[String; 2], step: &str, seen: [&str; 2]) -> bool {
         && a.iter()
             .zip(&b)
             .all(|(a, b)| a == b || (other(&kinds[0], a) && other(&kinds[1], b)))
+}
+
+/// Whether the last of `steps` repeats at a remount an option that the mount was made with: rovl accepts it, as
+/// mount(8) repeats all options, and the in-tree module refuses every option.
+pub fn repeated(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
+    let Some(([verb, option], before)) = steps
+        .split_last()
+        .map(|(last, before)| (last.words.as_slice(), before))
+    else {
+        return false;
+    };
+    let is_mount = |step: &&Step| step.words.first().is_some_and(|word| word == "mount");
+    let given = before.iter().rev().find(is_mount);
+    let as_words =
+        |word: &String| word == option || (option == "volatile" && word == "fsync=volatile");
+    let expected = |kind: &str, text: &str| match kind {
+        "overlay" => text.starts_with("Err(") && text.contains(&Errno::INVAL.to_string()),
+        _ => text == "Ok(())",
+    };
+    verb == "reconfigure"
+        && given.is_some_and(|mount| mount.words.iter().any(as_words))
+        && kinds
+            .iter()
+            .zip(seen)
+            .all(|(kind, text)| expected(kind, text))
 }
 
 /// The work directory after a mount that was refused.

@@ -224,7 +224,11 @@ fn compare(settings: &Settings, script: &Script, texts: &[String; 2]) -> Option<
         if swapped {
             kinds.reverse();
         }
-        if a.1 == b.1 && intended::links(&kinds, &a.1, [&a.2, &b.2]) {
+        let both = [a.2.as_str(), b.2.as_str()];
+        if a.1 == b.1
+            && (intended::links(&kinds, &a.1, both)
+                || intended::repeated(&kinds, &script.steps[..steps.min(script.steps.len())], both))
+        {
             continue;
         }
         let seen = if a.1 == b.1 {
