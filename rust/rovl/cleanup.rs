@@ -210,6 +210,10 @@ fn move_up(
 ///
 /// Who does not own it may have the right otherwise.
 pub(crate) fn make_accessible(m: &AsMounter, write: &WriteGuard<'_>, dir: &Dentry<Layer>) {
+    // Anything may be in the place of one.
+    if !dir.is_dir() {
+        return;
+    }
     let Some(inode) = dir.inode().filter(|inode| inode.mode() & 0o700 != 0o700) else {
         return;
     };

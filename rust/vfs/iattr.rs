@@ -108,10 +108,14 @@ impl WriteGuard<'_> {
     ) -> Result {
         as_mounter.check()?;
         self.check(dentry)?;
-        if !lock.inode().is(dentry.inode().ok_or(ENOENT)?) {
+        let inode = dentry.inode().ok_or(ENOENT)?;
+        if !lock.inode().is(inode) {
             return Err(EINVAL);
         }
         let mut attr = attr.0;
+        // File systems take over all of it, and an inode must not change its type. CAST: a mask.
+        let kind = bindings::S_IFMT as u16;
+        attr.ia_mode = (attr.ia_mode & !kind) | (inode.mode() & kind);
         // SAFETY: The dentry is valid and of this mount's file system; its inode is locked; the
         // attributes are a copy, and the file in them is not used.
         to_result(unsafe {

@@ -46,8 +46,22 @@ pub(crate) fn copy_xattrs(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<La
     Ok(())
 }
 
+/// How often the names of attributes are asked for that become more meanwhile.
+const MAX_TRIES: usize = 8;
+
 /// The names of the attributes, each with a NUL.
 fn list(upper: &Upper<'_>, from: LayerPath<'_>) -> Result<KVVec<u8>> {
+    for _ in 0..MAX_TRIES {
+        match list_once(upper, from) {
+            // There are more than a moment ago, as where a lower overlay copies the file up.
+            Err(err) if err == ERANGE => {}
+            list => return list,
+        }
+    }
+    Err(ERANGE)
+}
+
+fn list_once(upper: &Upper<'_>, from: LayerPath<'_>) -> Result<KVVec<u8>> {
     let mut list = KVVec::new();
     let len = from.listxattr(upper.m, &mut [])?;
     if len > 0 {

@@ -328,7 +328,12 @@ fn lists_that_change_while_they_are_copied(t: &Test) {
         let name = format!("user.{}", "c".repeat(200));
         ok(setxattr(lower, &name, "1"));
     });
-    assert_eq!(errno(a.copy_up()), Errno::RANGE);
+    let result = a.copy_up();
+    if t.is_rovl() {
+        assert_eq!(result, Ok(()), "it asks again");
+    } else {
+        assert_eq!(errno(result), Errno::RANGE);
+    }
     a.served.let_go();
     assert_eq!(a.copy_up(), Ok(()));
     a.m.unmount();

@@ -37,6 +37,7 @@ cases! {
     whiteout_of_a_volatile_mount,
     umount_does_not_wait_for_a_thaw,
     whiteout_that_is_gone,
+    other_objects_in_their_place,
 }
 
 /// The mode of what a mount makes for itself.
@@ -332,4 +333,28 @@ fn whiteout_that_is_gone(t: &Test) {
     let m = l.mount();
     assert_eq!(names(m.root()), set(&["b", "c"]));
     assert!(options_of(m.root()).super_options.starts_with("rw,"));
+}
+
+/// Whatever is in the place of a directory of the overlay's own stays what it is.
+fn other_objects_in_their_place(t: &Test) {
+    for (number, name) in ["work", "index"].into_iter().enumerate() {
+        let l = t.layers_in(&t.dir().join(number.to_string()));
+        l.lower(0).file("f", "x");
+        Dir::at(&l.work()).file(name, "a file").mode(name, 0);
+        let m = match l.request().set("index", "on").mount(&l.merged()) {
+            Ok(m) => m,
+            Err(_) => continue,
+        };
+        let _ = rustix::fs::chmod(m.path("f"), 0o600.into());
+        m.unchecked().unmount();
+        let left = l.work().join(name);
+        ok(std::fs::write("/proc/sys/vm/drop_caches", "2"));
+        let kind = rustix::fs::FileType::from_raw_mode(rovl_testing::ops::stat(&left).st_mode);
+        if name == "index" {
+            assert_eq!(kind, rustix::fs::FileType::RegularFile);
+            assert_eq!(rovl_testing::ops::read(&left), b"a file");
+        } else {
+            assert_eq!(kind, rustix::fs::FileType::Directory, "it is made anew");
+        }
+    }
 }
