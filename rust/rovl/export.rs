@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! File handles.
+//! File handles: making and decoding them.
 //!
 //! With `nfs_export=on` they can be decoded, by open_by_handle_at(2) and the NFS server. Without it
-//! they only recognise an object, for fanotify(7) and `name_to_handle_at(AT_HANDLE_FID)`. They do not
-//! change at copy up: what has an origin below is known by that one.
+//! they only recognise an object, for fanotify(7) and `name_to_handle_at(AT_HANDLE_FID)`. They do
+//! not change at copy up: what has an origin below is known by that one.
+//!
+//! May use `upper`, `identity`, `object`.
 
 mod connect;
 mod decode;

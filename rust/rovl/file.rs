@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Open regular files.
+//! Open files: reading, writing and mapping regular ones.
 //!
 //! All I/O is done on a file of the layer that has the data, so pages are cached once, in the
 //! layer. A file that was opened before copy up, which only can have been for reading, opens the
 //! upper file when it is used next, and so sees what is written from then on. A mapping stays what
 //! it is.
+//!
+//! May use `upper`, `object`.
 
 mod io;
 mod open;
 mod range;
 
 use crate::{
-    entry::InodeExt,
-    lower_data,
+    object::{
+        entry::InodeExt,
+        lower_data, //
+    },
     Rovl, //
 };
 use kernel::{

@@ -1,36 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Making a mount.
+//! Mounts: how one comes about, from options, layers and a work directory, and how it is changed.
+//!
+//! The tables of operations are put together here ([`ops`]), from all rooms.
+//!
+//! May use `export`, `namei`, `readdir`, `file`, `attr`, `upper`, `identity`, `object`, `listing`.
 
 mod index;
 mod layers;
+pub(crate) mod ops;
+pub(crate) mod options;
 mod overlap;
 mod upper;
+mod uuid;
+mod workdir;
 
 use crate::{
-    dentry_ops::DentryOps,
-    entry::{
-        DentryExt,
-        DentryFlag, //
-    },
+    attr::xattr,
     export,
-    inode::{
-        self,
-        Parts, //
+    mount::{
+        layers::Layers,
+        ops::{
+            dentry::DentryOps,
+            super_block::MAGIC, //
+        },
+        options::{
+            layer_list::LayerList,
+            parse::Context, //
+        }, //
     },
-    options::{
-        Config,
-        Context,
-        LayerList,
-        Text, //
+    object::{
+        config::Config,
+        entry::{
+            DentryExt,
+            DentryFlag, //
+        },
+        inode::{
+            self,
+            Parts, //
+        },
+        super_data::{
+            SharedWhiteout,
+            Super,
+            Work, //
+        },
+        text::Text, //
     },
-    super_data::{
-        Super,
-        Work, //
-    },
-    super_ops::MAGIC,
-    whiteout,
-    xattr,
     Rovl, //
 };
 use core::{
@@ -45,7 +60,6 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use layers::Layers;
 use ondisk::marker::Opaque;
 use vfs::{
     cred::{
@@ -205,7 +219,7 @@ fn finish<'a>(
         .map(|named| ARef::from(named.path.dentry()));
     let data = Super {
         traps: layers.traps,
-        whiteout: whiteout::Shared::new()?,
+        whiteout: SharedWhiteout::new()?,
         work,
         in_use: layers.in_use,
         ino_space: layers.ino_space,

@@ -1,31 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading directories.
+//! Directories: reading them.
 //!
 //! A directory of one layer without whiteouts is read straight from it ([`real`]). Of any other a
 //! listing is made when it is read first ([`merged`]), which the inode keeps as long as the
-//! directory is open and unchanged ([`cache`]).
+//! directory is open and unchanged ([`crate::listing::cache`]).
+//!
+//! May use `upper`, `object`, `listing`.
 
-mod cache;
-mod dir_file;
-mod empty;
-mod entries;
-mod index;
+pub(crate) mod dir_file;
+pub(crate) mod empty;
 mod merged;
 mod name_keys;
-mod names;
 mod number;
 mod real;
-
-pub(crate) use cache::CacheSlot;
-pub(crate) use dir_file::DirFile;
-pub(crate) use empty::{
-    check_empty,
-    cleanup_whiteouts, //
-};
-pub(crate) use names::{
-    d_type_supported,
-    names,
-    some_names,
-    Names, //
-};

@@ -9,43 +9,24 @@
 
 #![forbid(unsafe_code)]
 
-mod acl;
-mod cleanup;
-mod copy_up;
-mod create;
-mod dentry_ops;
-mod entry;
+mod attr;
 mod export;
-mod fault;
 mod file;
-mod fileattr;
-mod getattr;
-mod handle;
-mod index;
-mod ino_space;
-mod inode;
-mod layer_xattr;
-mod link;
-mod lookup;
-mod lower_data;
+mod identity;
+mod listing;
 mod mount;
-mod options;
-mod origin;
-mod permission;
+mod namei;
+mod object;
 mod readdir;
-mod remove;
-mod rename;
-mod setattr;
-mod super_data;
-mod super_ops;
-mod tmpfile;
 mod upper;
-mod uuid;
-mod verity;
-mod whiteout;
-mod workdir;
-mod xattr;
 
+use crate::{
+    mount::options::parse::MountOps,
+    object::{
+        entry::OvlInode,
+        super_data::Super, //
+    }, //
+};
 use kernel::{
     prelude::*,
     str::CStr, //
@@ -68,12 +49,12 @@ impl FileSystem for Rovl {
     const INODE_CACHE: &'static CStr = c"rovl_inode";
     #[cfg(rovl_dropin)]
     const INODE_CACHE: &'static CStr = c"ovl_inode";
-    type Super = super_data::Super;
-    type Inode = entry::OvlInode;
+    type Super = Super;
+    type Inode = OvlInode;
     type Layers = LayerStack;
 
     fn init_inode() -> impl PinInit<Self::Inode, Error> {
-        entry::OvlInode::init()
+        OvlInode::init()
     }
 }
 
@@ -105,7 +86,7 @@ struct RovlModule {
 impl kernel::InPlaceModule for RovlModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            registration <- Registration::new::<options::MountOps>(),
+            registration <- Registration::new::<MountOps>(),
         })
     }
 }

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The upper layer as something that can be changed.
+//! The upper layer: copy up, whiteouts, cleanup, and all other changes of it.
 //!
-//! All changes of the upper layer go through [`Upper`]: it holds what a change needs, the mounter's
-//! credentials and write access, and knows how the overlay's own attributes are stored.
+//! They go through [`Upper`]: it holds what a change needs, the mounter's credentials and write
+//! access, and knows how the overlay's own attributes are stored.
+//!
+//! May use `identity`, `object`, `listing`.
 
 mod attrs;
+pub(crate) mod cleanup;
+pub(crate) mod copy_up;
+pub(crate) mod fileattr;
+mod nlink;
+pub(crate) mod origin;
 mod temp;
+pub(crate) mod whiteout;
 mod xattr;
 
 pub(crate) use temp::Temp;
 
-use crate::{
-    cleanup,
-    super_data::Super, //
-};
+use crate::object::super_data::Super;
 use core::sync::atomic::{
     AtomicU32,
     Ordering, //

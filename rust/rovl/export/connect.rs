@@ -7,10 +7,12 @@
 //! overlay, downwards. A rename meanwhile makes that start again.
 
 use crate::{
-    entry::DentryExt,
-    index,
-    inode,
-    super_data::Super,
+    identity::index,
+    object::{
+        entry::DentryExt,
+        inode,
+        super_data::Super, //
+    },
     Rovl, //
 };
 use kernel::{

@@ -4,20 +4,24 @@
 //!
 //! The handle names an object of a layer, which may have been copied up, renamed or removed since.
 //! The index entry of a lower object tells which upper one has taken its place, or that it was
-//! removed. Files become disconnected dentries; directories are looked up, see [`super::connect`].
+//! removed. Files become disconnected dentries; directories are looked up, see [`crate::export::connect`].
 
-use super::connect::Connector;
 use crate::{
-    fault,
-    handle,
-    index,
-    inode::{
-        self,
-        Parts, //
+    export::connect::Connector,
+    identity::{
+        handle,
+        index,
+        origin, //
     },
-    layer_xattr::SHORT_REDIRECT,
-    origin,
-    super_data::Super,
+    object::{
+        fault,
+        inode::{
+            self,
+            Parts, //
+        },
+        layer_xattr::SHORT_REDIRECT,
+        super_data::Super, //
+    },
     Rovl, //
 };
 use kernel::{

@@ -13,14 +13,14 @@
 //! | the root | the upper one, if there is one |
 
 use crate::{
-    copy_up,
-    entry::{
+    identity::handle,
+    object::entry::{
         DentryExt,
         DentryFlag,
         Flag,
         InodeExt, //
     },
-    handle,
+    upper::copy_up,
     Rovl, //
 };
 use kernel::{

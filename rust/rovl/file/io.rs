@@ -2,9 +2,9 @@
 
 //! Reading and writing, synchronous or not.
 
-use super::RegularFile;
 use crate::{
-    entry::InodeExt,
+    file::RegularFile,
+    object::entry::InodeExt,
     Rovl, //
 };
 use kernel::{

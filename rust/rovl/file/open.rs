@@ -2,14 +2,16 @@
 
 //! Opening regular files.
 
-use super::{
-    RegularFile,
-    EXTRA_FLAGS, //
-};
 use crate::{
-    copy_up::maybe_copy_up,
-    entry::InodeExt,
-    lower_data,
+    file::{
+        RegularFile, //
+        EXTRA_FLAGS,
+    },
+    object::{
+        entry::InodeExt,
+        lower_data, //
+    },
+    upper::copy_up::maybe_copy_up,
     Rovl, //
 };
 use kernel::{

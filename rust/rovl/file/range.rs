@@ -2,9 +2,9 @@
 
 //! Operations on ranges of regular files: sync, allocation, copies and shared extents.
 
-use super::RegularFile;
 use crate::{
-    entry::InodeExt,
+    file::RegularFile,
+    object::entry::InodeExt,
     Rovl, //
 };
 use core::ptr;

@@ -2,21 +2,23 @@
 
 //! The index of a mount in the making: it has to be that of this upper layer over this lower one.
 
-use super::{
-    layers::trap_at,
-    Making, //
-};
+mod cleanup;
+
 use crate::{
-    handle,
-    options::{
-        LayerList,
-        NamedPath, //
+    identity::handle,
+    mount::{
+        layers::trap_at,
+        options::layer_list::{
+            LayerList,
+            NamedPath, //
+        },
+        workdir,
+        Making, //
     },
-    super_data::{
+    object::super_data::{
         Super,
         Work, //
-    },
-    workdir, //
+    }, //
 };
 use kernel::prelude::*;
 use ondisk::xattr::Name;
@@ -31,7 +33,7 @@ use vfs::{
 /// Makes the index directory the work directory, if there is to be an index.
 ///
 /// Returns `ESTALE` where the upper layer or the index belongs to another overlay.
-pub(super) fn add(
+pub(crate) fn add(
     making: &mut Making<'_, '_>,
     list: &LayerList,
     work: Option<Work>,
@@ -45,7 +47,7 @@ pub(super) fn add(
 }
 
 /// Turns off what there cannot be without a work directory.
-pub(super) fn turn_off(making: &mut Making<'_, '_>) {
+pub(crate) fn turn_off(making: &mut Making<'_, '_>) {
     making.config.index = false;
     if making.layers.mounts.upper().is_some() && making.config.nfs_export {
         making.config.nfs_export = false;
@@ -118,9 +120,9 @@ fn upper_path<'a>(making: &'a Making<'_, '_>, dentry: &'a Dentry<Layer>) -> Resu
     LayerPath::new(making.layers.mounts.upper().ok_or(EROFS)?, dentry)
 }
 
-/// Removes from the index what is of no use any more, see [`crate::index::cleanup`].
-pub(super) fn cleanup(m: &AsMounter, ofs: &Super, fc: &FsContext) -> Result {
-    crate::index::cleanup(m, ofs).inspect_err(|err| {
+/// Removes from the index what is of no use any more, see [`cleanup::cleanup`].
+pub(crate) fn cleanup(m: &AsMounter, ofs: &Super, fc: &FsContext) -> Result {
+    cleanup::cleanup(m, ofs).inspect_err(|err| {
         fc.error(fmt!(
             "failed index dir cleanup (errno: {})",
             err.to_errno().saturating_neg()

@@ -2,18 +2,22 @@
 
 //! Collecting the layers of a mount.
 
-use super::Making;
 use crate::{
-    ino_space::InoSpace,
-    options::{
-        LayerList,
-        NamedPath,
-        Text,
-        XinoMode, //
+    mount::{
+        options::layer_list::{
+            LayerList,
+            NamedPath, //
+        },
+        Making, //
     },
-    super_data::{
-        FsInfo,
-        LayerInfo, //
+    object::{
+        config::XinoMode,
+        ino_space::InoSpace,
+        super_data::{
+            FsInfo,
+            LayerInfo, //
+        },
+        text::Text, //
     },
     Rovl, //
 };

@@ -2,13 +2,13 @@
 
 //! Layers that contain each other.
 
-use super::{
+use crate::mount::{
     layers::report_in_use,
+    options::layer_list::{
+        LayerList,
+        NamedPath, //
+    },
     Making, //
-};
-use crate::options::{
-    LayerList,
-    NamedPath, //
 };
 use kernel::{
     prelude::*,
@@ -17,7 +17,7 @@ use kernel::{
 
 /// Refuses lower layers below another layer of this mount, and tells, or refuses with an index, where
 /// a layer is below the upper or work directory of another one.
-pub(super) fn check(making: &Making<'_, '_>, list: &LayerList) -> Result {
+pub(crate) fn check(making: &Making<'_, '_>, list: &LayerList) -> Result {
     for (option, named) in [("upperdir", &list.upper), ("workdir", &list.work)] {
         if let Some(named) = named.as_ref().filter(|_| list.upper.is_some()) {
             check_one(making, option, named, false)?;

@@ -2,25 +2,25 @@
 
 //! The upper layer of a mount in the making, with its work directory.
 
-use super::{
-    layers::{
-        has_many_devices,
-        report_in_use,
-        set_trap,
-        survey,
-        take_encoding,
-        trap_at, //
-    },
-    Making, //
-};
 use crate::{
-    options::{
-        LayerList,
-        NamedPath, //
+    mount::{
+        layers::{
+            has_many_devices,
+            report_in_use,
+            set_trap,
+            survey,
+            take_encoding,
+            trap_at, //
+        },
+        options::layer_list::{
+            LayerList,
+            NamedPath, //
+        },
+        uuid,
+        workdir,
+        Making, //
     },
-    super_data::Work,
-    uuid,
-    workdir, //
+    object::super_data::Work, //
 };
 use kernel::prelude::*;
 use vfs::{
@@ -30,7 +30,7 @@ use vfs::{
 };
 
 /// Adds the upper layer, if there is one, and makes the work directory.
-pub(super) fn add(making: &mut Making<'_, '_>, list: &mut LayerList) -> Result<Option<Work>> {
+pub(crate) fn add(making: &mut Making<'_, '_>, list: &mut LayerList) -> Result<Option<Work>> {
     let Some(upper) = &list.upper else {
         return Ok(None);
     };
@@ -150,7 +150,7 @@ fn add_work(
 }
 
 /// What depends on both the upper and the lower layers: the identity of the overlay.
-pub(super) fn finish(making: &mut Making<'_, '_>, list: &LayerList) -> Result {
+pub(crate) fn finish(making: &mut Making<'_, '_>, list: &LayerList) -> Result {
     let Some(upper) = making.layers.mounts.upper() else {
         return Ok(());
     };

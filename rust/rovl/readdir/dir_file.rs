@@ -2,14 +2,16 @@
 
 //! Open directories.
 
-use super::{
-    cache::Listing,
-    merged,
-    real, //
-};
 use crate::{
-    entry::InodeExt,
-    lookup::forget_if_removed,
+    listing::cache::Listing,
+    object::{
+        entry::InodeExt,
+        made_again::forget_if_removed, //
+    },
+    readdir::{
+        merged,
+        real, //
+    },
     Rovl, //
 };
 use kernel::{

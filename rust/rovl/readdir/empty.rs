@@ -2,26 +2,21 @@
 
 //! Directories in which nothing shows.
 
-use super::{
-    entries::Mark,
-    merged::{
+use crate::{
+    listing::{
+        entries::Mark,
+        names::Names, //
+    },
+    readdir::merged::{
         self,
         Purpose, //
     },
-    names::Names, //
-};
-use crate::{
-    cleanup,
     Rovl, //
 };
 use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
-    dentry::Dentry,
-    log,
-    mount::WriteGuard,
-    path::LayerPath,
-    Layer, //
+    dentry::Dentry, //
 };
 
 /// Checks that nothing shows in a directory. Returns the names of the whiteouts in its upper layer,
@@ -40,25 +35,4 @@ pub(crate) fn check_empty(m: &AsMounter, dentry: &Dentry<Rovl>) -> Result<Names>
         }
     }
     Ok(whiteouts)
-}
-
-/// Removes the whiteouts that [`check_empty`] found in the upper directory `dir`.
-pub(crate) fn cleanup_whiteouts(
-    m: &AsMounter,
-    write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    whiteouts: &Names,
-) {
-    for name in whiteouts.iter() {
-        let child = LayerPath::new(write.mount(), dir).and_then(|path| path.lookup(m, name));
-        let removed = match child {
-            Ok(child) if child.is_negative() => Ok(()),
-            Ok(child) => cleanup::remove(m, write, dir, &child),
-            Err(err) => Err(err),
-        };
-        // Removing the directory will fail, and say so.
-        if let Err(err) = removed {
-            log::warn_name(c"cannot remove a whiteout", dir, name, err);
-        }
-    }
 }

@@ -6,24 +6,28 @@
 //! that a layer above has too: as they rarely change, offsets stay what they are when something is
 //! added above.
 
-use super::{
-    cache::Listing,
-    entries::{
-        Entries,
-        Mark, //
-    },
-    index::NameIndex,
-    name_keys::NameKeys,
-    number, //
-};
 use crate::{
-    entry::{
-        DentryExt,
-        DentryFlag,
-        Flag,
-        InodeExt, //
+    listing::{
+        cache::Listing,
+        entries::{
+            Entries,
+            Mark, //
+        },
+        index::NameIndex, //
     },
-    ino_space::InoSpace,
+    object::{
+        entry::{
+            DentryExt,
+            DentryFlag,
+            Flag,
+            InodeExt, //
+        },
+        ino_space::InoSpace, //
+    },
+    readdir::{
+        name_keys::NameKeys,
+        number, //
+    },
     Rovl, //
 };
 use core::sync::atomic::Ordering;
@@ -47,7 +51,7 @@ use vfs::{
 
 /// What the entries are read for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// To be shown.
     Show,
     /// To find out whether there is anything to be shown, which gives `ENOTEMPTY` if all layers can be
@@ -243,7 +247,7 @@ impl<'a> Merge<'a> {
 }
 
 /// Reads all layers of a directory.
-pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
+pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
     let inode = dentry.positive()?;
     let ofs = InodeExt::ofs(inode);
     let keys = NameKeys::of(dentry.sb());
@@ -276,7 +280,7 @@ pub(super) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
 /// changed since, or a new one.
 ///
 /// The caller holds `i_rwsem` of the directory for writing, as `lock` shows.
-pub(super) fn open_listing(
+pub(crate) fn open_listing(
     m: &AsMounter,
     dentry: &Dentry<Rovl>,
     lock: &Locked<'_, Rovl>,
@@ -296,7 +300,7 @@ pub(super) fn open_listing(
 }
 
 /// Passes the entries on, from the position of `ctx` on.
-pub(super) fn emit(
+pub(crate) fn emit(
     dir: OwnPath<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
     listing: &Listing,
@@ -324,10 +328,8 @@ pub(super) fn emit(
 #[cfg(rovl_kunit)]
 #[kernel::macros::kunit_tests(rovl_readdir_merged)]
 mod tests {
-    use super::{
-        super::entries::Entry,
-        *, //
-    };
+    use super::*;
+    use crate::listing::entries::Entry;
 
     const AS_THEY_ARE: NameKeys<'_> = NameKeys::as_they_are();
     const UPPER: Reading = Reading {

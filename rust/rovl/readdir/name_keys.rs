@@ -11,14 +11,14 @@ const NAME_MAX: usize = kernel::bindings::NAME_MAX as usize;
 
 /// How names are compared.
 #[derive(Clone, Copy)]
-pub(super) struct NameKeys<'a> {
+pub(crate) struct NameKeys<'a> {
     /// Whose encoding tells which names are the same, where the layers fold their case.
     fold: Option<&'a SuperBlock<Rovl>>,
 }
 
 impl<'a> NameKeys<'a> {
     /// As the layers of the overlay compare them.
-    pub(super) fn of(sb: &'a SuperBlock<Rovl>) -> Self {
+    pub(crate) fn of(sb: &'a SuperBlock<Rovl>) -> Self {
         Self {
             fold: sb.data().casefold.then_some(sb),
         }
@@ -26,13 +26,13 @@ impl<'a> NameKeys<'a> {
 
     /// By their bytes.
     #[cfg(rovl_kunit)]
-    pub(super) const fn as_they_are() -> Self {
+    pub(crate) const fn as_they_are() -> Self {
         Self { fold: None }
     }
 
     /// Runs `f` with what stands for `name` in comparisons.
     #[inline]
-    pub(super) fn with<R>(self, name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn with<R>(self, name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
         match self.fold {
             None => f(name),
             Some(sb) => with_folded(sb, name, f),

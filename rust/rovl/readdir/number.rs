@@ -6,13 +6,15 @@
 //! up, which keeps the number that it had below, where all layers are on one file system. Elsewhere
 //! `stat()` shows another device for them, and the layer's number is as good as any.
 
-use super::entries::{
-    Entry,
-    Mark, //
-};
 use crate::{
-    entry::DentryExt,
-    options::XinoMode,
+    listing::entries::{
+        Entry,
+        Mark, //
+    },
+    object::{
+        config::XinoMode,
+        entry::DentryExt, //
+    },
     Rovl, //
 };
 use kernel::{
@@ -29,7 +31,7 @@ use vfs::{
 
 /// The number to show for the entry `name` of `dir`, which has the number `ino` in file system
 /// `fsid`: that one where it is too big to say the file system too.
-pub(super) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> u64 {
+pub(crate) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> u64 {
     let ofs = DentryExt::ofs(dir);
     let mapped = ofs.ino_space.map(ino, fsid);
     if mapped.is_none() && ofs.config.xino == XinoMode::On {
@@ -73,7 +75,7 @@ fn lookup(
 }
 
 /// Completes `entry` of `dir`, which is called `name`: its inode number, or that it is hidden.
-pub(super) fn complete(
+pub(crate) fn complete(
     dir: OwnPath<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
     name: &[u8],

@@ -2,22 +2,24 @@
 
 //! Directories of one layer, which are read straight from it.
 
-use super::{
-    cache::Listing,
-    entries::{
-        Entries,
-        Mark, //
-    },
-    index::NameIndex,
-    number, //
-};
 use crate::{
-    entry::{
-        DentryExt,
-        Flag,
-        InodeExt, //
+    listing::{
+        cache::Listing,
+        entries::{
+            Entries,
+            Mark, //
+        },
+        index::NameIndex, //
     },
-    ino_space::InoSpace,
+    object::{
+        entry::{
+            DentryExt,
+            Flag,
+            InodeExt, //
+        },
+        ino_space::InoSpace, //
+    },
+    readdir::number,
     upper::Upper,
     Rovl, //
 };
@@ -43,7 +45,7 @@ use vfs::{
 /// Passes the entries of `file` on, the open directory of the layer.
 ///
 /// `upper` says that it is one of the upper layer and was so when it was opened.
-pub(super) fn emit(
+pub(crate) fn emit(
     m: &AsMounter,
     dir: OwnPath<'_, Rovl>,
     lock: &mut Locked<'_, Rovl>,

@@ -2,8 +2,10 @@
 
 //! What users change of objects in the upper layer: xattrs, access control lists, file attributes.
 
-use super::Upper;
-use crate::super_data::Super;
+use crate::{
+    object::super_data::Super,
+    upper::Upper, //
+};
 use kernel::{
     prelude::*,
     str::CStr, //

@@ -2,7 +2,7 @@
 
 //! Objects in the making.
 
-use super::Upper;
+use crate::upper::Upper;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //

@@ -2,24 +2,98 @@
 
 //! Our own extended attributes on the upper layer: writing them.
 
-use super::Upper;
 use crate::{
-    entry::{
-        DentryExt,
-        DentryFlag, //
+    object::{
+        entry::{
+            DentryExt,
+            DentryFlag,
+            Flag, //
+        },
+        super_data::Super, //
     },
-    layer_xattr::Stored,
+    upper::Upper,
     Rovl, //
 };
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use ondisk::{
     marker::Opaque,
     xattr::Name, //
 };
 use vfs::{
+    cred::AsMounter,
     dentry::Dentry,
+    inode::Inode,
+    log,
+    mount::WriteGuard,
     Layer, //
 };
+
+/// What became of an attribute that was to be set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Stored {
+    /// It is set.
+    Yes,
+    /// The upper layer cannot store our attributes. What that means depends on the attribute.
+    Unsupported,
+}
+
+impl Super {
+    /// Sets one of our attributes on an object of the upper layer, whose inode is not locked.
+    pub(crate) fn set_xattr(
+        &self,
+        m: &AsMounter,
+        guard: &WriteGuard<'_>,
+        upper: &Dentry<Layer>,
+        name: Name,
+        value: &[u8],
+    ) -> Result<Stored> {
+        if self.no_xattr() {
+            return Ok(Stored::Unsupported);
+        }
+        match guard.setxattr(m, upper, self.xattr_name(name), value) {
+            Ok(()) => Ok(Stored::Yes),
+            Err(err) if err == EOPNOTSUPP => {
+                log::warn_dentry(c"cannot set overlay xattr on upper", upper, err);
+                // ORDERING: See `no_xattr`.
+                self.no_xattr.store(true, Ordering::Relaxed);
+                Ok(Stored::Unsupported)
+            }
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Removes one of our attributes from an object of the upper layer, whose inode is not locked.
+    pub(crate) fn remove_xattr(
+        &self,
+        m: &AsMounter,
+        guard: &WriteGuard<'_>,
+        upper: &Dentry<Layer>,
+        name: Name,
+    ) -> Result {
+        guard.removexattr(m, upper, self.xattr_name(name))
+    }
+
+    /// Marks the upper directory of `dir` as one that may contain entries with an origin below, so
+    /// that reading it looks for the inode numbers to show.
+    pub(crate) fn set_impure(
+        &self,
+        m: &AsMounter,
+        guard: &WriteGuard<'_>,
+        dir: &Inode<Rovl>,
+    ) -> Result {
+        if dir.data().test(Flag::Impure) {
+            return Ok(());
+        }
+        let upper = dir.upper().ok_or(EIO)?;
+        match self.set_xattr(m, guard, upper, Name::Impure, ondisk::marker::IMPURE)? {
+            // Where there are no attributes there is no origin either.
+            Stored::Yes | Stored::Unsupported => dir.data().set(Flag::Impure),
+        }
+        Ok(())
+    }
+}
 
 impl Upper<'_> {
     /// Sets one of our attributes.

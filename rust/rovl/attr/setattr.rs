@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing attributes.
+
+use crate::{
+    object::entry::{
+        DentryExt,
+        InodeExt, //
+    },
+    upper::copy_up::{
+        copy_up,
+        copy_up_with_data, //
+    },
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use vfs::{
+    dentry::Dentry,
+    iattr::Setattr,
+    mount::Idmap, //
+};
+
+/// `->setattr`: the caller's rights are checked on the overlay's inode, and the change is made on the
+/// upper one by the mounter.
+pub(crate) fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, mut change: Setattr<'_>) -> Result {
+    change.prepare(idmap, dentry)?;
+    let inode = dentry.positive()?;
+    let attr = change.for_layer(idmap, inode);
+    if change.sets_size() {
+        copy_up_with_data(dentry)?;
+    } else {
+        copy_up(dentry)?;
+    }
+    let upper = inode.upper().ok_or(EIO)?;
+    let real = upper.inode().ok_or(EIO)?;
+    // The VFS has asked the overlay's inode, which may not know of what the layer's file was made since.
+    if change.sets_size() && real.flags() & bindings::S_APPEND != 0 {
+        return Err(EPERM);
+    }
+    // Nobody may execute what is truncated.
+    let _writable = if change.sets_size() {
+        Some(real.get_write_access()?)
+    } else {
+        None
+    };
+    inode.ofs().change_upper(|layer| {
+        let lock = real.lock();
+        layer.write.notify_change(layer.m, &lock, upper, &attr)?;
+        inode.copy_attr_from_real();
+        Ok(())
+    })
+}

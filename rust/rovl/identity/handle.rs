@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! File handles of objects of layers, and the attributes that hold one: `origin` and `upper`.
+
+use crate::object::{
+    config::Config,
+    super_data::Super, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::{
+    file_handle::{
+        self,
+        FileHandle,
+        HandleError,
+        MadeHandle, //
+    },
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    exportfs::{
+        Accept,
+        MayDecode, //
+    },
+    log,
+    mount::Mount,
+    path::LayerPath,
+    super_block::FileHandles,
+    Layer, //
+};
+
+/// The length up to which a stored handle is read at once. Those of file systems without handles
+/// of others in them are a third of it.
+const SHORT: usize = 96 - file_handle::WIRE_OFFSET;
+
+/// Room for a handle that is stored in an attribute, in which the identifier of the file system is
+/// on a boundary of words.
+#[repr(C, align(8))]
+pub(crate) struct Room {
+    short: [u8; file_handle::WIRE_OFFSET + SHORT],
+    long: KVVec<u8>,
+}
+
+impl Room {
+    #[inline]
+    pub(crate) const fn new() -> Self {
+        Self {
+            short: [0; file_handle::WIRE_OFFSET + SHORT],
+            long: KVVec::new(),
+        }
+    }
+}
+
+/// The handle of `lower` as an origin, or `None` where its file system has none that the mounter
+/// could decode.
+///
+/// With an index the mount has found that all layers have handles. Security modules are not asked
+/// again, because an index cannot do without.
+#[inline]
+pub(crate) fn of_origin(
+    m: &AsMounter,
+    config: &Config,
+    lower: &Dentry<Layer>,
+) -> Result<Option<MadeHandle>> {
+    if !config.index && lower.layer_sb().file_handles(m) == FileHandles::None {
+        return Ok(None);
+    }
+    encode(m, config, lower, false).map(Some)
+}
+
+/// The handle of `real`, which is of the upper layer if `upper`.
+#[inline]
+pub(crate) fn encode(
+    m: &AsMounter,
+    config: &Config,
+    real: &Dentry<Layer>,
+    upper: bool,
+) -> Result<MadeHandle> {
+    let inode = real.inode().ok_or(EIO)?;
+    let uuid = if config.origin_uuid() {
+        real.layer_sb().uuid()
+    } else {
+        ondisk::uuid::NULL
+    };
+    MadeHandle::new(&uuid, upper, |fid| inode.encode_fid(m, fid).ok()).map_err(|_| EIO)
+}
+
+/// Finds the object of `handle` on the file system of `mount`, where it is as `accept` says.
+///
+/// Returns `None` where there is none, or it may not be looked for, and `ESTALE` if it is one of the
+/// upper layer that is gone.
+pub(crate) fn decode(
+    m: &AsMounter,
+    may_decode: Option<MayDecode>,
+    config: &Config,
+    mount: &Mount,
+    (handle, accept): (FileHandle<'_>, Accept),
+) -> Result<Option<ARef<Dentry<Layer>>>> {
+    let Some(may_decode) = may_decode.filter(|_| uuid_matches(config, mount, handle)) else {
+        return Ok(None);
+    };
+    let fid = (i32::from(handle.fid_type()), handle.fid());
+    match mount.decode_fid(m, may_decode, fid, accept) {
+        Ok(real) if !real.is_weird() => Ok(Some(real)),
+        Ok(_) => Ok(None),
+        Err(err) if err == ESTALE && !handle.is_upper() => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
+fn uuid_matches(config: &Config, mount: &Mount, handle: FileHandle<'_>) -> bool {
+    if config.origin_uuid() {
+        handle.uuid() == mount.sb().uuid()
+    } else {
+        ondisk::uuid::is_null(&handle.uuid())
+    }
+}
+
+/// Reads the handle in the attribute `name` of an object of the upper layer. One that is damaged, or
+/// was written by something newer, is as good as none.
+pub(crate) fn read<'a>(
+    m: &AsMounter,
+    config: &Config,
+    path: LayerPath<'_>,
+    name: Name,
+    room: &'a mut Room,
+) -> Result<Option<FileHandle<'a>>> {
+    let full_name = name.full(config.namespace());
+    let short = room.short.get_mut(file_handle::WIRE_OFFSET..);
+    let short = short.unwrap_or_default();
+    // What follows a handle is ignored, but may be there.
+    let value = match path.getxattr_in(m, full_name, short, &mut room.long) {
+        Ok(value) => value,
+        Err(err) if err == ENODATA || err == EOPNOTSUPP => return Ok(None),
+        Err(err) if err == ENOMEM => return Err(err),
+        Err(err) => {
+            log::warn_dentry(c"failed to get a file handle", path.dentry, err);
+            return Ok(None);
+        }
+    };
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match FileHandle::parse(value) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(HandleError::Unknown) => Ok(None),
+        Err(_) => {
+            log::warn_dentry(c"invalid file handle", path.dentry, EINVAL);
+            Ok(None)
+        }
+    }
+}
+
+/// Checks that the attribute `name` of an object of the upper layer holds `handle`.
+///
+/// Returns `ESTALE` where it holds another one, and `ENODATA` where it holds none.
+pub(crate) fn verify(
+    m: &AsMounter,
+    config: &Config,
+    path: LayerPath<'_>,
+    name: Name,
+    handle: FileHandle<'_>,
+) -> Result {
+    match read(m, config, path, name, &mut Room::new())? {
+        Some(stored) if stored == handle => Ok(()),
+        Some(_) => Err(ESTALE),
+        None => Err(ENODATA),
+    }
+}
+
+/// As [`verify`], but gives the object the attribute where it has none.
+pub(crate) fn verify_or_set(
+    m: &AsMounter,
+    config: &Config,
+    path: LayerPath<'_>,
+    name: Name,
+    handle: FileHandle<'_>,
+) -> Result {
+    match verify(m, config, path, name, handle) {
+        Err(err) if err == ENODATA => {
+            let write = path.mount.want_write()?;
+            let full_name = name.full(config.namespace());
+            write.setxattr(m, path.dentry, full_name, handle.as_bytes())
+        }
+        result => result,
+    }
+}
+
+impl Super {
+    /// Checks that the attribute `origin` of `upper` leads to `lower`, see [`verify`].
+    pub(crate) fn verify_origin(
+        &self,
+        m: &AsMounter,
+        upper: &Dentry<Layer>,
+        lower: &Dentry<Layer>,
+    ) -> Result {
+        self.verify_stored(m, upper, Name::Origin, (lower, false))
+            .inspect_err(|&err| log::warn_dentry(c"failed to verify origin", lower, err))
+    }
+
+    /// Checks that the attribute `upper` of the index entry `index` leads to `upper`, see [`verify`].
+    pub(crate) fn verify_upper(
+        &self,
+        m: &AsMounter,
+        index: &Dentry<Layer>,
+        upper: &Dentry<Layer>,
+    ) -> Result {
+        self.verify_stored(m, index, Name::Upper, (upper, true))
+            .inspect_err(|&err| log::warn_dentry(c"failed to verify upper", upper, err))
+    }
+
+    /// Checks that the attribute `name` of `holder`, an upper object, leads to `object`, which is of
+    /// the upper layer if `is_upper`.
+    fn verify_stored(
+        &self,
+        m: &AsMounter,
+        holder: &Dentry<Layer>,
+        name: Name,
+        (object, is_upper): (&Dentry<Layer>, bool),
+    ) -> Result {
+        let handle = encode(m, &self.config, object, is_upper)?;
+        verify(
+            m,
+            &self.config,
+            self.upper_path(holder)?,
+            name,
+            handle.get(),
+        )
+    }
+}

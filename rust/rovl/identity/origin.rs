@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The origin of a copied up object: which lower inode it was.
+//!
+//! It is kept in an attribute of the upper inode, as a file handle, so that the inode number stays
+//! the same over copy up and over mounts. An empty attribute says that there was an origin and no
+//! handle for it.
+
+use crate::{
+    identity::handle::{
+        self,
+        Room, //
+    },
+    object::super_data::Super, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::{
+    file_handle::FileHandle,
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    exportfs::{
+        Accept,
+        MayDecode, //
+    },
+    log,
+    path::LayerPath,
+    Layer, //
+};
+
+/// Finds the origin of `upper`, with the index of a lower layer on its file system.
+///
+/// The origin may have been moved, even out of the layer, and its dentry may not be connected to
+/// the root: it is good for its inode number, not for its name.
+pub(crate) fn find(
+    m: &AsMounter,
+    ofs: &Super,
+    upper: LayerPath<'_>,
+) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
+    let mut room = Room::new();
+    let Some(handle) = handle::read(m, &ofs.config, upper, Name::Origin, &mut room)? else {
+        return Ok(None);
+    };
+    match decode(m, ofs, handle, upper.dentry) {
+        Ok(found) => Ok(Some(found)),
+        Err(err) if err == ESTALE => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
+/// Finds the lower object of `handle`, and the index of a lower layer on its file system.
+///
+/// Returns `ESTALE` where there is none, and where it is of another type than `upper`, of which it
+/// ought to be the origin.
+pub(crate) fn decode(
+    m: &AsMounter,
+    ofs: &Super,
+    handle: FileHandle<'_>,
+    upper: &Dentry<Layer>,
+) -> Result<(ARef<Dentry<Layer>>, usize)> {
+    let (origin, layer) =
+        decode_in_any(m, MayDecode::by_mounter(m), ofs, handle, Accept::Any)?.ok_or(ESTALE)?;
+    let wrong_type = match (upper.inode(), origin.inode()) {
+        (Some(upper), Some(origin)) => upper.wrong_type(origin.mode()),
+        _ => true,
+    };
+    if wrong_type {
+        log::warn_dentry(c"invalid origin of another type", upper, ESTALE);
+        return Err(ESTALE);
+    }
+    Ok((origin, layer))
+}
+
+/// Finds the object of `handle` in the lower layers, one of whose file systems has its UUID. Of layers
+/// on one file system it is the topmost one, unless `accept` makes a difference.
+pub(crate) fn decode_in_any(
+    m: &AsMounter,
+    may_decode: Option<MayDecode>,
+    ofs: &Super,
+    handle: FileHandle<'_>,
+    accept: Accept,
+) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
+    for layer in 1..=ofs.num_merged() {
+        if has_ambiguous_uuid(ofs, layer) {
+            continue;
+        }
+        let Some(mount) = ofs.mounts.get(layer) else {
+            continue;
+        };
+        if let Some(origin) = handle::decode(m, may_decode, &ofs.config, mount, (handle, accept))? {
+            return Ok(Some((origin, layer)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the UUID of the file system of `layer` does not tell it from the others. The upper file
+/// system needs none.
+fn has_ambiguous_uuid(ofs: &Super, layer: usize) -> bool {
+    let fsid = ofs.fsid(layer);
+    fsid != 0 && ofs.filesystems.get(fsid).is_some_and(|fs| fs.bad_uuid)
+}

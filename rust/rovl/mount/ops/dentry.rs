@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations of dentries.
+
+use crate::{
+    object::{
+        entry::{
+            DentryExt,
+            InodeExt, //
+        },
+        lower_data, //
+    },
+    Rovl, //
+};
+use kernel::prelude::*;
+use vfs::{
+    dentry::{
+        Dentry,
+        Operations,
+        RealKind, //
+    },
+    Layer, //
+};
+
+/// Operations of dentries.
+pub(crate) struct DentryOps;
+
+#[vtable]
+impl Operations for DentryOps {
+    type FileSystem = Rovl;
+
+    fn d_real(dentry: &Dentry<Rovl>, kind: RealKind) -> Option<&Dentry<Layer>> {
+        // Only regular files are asked for: by uprobes and for the execution of a file.
+        if !dentry.is_reg() {
+            return None;
+        }
+        let inode = dentry.inode()?;
+        match (inode.upper(), kind) {
+            (Some(upper), RealKind::Metadata) => Some(upper),
+            (Some(upper), RealKind::Data) if inode.has_upper_data() => Some(upper),
+            (None, RealKind::Metadata) => Some(dentry.lower().first()?.dentry()),
+            (_, RealKind::Data) => {
+                // A uprobe is told of by the file that it is in.
+                lower_data::ensure(dentry).ok()?;
+                Some(inode.data_path().ok()?.dentry)
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operations of each type of inode; what they do is in the file named after the operation.
+
+use crate::{
+    attr::{
+        acl,
+        fileattr,
+        getattr::getattr,
+        permission::{
+            permission,
+            permission_rcu, //
+        },
+        setattr::setattr,
+        xattr::listxattr, //
+    },
+    file::RegularFile,
+    namei::{
+        create,
+        link::link,
+        lookup::lookup,
+        remove,
+        rename::rename,
+        tmpfile::tmpfile, //
+    },
+    object::entry::{
+        DentryExt,
+        InodeExt, //
+    },
+    readdir::dir_file::DirFile,
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    str::CStr, //
+};
+use vfs::{
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    file::TmpFile,
+    fileattr::FileKattr,
+    iattr::Setattr,
+    inode::{
+        DelayedCall,
+        Fiemap,
+        Inode,
+        Link,
+        Operations,
+        RawTables,
+        RcuInode, //
+    },
+    mount::Idmap,
+    namei::{
+        InLookup,
+        RenameFlags,
+        Spliced, //
+    },
+    path::OwnPath,
+    posix_acl::{
+        AclKind,
+        PosixAcl,
+        RcuAcl, //
+    },
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+};
+
+/// `->get_link`
+fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
+    let path = dentry.positive()?.real_path()?;
+    DentryExt::ofs(dentry).as_mounter(|m| path.dentry.get_link(m, done))
+}
+
+/// `->update_time` for the access time: that of the upper object, which the mount's flags and the
+/// file system may leave as it is. Lower objects keep theirs.
+fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+    let Some(upper) = inode.upper_path() else {
+        return Ok(());
+    };
+    if nowait {
+        return Err(EAGAIN);
+    }
+    upper.touch_atime();
+    if let Some(upper) = upper.dentry.inode() {
+        inode.copy_atime(upper);
+    }
+    Ok(())
+}
+
+/// Directories.
+struct DirOps;
+
+#[vtable]
+impl Operations for DirOps {
+    type FileSystem = Rovl;
+
+    fn lookup<'a>(dir: &Inode<Rovl>, dentry: InLookup<'a, Rovl>) -> Result<Spliced<'a, Rovl>> {
+        lookup(dir, dentry)
+    }
+
+    fn create(idmap: Idmap<'_>, dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>, mode: u16) -> Result {
+        create::create(idmap, dir, dentry, mode)
+    }
+
+    fn link(old: &Dentry<Rovl>, _dir: &Inode<Rovl>, new: Stable<'_, Rovl>) -> Result {
+        link(old, new)
+    }
+
+    fn unlink(_dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>) -> Result {
+        remove::unlink(dentry)
+    }
+
+    fn symlink(
+        idmap: Idmap<'_>,
+        dir: &Inode<Rovl>,
+        dentry: Stable<'_, Rovl>,
+        target: &CStr,
+    ) -> Result {
+        create::symlink(idmap, dir, dentry, target)
+    }
+
+    fn mkdir(idmap: Idmap<'_>, dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>, mode: u16) -> Result {
+        create::mkdir(idmap, dir, dentry, mode)
+    }
+
+    fn rmdir(_dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>) -> Result {
+        remove::rmdir(dentry)
+    }
+
+    fn mknod(
+        idmap: Idmap<'_>,
+        dir: &Inode<Rovl>,
+        dentry: Stable<'_, Rovl>,
+        mode: u16,
+        rdev: u32,
+    ) -> Result {
+        create::mknod(idmap, dir, dentry, mode, rdev)
+    }
+
+    fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: RenameFlags) -> Result {
+        rename(old, new, flags)
+    }
+
+    fn tmpfile(idmap: Idmap<'_>, dir: &Inode<Rovl>, file: TmpFile<'_, Rovl>, mode: u16) -> Result {
+        tmpfile(idmap, dir, file, mode)
+    }
+
+    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_inode_acl(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_inode_acl_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_acl(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &Dentry<Rovl>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set_acl(idmap, dentry, acl, kind)
+    }
+
+    fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::get(dentry, attrs)
+    }
+
+    fn fileattr_set(_idmap: Idmap<'_>, dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::set(dentry, attrs)
+    }
+}
+
+/// Regular files.
+struct FileOps;
+
+#[vtable]
+impl Operations for FileOps {
+    type FileSystem = Rovl;
+
+    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_inode_acl(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_inode_acl_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_acl(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &Dentry<Rovl>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set_acl(idmap, dentry, acl, kind)
+    }
+
+    fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::get(dentry, attrs)
+    }
+
+    fn fileattr_set(_idmap: Idmap<'_>, dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+        fileattr::set(dentry, attrs)
+    }
+
+    fn fiemap(inode: &Inode<Rovl>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
+        let data = inode.data_path()?.dentry.inode().ok_or(EIO)?;
+        inode
+            .ofs()
+            .as_mounter(|as_mounter| data.fiemap(as_mounter, request, start, len))
+    }
+}
+
+/// Symbolic links.
+struct SymlinkOps;
+
+#[vtable]
+impl Operations for SymlinkOps {
+    type FileSystem = Rovl;
+
+    fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
+        get_link(dentry, done)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+}
+
+/// Devices, fifos and sockets.
+struct SpecialOps;
+
+#[vtable]
+impl Operations for SpecialOps {
+    type FileSystem = Rovl;
+
+    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
+        permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: OwnPath<'_, Rovl>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+        setattr(idmap, dentry, change)
+    }
+
+    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
+        update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
+        listxattr(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_inode_acl(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_inode_acl_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_acl(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &Dentry<Rovl>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set_acl(idmap, dentry, acl, kind)
+    }
+}
+
+static DIR: RawTables<Rovl> = RawTables::new::<DirOps>().with_file::<DirFile>();
+static FILE: RawTables<Rovl> = RawTables::new::<FileOps>().with_file::<RegularFile>();
+static SYMLINK: RawTables<Rovl> = RawTables::new::<SymlinkOps>();
+static SPECIAL: RawTables<Rovl> = RawTables::new::<SpecialOps>();
+
+impl crate::object::inode::Operations for Rovl {
+    fn tables_for(mode: u16) -> &'static RawTables<Rovl> {
+        match u32::from(mode) & kernel::bindings::S_IFMT {
+            kernel::bindings::S_IFDIR => &DIR,
+            kernel::bindings::S_IFREG => &FILE,
+            kernel::bindings::S_IFLNK => &SYMLINK,
+            _ => &SPECIAL,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making new objects, in the upper layer.
+//!
+//! Where nothing is in the way, an object is made in its place, and the upper file system does what
+//! it does for a new object. Where a whiteout is in the way, the object is made in the work directory
+//! and moved over it, and has to get here what it would have inherited from its directory.
+
+use crate::{
+    object::{
+        entry::{
+            DentryExt,
+            DentryFlag,
+            InodeExt, //
+        },
+        inode::{
+            self,
+            Parts, //
+        }, //
+    },
+    upper::{
+        copy_up::copy_up,
+        Make,
+        Upper, //
+    },
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    cred::Creator,
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    iattr::Iattr,
+    inode::{
+        Fetched,
+        Inode,
+        NewInode,
+        WHITEOUT_DEV, //
+    },
+    mount::Idmap,
+    namei::{
+        RenameFlag,
+        RenameFlags, //
+    },
+    posix_acl::{
+        inherited,
+        AclKind,
+        Inherited, //
+    },
+    stack::LowerStack,
+    super_block::SuperBlock,
+    Layer, //
+};
+
+/// Permissions and the like, without the type.
+const S_IALLUGO: u16 = 0o7777;
+
+/// The type of `mode` replaced by `kind`.
+fn with_type(mode: u16, kind: u32) -> u16 {
+    // CAST: the type is in the upper bits of 16.
+    (mode & S_IALLUGO) | kind as u16
+}
+
+/// `->create`
+pub(crate) fn create(
+    idmap: Idmap<'_>,
+    dir: &Inode<Rovl>,
+    dentry: Stable<'_, Rovl>,
+    mode: u16,
+) -> Result {
+    let mode = with_type(mode, bindings::S_IFREG);
+    create_object(idmap, dir, dentry, mode, Make::File(mode))
+}
+
+/// `->mkdir`
+pub(crate) fn mkdir(
+    idmap: Idmap<'_>,
+    dir: &Inode<Rovl>,
+    dentry: Stable<'_, Rovl>,
+    mode: u16,
+) -> Result {
+    let mode = with_type(mode, bindings::S_IFDIR);
+    create_object(idmap, dir, dentry, mode, Make::Dir(mode))
+}
+
+/// `->mknod`
+///
+/// Returns `EPERM` for what would be a whiteout.
+pub(crate) fn mknod(
+    idmap: Idmap<'_>,
+    dir: &Inode<Rovl>,
+    dentry: Stable<'_, Rovl>,
+    mode: u16,
+    rdev: u32,
+) -> Result {
+    let is_char = u32::from(mode) & bindings::S_IFMT == bindings::S_IFCHR;
+    if is_char && rdev == WHITEOUT_DEV {
+        return Err(EPERM);
+    }
+    create_object(idmap, dir, dentry, mode, Make::Special(mode, rdev))
+}
+
+/// `->symlink`
+pub(crate) fn symlink(
+    idmap: Idmap<'_>,
+    dir: &Inode<Rovl>,
+    dentry: Stable<'_, Rovl>,
+    target: &CStr,
+) -> Result {
+    let mode = with_type(0, bindings::S_IFLNK);
+    create_object(idmap, dir, dentry, mode, Make::Symlink(target))
+}
+
+fn create_object(
+    idmap: Idmap<'_>,
+    dir: &Inode<Rovl>,
+    dentry: Stable<'_, Rovl>,
+    mode: u16,
+    what: Make<'_>,
+) -> Result {
+    copy_up(dentry.stable_parent())?;
+    let ofs = dir.ofs();
+    let write = ofs.upper_mount()?.want_write()?;
+    let rdev = match what {
+        Make::Special(_, rdev) => rdev,
+        _ => 0,
+    };
+    // Made before the object, so that nothing can fail once the object is there.
+    let mut inode = inode::new(dir.sb(), mode, rdev)?;
+    inode.mark_creating();
+    let mode = inode.init_owner(idmap, dir, mode);
+    let what = what.with_mode(mode);
+    ofs.as_mounter(|m| {
+        Creator::new(m, dentry, &inode, mode)?.run(m, |m| {
+            let write = &write;
+            let upper = Upper { ofs, m, write };
+            upper.make(dentry, what, Instance::New(inode))
+        })
+    })
+}
+
+/// What a name that was made stands for.
+pub(crate) enum Instance {
+    /// A new object, for which this inode was made.
+    New(NewInode<Rovl>),
+    /// An object that has other names.
+    Link(ARef<Inode<Rovl>>),
+}
+
+impl Upper<'_> {
+    /// Makes `what` under the name of `dentry`, which is negative, and gives it its inode.
+    ///
+    /// The directory has been copied up.
+    pub(crate) fn make(
+        &self,
+        dentry: Stable<'_, Rovl>,
+        what: Make<'_>,
+        instance: Instance,
+    ) -> Result {
+        if dentry.is_whiteout() {
+            self.make_over_whiteout(dentry, what, instance)
+        } else {
+            self.make_in_place(dentry, what, instance)
+        }
+    }
+
+    fn make_in_place(
+        &self,
+        dentry: Stable<'_, Rovl>,
+        what: Make<'_>,
+        instance: Instance,
+    ) -> Result {
+        let parent = dentry.stable_parent();
+        let dir = parent.upper().ok_or(EIO)?;
+        let made = self.create(dir, dentry.name(), what)?;
+        if made.is_dir() && parent.path_type().merge && !self.ofs.config.allow_offline_changes() {
+            // There is nothing below that it could hide. This only spares later lookups, so it may
+            // fail.
+            let _ = self.set_opaque(&dentry, &made, EIO);
+        }
+        self.finish(dentry, dir, &made, instance)
+    }
+
+    fn make_over_whiteout(
+        &self,
+        dentry: Stable<'_, Rovl>,
+        what: Make<'_>,
+        instance: Instance,
+    ) -> Result {
+        let parent = dentry.stable_parent();
+        let dir = parent.upper().ok_or(EIO)?;
+        let work = self.work()?;
+        let acls = match what.mode() {
+            Some(mode) => Some(inherited(parent.positive()?, mode)?),
+            None => None,
+        };
+        let what = acls.as_ref().map_or(what, |acls| what.with_mode(acls.mode));
+
+        let whiteout = self.lookup(dir, dentry.name())?;
+        if whiteout.is_negative() || !self.is_whiteout(&whiteout) {
+            return Err(ESTALE);
+        }
+        let is_dir = matches!(what, Make::Dir(_));
+        // Nothing can replace a whiteout but what is not a directory.
+        let flags = if is_dir {
+            RenameFlag::Exchange.into()
+        } else {
+            RenameFlags::NONE
+        };
+        let temp = self.create_temp(what)?;
+        let renaming = temp.start_moving_to(dir, &whiteout, flags)?;
+        if let Some(acls) = &acls {
+            self.inherit(temp.dentry()?, acls)?;
+        }
+        if is_dir {
+            self.set_opaque(&dentry, temp.dentry()?, EIO)?;
+        }
+        renaming.rename()?;
+        let made = temp.moved()?;
+        if is_dir {
+            self.cleanup(work, &whiteout);
+        }
+        self.finish(dentry, dir, &made, instance)
+    }
+
+    /// Gives an object of the work directory what it would have got in its own directory.
+    fn inherit(&self, made: &Dentry<Layer>, acls: &Inherited) -> Result {
+        let inode = made.inode().ok_or(EIO)?;
+        // The work directory may have taken bits away, that of the set-group-id for one.
+        if inode.mode() != acls.mode {
+            let lock = inode.lock();
+            self.write
+                .notify_change(self.m, &lock, made, &Iattr::mode(acls.mode))?;
+        }
+        if let Some(acl) = &acls.access {
+            self.write.set_acl(self.m, made, AclKind::Access, acl)?;
+        }
+        if let Some(acl) = &acls.default {
+            self.write.set_acl(self.m, made, AclKind::Default, acl)?;
+        }
+        Ok(())
+    }
+
+    /// Gives `dentry` its inode, now that `made` is in its place in the upper layer.
+    fn finish(
+        &self,
+        dentry: Stable<'_, Rovl>,
+        dir: &Dentry<Layer>,
+        made: &Dentry<Layer>,
+        instance: Instance,
+    ) -> Result {
+        dentry.stable_parent().positive()?.dir_modified(false);
+        let result = self.instantiate(dentry, made, instance);
+        if result.is_err() {
+            self.cleanup(dir, made);
+        }
+        result
+    }
+
+    /// Completes `new` as the inode of the new object `made`, which is in the upper layer only.
+    pub(crate) fn new_inode(
+        &self,
+        sb: &SuperBlock<Rovl>,
+        made: &Dentry<Layer>,
+        new: NewInode<Rovl>,
+    ) -> Result<Fetched<Rovl>> {
+        let parts = Parts {
+            upper: Some(ARef::from(made)),
+            lower: LowerStack::new(),
+            redirect: None,
+            upper_has_data: true,
+            indexed: false,
+            has_digest: false,
+        };
+        inode::complete(self.m, sb, parts, new)
+    }
+
+    /// Gives `dentry` its inode, of which `made` is the dentry in the upper layer.
+    fn instantiate(
+        &self,
+        dentry: Stable<'_, Rovl>,
+        made: &Dentry<Layer>,
+        instance: Instance,
+    ) -> Result {
+        dentry.mark(DentryFlag::UpperAlias);
+        let is_link = matches!(instance, Instance::Link(_));
+        let inode = match instance {
+            Instance::New(new) => self.new_inode(dentry.sb(), made, new)?,
+            Instance::Link(inode) => {
+                inode.inc_nlink();
+                inode.into()
+            }
+        };
+        if matches!(&inode, Fetched::Existing(inode) if inode.is_dir()) {
+            // It was found by its handle meanwhile, and may have got the one name that a directory can
+            // have. A lookup ends there.
+            dentry.drop_from_hash();
+            return Ok(());
+        }
+        dentry.instantiate(inode)?;
+        // A walk can find the dentry now. It expects the flags on positive ones only, so they are
+        // set after that.
+        dentry.init_revalidation(dentry.upper().into_iter());
+        if is_link {
+            // The next lookup finds what is below this name.
+            dentry.drop_from_hash();
+        }
+        Ok(())
+    }
+}

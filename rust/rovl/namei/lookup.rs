@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Looking a name up through the layers, top-down.
+
+mod index;
+mod layer;
+
+use crate::{
+    identity::origin,
+    namei::lookup::layer::Level,
+    object::{
+        config::RedirectMode,
+        entry::{
+            DentryExt,
+            DentryFlag,
+            InodeExt,
+            RedirectText, //
+        },
+        inode::{
+            self,
+            Parts, //
+        },
+        made_again::{
+            forget_if_removed,
+            is_lower_removed, //
+        },
+        super_data::Super, //
+    },
+    upper::origin::fix_origin,
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    inode::Inode,
+    log,
+    namei::{
+        InLookup,
+        Spliced, //
+    },
+    path::LayerPath,
+    stack::{
+        LowerEntry,
+        LowerStack, //
+    },
+    super_block::SuperBlock,
+    Layer, //
+};
+
+/// Where a lookup stands.
+struct Lookup<'a> {
+    m: &'a AsMounter,
+    sb: &'a SuperBlock<Rovl>,
+    ofs: &'a Super,
+    name: &'a [u8],
+    /// Where the object is in the layers below, if not under `name`: another name in the directory,
+    /// or a path from the root of the layer, which starts with a slash.
+    redirect: Option<KVVec<u8>>,
+    /// A directory was found, so that only directories below merge with it.
+    is_dir: bool,
+    /// Nothing below is to be looked at.
+    stop: bool,
+    /// A whiteout or an opaque directory was found.
+    opaque: bool,
+    /// A directory found in a lower layer has xattr whiteouts.
+    xwhiteouts: bool,
+    /// The data of the file that was found is below.
+    metacopy: bool,
+    /// The lower object that a file in the upper layer says to be its origin, and its layer.
+    origin: Option<(ARef<Dentry<Layer>>, usize)>,
+    /// The topmost lower object is the origin of the upper one.
+    is_origin_known: bool,
+    /// The file that was found says with which digest its data has to be.
+    digest: bool,
+    /// The object that was found last says itself, and by an absolute path, where the rest is.
+    absolute: bool,
+    /// There is a digest in the object that shows the attributes.
+    has_digest: bool,
+}
+
+/// `->lookup`
+pub(crate) fn lookup<'a>(
+    dir: &Inode<Rovl>,
+    dentry: InLookup<'a, Rovl>,
+) -> Result<Spliced<'a, Rovl>> {
+    let ofs = dir.ofs();
+    if dentry.name().len() > ofs.namelen {
+        return Err(ENAMETOOLONG);
+    }
+    if is_lower_removed(dir) && forget_if_removed(&dentry.parent(), Some(&dentry)) {
+        return Err(ESTALE);
+    }
+    let found = ofs.as_mounter(|m| {
+        let mut lookup = Lookup {
+            m,
+            sb: dir.sb(),
+            ofs,
+            name: dentry.name(),
+            redirect: None,
+            is_dir: false,
+            stop: false,
+            opaque: false,
+            xwhiteouts: false,
+            metacopy: false,
+            origin: None,
+            is_origin_known: false,
+            digest: false,
+            absolute: false,
+            has_digest: false,
+        };
+        lookup.run(dir, &dentry)
+    });
+    if found.as_ref().is_err_and(|err| *err == ESTALE) {
+        // The directory may be one of an overlay that has just found it to be removed.
+        forget_if_removed(&dentry.parent(), Some(&dentry));
+    }
+    dentry.splice(found?)
+}
+
+impl Lookup<'_> {
+    /// Looks through all layers and makes the inode of what was found.
+    fn run(
+        &mut self,
+        dir: &Inode<Rovl>,
+        dentry: &Dentry<Rovl>,
+    ) -> Result<Option<ARef<Inode<Rovl>>>> {
+        let upper = match dir.upper_path() {
+            Some(upper_dir) => self.in_upper(upper_dir, dir)?,
+            None => None,
+        };
+        let upper_opaque = self.opaque;
+        let upper_has_data = upper.is_some() && !self.metacopy;
+        self.has_digest = upper.is_some() && self.digest;
+        let redirect = match &self.redirect {
+            Some(text) => Some(RedirectText::new(text)?),
+            None => None,
+        };
+        let mut lower = self.in_lowers(dir, dentry, upper.as_deref())?;
+        // The last that was found, or the upper one alone.
+        let is_upper_metacopy = upper.is_some() && !upper_has_data;
+        if self.metacopy || (is_upper_metacopy && lower.is_empty()) {
+            log::warn_dentry(c"metacopy with no lower data found", dentry, EIO);
+            return Err(EIO);
+        }
+        if let Some((origin, layer)) = self.origin.take().filter(|_| lower.is_empty()) {
+            lower.push(origin, layer)?;
+            self.is_origin_known = true;
+        }
+        let index = self.in_index(upper.as_deref(), &lower)?;
+        if upper_opaque {
+            dentry.mark(DentryFlag::Opaque);
+        }
+        if self.xwhiteouts {
+            dentry.mark(DentryFlag::Xwhiteouts);
+        }
+        let parts = match index {
+            Some(index) if upper.is_none() => self.parts_of_index(dentry, index, lower)?,
+            index => {
+                if upper.is_some() {
+                    dentry.mark(DentryFlag::UpperAlias);
+                }
+                Parts {
+                    upper,
+                    lower,
+                    redirect,
+                    upper_has_data,
+                    indexed: index.is_some(),
+                    has_digest: self.has_digest,
+                }
+            }
+        };
+        self.finish(dentry, parts)
+    }
+
+    fn finish(&self, dentry: &Dentry<Rovl>, parts: Parts) -> Result<Option<ARef<Inode<Rovl>>>> {
+        if parts.upper.is_none() && parts.lower.is_empty() {
+            dentry.init_revalidation(core::iter::empty());
+            return Ok(None);
+        }
+        let upper = parts.upper.clone();
+        let inode = inode::get(self.m, self.sb, parts)?;
+        let lower = inode.lower().known().map(LowerEntry::dentry);
+        dentry.init_revalidation(Iterator::chain(upper.as_deref().into_iter(), lower));
+        // A directory is asked for too often, see `made_again`.
+        if upper.is_none() && !inode.is_dir() {
+            dentry.watch_lower();
+        }
+        Ok(Some(inode))
+    }
+
+    /// Looks into the upper layer; of a file also for the lower one that it was copied from.
+    fn in_upper(
+        &mut self,
+        path: LayerPath<'_>,
+        dir: &Inode<Rovl>,
+    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+        let level = Level {
+            dir: path,
+            layer: 0,
+            last: !self.reads_redirects() && dir.lower().is_empty(),
+        };
+        let upper = self.in_layer(&level)?;
+        if let Some(upper) = &upper {
+            if upper.has_real() {
+                return Err(EREMOTE);
+            }
+            if !self.is_dir {
+                self.origin = origin::find(self.m, self.ofs, self.ofs.upper_path(upper)?)?;
+            }
+        }
+        Ok(upper)
+    }
+
+    /// Looks into the lower layers, top-down: into those that `dir` is in, and from where an
+    /// absolute redirect was found into all below that.
+    fn in_lowers(
+        &mut self,
+        dir: &Inode<Rovl>,
+        dentry: &Dentry<Rovl>,
+        upper: Option<&Dentry<Layer>>,
+    ) -> Result<LowerStack> {
+        let mut lower = LowerStack::new();
+        let all = match self.sb.root().and_then(Dentry::inode) {
+            Some(root) => root.lower().as_slice(),
+            None => &[],
+        };
+        let mut entries = dir.lower().as_slice();
+        if self.is_absolute() {
+            entries = all;
+        }
+        let mut next = 0usize;
+        while let Some(entry) = entries.get(next).filter(|_| !self.stop) {
+            self.check_may_follow(dentry)?;
+            next = next.saturating_add(1);
+            let last = if !self.reads_redirects() {
+                next == entries.len()
+            } else {
+                // A file in the lowest layer may have its data in a data-only one.
+                (self.is_dir || !self.ofs.has_data_layers())
+                    && entry.layer() == self.ofs.num_merged()
+            };
+            let Some(this) = self.in_lower(entry, last)? else {
+                continue;
+            };
+            if let Some(upper) = upper.filter(|_| lower.is_empty()) {
+                if self.is_dir && !self.ofs.no_xattr() {
+                    fix_origin(self.m, self.ofs, dir, &this, upper)?;
+                }
+                if !self.is_origin(upper, &this)? {
+                    break;
+                }
+            }
+            if upper.is_none() && lower.is_empty() {
+                self.has_digest = self.digest;
+            }
+            // Of files without data only the topmost one matters, for its attributes.
+            if !self.metacopy || lower.is_empty() {
+                lower.push(this, entry.layer())?;
+            }
+            if self.is_absolute() {
+                // Every layer has an entry in the root, the topmost lower one at 0.
+                next = entry.layer();
+                entries = all;
+            }
+        }
+        if !self.defer_data(&mut lower)? {
+            self.check_may_follow(dentry)?;
+        }
+        lower.trim();
+        Ok(lower)
+    }
+
+    /// Leaves it for later to look into the data-only layers for the data of a file, if the file
+    /// leads there: all of it, because that needs no option.
+    fn defer_data(&mut self, lower: &mut LowerStack) -> Result<bool> {
+        let deferred =
+            self.metacopy && !lower.is_empty() && self.ofs.has_data_layers() && self.absolute;
+        let Some(redirect) = self.redirect.as_ref().filter(|_| deferred) else {
+            return Ok(false);
+        };
+        let mut place = KVec::with_capacity(redirect.len(), GFP_KERNEL)?;
+        place.extend_from_slice(redirect, GFP_KERNEL)?;
+        lower.defer_data(place)?;
+        self.metacopy = false;
+        Ok(true)
+    }
+
+    fn in_lower(&mut self, entry: &LowerEntry, last: bool) -> Result<Option<ARef<Dentry<Layer>>>> {
+        self.in_layer(&Level {
+            dir: self.ofs.lower_path(entry).ok_or(EIO)?,
+            layer: entry.layer(),
+            last,
+        })
+    }
+
+    /// Whether the object is under a path from the root in the layers below.
+    fn is_absolute(&self) -> bool {
+        self.redirect.as_deref().is_some_and(is_absolute)
+    }
+
+    /// Whether redirects are followed.
+    fn follows_redirects(&self) -> bool {
+        self.ofs.config.redirect != RedirectMode::Nofollow
+    }
+
+    /// Whether redirects may be on any layer, so that all but the lowest have to be asked.
+    fn reads_redirects(&self) -> bool {
+        self.follows_redirects() || self.ofs.has_data_layers()
+    }
+
+    /// Refuses, with `EPERM`, to look for the rest of an object somewhere else where the options
+    /// forbid it: who writes an untrusted layer could show with it what others may not see.
+    fn check_may_follow(&self, dentry: &Dentry<Rovl>) -> Result {
+        let message = if self.metacopy && !self.ofs.config.metacopy {
+            c"refusing to follow metacopy origin"
+        } else if self.redirect.is_some() && !self.follows_redirects() {
+            c"refusing to follow redirect"
+        } else {
+            return Ok(());
+        };
+        log::warn_dentry(message, dentry, EPERM);
+        Err(EPERM)
+    }
+}
+
+/// Whether the text of a redirect is a path from the root of the layers.
+pub(crate) fn is_absolute(redirect: &[u8]) -> bool {
+    redirect.first() == Some(&b'/')
+}
+
+/// Whether a lower layer has something positive under the name of `dentry`, so that removing it
+/// from the upper layer would let that show.
+pub(crate) fn is_lower_positive(dentry: vfs::dentry::Stable<'_, Rovl>) -> Result<bool> {
+    if dentry.is_negative() {
+        return Ok(dentry.has(DentryFlag::Opaque));
+    }
+    if dentry.upper().is_none() {
+        return Ok(true);
+    }
+    let ofs = DentryExt::ofs(dentry.dentry());
+    let parent = dentry.stable_parent();
+    Ok(ofs.as_mounter(|m| {
+        for entry in parent.lower() {
+            let Some(dir) = ofs.lower_path(entry) else {
+                continue;
+            };
+            match dir.lookup_positive(m, dentry.name(), false) {
+                Ok(None) => {}
+                Ok(Some(this)) => {
+                    let path = LayerPath::new(dir.mount, &this);
+                    return !path.is_ok_and(|path| ofs.is_whiteout(m, path));
+                }
+                // Something is there that cannot be looked at.
+                Err(_) => return true,
+            }
+        }
+        false
+    }))
+}

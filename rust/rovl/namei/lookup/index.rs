@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Looking into the index: for names of a lower file of which another one was copied up, and for
+//! whether an upper and a lower object belong together.
+
+use crate::{
+    identity::index,
+    namei::lookup::Lookup,
+    object::{
+        entry::RedirectText,
+        inode::Parts,
+        layer_xattr::SHORT_REDIRECT, //
+    },
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::Dentry,
+    stack::LowerStack,
+    Layer, //
+};
+
+impl Lookup<'_> {
+    /// Whether `lower`, the topmost one that was found, is to be merged with `upper`: with NFS export
+    /// not where the directory `upper` says that its origin is another one.
+    ///
+    /// Notes whether it is known to be the origin, without which the index is of no use. Returns
+    /// `ESTALE` for a file whose data is below and whose origin is another one.
+    pub(crate) fn is_origin(
+        &mut self,
+        upper: &Dentry<Layer>,
+        lower: &Dentry<Layer>,
+    ) -> Result<bool> {
+        let must_verify = if self.is_dir {
+            self.ofs.config.index_all()
+        } else {
+            self.ofs.config.index && self.origin.is_some()
+        };
+        if !must_verify {
+            return Ok(true);
+        }
+        match self.ofs.verify_origin(self.m, upper, lower) {
+            Ok(()) => {
+                self.is_origin_known = true;
+                Ok(true)
+            }
+            Err(_) if self.is_dir => Ok(false),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// The entry in the index of what was found.
+    pub(crate) fn in_index(
+        &self,
+        upper: Option<&Dentry<Layer>>,
+        lower: &LowerStack,
+    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+        let is_origin_known = upper.is_none() || self.is_origin_known;
+        let Some(origin) = lower.first().filter(|_| is_origin_known) else {
+            return Ok(None);
+        };
+        if self.is_dir && !self.ofs.config.index_all() {
+            return Ok(None);
+        }
+        index::lookup(self.m, self.ofs, upper, origin.dentry(), true)
+    }
+
+    /// What a lower file is made of that was copied up under another name, as `index`.
+    pub(crate) fn parts_of_index(
+        &mut self,
+        dentry: &Dentry<Rovl>,
+        index: ARef<Dentry<Layer>>,
+        lower: LowerStack,
+    ) -> Result<Parts> {
+        let path = self.ofs.upper_path(&index)?;
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        let redirect = match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
+            Some(redirect) => {
+                let redirect = redirect.as_bytes();
+                let mut text = KVVec::with_capacity(redirect.len(), GFP_KERNEL)?;
+                text.extend_from_slice(redirect, GFP_KERNEL)?;
+                self.redirect = Some(text);
+                Some(RedirectText::new(redirect)?)
+            }
+            None => None,
+        };
+        self.note_metacopy(path)?;
+        self.check_may_follow(dentry)?;
+        Ok(Parts {
+            upper: Some(index),
+            lower,
+            redirect,
+            upper_has_data: !self.metacopy,
+            indexed: true,
+            has_digest: self.digest,
+        })
+    }
+}

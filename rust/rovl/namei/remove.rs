@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Removing names.
+//!
+//! What exists in the upper layer only is removed there. What exists below is hidden by a whiteout.
+
+use crate::{
+    listing::names::Names,
+    namei::{
+        lookup::is_lower_positive,
+        nlink::change_links, //
+    },
+    object::entry::{
+        DentryExt,
+        InodeExt, //
+    },
+    readdir::empty::check_empty,
+    upper::{
+        cleanup::cleanup_whiteouts,
+        copy_up::copy_up,
+        temp_name,
+        Upper, //
+    },
+    Rovl, //
+};
+use kernel::prelude::*;
+use vfs::{
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    namei::{
+        RenameFlags,
+        Target, //
+    },
+    Layer, //
+};
+
+/// `->unlink`
+pub(crate) fn unlink(dentry: Stable<'_, Rovl>) -> Result {
+    remove(dentry, false)
+}
+
+/// `->rmdir`
+pub(crate) fn rmdir(dentry: Stable<'_, Rovl>) -> Result {
+    remove(dentry, true)
+}
+
+fn remove(dentry: Stable<'_, Rovl>, is_dir: bool) -> Result {
+    let inode = dentry.positive()?;
+    let lower_positive = is_lower_positive(dentry)?;
+    // Whether a pure upper directory is empty is checked by the upper file system.
+    let whiteouts = if is_dir && (lower_positive || !dentry.is_pure_upper()) {
+        dentry.ofs().as_mounter(|m| check_empty(m, &dentry))?
+    } else {
+        Names::new()
+    };
+    copy_up(dentry.stable_parent())?;
+
+    let result = change_links(&dentry, |upper| {
+        if lower_positive {
+            upper.remove_and_whiteout(dentry, &whiteouts)?;
+        } else {
+            upper.remove_upper(dentry, is_dir, &whiteouts)?;
+        }
+        if is_dir {
+            inode.clear_nlink();
+        } else {
+            drop_nlink(&dentry);
+        }
+        Ok(())
+    });
+    if inode.upper().is_some() {
+        // The time of the change. A lower object that was only hidden keeps its own.
+        inode.copy_attr_from_real();
+    }
+    result
+}
+
+/// One name of `dentry`'s inode less.
+///
+/// Layers that are changed under a mount make the number of links wrong. It must not get to zero as
+/// long as another name is known.
+pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>) {
+    let other_name = dentry.has_other_hashed_alias();
+    if let Some(inode) = dentry.inode() {
+        if inode.nlink() > u32::from(other_name) {
+            inode.drop_nlink();
+        }
+    }
+}
+
+/// Whether `found` is what the overlay knows as `upper`.
+fn check_found(found: &Dentry<Layer>, upper: &Dentry<Layer>) -> Result {
+    if Upper::is_name_of(found, upper.inode()) {
+        Ok(())
+    } else {
+        Err(ESTALE)
+    }
+}
+
+impl Upper<'_> {
+    /// Removes `dentry` from the upper layer and leaves a whiteout. In a directory nothing is but
+    /// `whiteouts`.
+    fn remove_and_whiteout(&self, dentry: Stable<'_, Rovl>, whiteouts: &Names) -> Result {
+        let parent = dentry.stable_parent();
+        let dir = parent.upper().ok_or(EIO)?;
+        self.work()?;
+        let found = self.lookup(dir, dentry.name())?;
+        if let Some(upper) = dentry.upper() {
+            check_found(&found, upper)?;
+        }
+        let result = self.replace_by_whiteout(dir, &found, whiteouts);
+        if result.is_ok() {
+            parent.positive()?.dir_modified(true);
+        }
+        dentry.drop_from_hash();
+        result
+    }
+
+    /// Removes `dentry` from the upper layer. In a directory nothing is but `whiteouts`.
+    fn remove_upper(&self, dentry: Stable<'_, Rovl>, is_dir: bool, whiteouts: &Names) -> Result {
+        let parent = dentry.stable_parent();
+        let dir = parent.upper().ok_or(EIO)?;
+        let upper = dentry.upper().ok_or(ESTALE)?;
+        let result = if whiteouts.is_empty() {
+            let removing = self.start_removing(dir, dentry.name())?;
+            check_found(removing.dentry(), upper)?;
+            if is_dir {
+                removing.rmdir()
+            } else {
+                removing.unlink()
+            }
+        } else {
+            let found = self.lookup(dir, dentry.name())?;
+            check_found(&found, upper)?;
+            self.remove_with_whiteouts(dir, &found, whiteouts)
+        };
+        parent.positive()?.dir_modified(dentry.path_type().origin);
+        if result.is_ok() {
+            // A negative dentry would have to be without layers, which are the inode's.
+            dentry.drop_from_hash();
+        }
+        result
+    }
+
+    /// Removes the directory `found` from `dir`, in which nothing is but `whiteouts`. In one step it
+    /// goes to the work directory, where nobody sees it being emptied.
+    fn remove_with_whiteouts(
+        &self,
+        dir: &Dentry<Layer>,
+        found: &Dentry<Layer>,
+        whiteouts: &Names,
+    ) -> Result {
+        let work = self.work()?;
+        let name = temp_name();
+        let to = (work, name.as_bytes());
+        self.start_renaming_dentry((dir, found), to, Target::New, RenameFlags::NONE)?
+            .rename()?;
+        cleanup_whiteouts(self.m, self.write, found, whiteouts);
+        self.cleanup(work, found);
+        Ok(())
+    }
+}

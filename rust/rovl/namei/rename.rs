@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Renaming.
+//!
+//! A rename is one rename of the upper layer: what is renamed is copied up before, and what has to
+//! stay behind, a whiteout over what is in a lower layer, is left by the same rename. A directory
+//! that is in a lower layer is left there and gets a redirect to it, see [`redirect`]; without the
+//! option `redirect_dir` it is not renamed, but `EXDEV` makes the caller copy it.
+
+mod clear_dir;
+pub(crate) mod redirect;
+
+use crate::{
+    listing::names::Names,
+    namei::{
+        lookup::is_lower_positive,
+        nlink::change_links,
+        remove::drop_nlink, //
+    },
+    object::{
+        config::RedirectMode,
+        entry::{
+            DentryExt,
+            DentryFlag,
+            InodeExt, //
+        }, //
+    },
+    readdir::empty::check_empty,
+    upper::{
+        copy_up::copy_up,
+        Upper, //
+    },
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    namei::{
+        RenameFlag,
+        RenameFlags,
+        Renaming, //
+    },
+    Layer, //
+};
+
+/// What is to be done.
+struct Rename<'a> {
+    old: Stable<'a, Rovl>,
+    new: Stable<'a, Rovl>,
+    /// How to rename in the upper layer.
+    flags: RenameFlags,
+    /// `new` is replaced if it exists, and not exchanged.
+    overwrite: bool,
+    /// The whiteout at `new` gets to the old place, where it is not needed.
+    cleanup_whiteout: bool,
+    /// What is in the upper directory that is replaced.
+    whiteouts: Names,
+}
+
+/// `->rename`
+pub(crate) fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: RenameFlags) -> Result {
+    let rename = Rename::plan(old, new, flags)?;
+    copy_up(&old)?;
+    copy_up(new.stable_parent())?;
+    if !rename.overwrite {
+        copy_up(&new)?;
+    }
+    if rename.overwrite && !new.is_negative() {
+        // It is removed.
+        change_links(&new, |upper| rename.run(upper))
+    } else {
+        old.ofs().change_upper(|upper| rename.run(upper))
+    }
+}
+
+/// Whether a directory has a part in a lower layer, with which it cannot be renamed.
+fn is_merge_or_lower(dentry: &Dentry<Rovl>) -> bool {
+    let kind = dentry.path_type();
+    kind.merge || !kind.upper
+}
+
+fn can_move(dentry: &Dentry<Rovl>) -> bool {
+    dentry.ofs().config.redirect == RedirectMode::On
+        || !dentry.is_dir()
+        || !is_merge_or_lower(dentry)
+}
+
+/// Whether `found` is what the overlay knows as the upper part of `dentry`.
+fn matches_upper(dentry: &Dentry<Rovl>, found: &Dentry<Layer>) -> bool {
+    let inode = dentry.upper().and_then(Dentry::inode);
+    Upper::is_name_of(found, inode)
+}
+
+impl<'a> Rename<'a> {
+    /// Decides how to rename, before anything is changed.
+    fn plan(old: Stable<'a, Rovl>, new: Stable<'a, Rovl>, flags: RenameFlags) -> Result<Self> {
+        if flags.has_other_than(RenameFlag::Exchange | RenameFlag::Noreplace) {
+            return Err(EINVAL);
+        }
+        // The VFS has looked whether there is something to replace.
+        let overwrite = !flags.contains(RenameFlag::Exchange);
+        if !can_move(&old) || (!overwrite && !can_move(&new)) {
+            return Err(EXDEV);
+        }
+        let whiteouts = if overwrite && new.is_dir() && !new.is_pure_upper() {
+            new.ofs().as_mounter(|m| check_empty(m, &new))?
+        } else {
+            Names::new()
+        };
+        let mut plan = Self {
+            old,
+            new,
+            flags: if overwrite {
+                RenameFlags::NONE
+            } else {
+                RenameFlag::Exchange.into()
+            },
+            overwrite,
+            cleanup_whiteout: false,
+            whiteouts,
+        };
+        if overwrite {
+            if is_lower_positive(old)? {
+                // A whiteout has to stay behind. If there is one at the new place, it does.
+                plan.flags |= if new.is_whiteout() {
+                    RenameFlag::Exchange
+                } else {
+                    RenameFlag::Whiteout
+                };
+            } else if old.is_dir() && new.is_whiteout() {
+                plan.flags |= RenameFlag::Exchange;
+                plan.cleanup_whiteout = true;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Renames in the upper layer and takes the result over.
+    fn run(&self, upper: &Upper<'_>) -> Result {
+        let (old, new) = (self.old, self.new);
+        let old_dir = old.stable_parent().upper().ok_or(EIO)?;
+        let new_dir = new.stable_parent().upper().ok_or(EIO)?;
+        let cleared = if self.whiteouts.is_empty() {
+            None
+        } else {
+            Some(upper.clear_dir(new, &self.whiteouts)?)
+        };
+        self.set_impure(upper)?;
+
+        let renaming =
+            upper.start_renaming((old_dir, old.name()), (new_dir, new.name()), self.flags)?;
+        self.check(upper, &renaming, cleared.as_deref())?;
+        self.prepare_moved(upper, &renaming)?;
+        let whiteout = self
+            .cleanup_whiteout
+            .then(|| ARef::<Dentry<Layer>>::from(renaming.new_dentry()));
+        renaming.rename()?;
+        if let Some(whiteout) = whiteout {
+            upper.cleanup(old_dir, &whiteout);
+        }
+        self.update()
+    }
+
+    /// Marks directories that get an entry with an origin.
+    fn set_impure(&self, upper: &Upper<'_>) -> Result {
+        let old_dir = self.old.stable_parent();
+        let new_dir = self.new.stable_parent();
+        if old_dir.is(new_dir) {
+            return Ok(());
+        }
+        if self.old.path_type().origin {
+            upper.set_impure(new_dir)?;
+        }
+        if !self.overwrite && self.new.path_type().origin {
+            upper.set_impure(old_dir)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the upper layer has what the overlay expects, else `ESTALE`.
+    fn check(
+        &self,
+        upper: &Upper<'_>,
+        renaming: &Renaming<'_>,
+        cleared: Option<&Dentry<Layer>>,
+    ) -> Result {
+        let found = renaming.new_dentry();
+        if !matches_upper(&self.old, renaming.old()) {
+            return Err(ESTALE);
+        }
+        let as_expected = if self.new.upper().is_some() {
+            cleared.map_or_else(
+                || matches_upper(&self.new, found),
+                |cleared| found.is(cleared),
+            )
+        } else if found.is_negative() {
+            !self.flags.contains(RenameFlag::Exchange)
+        } else {
+            self.new.has(DentryFlag::Opaque) && upper.is_whiteout(found)
+        };
+        // Names of one inode would not be renamed at all.
+        if !as_expected || Upper::is_name_of(found, renaming.old().inode()) {
+            return Err(ESTALE);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that what is moved finds what is below its old place, and nothing else: an object
+    /// with a lower part gets a redirect to it, and a pure upper directory that gets into a merged
+    /// one is made opaque.
+    fn prepare_moved(&self, upper: &Upper<'_>, renaming: &Renaming<'_>) -> Result {
+        let moved = [
+            (self.old, self.new, Some(renaming.old())),
+            (
+                self.new,
+                self.old,
+                (!self.overwrite).then(|| renaming.new_dentry()),
+            ),
+        ];
+        for (from, to, dir) in moved {
+            let Some(dir) = dir else { continue };
+            if is_merge_or_lower(&from) {
+                let same_dir = from.stable_parent().is(to.stable_parent());
+                redirect::set(upper, from, same_dir)?;
+                continue;
+            }
+            if !from.is_dir() {
+                continue;
+            }
+            let merges = to.stable_parent().path_type().merge;
+            if merges && !from.has(DentryFlag::Opaque) {
+                upper.set_opaque(&from, dir, EXDEV)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what the rename has changed.
+    fn update(&self) -> Result {
+        let (old, new) = (self.old, self.new);
+        let replaced = new.inode();
+        if let Some(inode) = replaced.filter(|_| self.overwrite) {
+            if inode.is_dir() {
+                inode.clear_nlink();
+            } else {
+                drop_nlink(&new);
+            }
+        }
+        let old_origin = old.path_type().origin;
+        let new_origin = new.path_type().origin;
+        old.stable_parent()
+            .positive()?
+            .dir_modified(old_origin || (!self.overwrite && new_origin));
+        new.stable_parent()
+            .positive()?
+            .dir_modified(old_origin || new_origin);
+
+        // The time of the change.
+        old.positive()?.copy_attr_from_real();
+        if let Some(inode) = replaced.filter(|inode| inode.upper().is_some()) {
+            inode.copy_attr_from_real();
+        }
+        Ok(())
+    }
+}

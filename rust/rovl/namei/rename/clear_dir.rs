@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Replacing a merged directory that shows nothing by one that is empty.
+
+use crate::{
+    listing::names::Names,
+    object::entry::DentryExt,
+    upper::{
+        cleanup::cleanup_whiteouts,
+        copy_up,
+        Make,
+        Upper, //
+    },
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    namei::RenameFlag,
+    stat::StatRequest,
+    Layer, //
+};
+
+impl Upper<'_> {
+    /// Replaces the upper directory of `dentry`, in which nothing is but `whiteouts`, by an opaque
+    /// one that is empty and otherwise the same.
+    ///
+    /// Returns the new one. `dentry` does not know of it, and is unhashed.
+    pub(crate) fn clear_dir(
+        &self,
+        dentry: Stable<'_, Rovl>,
+        whiteouts: &Names,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let work = self.work()?;
+        let dir = dentry.stable_parent().upper().ok_or(EIO)?;
+        let upper = dentry.upper().ok_or(ESTALE)?;
+        let path = self.path(upper)?;
+        let stat = path.getattr(self.m, StatRequest::BASIC)?;
+        if !stat.is_dir() {
+            return Err(ESTALE);
+        }
+        let temp = self.create_temp(Make::Dir(stat.mode()))?;
+        let renaming = temp.start_moving_to(dir, upper, RenameFlag::Exchange.into())?;
+        let new = temp.dentry()?;
+        copy_up::copy_xattrs(self, path, new)?;
+        self.set_opaque(&dentry, new, EIO)?;
+        copy_up::set_attributes(self, new, &stat)?;
+        renaming.rename()?;
+        let new = temp.moved()?;
+
+        cleanup_whiteouts(self.m, self.write, upper, whiteouts);
+        self.cleanup(work, upper);
+        dentry.drop_from_hash();
+        Ok(new)
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files without a name (`O_TMPFILE`).
+
+use crate::{
+    file::{
+        RegularFile, //
+        EXTRA_FLAGS,
+    },
+    object::{
+        entry::{
+            DentryExt,
+            DentryFlag,
+            InodeExt, //
+        },
+        inode, //
+    },
+    upper::{
+        copy_up::copy_up,
+        Upper, //
+    },
+    Rovl, //
+};
+use kernel::prelude::*;
+use vfs::{
+    cred::Creator,
+    file::TmpFile,
+    inode::{
+        Inode,
+        NewInode, //
+    },
+    mount::Idmap, //
+};
+
+/// `->tmpfile`
+///
+/// Returns `EOPNOTSUPP` where the upper file system has no such files.
+pub(crate) fn tmpfile(
+    idmap: Idmap<'_>,
+    dir: &Inode<Rovl>,
+    mut file: TmpFile<'_, Rovl>,
+    mode: u16,
+) -> Result {
+    let ofs = dir.ofs();
+    if !ofs.work.as_ref().is_some_and(|work| work.tmpfile) {
+        return Err(EOPNOTSUPP);
+    }
+    copy_up(file.dentry().stable_parent())?;
+    let write = ofs.upper_mount()?.want_write()?;
+    let mut inode = inode::new(dir.sb(), mode, 0)?;
+    let mode = inode.init_owner(idmap, dir, mode);
+    let private = ofs.as_mounter(|m| {
+        Creator::new(m, file.dentry(), &inode, mode)?.run(m, |m| {
+            let write = &write;
+            let upper = Upper { ofs, m, write };
+            upper.make_tmpfile(&mut file, inode, mode)
+        })
+    })?;
+    file.finish(private)
+}
+
+impl Upper<'_> {
+    /// Makes the file in the upper layer and gives `file` its inode.
+    fn make_tmpfile(
+        &self,
+        file: &mut TmpFile<'_, Rovl>,
+        new: NewInode<Rovl>,
+        mode: u16,
+    ) -> Result<KBox<RegularFile>> {
+        let parent = file.dentry().stable_parent().upper_path().ok_or(EIO)?;
+        // The owner is the caller, who may leave the access time alone.
+        let flags = file.flags() | EXTRA_FLAGS;
+        let real = file.open_backing(self.m, self.write, flags, parent, mode)?;
+        let private = KBox::new(RegularFile::new(real.clone()), GFP_KERNEL)?;
+
+        let inode = self.new_inode(file.dentry().sb(), real.dentry(), new)?;
+        file.dentry().mark(DentryFlag::UpperAlias);
+        file.instantiate(inode)?;
+        let dentry = file.dentry();
+        dentry.init_revalidation(dentry.upper().into_iter());
+        Ok(private)
+    }
+}

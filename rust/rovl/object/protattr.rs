@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Append-only and immutable.
+//!
+//! The upper inode must not be either, because then the overlay itself could neither move it to its
+//! place nor set attributes of its own. They are kept in an extended attribute, `protattr`, and in the
+//! flags of the overlay inode, which the VFS enforces.
+
+use crate::{
+    object::super_data::Super,
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use ondisk::{
+    protattr::{
+        self,
+        Protattr, //
+    },
+    xattr::Name, //
+};
+use vfs::{
+    cred::AsMounter,
+    inode::NewInode,
+    log,
+    path::LayerPath, //
+};
+
+/// The flags of an inode that `protattr` holds.
+pub(crate) const PROTECTED_FLAGS: u32 = bindings::S_APPEND | bindings::S_IMMUTABLE;
+
+/// The flags of an inode for `attr`.
+pub(crate) fn inode_flags(attr: Protattr) -> u32 {
+    let append = if attr.append { bindings::S_APPEND } else { 0 };
+    let immutable = if attr.immutable {
+        bindings::S_IMMUTABLE
+    } else {
+        0
+    };
+    append | immutable
+}
+
+/// Adds the flags that `protattr` of the upper object holds to those of a new inode.
+///
+/// An upper inode may have the flags itself, from a time when they were not kept apart.
+pub(crate) fn load_protattr(
+    m: &AsMounter,
+    ofs: &Super,
+    inode: &mut NewInode<Rovl>,
+    upper: LayerPath<'_>,
+) {
+    let mut value = [0; protattr::MAX_LEN];
+    let Ok(len) = ofs.get_xattr(m, upper, Name::Protattr, &mut value) else {
+        return;
+    };
+    match Protattr::parse(value.get(..len).unwrap_or_default()) {
+        Ok(attr) => {
+            let flags = inode_flags(attr);
+            inode.set_flags(flags, flags);
+        }
+        Err(_) => log::warn_dentry(c"incompatible overlay.protattr", upper.dentry, EINVAL),
+    }
+}

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copy up: before something of a lower layer is changed it is copied to the upper one.
+//!
+//! The copy is made in the work directory, where nobody sees it, and moved to its place when it is
+//! complete. With the option `metacopy` the data of a file stays below until it is changed. Parents
+//! are copied up first. The inode's own lock makes one copy of what several tasks
+//! want to change at once; write access to the upper layer is held all the time, but freezing it is
+//! only prevented while its directories are changed, not while data is copied.
+
+mod data;
+mod index;
+mod link_up;
+mod metadata;
+mod place;
+mod xattrs;
+
+pub(crate) use metadata::set_attributes;
+pub(crate) use xattrs::copy_xattrs;
+
+use crate::{
+    identity::handle,
+    object::{
+        entry::{
+            DentryExt,
+            DentryFlag,
+            Flag,
+            InodeExt, //
+        },
+        lower_data,
+        super_data::Super,
+        verity, //
+    },
+    upper::{
+        fileattr,
+        Upper, //
+    },
+    Rovl, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use ondisk::{
+    file_handle::MadeHandle,
+    metacopy::Metacopy, //
+};
+use vfs::{
+    cred::AsMounter,
+    dentry::Dentry,
+    fileattr::FileKattr,
+    iattr::Iattr,
+    inode::{
+        Inode,
+        LinkTarget, //
+    },
+    mount::WriteAccess,
+    path::LayerPath,
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+    Layer, //
+};
+
+/// What is needed of an object in the upper layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Attributes and name.
+    Metadata,
+    /// Data, too.
+    Data,
+    /// No data: it is going to be truncated.
+    NoData,
+}
+
+/// Copies `dentry` up, to change its attributes or its name.
+///
+/// The caller holds no write access to the upper layer, and no lock of it.
+pub(crate) fn copy_up(dentry: &Dentry<Rovl>) -> Result {
+    ensure(dentry, Need::Metadata)
+}
+
+/// Copies `dentry` up, to change its data.
+pub(crate) fn copy_up_with_data(dentry: &Dentry<Rovl>) -> Result {
+    ensure(dentry, Need::Data)
+}
+
+/// Copies `dentry` up if it is opened with `flags` (`O_*`) to be changed.
+pub(crate) fn maybe_copy_up(dentry: &Dentry<Rovl>, flags: u32) -> Result {
+    let need = if flags & bindings::O_TRUNC != 0 {
+        Need::NoData
+    } else if matches!(
+        flags & bindings::O_ACCMODE,
+        bindings::O_WRONLY | bindings::O_RDWR
+    ) {
+        Need::Data
+    } else {
+        return Ok(());
+    };
+    if dentry.positive()?.is_special() {
+        return Ok(());
+    }
+    ensure(dentry, need)
+}
+
+/// Whether there is nothing to be done. What is missing is looked for again under the lock.
+fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
+    let Some(inode) = dentry.inode() else {
+        return false;
+    };
+    inode.upper().is_some()
+        && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected())
+        && (need == Need::Metadata || inode.has_upper_data())
+}
+
+fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
+    // A copy without data does not always need it, but then it is as well to know now that it is not
+    // there. It is not looked for under the lock of copy up.
+    lower_data::ensure(dentry)?;
+    while !is_done(dentry, need) {
+        let missing = topmost_missing(dentry)?;
+        let need = if missing.dentry.is(dentry) {
+            need
+        } else {
+            Need::Metadata
+        };
+        let ofs = DentryExt::ofs(dentry);
+        ofs.as_mounter(|m| {
+            ofs.work()?;
+            let stat = missing.lower_stat(m, need)?;
+            let copy_up = CopyUp::new(m, ofs, &missing, need, &stat)?;
+            copy_up.run()
+        })?;
+    }
+    Ok(())
+}
+
+/// A dentry that is not in the upper layer, with its parent, which is.
+///
+/// Something that was found by a file handle may have no parent yet. It is copied up to the index.
+struct Missing {
+    parent: Option<ARef<Dentry<Rovl>>>,
+    dentry: ARef<Dentry<Rovl>>,
+}
+
+impl Missing {
+    /// The attributes of the lower object; its size is zero if no data is needed.
+    // Inline, so that they are made in their place and not copied there.
+    #[inline]
+    fn lower_stat(&self, m: &AsMounter, need: Need) -> Result<Kstat> {
+        let lower = self.dentry.positive()?.lower_path().ok_or(EIO)?;
+        let mut stat = lower.getattr(m, StatRequest::BASIC)?;
+        if need == Need::NoData {
+            stat.set_size(0);
+        }
+        Ok(stat)
+    }
+}
+
+/// Of `dentry` and its parents the topmost one that is not in the upper layer.
+fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing> {
+    let mut next: ARef<Dentry<Rovl>> = ARef::from(dentry);
+    if dentry.is_disconnected() {
+        // The entry of a directory leads to a place that this one does not have.
+        if dentry.is_dir() {
+            return Err(EIO);
+        }
+        return Ok(Missing {
+            parent: None,
+            dentry: next,
+        });
+    }
+    loop {
+        let parent = next.parent();
+        if parent.upper().is_some() {
+            return Ok(Missing {
+                parent: Some(parent),
+                dentry: next,
+            });
+        }
+        // The root, of a mount without an upper layer.
+        if parent.is(&next) {
+            return Err(EROFS);
+        }
+        next = parent;
+    }
+}
+
+/// One object that is copied up, with what was found out before it is locked.
+struct CopyUp<'a> {
+    m: &'a AsMounter,
+    ofs: &'a Super,
+    dentry: &'a Dentry<Rovl>,
+    inode: &'a Inode<Rovl>,
+    parent: Option<Parent<'a>>,
+    /// What is copied, but for the data, which may be in a layer below.
+    lower: LayerPath<'a>,
+    need: Need,
+    /// See [`Missing::lower_stat`].
+    stat: &'a Kstat,
+    /// The target of a symbolic link.
+    link: Option<LinkTarget<'a>>,
+    /// The attributes to copy, if any. They are read before write access is gained, see the lock order.
+    attrs: Option<FileKattr>,
+    /// What is stored with a file whose data stays in the lower layer until it is changed.
+    metacopy: Option<Metacopy>,
+}
+
+/// The directory that the copy gets a name in.
+struct Parent<'a> {
+    dentry: &'a Dentry<Rovl>,
+    /// Its upper part.
+    dir: &'a Dentry<Layer>,
+    /// The times of that before.
+    times: Iattr,
+}
+
+impl<'a> Parent<'a> {
+    #[inline]
+    fn new(m: &'a AsMounter, dentry: &'a Dentry<Rovl>) -> Result<Self> {
+        let upper = dentry.upper_path().ok_or(EIO)?;
+        Ok(Self {
+            dentry,
+            dir: upper.dentry,
+            times: Iattr::times(&upper.getattr(m, StatRequest::TIMES)?),
+        })
+    }
+}
+
+/// Where the copy is put.
+struct Place<'a> {
+    dir: &'a Dentry<Layer>,
+    name: &'a [u8],
+}
+
+impl<'a> CopyUp<'a> {
+    #[inline]
+    fn new(
+        m: &'a AsMounter,
+        ofs: &'a Super,
+        missing: &'a Missing,
+        need: Need,
+        stat: &'a Kstat,
+    ) -> Result<Self> {
+        let dentry = &*missing.dentry;
+        let inode = dentry.positive()?;
+        let lower = inode.lower_path().ok_or(EIO)?;
+        if !m.ids_mapped(stat) {
+            return Err(EOVERFLOW);
+        }
+        let parent = match &missing.parent {
+            Some(parent) => Some(Parent::new(m, parent)?),
+            None => None,
+        };
+        let link = if stat.is_symlink() {
+            Some(lower.dentry.read_link(m)?)
+        } else {
+            None
+        };
+        let attrs = if (stat.is_reg() || stat.is_dir()) && inode.upper().is_none() {
+            fileattr::to_copy(m, inode, lower)?
+        } else {
+            None
+        };
+        let leaves_data = ofs.config.metacopy && stat.is_reg() && need == Need::Metadata;
+        let metacopy = match inode.lower_data_path() {
+            Some(data) if leaves_data && inode.upper().is_none() => {
+                verity::metacopy_of(m, ofs, data)?
+            }
+            _ => None,
+        };
+        Ok(Self {
+            m,
+            ofs,
+            dentry,
+            inode,
+            parent,
+            lower,
+            need,
+            stat,
+            link,
+            attrs,
+            metacopy,
+        })
+    }
+
+    /// Copies it up, unless somebody else has done so meanwhile.
+    fn run(&self) -> Result {
+        let _lock = self.inode.lock_interruptible()?;
+        if is_done(self.dentry, self.need) {
+            return Ok(());
+        }
+        let access = self.ofs.upper_mount()?.get_write_access()?;
+        if self.inode.upper().is_none() {
+            self.copy(&access)?;
+        }
+        if let Some(parent) = &self.parent {
+            if !self.dentry.has(DentryFlag::UpperAlias) {
+                self.dentry
+                    .with_name(|name| self.link_up(&access, parent, name))?;
+            }
+        }
+        if self.need != Need::Metadata && !self.inode.has_upper_data() {
+            self.complete_data(&access)?;
+        }
+        Ok(())
+    }
+
+    /// Whether metadata is synced before the copy is moved to its place. Data is synced then, too.
+    fn syncs_metadata(&self) -> bool {
+        self.ofs.config.should_sync_metadata() && (self.stat.is_reg() || self.stat.is_dir())
+    }
+
+    /// Whether the data stays in the lower layer until it is changed.
+    fn leaves_data(&self) -> bool {
+        self.metacopy.is_some()
+    }
+
+    /// The origin to store: none for a hard link that is not indexed, whose association with the
+    /// other names ends here.
+    #[inline]
+    fn origin(&self) -> Result<Origin> {
+        let indexed = self.ofs.needs_index(self.inode);
+        let stored = indexed || self.stat.is_dir() || self.stat.nlink() == 1;
+        let handle = if stored {
+            handle::of_origin(self.m, &self.ofs.config, self.lower.dentry)?
+        } else {
+            None
+        };
+        Ok(Origin {
+            stored,
+            indexed,
+            handle,
+        })
+    }
+
+    /// Makes the copy and publishes it, in its directory, or in the index, from where it is linked.
+    fn copy(&self, access: &WriteAccess<'_>) -> Result {
+        let origin = self.origin()?;
+        if origin.indexed && !self.stat.is_dir() {
+            return self.copy_to_index(access, &origin);
+        }
+        let parent = self.parent.as_ref().ok_or(EIO)?;
+        self.mark_parent(access, parent)?;
+        // The name may change, and even its memory go away, if a lookup finds the directory under
+        // another name after a change of the lower layer.
+        let upper = self.dentry.with_name(|name| {
+            let dir = parent.dir;
+            self.make(access, &Place { dir, name }, &origin)
+        })?;
+        self.publish(upper.clone(), &origin)?;
+        self.settle(access, parent, &upper);
+        Ok(())
+    }
+
+    /// Makes the copy in `place`.
+    fn make(
+        &self,
+        access: &WriteAccess<'_>,
+        place: &Place<'_>,
+        origin: &Origin,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        if self.stat.is_reg() && self.ofs.work()?.tmpfile {
+            self.by_tmpfile(access, place, origin)
+        } else {
+            self.by_workdir(access, place, origin)
+        }
+    }
+
+    /// Lets others see `upper`, the copy.
+    fn publish(&self, upper: ARef<Dentry<Layer>>, origin: &Origin) -> Result {
+        // Who sees the upper dentry sees these flags.
+        if origin.indexed {
+            self.inode.data().set(Flag::Index);
+        }
+        if self.leaves_data() {
+            self.note_digest();
+        } else {
+            self.inode.data().set(Flag::UpperData);
+        }
+        if self.stat.is_dir() {
+            self.inode.data().set(Flag::Whiteouts);
+        }
+        self.inode.set_upper(upper)
+    }
+
+    /// Notes which digest the data has to have that the upper file is without. It was not verified yet.
+    ///
+    /// Of a file that has its data these flags are left as they are: who uses the lower one meanwhile
+    /// goes by them, and they do not count any more after that.
+    fn note_digest(&self) {
+        let data = self.inode.data();
+        let metacopy = self.metacopy.as_ref();
+        if metacopy.and_then(Metacopy::digest).is_some() {
+            data.set(Flag::HasDigest);
+        } else {
+            data.clear(Flag::HasDigest);
+        }
+        data.clear(Flag::VerifiedDigest);
+    }
+
+    /// Marks the upper parent, because it is going to contain an entry that has an origin.
+    fn mark_parent(&self, access: &WriteAccess<'_>, parent: &Parent<'_>) -> Result {
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        upper.set_impure(parent.dentry)
+    }
+
+    /// Notes that there is an upper dentry for this name.
+    fn settle(&self, access: &WriteAccess<'_>, parent: &Parent<'_>, upper: &Dentry<Layer>) {
+        self.restore_times(access, parent);
+        self.dentry.mark(DentryFlag::UpperAlias);
+        self.dentry.add_revalidation(upper);
+    }
+
+    /// Gives the upper parent back its times, which nobody can see that a copy up changed. Without
+    /// effect where that fails.
+    fn restore_times(&self, access: &WriteAccess<'_>, parent: &Parent<'_>) {
+        if let Some(inode) = parent.dir.inode() {
+            let write = access.start_write();
+            let lock = inode.lock();
+            let _ = write.notify_change(self.m, &lock, parent.dir, &parent.times);
+        }
+    }
+}
+
+/// The origin that a copy is given.
+struct Origin {
+    /// Whether it is given one at all.
+    stored: bool,
+    /// Whether the copy gets an entry in the index.
+    indexed: bool,
+    /// Its handle, if there is one.
+    handle: Option<MadeHandle>,
+}

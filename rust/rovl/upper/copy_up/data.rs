@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copying the data of a file.
+
+use crate::{
+    object::entry::{
+        Flag,
+        InodeExt, //
+    },
+    upper::{
+        copy_up::{
+            xattrs::{
+                is_no_capability,
+                CAPABILITY, //
+            },
+            CopyUp,
+            Need, //
+        },
+        Upper, //
+    }, //
+};
+use kernel::{
+    fs::File,
+    prelude::*, //
+};
+use ondisk::xattr::Name;
+use vfs::{
+    copy::{
+        self,
+        DataCopy, //
+    },
+    iattr::Iattr,
+    mount::WriteAccess,
+    path::LayerPath,
+    stat::StatRequest, //
+};
+
+/// How much is copied between two looks for a signal, in bytes.
+const CHUNK: i64 = 1 << 20;
+
+impl CopyUp<'_> {
+    /// Copies the data to `to`, by sharing it if the file system can, and syncs it.
+    pub(crate) fn copy_data(&self, to: &File) -> Result {
+        let len = self.stat.size();
+        if len == 0 {
+            return Ok(());
+        }
+        let copy = DataCopy::new(self.m, self.inode.data_path()?, to)?;
+        // Shared data needs no sync, the file system does that with the metadata.
+        if copy.share(len).is_ok_and(|shared| shared == len) {
+            return Ok(());
+        }
+        copy.verify(len)?;
+        copy_chunks(&copy, len)?;
+        // With the metadata if that is synced.
+        if self.ofs.config.should_sync() && !(self.syncs_metadata() && self.is_new()) {
+            copy::sync(self.m, to)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the copy is made, and not one that was made without data completed.
+    fn is_new(&self) -> bool {
+        self.inode.upper().is_none()
+    }
+
+    /// Gives a file in the upper layer that was copied up without its data the data.
+    ///
+    /// It is in use by its name all the time: until the attribute `metacopy` is removed, which is
+    /// the last thing, what it holds does not count.
+    pub(crate) fn complete_data(&self, access: &WriteAccess<'_>) -> Result {
+        let path = self.inode.upper_path().ok_or(EIO)?;
+        // Writing removes the file capabilities.
+        let mut value = KVVec::new();
+        let capability = match path.getxattr_growing(self.m, CAPABILITY, &mut value) {
+            _ if self.stat.size() == 0 => None,
+            Ok(len) => value.get(..len),
+            Err(err) if is_no_capability(err) => None,
+            Err(err) => return Err(err),
+        };
+        let copied = match self.stat.size() {
+            0 => Ok(()),
+            _ => path
+                .open(self.m, true)
+                .and_then(|file| self.copy_data(&file)),
+        };
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        if let Some(value) = capability {
+            // Also where only some of the data could be written.
+            write.setxattr(self.m, path.dentry, CAPABILITY, value)?;
+        }
+        copied?;
+        match self.need {
+            Need::NoData => self.give_up_data(&upper, path)?,
+            _ => upper.remove_xattr(path.dentry, Name::Metacopy)?,
+        }
+        self.inode.data().set(Flag::UpperData);
+        Ok(())
+    }
+
+    /// Makes a file that was copied up without its data an empty one.
+    ///
+    /// What the attribute `metacopy` is removed from is empty already, and not a hole of its former
+    /// size, which would be seen for good if the file was not truncated after all.
+    fn give_up_data(&self, upper: &Upper<'_>, path: LayerPath<'_>) -> Result {
+        let before = path.getattr(self.m, StatRequest::BASIC)?;
+        upper.set_attr(path.dentry, &Iattr::size(0))?;
+        let removed = upper.remove_xattr(path.dentry, Name::Metacopy);
+        if removed.is_err() {
+            let _ = upper.set_attr(path.dentry, &Iattr::size(before.size()));
+            let _ = upper.set_attr(path.dentry, &Iattr::times(&before));
+        }
+        removed
+    }
+}
+
+/// Copies the first `len` bytes, keeping holes where the source tells of them.
+///
+/// Returns `EINTR` where the task is about to be killed.
+fn copy_chunks(copy: &DataCopy<'_>, len: i64) -> Result {
+    let mut seeks = copy.can_seek();
+    let mut pos = 0;
+    // There is data from `pos` to somewhere behind this.
+    let mut data = -1;
+    while pos < len {
+        if copy::is_killed() {
+            return Err(EINTR);
+        }
+        if seeks && data < pos {
+            match copy.next_data(pos) {
+                Ok(next) if next > pos => {
+                    data = next;
+                    pos = next;
+                    continue;
+                }
+                Ok(next) => data = next,
+                // A hole up to the end.
+                Err(err) if err == ENXIO => break,
+                Err(_) => seeks = false,
+            }
+        }
+        let chunk = CHUNK.min(len.saturating_sub(pos));
+        let copied = copy.splice(pos, usize::try_from(chunk)?)?;
+        // Shorter than it was.
+        if copied == 0 {
+            break;
+        }
+        pos = pos.saturating_add(copied);
+    }
+    Ok(())
+}

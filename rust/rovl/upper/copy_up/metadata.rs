@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copying attributes.
+
+use crate::upper::{
+    copy_up::{
+        xattrs::copy_xattrs,
+        CopyUp,
+        Origin, //
+    },
+    fileattr,
+    origin::set_origin,
+    Upper, //
+};
+use kernel::prelude::*;
+use ondisk::{
+    file_handle::MadeHandle,
+    metacopy,
+    xattr::Name, //
+};
+use vfs::{
+    copy,
+    dentry::Dentry,
+    iattr::Iattr,
+    inode::InodeLock,
+    stat::Kstat,
+    Layer, //
+};
+
+impl CopyUp<'_> {
+    /// Gives `temp`, the copy, everything but its data and its name.
+    pub(crate) fn copy_metadata(
+        &self,
+        upper: &Upper<'_>,
+        temp: &Dentry<Layer>,
+        origin: &Origin,
+    ) -> Result {
+        copy_xattrs(upper, self.lower, temp)?;
+        if let Some(attrs) = &self.attrs {
+            fileattr::copy(upper, self.inode, attrs, temp)?;
+        }
+        if origin.stored {
+            set_origin(upper, temp, origin.handle.as_ref().map(MadeHandle::get))?;
+        }
+        if let Some(value) = &self.metacopy {
+            let mut buffer = [0; metacopy::MAX_LEN];
+            let value = value.encode(&mut buffer);
+            upper.set_xattr_or(temp, Name::Metacopy, value, Err(EOPNOTSUPP))?;
+        }
+        set_size_and_attributes(upper, temp, self.stat)?;
+        if self.ofs.config.should_sync() && self.syncs_metadata() {
+            let file = upper.path(temp)?.open(self.m, false)?;
+            copy::sync(self.m, &file)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets size, mode, owner and times of `dentry`, an object of the upper layer whose inode is not
+/// locked.
+pub(crate) fn set_size_and_attributes(
+    upper: &Upper<'_>,
+    dentry: &Dentry<Layer>,
+    stat: &Kstat,
+) -> Result {
+    let lock = dentry.inode().ok_or(EIO)?.lock();
+    if stat.is_reg() {
+        let size = Iattr::size(stat.size());
+        upper.write.notify_change(upper.m, &lock, dentry, &size)?;
+    }
+    set_locked(upper, &lock, dentry, stat)
+}
+
+/// Sets mode, owner and times of `dentry`, an object of the upper layer whose inode is not locked.
+pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Layer>, stat: &Kstat) -> Result {
+    let lock = dentry.inode().ok_or(EIO)?.lock();
+    set_locked(upper, &lock, dentry, stat)
+}
+
+fn set_locked(
+    upper: &Upper<'_>,
+    lock: &InodeLock<'_, Layer>,
+    dentry: &Dentry<Layer>,
+    stat: &Kstat,
+) -> Result {
+    let set = |attr: &Iattr| upper.write.notify_change(upper.m, lock, dentry, attr);
+    if !stat.is_symlink() {
+        set(&Iattr::mode(stat.mode()))?;
+    }
+    set(&Iattr::owner(stat))?;
+    // Times are worth less than the object.
+    let _ = set(&Iattr::times(stat));
+    Ok(())
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Making the copy, out of sight, and moving it to its place.
+
+use crate::upper::{
+    copy_up::{
+        CopyUp,
+        Origin,
+        Place, //
+    },
+    temp::Temp,
+    Make,
+    Upper, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use vfs::{
+    dentry::Dentry,
+    mount::WriteAccess,
+    namei::Target,
+    Layer, //
+};
+
+impl CopyUp<'_> {
+    /// Copies a regular file as an unnamed one that gets its name in the end. That locks only the
+    /// directory with the name, and leaves nothing behind on a failure.
+    pub(crate) fn by_tmpfile(
+        &self,
+        access: &WriteAccess<'_>,
+        place: &Place<'_>,
+        origin: &Origin,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let work = &self.ofs.work()?.dir;
+        let file = self.m.for_copy_up(self.dentry, |m| {
+            let write = access.start_write();
+            // The mounter, who may be bound by permissions, has to fill it in.
+            write.tmpfile(m, work, self.stat.mode() | 0o600)
+        })?;
+        if !self.leaves_data() {
+            self.copy_data(&file)?;
+        }
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        let temp = write.dentry_of(&file)?;
+        self.copy_metadata(&upper, temp, origin)?;
+        // The named dentry is the one to keep: a layer that revalidates dentries asks for parent
+        // and name.
+        let linked = upper.start_creating(place.dir, place.name)?.link(temp)?;
+        Ok(linked.keep())
+    }
+
+    /// Copies anything under a temporary name in the work directory, from where it is moved.
+    pub(crate) fn by_workdir(
+        &self,
+        access: &WriteAccess<'_>,
+        place: &Place<'_>,
+        origin: &Origin,
+    ) -> Result<ARef<Dentry<Layer>>> {
+        let made = self.m.for_copy_up(self.dentry, |m| {
+            let write = access.start_write();
+            let upper = Upper {
+                ofs: self.ofs,
+                m,
+                write: &write,
+            };
+            let temp = upper.create_temp(self.empty()?)?;
+            temp.moved()
+        })?;
+        // Data goes first: writing it would remove file capabilities.
+        let copied = self.copy_data_to(&made);
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        // Removed from now on, unless it is moved.
+        let temp = Temp::new(upper, made)?;
+        copied?;
+        let index = match origin {
+            _ if !self.stat.is_dir() => None,
+            Origin {
+                indexed: true,
+                handle: Some(handle),
+                ..
+            } => Some(self.index_dir_entry(&upper, handle.get(), temp.dentry()?)?),
+            _ => None,
+        };
+        // The name may have been taken since the lookup, and what has it is not replaced.
+        let renaming = temp
+            .start_moving_to_name(place.dir, place.name, Target::New)
+            .map_err(|err| if err == EEXIST { err } else { EIO })?;
+        self.copy_metadata(&upper, temp.dentry()?, origin)?;
+        renaming.rename()?;
+        if let Some(index) = index {
+            index.moved()?;
+        }
+        temp.moved()
+    }
+
+    /// What to make: with the mounter's right to fill it in only, as the umask would change others.
+    fn empty(&self) -> Result<Make<'_>> {
+        let mode = u32::from(self.stat.mode()) & bindings::S_IFMT;
+        // CAST: a part of an `u16`.
+        let kind = mode as u16;
+        Ok(match mode {
+            bindings::S_IFREG => Make::File(kind | 0o600),
+            bindings::S_IFDIR => Make::Dir(kind | 0o700),
+            bindings::S_IFLNK => Make::Symlink(self.link.as_ref().ok_or(EIO)?.as_c_str()),
+            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {
+                Make::Special(kind, self.stat.rdev())
+            }
+            _ => return Err(EPERM),
+        })
+    }
+
+    fn copy_data_to(&self, made: &Dentry<Layer>) -> Result {
+        if !self.stat.is_reg() || self.stat.size() == 0 || self.leaves_data() {
+            return Ok(());
+        }
+        let file = self.ofs.upper_path(made)?.open(self.m, true)?;
+        self.copy_data(&file)
+    }
+}
