@@ -26,11 +26,16 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module overlay overlay_install samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
 	@$(kmake) '$(tree)' $(pass) modules
+
+## map: draw Documentation/map.svg, the rooms of rust/rovl, from the code
+map: env
+	@tools/env/enter python3 tools/map/map.py draw >build/map.svg
+	@mv build/map.svg Documentation/map.svg
 
 ## overlay: build the drop-in, overlay.ko
 overlay: env
