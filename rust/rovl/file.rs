@@ -77,7 +77,7 @@ impl RegularFile {
     #[inline]
     fn real_file(&self, file: &OwnFile<Rovl>) -> Result<&BackingFile> {
         lower_data::ensure(file.dentry())?;
-        self.real_file_at(file, file.inode().data_path()?)
+        self.real_file_at(file, file.inode().real().data()?)
     }
 
     /// The file of the layer that is open on `path`, with the flags of `file`.

@@ -31,7 +31,7 @@ use vfs::{
 
 /// `->get_inode_acl`
 pub(crate) fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
-    let path = inode.real_path()?;
+    let path = inode.real().top()?;
     if !path.dentry.inode().is_some_and(Inode::has_posix_acl) {
         return Ok(None);
     }
@@ -55,7 +55,7 @@ pub(crate) fn get_inode_acl_rcu(inode: RcuInode<'_, Rovl>, kind: AclKind) -> Res
 /// `->get_acl`
 pub(crate) fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
     let inode = dentry.positive()?;
-    let path = inode.real_path()?;
+    let path = inode.real().top()?;
     if !path.dentry.inode().is_some_and(Inode::has_posix_acl) {
         return Ok(None);
     }
@@ -76,7 +76,7 @@ pub(crate) fn set_acl(
         .dir
         .inode()
         .is_some_and(Inode::has_posix_acl);
-    if !upper_has_acl || !inode.real_inode()?.can_set_acl() {
+    if !upper_has_acl || !inode.real().top_inode()?.can_set_acl() {
         return Err(EOPNOTSUPP);
     }
     if kind == AclKind::Default && !inode.is_dir() {
@@ -116,7 +116,7 @@ fn change(
     if inode.upper().is_none() {
         if acl.is_none() {
             // What is not there is not worth a copy up.
-            let lower = inode.lower_path().ok_or(EIO)?;
+            let lower = inode.real().lower_path().ok_or(EIO)?;
             ofs.as_mounter(|m| lower.get_acl(m, kind))?;
         }
         copy_up(dentry)?;

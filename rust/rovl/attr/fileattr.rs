@@ -36,7 +36,7 @@ use vfs::{
 /// `->fileattr_get`
 pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
     let inode = dentry.positive()?;
-    let path = inode.real_path()?;
+    let path = inode.real().top()?;
     inode.ofs().as_mounter(|m| path.get_fileattr(m, attrs))?;
     if inode.flags() & bindings::S_APPEND != 0 {
         attrs.insert(Attr::APPEND);

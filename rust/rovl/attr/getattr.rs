@@ -37,15 +37,16 @@ pub(crate) fn getattr(
 ) -> Result {
     let inode = path.dentry().inode().ok_or(ESTALE)?;
     let ofs = inode.ofs();
-    // With a path of another kind, the inode number of the upper object would show after copy up.
-    let (kind, real) = inode.typed_real_path()?;
+    let real = inode.real();
+    let kind = real.path_type();
+    let top = real.top()?;
     let fsid = ofs.as_mounter(|m| {
-        stat.fill_from_layer(m, real, request)?;
+        stat.fill_from_layer(m, top, request)?;
         let fsid = origin_number(m, inode, kind, stat, request)?;
-        if inode.is_metacopy() {
+        if real.is_metacopy() {
             // The space is taken by the data. Where it has not been looked for, that is not worth
             // it: a file without holes takes what its size needs.
-            let blocks = match inode.lower_data_path() {
+            let blocks = match real.lower_data() {
                 Some(data) => data
                     .getattr_nosec(m, request.of(StatRequest::BLOCKS))?
                     .blocks(),

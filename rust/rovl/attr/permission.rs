@@ -18,15 +18,11 @@ use vfs::{
 
 /// `->permission`
 pub(crate) fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, wanted: i32) -> Result {
-    // Once, because copy up may publish the upper object at any time: a lower one must not be asked
-    // for the right to write.
-    let upper = inode.upper_path();
-    let path = match upper {
-        Some(path) => path,
-        None => inode.lower_path().ok_or(EIO)?,
-    };
+    // A lower object must not be asked for the right to write.
+    let real = inode.real();
+    let path = real.top()?;
     inode.generic_permission(idmap, wanted)?;
-    let wanted = mounters_mask(wanted, upper.is_some(), inode.is_special());
+    let wanted = mounters_mask(wanted, real.upper().is_some(), inode.is_special());
     inode.ofs().as_mounter(|m| path.permission(m, wanted))
 }
 

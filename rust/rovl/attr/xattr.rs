@@ -111,7 +111,7 @@ impl Handler for Plain {
 
 /// Reads the attribute `name` of the layer.
 fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
-    let path = inode.real_path()?;
+    let path = inode.real().top()?;
     inode.ofs().as_mounter(|m| path.getxattr(m, name, value))
 }
 
@@ -121,7 +121,7 @@ fn set(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'
     if inode.upper().is_none() {
         if matches!(change, Change::Remove) {
             // What is not there is not worth a copy up.
-            let lower = inode.lower_path().ok_or(EIO)?;
+            let lower = inode.real().lower_path().ok_or(EIO)?;
             ofs.as_mounter(|m| lower.getxattr(m, name, &mut []))?;
         }
         copy_up(dentry)?;
@@ -135,8 +135,8 @@ fn set(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'
 
 /// `->listxattr`
 pub(crate) fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
-    let path = dentry.positive()?.real_path()?;
-    let ofs = DentryExt::ofs(dentry);
+    let path = dentry.positive()?.real().top()?;
+    let ofs = dentry.sb().data();
     let len = ofs.as_mounter(|m| path.listxattr(m, list))?;
     if list.is_empty() {
         // Only the length was asked for. It may be too long, like that of a list that shrinks.

@@ -36,14 +36,15 @@ pub(super) fn fsync(
     if !ofs.needs_sync()? {
         return Ok(());
     }
-    let Some(upper) = inode.upper_path() else {
+    let real = inode.real();
+    let Some(upper) = real.upper_path() else {
         return Ok(());
     };
-    if datasync && inode.path_type().merge {
+    if datasync && real.path_type().merge {
         return Ok(());
     }
-    let real = this.real_file_at(file, upper)?;
-    ofs.as_mounter(|as_mounter| real.fsync(as_mounter, start, end, datasync))
+    let real_file = this.real_file_at(file, upper)?;
+    ofs.as_mounter(|as_mounter| real_file.fsync(as_mounter, start, end, datasync))
 }
 
 /// Allocates or frees space.

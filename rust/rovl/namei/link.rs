@@ -34,7 +34,7 @@ pub(crate) fn link(old: &Dentry<Rovl>, new: Stable<'_, Rovl>) -> Result {
     copy_up(parent)?;
     let inode = old.positive()?;
     change_links(old, |upper| {
-        if inode.is_metacopy() {
+        if inode.real().is_metacopy() {
             set_for_link(upper, old)?;
         }
         if old.path_type().origin {

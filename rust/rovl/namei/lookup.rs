@@ -128,7 +128,7 @@ impl Lookup<'_> {
         dir: &Inode<Rovl>,
         dentry: &Dentry<Rovl>,
     ) -> Result<Option<ARef<Inode<Rovl>>>> {
-        let upper = match dir.upper_path() {
+        let upper = match dir.real().upper_path() {
             Some(upper_dir) => self.in_upper(upper_dir, dir)?,
             None => None,
         };
@@ -341,7 +341,7 @@ pub(crate) fn is_lower_positive(dentry: vfs::dentry::Stable<'_, Rovl>) -> Result
     if dentry.upper().is_none() {
         return Ok(true);
     }
-    let ofs = DentryExt::ofs(dentry.dentry());
+    let ofs = dentry.dentry().sb().data();
     let parent = dentry.stable_parent();
     Ok(ofs.as_mounter(|m| {
         for entry in parent.lower() {

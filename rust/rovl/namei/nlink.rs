@@ -45,7 +45,7 @@ pub(crate) fn change_links<R>(
     dentry: &Dentry<Rovl>,
     change: impl FnOnce(&Upper<'_>) -> Result<R>,
 ) -> Result<R> {
-    let ofs = DentryExt::ofs(dentry);
+    let ofs = dentry.sb().data();
     let inode = dentry.positive()?;
     if ofs.needs_index(inode) && !dentry.has(DentryFlag::UpperAlias) {
         copy_up(dentry)?;

@@ -51,7 +51,7 @@ fn remove(dentry: Stable<'_, Rovl>, is_dir: bool) -> Result {
     let lower_positive = is_lower_positive(dentry)?;
     // Whether a pure upper directory is empty is checked by the upper file system.
     let whiteouts = if is_dir && (lower_positive || !dentry.is_pure_upper()) {
-        dentry.ofs().as_mounter(|m| check_empty(m, &dentry))?
+        dentry.sb().data().as_mounter(|m| check_empty(m, &dentry))?
     } else {
         Names::new()
     };

@@ -75,7 +75,7 @@ pub(crate) fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: Rename
         // It is removed.
         change_links(&new, |upper| rename.run(upper))
     } else {
-        old.ofs().change_upper(|upper| rename.run(upper))
+        old.sb().data().change_upper(|upper| rename.run(upper))
     }
 }
 
@@ -86,7 +86,7 @@ fn is_merge_or_lower(dentry: &Dentry<Rovl>) -> bool {
 }
 
 fn can_move(dentry: &Dentry<Rovl>) -> bool {
-    dentry.ofs().config.redirect == RedirectMode::On
+    dentry.sb().data().config.redirect == RedirectMode::On
         || !dentry.is_dir()
         || !is_merge_or_lower(dentry)
 }
@@ -109,7 +109,7 @@ impl<'a> Rename<'a> {
             return Err(EXDEV);
         }
         let whiteouts = if overwrite && new.is_dir() && !new.is_pure_upper() {
-            new.ofs().as_mounter(|m| check_empty(m, &new))?
+            new.sb().data().as_mounter(|m| check_empty(m, &new))?
         } else {
             Names::new()
         };

@@ -67,7 +67,13 @@ impl Upper<'_> {
         new: NewInode<Rovl>,
         mode: u16,
     ) -> Result<KBox<RegularFile>> {
-        let parent = file.dentry().stable_parent().upper_path().ok_or(EIO)?;
+        let parent = file
+            .dentry()
+            .stable_parent()
+            .positive()?
+            .real()
+            .upper_path()
+            .ok_or(EIO)?;
         // The owner is the caller, who may leave the access time alone.
         let flags = file.flags() | EXTRA_FLAGS;
         let real = file.open_backing(self.m, self.write, flags, parent, mode)?;

@@ -22,7 +22,10 @@ use vfs::{
     dentry::Dentry,
     inode::Inode,
     path::LayerPath,
-    stack::LowerEntry,
+    stack::{
+        LowerEntry,
+        LowerStack, //
+    },
     Layer, //
 };
 
@@ -45,8 +48,20 @@ pub(crate) enum Flag {
     VerifiedDigest = 6,
 }
 
-/// The set of [`Flag`]s of an inode.
-pub(crate) struct Flags(AtomicU32);
+/// The [`Flag`]s that an inode had at one moment.
+#[derive(Clone, Copy)]
+pub(crate) struct FlagSet(u32);
+
+impl FlagSet {
+    /// Whether `flag` was set.
+    #[inline]
+    pub(crate) fn has(self, flag: Flag) -> bool {
+        self.0 & (1 << flag as u32) != 0
+    }
+}
+
+/// The [`Flag`]s of an inode.
+struct Flags(AtomicU32);
 
 impl Flags {
     /// None.
@@ -54,23 +69,23 @@ impl Flags {
         Self(AtomicU32::new(0))
     }
 
-    /// Whether `flag` is set.
+    /// The flags that are set now.
     #[inline]
-    pub(crate) fn test(&self, flag: Flag) -> bool {
-        // ORDERING: Acquire pairs with the Release in `set`: what was done before the flag was set
-        // is visible to whoever sees it.
-        self.0.load(Ordering::Acquire) & (1 << flag as u32) != 0
+    fn get(&self) -> FlagSet {
+        // ORDERING: Acquire pairs with the Release in `set`: what was done before a flag was set is
+        // visible to whoever sees it.
+        FlagSet(self.0.load(Ordering::Acquire))
     }
 
     /// Sets `flag`.
-    pub(crate) fn set(&self, flag: Flag) {
-        // ORDERING: See `test`.
+    fn set(&self, flag: Flag) {
+        // ORDERING: See `get`.
         self.0.fetch_or(1 << flag as u32, Ordering::Release);
     }
 
     /// Clears `flag`.
-    pub(crate) fn clear(&self, flag: Flag) {
-        // ORDERING: See `test`.
+    fn clear(&self, flag: Flag) {
+        // ORDERING: See `get`.
         self.0.fetch_and(!(1 << flag as u32), Ordering::Release);
     }
 }
@@ -118,10 +133,16 @@ impl OvlInode {
         })
     }
 
+    /// The flags that are set now.
+    #[inline]
+    pub(crate) fn flags(&self) -> FlagSet {
+        self.flags.get()
+    }
+
     /// Whether `flag` is set.
     #[inline]
     pub(crate) fn test(&self, flag: Flag) -> bool {
-        self.flags.test(flag)
+        self.flags().has(flag)
     }
 
     /// Sets `flag`.
@@ -175,7 +196,7 @@ pub(crate) enum DentryFlag {
 }
 
 /// Of which layers an object is made.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PathType {
     /// It is in the upper layer.
     pub(crate) upper: bool,
@@ -186,42 +207,130 @@ pub(crate) struct PathType {
     pub(crate) origin: bool,
 }
 
-/// What an overlay inode is made of.
-pub(crate) trait InodeExt {
-    /// The mounted instance.
-    fn ofs(&self) -> &Super;
+/// The real objects that an overlay inode is made of, at one moment: copy up may publish the upper one
+/// in the next. Who needs more than one fact takes them from one of these.
+#[derive(Clone, Copy)]
+pub(crate) struct Real<'a> {
+    ofs: &'a Super,
+    upper: Option<&'a Dentry<Layer>>,
+    lower: &'a LowerStack,
+    /// No older than `upper`: what copy up noted before it published that is seen.
+    flags: FlagSet,
+    is_dir: bool,
+    is_reg: bool,
+}
+
+impl<'a> Real<'a> {
+    /// The dentry in the upper layer.
+    #[inline]
+    pub(crate) fn upper(&self) -> Option<&'a Dentry<Layer>> {
+        self.upper
+    }
+
+    /// The flags of the inode.
+    #[inline]
+    pub(crate) fn flags(&self) -> FlagSet {
+        self.flags
+    }
+
     /// The upper path, of an object in the upper layer.
-    fn upper_path(&self) -> Option<LayerPath<'_>>;
+    #[inline]
+    pub(crate) fn upper_path(&self) -> Option<LayerPath<'a>> {
+        LayerPath::new(self.ofs.mounts.upper()?, self.upper?).ok()
+    }
+
     /// The topmost lower path.
-    fn lower_path(&self) -> Option<LayerPath<'_>>;
+    #[inline]
+    pub(crate) fn lower_path(&self) -> Option<LayerPath<'a>> {
+        self.ofs.lower_path(self.lower.first()?)
+    }
+
     /// The path that shows the attributes: the upper one, or the topmost lower one.
     ///
     /// Returns `EIO` for an inode without layers, which a lookup never makes.
-    fn real_path(&self) -> Result<LayerPath<'_>>;
-    /// Whether what is in the upper layer has its data there.
-    fn has_upper_data(&self) -> bool;
-    /// Whether it is a file whose data is in a lower layer than its attributes.
-    fn is_metacopy(&self) -> bool;
+    #[inline]
+    pub(crate) fn top(&self) -> Result<LayerPath<'a>> {
+        match self.upper {
+            Some(_) => self.upper_path(),
+            None => self.lower_path(),
+        }
+        .ok_or(EIO)
+    }
+
+    /// The inode that shows the attributes.
+    #[inline]
+    pub(crate) fn top_inode(&self) -> Result<&'a Inode<Layer>> {
+        let dentry = match self.upper {
+            Some(upper) => upper,
+            None => self.lower.first().ok_or(EIO)?.dentry(),
+        };
+        dentry.inode().ok_or(EIO)
+    }
+
     /// The path that has the data of a regular file: the upper one, or the lowest one.
     ///
-    /// Returns `EIO` for an inode without layers, and where [`lower_data`](crate::object::lower_data) has
+    /// Returns `EIO` for an inode without layers, and where [`lower_data`](super::lower_data) has
     /// not looked for the data yet.
-    fn data_path(&self) -> Result<LayerPath<'_>>;
+    #[inline]
+    pub(crate) fn data(&self) -> Result<LayerPath<'a>> {
+        match self.upper_path() {
+            Some(path) if self.has_upper_data() => Ok(path),
+            _ => self.lower_data().ok_or(EIO),
+        }
+    }
+
     /// The lower path that has data of a regular file, if it has been looked for.
-    fn lower_data_path(&self) -> Option<LayerPath<'_>>;
-    /// Of which layers it is made, with the path that shows the attributes. The two fit together,
-    /// also if copy up publishes the upper object meanwhile.
-    fn typed_real_path(&self) -> Result<(PathType, LayerPath<'_>)>;
-    /// The inode that shows the attributes.
-    fn real_inode(&self) -> Result<&Inode<Layer>>;
+    #[inline]
+    pub(crate) fn lower_data(&self) -> Option<LayerPath<'a>> {
+        self.ofs.lower_path(self.lower.data()?)
+    }
+
+    /// Whether what is in the upper layer has its data there.
+    #[inline]
+    pub(crate) fn has_upper_data(&self) -> bool {
+        // The flag is not kept for what was never copied up from a file.
+        self.flags.has(Flag::UpperData) || !self.is_reg || self.lower.is_empty()
+    }
+
+    /// Whether it is a file whose data is in a lower layer than its attributes.
+    #[inline]
+    pub(crate) fn is_metacopy(&self) -> bool {
+        match self.upper {
+            _ if !self.is_reg => false,
+            Some(_) => !self.has_upper_data(),
+            None => self.lower.is_merged(),
+        }
+    }
+
+    /// Of which layers it is made.
+    #[inline]
+    pub(crate) fn path_type(&self) -> PathType {
+        if self.upper.is_none() {
+            return PathType {
+                merge: self.lower.is_merged(),
+                ..PathType::default()
+            };
+        }
+        PathType {
+            upper: true,
+            merge: !self.lower.is_empty() && (self.is_dir || !self.has_upper_data()),
+            origin: !self.lower.is_empty() && self.flags.has(Flag::ConstIno),
+        }
+    }
+}
+
+/// An overlay inode and its mounted instance.
+pub(crate) trait InodeExt {
+    /// The mounted instance.
+    fn ofs(&self) -> &Super;
+    /// What it is made of now.
+    fn real(&self) -> Real<'_>;
     /// The upper inode.
     fn upper_inode(&self) -> Option<&Inode<Layer>>;
     /// The topmost lower inode.
     fn lower_inode(&self) -> Option<&Inode<Layer>>;
     /// Copies owner, mode, times and size from the layer that shows them.
     fn copy_attr_from_real(&self);
-    /// Of which layers it is made.
-    fn path_type(&self) -> PathType;
     /// Whether its entries may be read straight from its layer.
     fn is_real_dir(&self) -> bool;
     /// Takes over the times of a directory that was changed, and notes the change for the cache of
@@ -232,75 +341,22 @@ pub(crate) trait InodeExt {
 }
 
 impl InodeExt for Inode<Rovl> {
+    #[inline]
     fn ofs(&self) -> &Super {
         self.sb().data()
     }
 
     #[inline]
-    fn upper_path(&self) -> Option<LayerPath<'_>> {
-        let dentry = self.upper()?;
-        let mount = self.ofs().mounts.upper()?;
-        LayerPath::new(mount, dentry).ok()
-    }
-
-    #[inline]
-    fn lower_path(&self) -> Option<LayerPath<'_>> {
-        self.ofs().lower_path(self.lower().first()?)
-    }
-
-    #[inline]
-    fn real_path(&self) -> Result<LayerPath<'_>> {
-        match self.upper_path() {
-            Some(path) => Ok(path),
-            None => self.lower_path().ok_or(EIO),
+    fn real(&self) -> Real<'_> {
+        let upper = self.upper();
+        Real {
+            ofs: self.ofs(),
+            upper,
+            lower: self.lower(),
+            flags: self.data().flags(),
+            is_dir: self.is_dir(),
+            is_reg: self.is_reg(),
         }
-    }
-
-    #[inline]
-    fn has_upper_data(&self) -> bool {
-        // The flag is not kept for what was never copied up from a file.
-        self.data().test(Flag::UpperData) || !self.is_reg() || self.lower().is_empty()
-    }
-
-    fn is_metacopy(&self) -> bool {
-        match self.upper() {
-            _ if !self.is_reg() => false,
-            Some(_) => !self.has_upper_data(),
-            None => self.lower().is_merged(),
-        }
-    }
-
-    #[inline]
-    fn data_path(&self) -> Result<LayerPath<'_>> {
-        match self.upper_path() {
-            Some(path) if self.has_upper_data() => Ok(path),
-            _ => self.lower_data_path().ok_or(EIO),
-        }
-    }
-
-    #[inline]
-    fn lower_data_path(&self) -> Option<LayerPath<'_>> {
-        self.ofs().lower_path(self.lower().data()?)
-    }
-
-    #[inline]
-    fn typed_real_path(&self) -> Result<(PathType, LayerPath<'_>)> {
-        let kind = self.path_type();
-        let path = if kind.upper {
-            self.upper_path()
-        } else {
-            self.lower_path()
-        };
-        Ok((kind, path.ok_or(EIO)?))
-    }
-
-    #[inline]
-    fn real_inode(&self) -> Result<&Inode<Layer>> {
-        let dentry = match self.upper() {
-            Some(upper) => upper,
-            None => self.lower().first().ok_or(EIO)?.dentry(),
-        };
-        dentry.inode().ok_or(EIO)
     }
 
     fn upper_inode(&self) -> Option<&Inode<Layer>> {
@@ -312,26 +368,9 @@ impl InodeExt for Inode<Rovl> {
     }
 
     fn copy_attr_from_real(&self) {
-        if let Ok(path) = self.real_path() {
+        if let Ok(path) = self.real().top() {
             if let Some(real) = path.dentry.inode() {
                 self.copy_attr(real, path.mount.idmap());
-            }
-        }
-    }
-
-    fn path_type(&self) -> PathType {
-        let lower = self.lower();
-        if self.upper().is_some() {
-            PathType {
-                upper: true,
-                merge: !lower.is_empty() && (self.is_dir() || !self.has_upper_data()),
-                origin: !lower.is_empty() && self.data().test(Flag::ConstIno),
-            }
-        } else {
-            PathType {
-                upper: false,
-                merge: lower.is_merged(),
-                origin: false,
             }
         }
     }
@@ -352,14 +391,10 @@ impl InodeExt for Inode<Rovl> {
 
 /// What an overlay dentry is made of. A negative one is made of nothing.
 pub(crate) trait DentryExt {
-    /// The mounted instance.
-    fn ofs(&self) -> &Super;
     /// The dentry in the upper layer.
     fn upper(&self) -> Option<&Dentry<Layer>>;
     /// The dentries in the lower layers, topmost first.
     fn lower(&self) -> &[LowerEntry];
-    /// The upper path, of an object in the upper layer.
-    fn upper_path(&self) -> Option<LayerPath<'_>>;
     /// Of which layers it is made.
     fn path_type(&self) -> PathType;
     /// Tests a flag of the dentry.
@@ -375,10 +410,6 @@ pub(crate) trait DentryExt {
 }
 
 impl DentryExt for Dentry<Rovl> {
-    fn ofs(&self) -> &Super {
-        self.sb().data()
-    }
-
     #[inline]
     fn upper(&self) -> Option<&Dentry<Layer>> {
         self.inode()?.upper()
@@ -389,19 +420,9 @@ impl DentryExt for Dentry<Rovl> {
         self.inode().map_or(&[], |inode| inode.lower().as_slice())
     }
 
-    fn upper_path(&self) -> Option<LayerPath<'_>> {
-        self.inode()?.upper_path()
-    }
-
     fn path_type(&self) -> PathType {
-        self.inode().map_or(
-            PathType {
-                upper: false,
-                merge: false,
-                origin: false,
-            },
-            InodeExt::path_type,
-        )
+        self.inode()
+            .map_or(PathType::default(), |inode| inode.real().path_type())
     }
 
     fn has(&self, flag: DentryFlag) -> bool {
@@ -434,13 +455,13 @@ mod tests {
     fn flags_are_independent() {
         let flags = Flags::new();
         flags.set(Flag::Whiteouts);
-        assert!(flags.test(Flag::Whiteouts));
-        assert!(!flags.test(Flag::Impure));
-        assert!(!flags.test(Flag::ConstIno));
-        assert!(!flags.test(Flag::UpperData));
+        assert!(flags.get().has(Flag::Whiteouts));
+        assert!(!flags.get().has(Flag::Impure));
+        assert!(!flags.get().has(Flag::ConstIno));
+        assert!(!flags.get().has(Flag::UpperData));
         flags.set(Flag::Impure);
         flags.clear(Flag::Whiteouts);
-        assert!(flags.test(Flag::Impure));
-        assert!(!flags.test(Flag::Whiteouts));
+        assert!(flags.get().has(Flag::Impure));
+        assert!(!flags.get().has(Flag::Whiteouts));
     }
 }

@@ -10,7 +10,8 @@ use crate::{
         config::VerityMode,
         entry::{
             Flag,
-            InodeExt, //
+            InodeExt,
+            Real, //
         },
         fault,
         super_data::Super, //
@@ -40,7 +41,7 @@ use vfs::{
 #[inline]
 pub(crate) fn ensure(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
     let mode = inode.ofs().config.verity;
-    if mode == VerityMode::Off || inode.data().test(Flag::VerifiedDigest) || !inode.is_metacopy() {
+    if mode == VerityMode::Off || is_verified(inode.real()) {
         return Ok(());
     }
     if !inode.data().test(Flag::HasDigest) {
@@ -48,15 +49,22 @@ pub(crate) fn ensure(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
     }
     let _lock = inode.lock_interruptible()?;
     // Copy up, under the same lock, makes another file of it.
-    if inode.data().test(Flag::VerifiedDigest) || !inode.is_metacopy() {
+    let real = inode.real();
+    if is_verified(real) {
         return Ok(());
     }
     let ofs = inode.ofs();
-    let data = inode.lower_data_path().ok_or(EIO)?;
-    let file = inode.real_path()?;
+    let data = real.lower_data().ok_or(EIO)?;
+    let file = real.top()?;
     ofs.as_mounter(|m| compare(m, ofs, file, data))?;
     inode.data().set(Flag::VerifiedDigest);
     Ok(())
+}
+
+/// Whether the digest was verified, or there is none to verify.
+#[inline]
+fn is_verified(real: Real<'_>) -> bool {
+    real.flags().has(Flag::VerifiedDigest) || !real.is_metacopy()
 }
 
 /// What becomes of a file that does not say which digest its data has.

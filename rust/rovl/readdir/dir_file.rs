@@ -77,7 +77,7 @@ impl State {
 impl DirFile {
     /// The open directory of the upper layer, of one that was opened before copy up.
     fn upper(&self, m: &AsMounter, inode: &Inode<Rovl>) -> Result<Option<&File>> {
-        let Some(path) = InodeExt::upper_path(inode) else {
+        let Some(path) = inode.real().upper_path() else {
             return Ok(None);
         };
         if let Some(file) = self.upper.get() {
@@ -126,7 +126,8 @@ impl Operations for DirFile {
         if forget_if_removed(file.dentry(), None) {
             return Err(ESTALE);
         }
-        let (kind, path) = inode.typed_real_path()?;
+        let made_of = inode.real();
+        let (kind, path) = (made_of.path_type(), made_of.top()?);
         let real = inode.ofs().as_mounter(|m| LayerDir::open(m, inode, path));
         if real.as_ref().is_err_and(|err| *err == ESTALE) {
             // It may be one of an overlay that has just found it to be removed.

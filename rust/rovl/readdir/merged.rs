@@ -61,7 +61,7 @@ pub(crate) enum Purpose {
 
 /// Whether a layer holds what may be a whiteout by its xattr.
 fn has_xattr_whiteouts(dentry: &Dentry<Rovl>, layer: usize) -> bool {
-    let layers = &DentryExt::ofs(dentry).layers;
+    let layers = &dentry.sb().data().layers;
     // ORDERING: Set before the dentry was published, like its flag.
     layers
         .get(layer)
@@ -249,12 +249,12 @@ impl<'a> Merge<'a> {
 /// Reads all layers of a directory.
 pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Result<Entries> {
     let inode = dentry.positive()?;
-    let ofs = InodeExt::ofs(inode);
+    let ofs = inode.ofs();
     let keys = NameKeys::of(dentry.sb());
     let impure = inode.data().test(Flag::Impure);
     let mut merge = Merge::new(purpose, keys, ofs.ino_space, impure);
     let lower = inode.lower().as_slice();
-    if let Some(path) = InodeExt::upper_path(inode) {
+    if let Some(path) = inode.real().upper_path() {
         let layer = Reading {
             upper: true,
             lowest: lower.is_empty(),

@@ -32,7 +32,7 @@ use vfs::{
 /// The number to show for the entry `name` of `dir`, which has the number `ino` in file system
 /// `fsid`: that one where it is too big to say the file system too.
 pub(crate) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> u64 {
-    let ofs = DentryExt::ofs(dir);
+    let ofs = dir.sb().data();
     let mapped = ofs.ino_space.map(ino, fsid);
     if mapped.is_none() && ofs.config.xino == XinoMode::On {
         log::warn_name(c"d_ino too big for xino", dir, name, EOVERFLOW);
@@ -53,7 +53,7 @@ fn shown(dir: OwnPath<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -
         return Ok(ino);
     }
     let lower = dentry.positive()?.lower().first();
-    let fsid = lower.map_or(0, |lower| DentryExt::ofs(dentry).fsid(lower.layer()));
+    let fsid = lower.map_or(0, |lower| dentry.sb().data().fsid(lower.layer()));
     Ok(mapped(dir.dentry(), name, ino, fsid))
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn emit(
     ctx: &mut DirContext<'_>,
 ) -> Result {
     let inode = lock.inode();
-    let ofs = InodeExt::ofs(inode);
+    let ofs = inode.ofs();
     if !ofs.ino_space.is_one_device() {
         return file.pass_on(m, lock, ctx);
     }
@@ -126,7 +126,7 @@ fn read_impure(
     dir: OwnPath<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
 ) -> Result<(Entries, NameIndex)> {
-    let upper = InodeExt::upper_path(lock.inode()).ok_or(EIO)?;
+    let upper = lock.inode().real().upper_path().ok_or(EIO)?;
     let mut all = Entries::new();
     upper.read_dir(m, |entry| {
         if !entry.is_dot_or_dotdot() {
@@ -151,7 +151,7 @@ fn read_impure(
 
 /// Marks a directory as one without copied up entries.
 fn remove_impure_mark(m: &AsMounter, inode: &Inode<Rovl>) {
-    let ofs = InodeExt::ofs(inode);
+    let ofs = inode.ofs();
     if let (Some(dir), Ok(mount)) = (inode.upper(), ofs.upper_mount()) {
         if let Ok(write) = mount.want_write() {
             let upper = Upper {

@@ -110,9 +110,10 @@ fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
     let Some(inode) = dentry.inode() else {
         return false;
     };
-    inode.upper().is_some()
+    let real = inode.real();
+    real.upper().is_some()
         && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected())
-        && (need == Need::Metadata || inode.has_upper_data())
+        && (need == Need::Metadata || real.has_upper_data())
 }
 
 fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
@@ -126,7 +127,7 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
         } else {
             Need::Metadata
         };
-        let ofs = DentryExt::ofs(dentry);
+        let ofs = dentry.sb().data();
         ofs.as_mounter(|m| {
             ofs.work()?;
             let stat = missing.lower_stat(m, need)?;
@@ -150,7 +151,7 @@ impl Missing {
     // Inline, so that they are made in their place and not copied there.
     #[inline]
     fn lower_stat(&self, m: &AsMounter, need: Need) -> Result<Kstat> {
-        let lower = self.dentry.positive()?.lower_path().ok_or(EIO)?;
+        let lower = self.dentry.positive()?.real().lower_path().ok_or(EIO)?;
         let mut stat = lower.getattr(m, StatRequest::BASIC)?;
         if need == Need::NoData {
             stat.set_size(0);
@@ -220,7 +221,7 @@ struct Parent<'a> {
 impl<'a> Parent<'a> {
     #[inline]
     fn new(m: &'a AsMounter, dentry: &'a Dentry<Rovl>) -> Result<Self> {
-        let upper = dentry.upper_path().ok_or(EIO)?;
+        let upper = dentry.positive()?.real().upper_path().ok_or(EIO)?;
         Ok(Self {
             dentry,
             dir: upper.dentry,
@@ -246,7 +247,8 @@ impl<'a> CopyUp<'a> {
     ) -> Result<Self> {
         let dentry = &*missing.dentry;
         let inode = dentry.positive()?;
-        let lower = inode.lower_path().ok_or(EIO)?;
+        let real = inode.real();
+        let lower = real.lower_path().ok_or(EIO)?;
         if !m.ids_mapped(stat) {
             return Err(EOVERFLOW);
         }
@@ -259,14 +261,14 @@ impl<'a> CopyUp<'a> {
         } else {
             None
         };
-        let attrs = if (stat.is_reg() || stat.is_dir()) && inode.upper().is_none() {
+        let attrs = if (stat.is_reg() || stat.is_dir()) && real.upper().is_none() {
             fileattr::to_copy(m, inode, lower)?
         } else {
             None
         };
         let leaves_data = ofs.config.metacopy && stat.is_reg() && need == Need::Metadata;
-        let metacopy = match inode.lower_data_path() {
-            Some(data) if leaves_data && inode.upper().is_none() => {
+        let metacopy = match real.lower_data() {
+            Some(data) if leaves_data && real.upper().is_none() => {
                 verity::metacopy_of(m, ofs, data)?
             }
             _ => None,
@@ -302,7 +304,7 @@ impl<'a> CopyUp<'a> {
                     .with_name(|name| self.link_up(&access, parent, name))?;
             }
         }
-        if self.need != Need::Metadata && !self.inode.has_upper_data() {
+        if self.need != Need::Metadata && !self.inode.real().has_upper_data() {
             self.complete_data(&access)?;
         }
         Ok(())

@@ -35,14 +35,15 @@ impl Operations for DentryOps {
             return None;
         }
         let inode = dentry.inode()?;
-        match (inode.upper(), kind) {
+        let real = inode.real();
+        match (real.upper(), kind) {
             (Some(upper), RealKind::Metadata) => Some(upper),
-            (Some(upper), RealKind::Data) if inode.has_upper_data() => Some(upper),
+            (Some(upper), RealKind::Data) if real.has_upper_data() => Some(upper),
             (None, RealKind::Metadata) => Some(dentry.lower().first()?.dentry()),
             (_, RealKind::Data) => {
                 // A uprobe is told of by the file that it is in.
                 lower_data::ensure(dentry).ok()?;
-                Some(inode.data_path().ok()?.dentry)
+                Some(inode.real().data().ok()?.dentry)
             }
         }
     }

@@ -71,14 +71,17 @@ use vfs::{
 
 /// `->get_link`
 fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
-    let path = dentry.positive()?.real_path()?;
-    DentryExt::ofs(dentry).as_mounter(|m| path.dentry.get_link(m, done))
+    let path = dentry.positive()?.real().top()?;
+    dentry
+        .sb()
+        .data()
+        .as_mounter(|m| path.dentry.get_link(m, done))
 }
 
 /// `->update_time` for the access time: that of the upper object, which the mount's flags and the
 /// file system may leave as it is. Lower objects keep theirs.
 fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
-    let Some(upper) = inode.upper_path() else {
+    let Some(upper) = inode.real().upper_path() else {
         return Ok(());
     };
     if nowait {
@@ -274,7 +277,7 @@ impl Operations for FileOps {
     }
 
     fn fiemap(inode: &Inode<Rovl>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
-        let data = inode.data_path()?.dentry.inode().ok_or(EIO)?;
+        let data = inode.real().data()?.dentry.inode().ok_or(EIO)?;
         inode
             .ofs()
             .as_mounter(|as_mounter| data.fiemap(as_mounter, request, start, len))

@@ -33,7 +33,7 @@ impl Operations for SuperOps {
     fn statfs(dentry: &Dentry<Rovl>, buf: &mut Statfs) -> Result {
         let sb = dentry.sb();
         let root = sb.root().and_then(Dentry::inode).ok_or(EIO)?;
-        buf.of_layer(root.real_path()?)?;
+        buf.of_layer(root.real().top()?)?;
         buf.set_type(MAGIC, c_long::try_from(sb.data().namelen)?);
         if sb.data().config.has_fsid() {
             buf.set_fsid(sb);

@@ -45,7 +45,7 @@ impl CopyUp<'_> {
         if len == 0 {
             return Ok(());
         }
-        let copy = DataCopy::new(self.m, self.inode.data_path()?, to)?;
+        let copy = DataCopy::new(self.m, self.inode.real().data()?, to)?;
         // Shared data needs no sync, the file system does that with the metadata.
         if copy.share(len).is_ok_and(|shared| shared == len) {
             return Ok(());
@@ -69,7 +69,7 @@ impl CopyUp<'_> {
     /// It is in use by its name all the time: until the attribute `metacopy` is removed, which is
     /// the last thing, what it holds does not count.
     pub(crate) fn complete_data(&self, access: &WriteAccess<'_>) -> Result {
-        let path = self.inode.upper_path().ok_or(EIO)?;
+        let path = self.inode.real().upper_path().ok_or(EIO)?;
         // Writing removes the file capabilities.
         let mut value = KVVec::new();
         let capability = match path.getxattr_growing(self.m, CAPABILITY, &mut value) {
