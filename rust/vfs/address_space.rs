@@ -12,6 +12,7 @@ mod file;
 
 use crate::{
     bindings,
+    errno::WithReason,
     super_block::SuperBlock,
     FileSystem, //
 };
@@ -123,7 +124,7 @@ impl<T: Operations> Table<T> {
             Err(err) => {
                 // SAFETY: Lock and reference were gained above.
                 unsafe { bindings::rvfs_folio_unlock_put(folio) };
-                err.to_errno()
+                err.class().to_errno()
             }
         }
     }

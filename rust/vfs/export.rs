@@ -18,6 +18,7 @@
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::WithReason,
     inode::Inode,
     namei,
     super_block::SuperBlock,
@@ -252,6 +253,6 @@ unsafe fn decode<F: FileSystem>(
     });
     match found {
         Ok(dentry) => ARef::into_raw(dentry).as_ptr().cast(),
-        Err(err) => err.to_ptr(),
+        Err(err) => err.class().to_ptr(),
     }
 }

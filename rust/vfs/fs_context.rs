@@ -14,6 +14,7 @@ pub use parameter::{
 
 use crate::{
     bindings,
+    errno::from_result,
     super_block::{
         self,
         Filled,
@@ -28,7 +29,6 @@ use core::{
 };
 use kernel::{
     error::{
-        from_result,
         to_result,
         VTABLE_DEFAULT_ERROR, //
     },
@@ -41,7 +41,7 @@ use kernel::{
     types::{
         ForeignOwnable,
         Opaque, //
-    },
+    }, //
 };
 
 /// The value of a mount option.

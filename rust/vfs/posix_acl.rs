@@ -8,6 +8,7 @@ use crate::{
     bindings,
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     inode::{
         Inode,
         RcuReal, //
@@ -119,7 +120,7 @@ impl PosixAcl {
     pub(crate) fn into_result(result: Result<Option<Self>>) -> *mut bindings::posix_acl {
         match result {
             Ok(acl) => acl.map_or(ptr::null_mut(), Self::into_raw),
-            Err(err) => err.to_ptr(),
+            Err(err) => err.class().to_ptr(),
         }
     }
 

@@ -88,6 +88,7 @@ pub mod copy;
 pub mod cred;
 pub mod dentry;
 pub mod dir_context;
+pub mod errno;
 pub mod export;
 pub mod exportfs;
 pub mod file;

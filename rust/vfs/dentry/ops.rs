@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     bindings,
+    errno::from_result,
     inode::RcuInode,
     FileSystem,
     Layer, //
@@ -17,10 +18,7 @@ use core::{
     ptr, //
 };
 use kernel::{
-    error::{
-        from_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*, //
 };
 

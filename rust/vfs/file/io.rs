@@ -11,6 +11,7 @@
 use super::OwnFile;
 use crate::{
     bindings,
+    errno::WithReason,
     FileSystem,
     Of, //
 };
@@ -276,7 +277,7 @@ pub(super) fn from_count(result: Result<usize>, max: usize) -> isize {
         // CAST: a count of bytes of one call is at most `MAX_RW_COUNT`.
         Ok(count) if count <= max => count as isize,
         Ok(_) => EIO.to_errno() as isize,
-        Err(err) => err.to_errno() as isize,
+        Err(err) => err.class().to_errno() as isize,
     }
 }
 
@@ -285,6 +286,6 @@ pub(super) fn from_count(result: Result<usize>, max: usize) -> isize {
 pub(super) fn from_offset(result: Result<i64>) -> bindings::loff_t {
     match result {
         Ok(offset) => offset,
-        Err(err) => i64::from(err.to_errno()),
+        Err(err) => i64::from(err.class().to_errno()),
     }
 }

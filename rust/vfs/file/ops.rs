@@ -19,6 +19,10 @@ use super::{
 use crate::{
     bindings,
     dir_context::DirContext,
+    errno::{
+        from_result,
+        WithReason, //
+    },
     inode::{
         Inode,
         Locked, //
@@ -30,10 +34,7 @@ use core::{
     ptr, //
 };
 use kernel::{
-    error::{
-        from_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
+    error::VTABLE_DEFAULT_ERROR,
     module::this_module,
     prelude::*,
     types::ForeignOwnable, //
@@ -274,7 +275,7 @@ impl<T: Operations> Table<T> {
         let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
         match T::llseek(private, this, offset, whence) {
             Ok(pos) => pos,
-            Err(err) => i64::from(err.to_errno()),
+            Err(err) => i64::from(err.class().to_errno()),
         }
     }
 

@@ -12,14 +12,12 @@ use super::{
 use crate::{
     bindings,
     cred::AsMounter,
+    errno::from_result,
     Layer, //
 };
 use core::marker::PhantomData;
 use kernel::{
-    error::{
-        from_result,
-        to_result, //
-    },
+    error::to_result,
     prelude::*, //
 };
 

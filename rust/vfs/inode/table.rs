@@ -16,6 +16,10 @@ use crate::{
         Dentry,
         Stable, //
     },
+    errno::{
+        from_result,
+        WithReason, //
+    },
     file,
     layers::Layers,
     mount::Idmap,
@@ -35,7 +39,6 @@ use core::{
     ptr, //
 };
 use kernel::{
-    error::from_result,
     prelude::*,
     str::CStr, //
 };
@@ -47,7 +50,7 @@ pub struct Table<T: Operations>(PhantomData<T>);
 fn to_err_ptr<T>(result: Result) -> *mut T {
     match result {
         Ok(()) => ptr::null_mut(),
-        Err(err) => err.to_ptr(),
+        Err(err) => err.class().to_ptr(),
     }
 }
 
@@ -67,7 +70,7 @@ impl<T: Operations> Table<T> {
         let dentry = unsafe { InLookup::from_raw(dentry) };
         match T::lookup(dir, dentry) {
             Ok(spliced) => spliced.into_raw(),
-            Err(err) => err.to_ptr(),
+            Err(err) => err.class().to_ptr(),
         }
     }
 
@@ -91,7 +94,7 @@ impl<T: Operations> Table<T> {
         };
         match T::get_link(dentry, done) {
             Ok(link) => link.raw,
-            Err(err) => err.to_ptr(),
+            Err(err) => err.class().to_ptr(),
         }
     }
 

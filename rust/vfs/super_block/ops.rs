@@ -6,6 +6,7 @@ use super::SuperBlock;
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::from_result,
     inode,
     path::LayerPath,
     FileSystem, //
@@ -13,7 +14,6 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::{
     error::{
-        from_result,
         to_result,
         VTABLE_DEFAULT_ERROR, //
     },

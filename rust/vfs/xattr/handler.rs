@@ -5,6 +5,7 @@
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::from_result,
     inode::Inode,
     FileSystem,
     Of, //
@@ -15,7 +16,6 @@ use core::{
     slice, //
 };
 use kernel::{
-    error::from_result,
     prelude::*,
     str::CStr, //
 };

@@ -20,11 +20,11 @@ use super::{
     Operations,
     Table, //
 };
-use crate::bindings;
-use kernel::{
-    error::from_result,
-    prelude::*, //
+use crate::{
+    bindings,
+    errno::from_result, //
 };
+use kernel::prelude::*;
 
 /// One of the two files of an operation that moves data between files.
 pub struct RangeEnd<'a, T: Operations> {

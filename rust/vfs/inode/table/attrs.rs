@@ -9,6 +9,10 @@ use super::{
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::{
+        from_result,
+        WithReason, //
+    },
     fileattr::FileKattr,
     iattr::Setattr,
     inode::{
@@ -23,10 +27,7 @@ use crate::{
     xattr, //
 };
 use core::mem::ManuallyDrop;
-use kernel::{
-    error::from_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 impl<T: Operations> Table<T> {
     /// # Safety
@@ -53,14 +54,14 @@ impl<T: Operations> Table<T> {
     ) -> *mut bindings::posix_acl {
         let kind = match AclKind::from_raw(kind) {
             Ok(kind) => kind,
-            Err(err) => return err.to_ptr(),
+            Err(err) => return err.class().to_ptr(),
         };
         if rcu {
             // SAFETY: Called within an RCU read-side section, in which the inode is not freed.
             let inode = unsafe { RcuInode::from_raw(inode) };
             return match T::get_inode_acl_rcu(inode, kind) {
                 Ok(acl) => acl.as_raw(),
-                Err(err) => err.to_ptr(),
+                Err(err) => err.class().to_ptr(),
             };
         }
         // SAFETY: By the safety requirements.

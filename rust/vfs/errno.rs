@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reasons: error numbers of a file system's own, each of which stands for one of C's.
+//!
+//! The number says more than its errno, for a message or a test. It never leaves the file system: the
+//! tables of operations give [`class`](WithReason::class) of an error to the VFS. Code that looks at an
+//! error compares with [`is`](WithReason::is), not with `==`.
+//!
+//! As in bcachefs, the numbers are those from 2048 to `MAX_ERRNO`, of which the kernel has none.
+
+use kernel::{
+    error::Result,
+    prelude::*, //
+};
+
+/// The errno's that there can be reasons for, by their place in the numbers of these.
+const CLASSES: [Error; 8] = [
+    EINVAL, EIO, ESTALE, EPERM, EREMOTE, ELOOP, EXDEV, EOPNOTSUPP,
+];
+
+/// The first number of a reason.
+const FIRST: c_int = 2048;
+
+/// How many reasons an errno can have.
+const PER_CLASS: c_int = 256;
+
+/// An errno that there can be reasons for.
+#[derive(Clone, Copy)]
+pub enum Class {
+    /// `EINVAL`
+    Einval = 0,
+    /// `EIO`
+    Eio = 1,
+    /// `ESTALE`
+    Estale = 2,
+    /// `EPERM`
+    Eperm = 3,
+    /// `EREMOTE`
+    Eremote = 4,
+    /// `ELOOP`
+    Eloop = 5,
+    /// `EXDEV`
+    Exdev = 6,
+    /// `EOPNOTSUPP`
+    Eopnotsupp = 7,
+}
+
+impl Class {
+    /// The error for the reason with number `index`, of which the file system has a list.
+    #[inline]
+    pub fn reason(self, index: u8) -> Error {
+        // CAST: one of eight.
+        let class = self as c_int;
+        let number = class * PER_CLASS + c_int::from(index);
+        Error::from_errno(-(FIRST + number))
+    }
+}
+
+/// What an error with a reason can be asked.
+pub trait WithReason {
+    /// The errno that callers of the file system get.
+    fn class(self) -> Error;
+    /// Whether callers of the file system get `errno`.
+    fn is(self, errno: Error) -> bool;
+    /// The index of the reason among those of its errno, if it has one.
+    fn reason(self) -> Option<u8>;
+}
+
+impl WithReason for Error {
+    // Of errors only, and small callbacks stay so.
+    #[cold]
+    #[inline(never)]
+    fn class(self) -> Error {
+        match number(self) {
+            Some(number) => CLASSES
+                .get(usize::from(number / PER_CLASS as u16))
+                .copied()
+                .unwrap_or(EIO),
+            None => self,
+        }
+    }
+
+    fn is(self, errno: Error) -> bool {
+        self.class() == errno
+    }
+
+    fn reason(self) -> Option<u8> {
+        number(self).map(|number| (number % PER_CLASS as u16) as u8)
+    }
+}
+
+/// The number of the reason of `err` among all that there can be.
+fn number(err: Error) -> Option<u16> {
+    let number = err.to_errno().checked_neg()?.checked_sub(FIRST)?;
+    u16::try_from(number).ok()
+}
+
+/// As the kernel crate's: runs `f` for C, which gets the class of an error.
+#[inline]
+pub(crate) fn from_result<T: From<i16>>(f: impl FnOnce() -> Result<T>) -> T {
+    kernel::error::from_result(|| f().map_err(WithReason::class))
+}
+
+#[cfg(rovl_kunit)]
+#[kernel::macros::kunit_tests(rovl_vfs_errno)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_of_their_class() {
+        for index in [0, 1, 255] {
+            assert!(Class::Einval.reason(index).is(EINVAL));
+            assert!(Class::Estale.reason(index).is(ESTALE));
+            assert!(Class::Eopnotsupp.reason(index).is(EOPNOTSUPP));
+            assert_eq!(Class::Eio.reason(index).reason(), Some(index));
+        }
+        assert!(Class::Eio.reason(3) != Class::Eio.reason(4));
+    }
+
+    #[test]
+    fn errno_is_its_own_class() {
+        assert!(ENOENT.class() == ENOENT && ENOENT.is(ENOENT));
+        assert!(!EIO.is(EINVAL));
+        assert_eq!(EIO.reason(), None);
+        assert_eq!(ERESTARTSYS.reason(), None);
+    }
+}
