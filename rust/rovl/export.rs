@@ -13,14 +13,11 @@ mod decode;
 mod encode;
 
 use crate::Rovl;
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
-    dentry::Dentry,
     export::{
         Encoded,
+        Found,
         Handle,
         Operations, //
     },
@@ -60,11 +57,11 @@ impl Operations for Exported {
         encode::encode(inode, handle, parent)
     }
 
-    fn fh_to_dentry(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+    fn fh_to_dentry<'a>(sb: &'a SuperBlock<Rovl>, handle: Handle<'_>) -> Found<'a, Rovl> {
         decode::decode(sb, handle)
     }
 
-    fn fh_to_parent(_sb: &SuperBlock<Rovl>, _handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+    fn fh_to_parent<'a>(_sb: &'a SuperBlock<Rovl>, _handle: Handle<'_>) -> Found<'a, Rovl> {
         log::warn(
             c"connectable file handles not supported; use 'no_subtree_check' exportfs option",
         );

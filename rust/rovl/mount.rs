@@ -56,10 +56,7 @@ use core::{
         Ordering, //
     },
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::marker::Opaque;
 use vfs::{
     cred::{
@@ -68,6 +65,7 @@ use vfs::{
     },
     dentry::Dentry,
     fs_context::FsContext,
+    mount::Mount,
     stack::{
         LowerEntry,
         LowerStack, //
@@ -77,7 +75,7 @@ use vfs::{
         NewSuperBlock,
         SuperBlock, //
     },
-    Layer, //
+    Ref, //
 };
 
 /// A mount in the making: the super block, what is known of it so far, and where to complain.
@@ -170,19 +168,33 @@ fn prepare_config(
     Ok(())
 }
 
-/// The lower layers that the root is merged from. The names of all are taken over.
-fn take_lower(layers: &mut LayerList, config: &mut Config) -> Result<LowerStack> {
-    let merged = layers.num_merged();
-    let mut lower = LowerStack::with_capacity(merged)?;
+/// The names of the lower layers are taken over.
+fn take_names(layers: &mut LayerList, config: &mut Config) -> Result {
     config.lowerdirs.reserve(layers.lower.len(), GFP_KERNEL)?;
     let named = mem::replace(&mut layers.lower, KVec::new());
-    for (i, named) in named.into_iter().enumerate() {
-        if i < merged {
-            lower.push(ARef::from(named.path.dentry()), i.saturating_add(1))?;
-        }
+    for named in named {
         config.lowerdirs.push(named.name, GFP_KERNEL)?;
     }
-    Ok(lower)
+    Ok(())
+}
+
+/// What the root is merged from.
+fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
+    let merged = ofs.num_merged();
+    let mut lower = LowerStack::with_capacity(merged)?;
+    for layer in 1..=merged {
+        let mount = ofs.mounts.get(layer).ok_or(EIO)?;
+        lower.push(Ref::from(mount.root()), layer)?;
+    }
+    let upper = ofs.mounts.upper().map(Mount::root);
+    Ok(Parts {
+        upper: upper.map(Ref::from),
+        lower,
+        redirect: None,
+        upper_has_data: true,
+        indexed: false,
+        has_digest: false,
+    })
 }
 
 /// Sets the operations of the super block and of its dentries.
@@ -211,14 +223,8 @@ fn finish<'a>(
     let casefold = context.layers.casefold.unwrap_or(false);
     set_operations(&mut sb, &config, &layers)?;
     let num_data = context.layers.num_data;
-    let lower = take_lower(&mut context.layers, &mut config)?;
-    let upper: Option<ARef<Dentry<Layer>>> = context
-        .layers
-        .upper
-        .as_ref()
-        .map(|named| ARef::from(named.path.dentry()));
+    take_names(&mut context.layers, &mut config)?;
     let data = Super {
-        traps: layers.traps,
         whiteout: SharedWhiteout::new()?,
         work,
         in_use: layers.in_use,
@@ -239,14 +245,7 @@ fn finish<'a>(
     sb.finish(
         data,
         |sb| {
-            let parts = Parts {
-                upper,
-                lower,
-                redirect: None,
-                upper_has_data: true,
-                indexed: false,
-                has_digest: false,
-            };
+            let parts = root_parts(sb.data())?;
             let made = sb.data().as_mounter(|m| {
                 index::cleanup(m, sb.data(), fc)?;
                 inode::make_root(m, sb, parts)

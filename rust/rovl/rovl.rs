@@ -32,6 +32,7 @@ use kernel::{
     str::CStr, //
 };
 use vfs::{
+    mount::LayerMounts,
     registration::Registration,
     stack::LayerStack,
     FileSystem, //
@@ -52,6 +53,10 @@ impl FileSystem for Rovl {
     type Super = Super;
     type Inode = OvlInode;
     type Layers = LayerStack;
+
+    fn mounts(data: &Self::Super) -> &LayerMounts {
+        &data.mounts
+    }
 
     fn init_inode() -> impl PinInit<Self::Inode, Error> {
         OvlInode::init()

@@ -24,10 +24,7 @@ use core::sync::atomic::{
     AtomicU32,
     Ordering, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::temp_name::TempName;
 use vfs::{
     cred::AsMounter,
@@ -43,7 +40,8 @@ use vfs::{
         Target, //
     },
     path::LayerPath,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// What to make in the upper layer.
@@ -138,12 +136,12 @@ fn findable<'a>(
 }
 
 /// Makes something under a temporary name in the directory `dir` of the upper layer.
-pub(crate) fn create_temp_in(
-    m: &AsMounter,
-    write: &WriteGuard<'_>,
+pub(crate) fn create_temp_in<'a>(
+    m: &'a AsMounter,
+    write: &'a WriteGuard<'a>,
     dir: &Dentry<Layer>,
     what: Make<'_>,
-) -> Result<ARef<Dentry<Layer>>> {
+) -> Result<Ref<'a, Dentry<Layer>>> {
     Ok(create_locked(m, write, dir, temp_name().as_bytes(), what)?.keep())
 }
 
@@ -161,7 +159,7 @@ pub(crate) struct Upper<'a> {
 impl<'a> Upper<'a> {
     /// The work directory, or `EROFS`.
     pub(crate) fn work(&self) -> Result<&'a Dentry<Layer>> {
-        Ok(&self.ofs.work()?.dir)
+        Ok(self.ofs.work()?.dir.dentry())
     }
 
     /// A dentry of the upper layer as a path.
@@ -173,8 +171,12 @@ impl<'a> Upper<'a> {
     }
 
     /// Looks `name` up in the directory `dir`. The result may be negative.
-    pub(crate) fn lookup(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
-        self.path(dir)?.lookup(self.m, name)
+    pub(crate) fn lookup(
+        &self,
+        dir: &Dentry<Layer>,
+        name: &[u8],
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
+        self.ofs.keep_upper(self.path(dir)?.lookup(self.m, name)?)
     }
 
     /// Makes something in the directory `dir`. Returns `ESTALE` where there is something already.
@@ -183,7 +185,7 @@ impl<'a> Upper<'a> {
         dir: &Dentry<Layer>,
         name: &[u8],
         what: Make<'_>,
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
         let made = create_locked(self.m, self.write, dir, name, what)?.keep();
         // A directory inherits from its parent whether it folds case.
         if made.is_dir() && made.is_casefolded() != self.ofs.casefold {
@@ -204,8 +206,8 @@ impl<'a> Upper<'a> {
     pub(crate) fn made_in_work(
         &self,
         name: &[u8],
-        made: Creating<'_>,
-    ) -> Result<ARef<Dentry<Layer>>> {
+        made: Creating<'a>,
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
         Ok(findable(self.m, self.write, self.work()?, name, made)?.keep())
     }
 

@@ -210,7 +210,7 @@ impl Creator {
     pub fn new<F: FileSystem>(
         as_mounter: &AsMounter,
         dentry: Stable<'_, F>,
-        inode: &NewInode<F>,
+        inode: &NewInode<'_, F>,
         mode: u16,
     ) -> Result<Self> {
         // SAFETY: Only reads a pointer of the current task.

@@ -18,22 +18,18 @@ pub use stable::Stable;
 use crate::{
     bindings,
     inode::Inode,
+    reference::Counted,
     super_block::SuperBlock,
     FileSystem,
     Layer,
-    Of, //
+    Of,
+    Ref, //
 };
 use core::{
     ptr::NonNull,
     slice, //
 };
-use kernel::{
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
-    },
-    types::Opaque, //
-};
+use kernel::types::Opaque;
 
 /// `struct dentry` of the file system `F`, or of a layer.
 ///
@@ -52,8 +48,8 @@ unsafe impl<F> Send for Dentry<F> {}
 // SAFETY: What a shared reference reads is either constant or synchronised by the dcache.
 unsafe impl<F> Sync for Dentry<F> {}
 
-// SAFETY: The reference count of a dentry keeps it alive.
-unsafe impl<F> AlwaysRefCounted for Dentry<F> {
+// SAFETY: The reference count of a dentry keeps it while its file system is mounted.
+unsafe impl<F> Counted for Dentry<F> {
     #[inline]
     fn inc_ref(&self) {
         // SAFETY: A shared reference means that the count is not zero.
@@ -83,13 +79,14 @@ impl<F> Dentry<F> {
     ///
     /// # Safety
     ///
-    /// `ptr` must be valid, of a file system that `F` names, and the caller must own a reference.
+    /// `ptr` must be valid, of a file system that `F` names and that is mounted for `'a`, and the
+    /// caller must own a reference.
     #[inline]
-    pub(crate) unsafe fn from_raw_owned(ptr: *mut bindings::dentry) -> ARef<Self> {
+    pub(crate) unsafe fn from_raw_owned<'a>(ptr: *mut bindings::dentry) -> Ref<'a, Self> {
         // SAFETY: By the safety requirements `ptr` is valid, hence not null.
         let ptr = unsafe { NonNull::new_unchecked(ptr.cast()) };
         // SAFETY: The caller passes on its reference.
-        unsafe { ARef::from_raw(ptr) }
+        unsafe { Ref::from_raw(ptr) }
     }
 
     /// The raw pointer.
@@ -160,7 +157,7 @@ impl<F> Dentry<F> {
     }
 
     /// A reference on the parent, which may change right after.
-    pub fn parent(&self) -> ARef<Self> {
+    pub fn parent(&self) -> Ref<'_, Self> {
         // SAFETY: Valid by the type invariant; `dget_parent()` returns a new reference to a
         // dentry of the same file system.
         unsafe { Self::from_raw_owned(bindings::rvfs_dget_parent(self.as_raw())) }
@@ -169,25 +166,6 @@ impl<F> Dentry<F> {
     /// Whether it is the root of its file system, or not connected to it (`IS_ROOT()`).
     pub fn is_root(&self) -> bool {
         self.parent().is(self)
-    }
-
-    /// Runs `f` with the name that it has in the parent that is returned. A rename may change both
-    /// right after.
-    ///
-    /// `f` runs under `d_lock`: it must not sleep.
-    pub fn with_name_and_parent<R>(&self, f: impl FnOnce(&[u8]) -> R) -> (ARef<Self>, R) {
-        loop {
-            let parent = self.parent();
-            // SAFETY: Both are valid by their type invariants.
-            if !unsafe { bindings::rvfs_d_lock_child(self.as_raw(), parent.as_raw()) } {
-                continue;
-            }
-            // SAFETY: Under `d_lock` the name neither changes nor is freed.
-            let ret = f(unsafe { self.name_bytes() });
-            // SAFETY: Locked above.
-            unsafe { bindings::rvfs_d_unlock(self.as_raw()) };
-            return (parent, ret);
-        }
     }
 
     /// The name as C has it.
@@ -241,6 +219,34 @@ impl<F> Dentry<F> {
         // SAFETY: Taken above.
         unsafe { bindings::release_dentry_name_snapshot(snapshot.get()) };
         ret
+    }
+}
+
+impl<F> Ref<'_, Dentry<F>> {
+    /// As [`Dentry::parent`], for as long as this reference may be kept: so that a walk upwards can let
+    /// go of what it has left.
+    pub fn parent(&self) -> Self {
+        // SAFETY: As for `Dentry::parent`. The parent is of the same file system.
+        unsafe { Dentry::from_raw_owned(bindings::rvfs_dget_parent(self.as_raw())) }
+    }
+
+    /// Runs `f` with the name that it has in the parent that is returned. A rename may change both
+    /// right after.
+    ///
+    /// `f` runs under `d_lock`: it must not sleep.
+    pub fn with_name_and_parent<R>(&self, f: impl FnOnce(&[u8]) -> R) -> (Self, R) {
+        loop {
+            let parent = self.parent();
+            // SAFETY: Both are valid by their type invariants.
+            if !unsafe { bindings::rvfs_d_lock_child(self.as_raw(), parent.as_raw()) } {
+                continue;
+            }
+            // SAFETY: Under `d_lock` the name neither changes nor is freed.
+            let ret = f(unsafe { self.name_bytes() });
+            // SAFETY: Locked above.
+            unsafe { bindings::rvfs_d_unlock(self.as_raw()) };
+            return (parent, ret);
+        }
     }
 }
 

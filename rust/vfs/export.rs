@@ -22,7 +22,8 @@ use crate::{
     inode::Inode,
     namei,
     super_block::SuperBlock,
-    FileSystem, //
+    FileSystem,
+    Ref, //
 };
 use core::{
     marker::PhantomData,
@@ -33,8 +34,7 @@ use kernel::{
         from_err_ptr,
         VTABLE_DEFAULT_ERROR, //
     },
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 /// The operations of `struct export_operations`.
@@ -61,19 +61,19 @@ pub trait Operations {
     ///
     /// A dentry that is negative or of another mount is taken for `ESTALE`, which is the error for a
     /// handle without an object; callers make it of all others but `ENOMEM`.
-    fn fh_to_dentry(
-        _sb: &SuperBlock<Self::FileSystem>,
+    fn fh_to_dentry<'a>(
+        _sb: &'a SuperBlock<Self::FileSystem>,
         _handle: Handle<'_>,
-    ) -> Result<ARef<Dentry<Self::FileSystem>>> {
+    ) -> Found<'a, Self::FileSystem> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Finds the directory that a connectable handle leads to. Errors are as for
     /// [`fh_to_dentry`](Self::fh_to_dentry).
-    fn fh_to_parent(
-        _sb: &SuperBlock<Self::FileSystem>,
+    fn fh_to_parent<'a>(
+        _sb: &'a SuperBlock<Self::FileSystem>,
         _handle: Handle<'_>,
-    ) -> Result<ARef<Dentry<Self::FileSystem>>> {
+    ) -> Found<'a, Self::FileSystem> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
@@ -98,7 +98,7 @@ pub struct Handle<'a> {
 
 impl<F: FileSystem> Inode<F> {
     /// A dentry of the inode, if there is one (`d_find_any_alias()`); of a directory, its only one.
-    pub fn any_alias(&self) -> Option<ARef<Dentry<F>>> {
+    pub fn any_alias(&self) -> Option<Ref<'_, Dentry<F>>> {
         // SAFETY: Valid by the type invariant; the function takes the locks that it needs.
         let dentry = unsafe { bindings::d_find_any_alias(self.as_raw()) };
         // SAFETY: Null, or a new reference to a dentry of the same file system.
@@ -106,22 +106,33 @@ impl<F: FileSystem> Inode<F> {
     }
 }
 
+impl<'a, F: FileSystem> Ref<'a, Inode<F>> {
+    /// As [`Inode::any_alias`], for as long as this reference may be kept.
+    pub fn any_alias(&self) -> Option<Ref<'a, Dentry<F>>> {
+        let dentry = Ref::into_raw(Inode::any_alias(self)?);
+        // SAFETY: The reference is passed on; it is of the same file system as this one.
+        Some(unsafe { Ref::from_raw(dentry) })
+    }
+}
+
 impl<F: FileSystem> Dentry<F> {
     /// A dentry of `inode`: any that it has, or a new one that is disconnected (`d_obtain_alias()`).
-    pub fn obtain_alias(inode: ARef<Inode<F>>) -> Result<ARef<Self>> {
-        let inode = ARef::into_raw(inode).as_ptr().cast();
+    pub fn obtain_alias(inode: Ref<'_, Inode<F>>) -> Result<Ref<'_, Self>> {
+        let inode = Ref::into_raw(inode).as_ptr().cast();
         // SAFETY: The inode is valid, and its reference is passed on, also if this fails.
         let dentry = from_err_ptr(unsafe { bindings::d_obtain_alias(inode) })?;
         // SAFETY: A new reference to a dentry of the same file system.
         Ok(unsafe { Self::from_raw_owned(dentry) })
     }
+}
 
+impl<F: FileSystem> Ref<'_, Dentry<F>> {
     /// Looks `name` up in this directory to connect what a handle was decoded to, which needs no
     /// permission to search the directory: it is for callers of [`Operations::fh_to_dentry`] only,
     /// after [`MayDecode::by_caller`](crate::exportfs::MayDecode) (`lookup_noperm_unlocked()`). The result may be negative.
     ///
     /// Takes the directory's `i_rwsem`. `ENOTDIR` if it is no directory.
-    pub fn lookup_to_connect(&self, name: &[u8]) -> Result<ARef<Self>> {
+    pub fn lookup_to_connect(&self, name: &[u8]) -> Result<Self> {
         if !self.can_lookup() {
             return Err(ENOTDIR);
         }
@@ -130,7 +141,7 @@ impl<F: FileSystem> Dentry<F> {
         let dentry = unsafe { bindings::lookup_noperm_unlocked(&mut qstr, self.as_raw()) };
         let dentry = from_err_ptr(dentry)?;
         // SAFETY: A new reference to a dentry of the same file system.
-        Ok(unsafe { Self::from_raw_owned(dentry) })
+        Ok(unsafe { Dentry::from_raw_owned(dentry) })
     }
 }
 
@@ -226,7 +237,7 @@ impl<T: Operations> Table<T> {
 }
 
 /// What a handle is decoded to.
-type Found<F> = Result<ARef<Dentry<F>>>;
+pub type Found<'a, F> = Result<Ref<'a, Dentry<F>>>;
 
 /// Has `find` decode a handle, and gives C what it may use: a positive dentry of `sb`.
 ///
@@ -238,7 +249,7 @@ unsafe fn decode<F: FileSystem>(
     fid: *mut bindings::fid,
     words: c_int,
     kind: c_int,
-    find: fn(&SuperBlock<F>, Handle<'_>) -> Found<F>,
+    find: for<'a> fn(&'a SuperBlock<F>, Handle<'_>) -> Found<'a, F>,
 ) -> *mut bindings::dentry {
     // SAFETY: By the safety requirements.
     let sb = unsafe { SuperBlock::<F>::from_raw(sb) };
@@ -252,7 +263,7 @@ unsafe fn decode<F: FileSystem>(
         Ok(dentry)
     });
     match found {
-        Ok(dentry) => ARef::into_raw(dentry).as_ptr().cast(),
+        Ok(dentry) => Ref::into_raw(dentry).as_ptr().cast(),
         Err(err) => err.class().to_ptr(),
     }
 }

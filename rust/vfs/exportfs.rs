@@ -10,13 +10,13 @@ use crate::{
     dentry::Dentry,
     inode::Inode,
     mount::Mount,
-    Layer, //
+    Layer,
+    Ref, //
 };
 use core::ptr;
 use kernel::{
     error::from_err_ptr,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 /// The length of the longest identification that a file system makes (`MAX_HANDLE_SZ`).
@@ -110,7 +110,7 @@ impl Mount {
         _may_decode: MayDecode,
         (kind, fid): (i32, &[u8]),
         accept: Accept,
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'_, Dentry<Layer>>> {
         as_mounter.check()?;
         if fid.as_ptr().cast::<u32>().is_aligned() {
             return self.decode_aligned(kind, fid, accept);
@@ -121,7 +121,12 @@ impl Mount {
         self.decode_aligned(kind, place, accept)
     }
 
-    fn decode_aligned(&self, kind: i32, fid: &[u8], accept: Accept) -> Result<ARef<Dentry<Layer>>> {
+    fn decode_aligned(
+        &self,
+        kind: i32,
+        fid: &[u8],
+        accept: Accept,
+    ) -> Result<Ref<'_, Dentry<Layer>>> {
         if !fid.as_ptr().cast::<u32>().is_aligned() {
             return Err(ESTALE);
         }
@@ -142,7 +147,7 @@ impl Mount {
             )
         })?;
         // SAFETY: A new reference to a dentry of the layer's file system.
-        let dentry: ARef<Dentry<Layer>> = unsafe { Dentry::from_raw_owned(dentry) };
+        let dentry: Ref<'_, Dentry<Layer>> = unsafe { Dentry::from_raw_owned(dentry) };
         dentry.inode().ok_or(ESTALE)?;
         Ok(dentry)
     }

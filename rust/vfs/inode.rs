@@ -18,6 +18,7 @@ mod new;
 mod ops;
 mod rcu;
 mod table;
+mod trap;
 
 pub use fiemap::Fiemap;
 pub use in_use::InUse;
@@ -36,8 +37,7 @@ pub use locked::{
 };
 pub use new::{
     Fetched,
-    NewInode,
-    Trap, //
+    NewInode, //
 };
 pub use ops::{
     Operations,
@@ -55,14 +55,17 @@ pub(crate) use allocation::{
     free_inode,
     Allocation, //
 };
+pub(crate) use trap::Traps;
 
 use crate::{
     bindings,
     mount::Idmap,
+    reference::Counted,
     super_block::SuperBlock,
     FileSystem,
     Layer,
-    Of, //
+    Of,
+    Ref, //
 };
 use core::ptr::{
     self,
@@ -71,10 +74,6 @@ use core::ptr::{
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
-    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -127,8 +126,8 @@ unsafe impl<F> Send for Inode<F> {}
 // SAFETY: What a shared reference reads is constant or read once, as in C.
 unsafe impl<F> Sync for Inode<F> {}
 
-// SAFETY: The reference count of an inode keeps it alive.
-unsafe impl<F> AlwaysRefCounted for Inode<F> {
+// SAFETY: The reference count of an inode keeps it while its file system is mounted.
+unsafe impl<F> Counted for Inode<F> {
     fn inc_ref(&self) {
         // SAFETY: A shared reference means that the inode is in use.
         unsafe { bindings::ihold(self.as_raw()) };
@@ -156,12 +155,13 @@ impl<F> Inode<F> {
     ///
     /// # Safety
     ///
-    /// As for [`from_raw`](Self::from_raw), and the caller must own a reference.
-    pub(crate) unsafe fn from_raw_owned(ptr: *mut bindings::inode) -> ARef<Self> {
+    /// As for [`from_raw`](Self::from_raw), the file system must be mounted for `'a`, and the caller
+    /// must own a reference.
+    pub(crate) unsafe fn from_raw_owned<'a>(ptr: *mut bindings::inode) -> Ref<'a, Self> {
         // SAFETY: Valid, hence not null.
         let ptr = unsafe { NonNull::new_unchecked(ptr.cast()) };
         // SAFETY: The caller passes on its reference.
-        unsafe { ARef::from_raw(ptr) }
+        unsafe { Ref::from_raw(ptr) }
     }
 
     /// The raw pointer.

@@ -10,6 +10,10 @@
 //! Whatever the kind, dentries are put in two steps, because RCU walk looks at them without a
 //! reference on the inode: `->destroy_inode` puts the references, and what holds the pointers is
 //! freed after a grace period. The dentries themselves are freed by RCU, too.
+//!
+//! A dentry does not keep its file system mounted. The mounts in the super block do
+//! ([`FileSystem::mounts`]), and are there until all inodes are gone; so an inode is given what is of
+//! one of their file systems only.
 
 use crate::{
     bindings,
@@ -18,14 +22,19 @@ use crate::{
         Inode,
         NewInode, //
     },
+    mount::{
+        Mount,
+        PrivateMount, //
+    },
     FileSystem,
-    Layer, //
+    Layer,
+    Ref, //
 };
 use core::{
     iter,
     ptr::NonNull, //
 };
-use kernel::sync::aref::ARef;
+use kernel::prelude::*;
 
 /// What RCU walk sees of the object that an inode stands for.
 pub struct RcuTop {
@@ -45,6 +54,13 @@ pub unsafe trait Layers: sealed::Sealed + Send + Sync + Sized + 'static {
     /// Whether inodes stand for objects of file systems below. Those then keep times, access control
     /// lists and data, and this file system's inodes do not.
     const STACKING: bool;
+
+    /// What keeps the layers of a mounted instance mounted.
+    type Mounts: 'static;
+
+    /// Whether one of `mounts` keeps the file system of `dentry` mounted.
+    #[doc(hidden)]
+    fn keeps(mounts: &Self::Mounts, dentry: &Dentry<Layer>) -> bool;
 
     /// No layers yet.
     #[doc(hidden)]
@@ -82,6 +98,16 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
+/// Refuses a dentry that `mount` does not keep.
+#[inline]
+pub(crate) fn check(mount: &Mount, dentry: &Dentry<Layer>) -> Result {
+    if mount.sb().is(dentry.layer_sb()) {
+        Ok(())
+    } else {
+        Err(EXDEV)
+    }
+}
+
 /// For a file system that stacks on nothing.
 pub struct NoLayers(());
 
@@ -90,6 +116,12 @@ impl sealed::Sealed for NoLayers {}
 // SAFETY: There are no dentries.
 unsafe impl Layers for NoLayers {
     const STACKING: bool = false;
+
+    type Mounts = ();
+
+    fn keeps(_mounts: &(), _dentry: &Dentry<Layer>) -> bool {
+        false
+    }
 
     fn new() -> Self {
         Self(())
@@ -113,7 +145,7 @@ unsafe impl Layers for NoLayers {
 /// # Invariants
 ///
 /// - `0` is a dentry on which this object owns a reference until
-///   [`put_dentries`](Layers::put_dentries).
+///   [`put_dentries`](Layers::put_dentries), of the file system of the super block's mount.
 /// - It does not change after the inode was published.
 pub struct OneLayer(Option<NonNull<Dentry<Layer>>>);
 
@@ -127,6 +159,12 @@ impl sealed::Sealed for OneLayer {}
 // SAFETY: Both functions return the dentry of the type invariant.
 unsafe impl Layers for OneLayer {
     const STACKING: bool = true;
+
+    type Mounts = PrivateMount;
+
+    fn keeps(mount: &PrivateMount, dentry: &Dentry<Layer>) -> bool {
+        check(mount, dentry).is_ok()
+    }
 
     fn new() -> Self {
         // INVARIANT: No dentry.
@@ -146,7 +184,7 @@ unsafe impl Layers for OneLayer {
         if let Some(dentry) = self.0 {
             // SAFETY: By the type invariant the reference is ours, and this is called once. The
             // pointer stays for RCU walk.
-            drop(unsafe { ARef::from_raw(dentry) });
+            drop(unsafe { Ref::from_raw(dentry) });
         }
     }
 
@@ -165,14 +203,18 @@ impl<F: FileSystem<Layers = OneLayer>> Inode<F> {
     }
 }
 
-impl<F: FileSystem<Layers = OneLayer>> NewInode<F> {
+impl<F: FileSystem<Layers = OneLayer>> NewInode<'_, F> {
     /// Sets the dentry of the object below that this inode stands for.
-    pub fn set_real(&mut self, real: ARef<Dentry<Layer>>) {
+    ///
+    /// Returns `EXDEV` for one that is not of the file system of [`FileSystem::mounts`].
+    pub fn set_real(&mut self, real: Ref<'_, Dentry<Layer>>) -> Result {
+        check(F::mounts(self.sb().data()), &real)?;
         // INVARIANT: The reference is passed on, and nobody else sees the inode yet.
-        let old = self.layers_mut().0.replace(ARef::into_raw(real));
+        let old = self.layers_mut().0.replace(Ref::into_raw(real));
         if let Some(old) = old {
             // SAFETY: By the type invariant the reference was owned by the object replaced.
-            drop(unsafe { ARef::from_raw(old) });
+            drop(unsafe { Ref::<Dentry<Layer>>::from_raw(old) });
         }
+        Ok(())
     }
 }

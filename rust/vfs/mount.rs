@@ -14,9 +14,11 @@ pub use write::{
 use crate::{
     bindings,
     dentry::Dentry,
+    layers,
     path::Path,
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 use core::{
     marker::PhantomData,
@@ -115,6 +117,16 @@ impl Mount {
     pub fn idmap(&self) -> Idmap<'_> {
         // SAFETY: The mount is valid by the type invariant; a private mount keeps its mapping.
         unsafe { Idmap::from_raw(bindings::rvfs_mnt_idmap(self.as_raw())) }
+    }
+
+    /// `dentry`, for as long as this mount keeps its file system mounted. Returns `EXDEV` for one of
+    /// another file system.
+    #[inline]
+    pub fn adopt<'a>(&'a self, dentry: Ref<'_, Dentry<Layer>>) -> Result<Ref<'a, Dentry<Layer>>> {
+        layers::check(self, &dentry)?;
+        // SAFETY: The reference is passed on. A mount that is borrowed for `'a` keeps its super block
+        // as long.
+        Ok(unsafe { Ref::from_raw(Ref::into_raw(dentry)) })
     }
 
     /// Whether the mapping is more than the one that maps nothing.

@@ -23,16 +23,13 @@ use crate::{
     inode::Inode,
     path::LayerPath,
     FileSystem,
-    Layer, //
+    Layer,
+    Ref, //
 };
-use core::{
-    marker::PhantomData,
-    ops::Deref, //
-};
+use core::ops::Deref;
 use kernel::{
     error::from_err_ptr,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 /// A name as the functions of C take it. The hash is filled in by them.
@@ -100,48 +97,43 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
     /// Ends the lookup with an inode, or with the name being free (`d_splice_alias()`).
     ///
     /// Finds an alias that is to be used instead, if any. `EXDEV` for an inode of another mount.
-    pub fn splice(self, inode: Option<ARef<Inode<F>>>) -> Result<Spliced<'a, F>> {
+    pub fn splice(self, inode: Option<Ref<'_, Inode<F>>>) -> Result<Spliced<'a, F>> {
         if let Some(inode) = &inode {
             if !core::ptr::eq(inode.sb(), self.sb()) {
                 return Err(EXDEV);
             }
         }
         let raw = match inode {
-            Some(inode) => ARef::into_raw(inode).as_ptr().cast(),
+            Some(inode) => Ref::into_raw(inode).as_ptr().cast(),
             None => core::ptr::null_mut(),
         };
         // SAFETY: The dentry is in lookup; the reference on the inode is passed on.
         let alias = from_err_ptr(unsafe { bindings::d_splice_alias(raw, self.as_raw()) })?;
         // SAFETY: Null, or a new reference to a dentry of the same file system.
         let alias = (!alias.is_null()).then(|| unsafe { Dentry::from_raw_owned(alias) });
-        Ok(Spliced {
-            alias,
-            _lookup: PhantomData,
-        })
+        Ok(Spliced { alias })
     }
 }
 
 /// The end of a lookup, which [`InLookup::splice`] makes.
 pub struct Spliced<'a, F> {
     /// The dentry that is to be used instead.
-    alias: Option<ARef<Dentry<F>>>,
-    /// Of which lookup.
-    _lookup: PhantomData<&'a ()>,
+    alias: Option<Ref<'a, Dentry<F>>>,
 }
 
 impl<F> Spliced<'_, F> {
     /// What `->lookup` returns: null, or the alias with its reference.
     pub(crate) fn into_raw(self) -> *mut bindings::dentry {
         self.alias.map_or(core::ptr::null_mut(), |alias| {
-            ARef::into_raw(alias).as_ptr().cast()
+            Ref::into_raw(alias).as_ptr().cast()
         })
     }
 }
 
-impl LayerPath<'_> {
+impl<'a> LayerPath<'a> {
     /// Looks `name` up in this directory of a layer, with the mounter's permission to search it
     /// (`lookup_one_unlocked()`). The result may be negative.
-    pub fn lookup(&self, as_mounter: &AsMounter, name: &[u8]) -> Result<ARef<Dentry<Layer>>> {
+    pub fn lookup(&self, as_mounter: &AsMounter, name: &[u8]) -> Result<Ref<'a, Dentry<Layer>>> {
         as_mounter.check()?;
         check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;
@@ -166,7 +158,7 @@ impl LayerPath<'_> {
         as_mounter: &AsMounter,
         name: &[u8],
         drop_negative: bool,
-    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
         match self.lookup(as_mounter, name) {
             Ok(dentry) if !dentry.is_negative() => Ok(Some(dentry)),
             Ok(dentry) => {
@@ -185,7 +177,7 @@ impl LayerPath<'_> {
         &self,
         as_mounter: &AsMounter,
         name: &[u8],
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
         as_mounter.check()?;
         check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;

@@ -11,7 +11,8 @@ use crate::{
     mount::Mount,
     FileSystem,
     Layer,
-    Of, //
+    Of,
+    Ref, //
 };
 use core::{
     marker::PhantomData,
@@ -28,7 +29,10 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// A referenced path of whatever file system, as a mount option names it.
+/// A referenced path of whatever file system, as a mount option names it, or as something that is
+/// kept of a layer.
+///
+/// The mount is referenced, too, and keeps the file system mounted: so it may be kept anywhere.
 ///
 /// # Invariants
 ///
@@ -134,7 +138,7 @@ impl Mount {
         &self,
         as_mounter: &AsMounter,
         name: &CStr,
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'_, Dentry<Layer>>> {
         as_mounter.check()?;
         let mut path = bindings::path::default();
         // SAFETY: The mount and its root are valid, the name is NUL-terminated; the path is written
@@ -149,7 +153,7 @@ impl Mount {
             )
         })?;
         // INVARIANT: `vfs_path_lookup()` returns references.
-        Ok(ARef::from(Path(path).dentry()))
+        self.adopt(Ref::from(Path(path).dentry()))
     }
 }
 
@@ -192,6 +196,15 @@ impl<'a> LayerPath<'a> {
 }
 
 impl LayerPath<'_> {
+    /// Takes references on both, for what is to be kept.
+    pub fn to_path(&self) -> Path {
+        let path = self.to_raw();
+        // SAFETY: Mount and dentry are valid.
+        unsafe { bindings::path_get(&path) };
+        // INVARIANT: References were taken just now, and both are of one file system.
+        Path(path)
+    }
+
     /// As C has it, without references: valid as long as `self`.
     #[inline]
     pub(crate) fn to_raw(self) -> bindings::path {

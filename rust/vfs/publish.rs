@@ -2,6 +2,10 @@
 
 //! Publication of a reference without locks, once.
 
+use crate::{
+    reference::Counted,
+    Ref, //
+};
 use core::{
     marker::PhantomData,
     ptr::{
@@ -13,9 +17,12 @@ use core::{
         Ordering, //
     },
 };
-use kernel::sync::aref::{
-    ARef,
-    AlwaysRefCounted, //
+use kernel::{
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
 };
 
 /// A reference that appears once and stays.
@@ -29,15 +36,15 @@ use kernel::sync::aref::{
 ///
 /// # Invariants
 ///
-/// The pointer is null, or points to an object on which this one owns a reference. It changes once,
-/// from null.
+/// The pointer is null, or points to an object on which this one owns a reference, and which is there
+/// as long as this one. It changes once, from null.
 #[repr(transparent)]
-pub struct Once<T: AlwaysRefCounted> {
+pub struct Once<T: Counted> {
     ptr: AtomicPtr<T>,
-    _owns: PhantomData<ARef<T>>,
+    _owns: PhantomData<Ref<'static, T>>,
 }
 
-impl<T: AlwaysRefCounted> Once<T> {
+impl<T: Counted> Once<T> {
     /// Nothing published yet.
     pub const fn new() -> Self {
         // INVARIANT: The pointer is null.
@@ -56,48 +63,50 @@ impl<T: AlwaysRefCounted> Once<T> {
         Some(unsafe { ptr.as_ref() })
     }
 
-    /// Publishes `value`, and returns it back where something has been published before.
-    pub fn publish(&self, value: ARef<T>) -> Result<&T, ARef<T>> {
-        let raw = ARef::into_raw(value);
+    /// Publishes `value`, whose file system has to be mounted as long as this object is there. Returns
+    /// `EEXIST`, and puts it, where something has been published before.
+    pub(crate) fn publish_ref(&self, value: Ref<'_, T>) -> Result {
+        let raw = Ref::into_raw(value);
         // ORDERING: Release, see the type. Acquire on failure is for `get_or_publish`.
-        match self.ptr.compare_exchange(
+        let stored = self.ptr.compare_exchange(
             ptr::null_mut(),
             raw.as_ptr(),
             Ordering::Release,
             Ordering::Acquire,
-        ) {
-            // INVARIANT: It was null; the reference is passed on to this object.
-            // SAFETY: By the type invariant.
-            Ok(_) => Ok(unsafe { raw.as_ref() }),
+        );
+        if stored.is_err() {
             // SAFETY: The reference was taken apart above and has not been passed on.
-            Err(_) => Err(unsafe { ARef::from_raw(raw) }),
+            drop(unsafe { Ref::from_raw(raw) });
+            return Err(EEXIST);
         }
-    }
-
-    /// Publishes `value`, or drops it where something has been published before. Returns what is
-    /// published now.
-    pub fn get_or_publish(&self, value: ARef<T>) -> Option<&T> {
-        match self.publish(value) {
-            Ok(published) => Some(published),
-            Err(late) => {
-                drop(late);
-                self.get()
-            }
-        }
+        // INVARIANT: It was null; the reference is passed on to this object.
+        Ok(())
     }
 }
 
-impl<T: AlwaysRefCounted> Default for Once<T> {
+impl<T: AlwaysRefCounted> Once<T> {
+    /// Publishes `value`, or puts it where something has been published before. Returns what is
+    /// published now.
+    pub fn get_or_publish(&self, value: ARef<T>) -> Option<&T> {
+        // SAFETY: The reference is passed on. Such an object needs nothing else to be kept.
+        let value = unsafe { Ref::from_raw(ARef::into_raw(value)) };
+        // What was there before will do.
+        let _ = self.publish_ref(value);
+        self.get()
+    }
+}
+
+impl<T: Counted> Default for Once<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: AlwaysRefCounted> Drop for Once<T> {
+impl<T: Counted> Drop for Once<T> {
     fn drop(&mut self) {
         if let Some(ptr) = NonNull::new(*self.ptr.get_mut()) {
             // SAFETY: By the type invariant this object owns the reference.
-            drop(unsafe { ARef::from_raw(ptr) });
+            drop(unsafe { Ref::from_raw(ptr) });
         }
     }
 }

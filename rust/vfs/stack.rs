@@ -19,26 +19,30 @@ use crate::{
         NewInode, //
     },
     layers::{
+        self,
         sealed,
         Layers,
         RcuTop, //
     },
+    mount::LayerMounts,
     publish::Once,
     FileSystem,
-    Layer, //
+    Layer,
+    Ref, //
 };
 use core::{
-    mem::ManuallyDrop,
+    marker::PhantomData,
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
     ptr::{
         self,
         NonNull, //
     },
 };
 use deferred::Deferred;
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 
 /// A dentry in one lower layer, with the index of the layer.
 ///
@@ -74,18 +78,18 @@ enum Entries {
     Deferred(KBox<Deferred>),
 }
 
-/// The lower dentries of one object, topmost first.
-pub struct LowerStack(Entries);
+/// The lower dentries of one object, topmost first, of file systems that stay mounted for `'a`.
+pub struct LowerStack<'a>(Entries, PhantomData<&'a ()>);
 
 // SAFETY: Dentries may be used and put in any task.
-unsafe impl Send for LowerStack {}
+unsafe impl Send for LowerStack<'_> {}
 // SAFETY: A shared reference only reads, and dentries are `Sync`.
-unsafe impl Sync for LowerStack {}
+unsafe impl Sync for LowerStack<'_> {}
 
-impl LowerStack {
+impl<'a> LowerStack<'a> {
     /// A stack without layers.
     pub const fn new() -> Self {
-        Self(Entries::None)
+        Self(Entries::None, PhantomData)
     }
 
     /// A stack without layers, with room for so many. Returns `ENOMEM`.
@@ -93,9 +97,8 @@ impl LowerStack {
         if layers <= 1 {
             return Ok(Self::new());
         }
-        Ok(Self(Entries::Many(KVec::with_capacity(
-            layers, GFP_KERNEL,
-        )?)))
+        let many = KVec::with_capacity(layers, GFP_KERNEL)?;
+        Ok(Self(Entries::Many(many), PhantomData))
     }
 
     /// Gives back memory that was allocated in advance, if there is enough for that to matter to the
@@ -121,12 +124,12 @@ impl LowerStack {
     }
 
     /// Adds a dentry of layer `layer` at the bottom. Returns `ENOMEM`, and puts the dentry then.
-    pub fn push(&mut self, dentry: ARef<Dentry<Layer>>, layer: usize) -> Result {
+    pub fn push(&mut self, dentry: Ref<'a, Dentry<Layer>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;
         match &mut self.0 {
             Entries::None => {
                 // INVARIANT: The reference is passed on to the stack.
-                let dentry = ARef::into_raw(dentry);
+                let dentry = Ref::into_raw(dentry);
                 self.0 = Entries::One([LowerEntry { dentry, layer }]);
             }
             Entries::One([first]) => {
@@ -172,11 +175,11 @@ impl LowerStack {
         }
     }
 
-    fn push_many(&mut self, dentry: ARef<Dentry<Layer>>, layer: u16) -> Result {
+    fn push_many(&mut self, dentry: Ref<'a, Dentry<Layer>>, layer: u16) -> Result {
         if let Entries::Many(many) = &mut self.0 {
             many.reserve(1, GFP_KERNEL)?;
             // INVARIANT: The reference is passed on to the stack; there is room for it.
-            let dentry = ARef::into_raw(dentry);
+            let dentry = Ref::into_raw(dentry);
             many.push(LowerEntry { dentry, layer }, GFP_KERNEL)?;
         }
         Ok(())
@@ -255,18 +258,18 @@ impl LowerStack {
     unsafe fn put_dentries(&self) {
         for entry in self.known() {
             // SAFETY: By the type invariant of the entry the stack owns this reference.
-            drop(unsafe { ARef::from_raw(entry.dentry) });
+            drop(unsafe { Ref::from_raw(entry.dentry) });
         }
     }
 }
 
-impl Default for LowerStack {
+impl Default for LowerStack<'_> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Drop for LowerStack {
+impl Drop for LowerStack<'_> {
     fn drop(&mut self) {
         // SAFETY: Dropped once, and nothing looks at it afterwards.
         unsafe { self.put_dentries() };
@@ -278,18 +281,20 @@ impl Drop for LowerStack {
 /// # Invariants
 ///
 /// - `lower` does not change after the inode was published, but for an entry that appears once.
+/// - All dentries are of file systems of the super block's mounts, see [`FileSystem::mounts`].
 /// - Dropping neither member puts dentries: [`put_dentries`](Layers::put_dentries) does.
 #[repr(C)]
 pub struct LayerStack {
     upper: ManuallyDrop<Once<Dentry<Layer>>>,
-    lower: ManuallyDrop<LowerStack>,
+    lower: ManuallyDrop<LowerStack<'static>>,
 }
 
 impl LayerStack {
     /// Sets the lower layers of an inode that nobody else sees yet.
-    pub(crate) fn set_lower(&mut self, lower: LowerStack) {
-        // The old stack is the empty one; dropping it does nothing.
-        *self.lower = lower;
+    fn set_lower(&mut self, mut lower: LowerStack<'_>) {
+        // How long they stay mounted is now said by the invariant of this type. The old stack, which
+        // is dropped here, is mostly the empty one.
+        mem::swap(&mut self.lower.0, &mut lower.0);
     }
 
     /// The upper dentry, if the object has been copied up or was made in the upper layer.
@@ -302,17 +307,15 @@ impl LayerStack {
 
     /// Makes `upper` visible.
     ///
-    /// Returns the reference back where there is an upper dentry already.
-    pub(crate) fn publish_upper(
-        &self,
-        upper: ARef<Dentry<Layer>>,
-    ) -> Result<(), ARef<Dentry<Layer>>> {
-        self.upper.publish(upper).map(|_| ())
+    /// Returns `EEXIST`, and puts it, where there is an upper dentry already.
+    fn publish_upper(&self, upper: Ref<'_, Dentry<Layer>>) -> Result {
+        // INVARIANT: The caller has checked the dentry.
+        self.upper.publish_ref(upper)
     }
 
     /// The lower dentries.
     #[inline]
-    pub(crate) fn lower(&self) -> &LowerStack {
+    pub(crate) fn lower(&self) -> &LowerStack<'_> {
         &self.lower
     }
 }
@@ -322,6 +325,12 @@ impl sealed::Sealed for LayerStack {}
 // SAFETY: The dentries are those of the two members, which own the references.
 unsafe impl Layers for LayerStack {
     const STACKING: bool = true;
+
+    type Mounts = LayerMounts;
+
+    fn keeps(mounts: &LayerMounts, dentry: &Dentry<Layer>) -> bool {
+        (0..=mounts.num_lower()).any(|layer| check(mounts, dentry, layer).is_ok())
+    }
 
     fn new() -> Self {
         Self {
@@ -362,7 +371,7 @@ unsafe impl Layers for LayerStack {
     }
 
     unsafe fn free(&mut self) {
-        let lower: *mut LowerStack = &mut *self.lower;
+        let lower: *mut LowerStack<'_> = &mut *self.lower;
         // SAFETY: `LowerStack` has a `Drop` that would put the dentries a second time, so only its
         // member is dropped, which frees memory; entries need no drop.
         unsafe { ptr::drop_in_place(&raw mut (*lower).0) };
@@ -378,15 +387,17 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
 
     /// The dentries in the lower layers.
     #[inline]
-    pub fn lower(&self) -> &LowerStack {
+    pub fn lower(&self) -> &LowerStack<'_> {
         self.layers().lower()
     }
 
     /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
     /// first needed. One that somebody else has found before stays.
     ///
-    /// Returns `ENOMEM`, and `EINVAL` where it has been there from the start.
-    pub fn set_lower_data(&self, dentry: ARef<Dentry<Layer>>, layer: usize) -> Result {
+    /// Returns `ENOMEM`, `EINVAL` where it has been there from the start, and `EXDEV` where it is not of
+    /// the file system of that layer.
+    pub fn set_lower_data(&self, dentry: Ref<'_, Dentry<Layer>>, layer: usize) -> Result {
+        check(F::mounts(self.sb().data()), &dentry, layer)?;
         match &self.lower().0 {
             Entries::Deferred(deferred) => deferred.publish(dentry, layer),
             _ => Err(EINVAL),
@@ -399,8 +410,10 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
     /// that could not be found by a layer's inode, because its lower hard link was going to be
     /// broken, can be found by the upper one from now on.
     ///
-    /// Returns `EIO` if there is an upper dentry already.
-    pub fn set_upper(&self, upper: ARef<Dentry<Layer>>) -> Result {
+    /// Returns `EIO` if there is an upper dentry already, and `EXDEV` where it is not of the file
+    /// system of the upper layer.
+    pub fn set_upper(&self, upper: Ref<'_, Dentry<Layer>>) -> Result {
+        check(F::mounts(self.sb().data()), &upper, 0)?;
         let key = upper.inode().ok_or(EIO)?.as_raw();
         self.layers().publish_upper(upper).map_err(|_| EIO)?;
         // SAFETY: Valid by the type invariant.
@@ -415,14 +428,32 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
     }
 }
 
-impl<F: FileSystem<Layers = LayerStack>> NewInode<F> {
+impl<F: FileSystem<Layers = LayerStack>> NewInode<'_, F> {
     /// Sets the layers.
-    pub fn set_layers(&mut self, upper: Option<ARef<Dentry<Layer>>>, lower: LowerStack) {
-        let layers = self.layers_mut();
-        layers.set_lower(lower);
-        if let Some(upper) = upper {
-            // A new inode has no upper dentry, so this cannot fail.
-            let _ = layers.publish_upper(upper);
+    ///
+    /// Returns `EXDEV` where a dentry is not of the file system of its layer, and `EEXIST` where there
+    /// is an upper dentry already.
+    pub fn set_layers(
+        &mut self,
+        upper: Option<Ref<'_, Dentry<Layer>>>,
+        lower: LowerStack<'_>,
+    ) -> Result {
+        let mounts = F::mounts(self.sb().data());
+        for entry in lower.known() {
+            check(mounts, entry.dentry(), entry.layer())?;
         }
+        if let Some(upper) = &upper {
+            check(mounts, upper, 0)?;
+        }
+        let layers = self.layers_mut();
+        // INVARIANT: Just checked.
+        layers.set_lower(lower);
+        upper.map_or(Ok(()), |upper| layers.publish_upper(upper))
     }
+}
+
+/// Refuses a dentry that is not of the file system of layer `layer`.
+#[inline]
+fn check(mounts: &LayerMounts, dentry: &Dentry<Layer>, layer: usize) -> Result {
+    layers::check(mounts.get(layer).ok_or(EXDEV)?, dentry)
 }

@@ -22,6 +22,7 @@ pub use ops::{
 use crate::{
     bindings,
     dentry::Dentry,
+    inode::Traps,
     FileSystem,
     Layer,
     Of, //
@@ -84,11 +85,22 @@ pub fn new_uuid() -> [u8; 16] {
     uuid
 }
 
+/// What `s_fs_info` points to.
+///
+/// The order of the members is the order in which they are dropped: the traps are directories of
+/// layers, whose mounts are in `data`.
+struct Info<F: FileSystem> {
+    #[expect(dead_code, reason = "held until the mount ends")]
+    traps: Traps<F>,
+    data: F::Super,
+}
+
 /// `struct super_block` of the file system `F`, or of a layer.
 ///
 /// # Invariants
 ///
-/// Valid as long as it is borrowed. Of a [`FileSystem`], `s_fs_info` is its `Super`.
+/// Valid as long as it is borrowed. Of a [`FileSystem`], `s_fs_info` is an [`Info`], until the mount
+/// ends.
 #[repr(transparent)]
 pub struct SuperBlock<F> {
     sb: Opaque<bindings::super_block>,
@@ -232,7 +244,7 @@ impl<F: FileSystem> SuperBlock<F> {
     #[inline]
     pub fn data(&self) -> &F::Super {
         // SAFETY: By the type invariant; it is dropped only when nothing is in use any more.
-        unsafe { &*(*self.as_raw()).s_fs_info.cast() }
+        unsafe { &(*(*self.as_raw()).s_fs_info.cast::<Info<F>>()).data }
     }
 
     /// The root, which there is as long as it is mounted: not any more while its dentries are given

@@ -105,6 +105,7 @@ pub mod overlay_tables;
 pub mod path;
 pub mod posix_acl;
 pub mod publish;
+mod reference;
 pub mod registration;
 pub mod security;
 pub mod stack;
@@ -112,6 +113,8 @@ pub mod stat;
 pub mod super_block;
 pub mod verity;
 pub mod xattr;
+
+pub use reference::Ref;
 
 use core::marker::PhantomData;
 
@@ -137,6 +140,12 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     const USERNS_MOUNT: bool = true;
     /// Whether its mounts can be id-mapped (`FS_ALLOW_IDMAP`).
     const ALLOW_IDMAP: bool = true;
+
+    /// The mounts of the layers, which are a part of `data`: what an inode holds of layers is of their
+    /// file systems.
+    ///
+    /// They are there as long as `data`, since it is behind a shared reference.
+    fn mounts(data: &Self::Super) -> &<Self::Layers as layers::Layers>::Mounts;
 
     /// Initialises the file system's part of a new inode.
     ///

@@ -17,8 +17,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CStr,
-    sync::aref::ARef, //
+    str::CStr, //
 };
 use vfs::{
     dentry::{
@@ -43,6 +42,7 @@ use vfs::{
         Kstat,
         StatRequest, //
     },
+    Ref, //
 };
 
 /// The inode that `dentry` is a name of.
@@ -164,7 +164,7 @@ impl Operations for DirOps {
 
     fn link(old: &Dentry<MemFs>, dir: &Inode<MemFs>, new: Stable<'_, MemFs>) -> Result {
         let inode = positive(old)?;
-        new.make_persistent(ARef::from(inode))?;
+        new.make_persistent(Ref::from(inode))?;
         inode.inc_nlink();
         inode.touch_ctime();
         dir.touch();

@@ -97,7 +97,7 @@ impl Kind<'_> {
 }
 
 /// Gives a new inode what does not depend on where it is made.
-fn fill(inode: &mut NewInode<MemFs>, kind: Kind<'_>, mode: u16) -> Result {
+fn fill(inode: &mut NewInode<'_, MemFs>, kind: Kind<'_>, mode: u16) -> Result {
     inode.set_type(mode, 0, kind.tables());
     inode.set_next_ino();
     inode.init_times();
@@ -116,12 +116,12 @@ fn fill(inode: &mut NewInode<MemFs>, kind: Kind<'_>, mode: u16) -> Result {
 /// Makes the inode for the name `dentry` in `dir`. The caller becomes its owner.
 ///
 /// It is not visible before it is published; if it is dropped instead, it never was.
-pub(crate) fn new(
+pub(crate) fn new<'a>(
     idmap: Idmap<'_>,
-    dir: &Inode<MemFs>,
+    dir: &'a Inode<MemFs>,
     dentry: Stable<'_, MemFs>,
     kind: Kind<'_>,
-) -> Result<NewInode<MemFs>> {
+) -> Result<NewInode<'a, MemFs>> {
     let mut inode = dir.sb().new_inode()?;
     let mode = inode.init_owner(idmap, dir, kind.mode());
     fill(&mut inode, kind, mode)?;
@@ -130,7 +130,7 @@ pub(crate) fn new(
 }
 
 /// Makes the inode of the root, which belongs to the user 0 of the machine, who mounted.
-pub(crate) fn make_root(sb: &SuperBlock<MemFs>) -> Result<NewInode<MemFs>> {
+pub(crate) fn make_root(sb: &SuperBlock<MemFs>) -> Result<NewInode<'_, MemFs>> {
     let kind = Kind::Dir(0o755);
     let mut inode = sb.new_inode()?;
     fill(&mut inode, kind, kind.mode())?;

@@ -46,6 +46,11 @@ impl FileSystem for MemFs {
     type Inode = inode::MemInode;
     type Layers = NoLayers;
 
+    fn mounts(_data: &mount::Super) -> &() {
+        // It stacks on nothing.
+        &()
+    }
+
     fn init_inode() -> impl PinInit<inode::MemInode, Error> {
         // Called for each inode that is allocated, before anything is known of it.
         Ok(inode::MemInode::new())

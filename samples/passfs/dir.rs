@@ -24,8 +24,7 @@ use core::iter;
 use kernel::{
     bindings,
     prelude::*,
-    str::CStr,
-    sync::aref::ARef, //
+    str::CStr, //
 };
 use vfs::{
     cred::Creator,
@@ -47,7 +46,8 @@ use vfs::{
         RenameFlags,
         Spliced, //
     },
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// `->lookup`
@@ -95,7 +95,8 @@ fn make(
     let made: Result<_> = sb.data().as_mounter(|m| {
         Creator::new(m, dentry, &new, mode)?.run(m, |m| {
             let name = write.start_creating(m, real_dir, dentry.name())?;
-            Ok(what(name, mode)?.keep())
+            // Kept by the mount, and no longer by what is locked here.
+            sb.data().mount().adopt(what(name, mode)?.keep())
         })
     });
     let below = made?;
@@ -104,10 +105,10 @@ fn make(
 }
 
 /// Gives `dentry` its inode, now that the object has its name below.
-fn finish(
+fn finish<'a>(
     dir: &Inode<PassFs>,
     dentry: Stable<'_, PassFs>,
-    inode: impl Into<Fetched<PassFs>>,
+    inode: impl Into<Fetched<'a, PassFs>>,
     below: &Dentry<Layer>,
 ) -> Result {
     refresh_links(dir);
@@ -126,7 +127,7 @@ fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> R
         name.link(real(inode)?).map(drop)
     })?;
     refresh_links(inode);
-    finish(dir, new, ARef::from(inode), real(inode)?)
+    finish(dir, new, Ref::from(inode), real(inode)?)
 }
 
 /// Whether `found`, below, is what `dentry` stands for; both may be nothing.
@@ -210,11 +211,11 @@ fn tmpfile(
     let private: Result<_> = sb.data().as_mounter(|m| {
         Creator::new(m, file.dentry(), &new, mode)?.run(m, |m| {
             let backing = file.open_backing(m, &write, file.flags(), parent, mode)?;
-            let below = ARef::from(backing.dentry());
-            let private = KBox::new(RegularFile::new(backing), GFP_KERNEL)?;
-            let inode = inode::insert(sb, new, below.clone())?;
+            let below = backing.dentry();
+            let private = KBox::new(RegularFile::new(backing.clone()), GFP_KERNEL)?;
+            let inode = inode::insert(sb, new, Ref::from(below))?;
             file.instantiate(inode)?;
-            file.dentry().init_revalidation(iter::once(&*below));
+            file.dentry().init_revalidation(iter::once(below));
             Ok(private)
         })
     });

@@ -15,8 +15,7 @@ use crate::{
 };
 use kernel::{
     bindings,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 use vfs::{
     dentry::Dentry,
@@ -28,7 +27,8 @@ use vfs::{
     },
     path::LayerPath,
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The flags of an inode below that the VFS has to know of here, too.
@@ -75,17 +75,17 @@ pub(crate) fn path(dentry: &Dentry<PassFs>) -> Result<LayerPath<'_>> {
 }
 
 /// Finds or makes the inode for the object `real`.
-pub(crate) fn get(
-    sb: &SuperBlock<PassFs>,
-    real: ARef<Dentry<Layer>>,
-) -> Result<ARef<Inode<PassFs>>> {
+pub(crate) fn get<'a>(
+    sb: &'a SuperBlock<PassFs>,
+    real: Ref<'_, Dentry<Layer>>,
+) -> Result<Ref<'a, Inode<PassFs>>> {
     let fetched = sb.iget(real.inode().ok_or(ENOENT)?)?;
     Ok(complete(sb, fetched, real)?.publish())
 }
 
 /// Makes an inode for an object that is about to be made below, so that nothing can fail once it
 /// is there. It goes on with [`insert`]; if it is dropped instead, it never was.
-pub(crate) fn new(sb: &SuperBlock<PassFs>, mode: u16, rdev: u32) -> Result<NewInode<PassFs>> {
+pub(crate) fn new(sb: &SuperBlock<PassFs>, mode: u16, rdev: u32) -> Result<NewInode<'_, PassFs>> {
     let mut inode = sb.new_inode()?;
     inode.set_type(mode, rdev, tables_for(mode));
     inode.mark_creating();
@@ -93,21 +93,21 @@ pub(crate) fn new(sb: &SuperBlock<PassFs>, mode: u16, rdev: u32) -> Result<NewIn
 }
 
 /// Makes `new` the inode of the object `real`, which was made just now.
-pub(crate) fn insert(
+pub(crate) fn insert<'a>(
     sb: &SuperBlock<PassFs>,
-    new: NewInode<PassFs>,
-    real: ARef<Dentry<Layer>>,
-) -> Result<Fetched<PassFs>> {
+    new: NewInode<'a, PassFs>,
+    real: Ref<'_, Dentry<Layer>>,
+) -> Result<Fetched<'a, PassFs>> {
     let fetched = new.insert(real.inode().ok_or(EIO)?)?;
     complete(sb, fetched, real)
 }
 
 /// Completes an inode, if it is a new one.
-fn complete(
+fn complete<'a>(
     sb: &SuperBlock<PassFs>,
-    fetched: Fetched<PassFs>,
-    real: ARef<Dentry<Layer>>,
-) -> Result<Fetched<PassFs>> {
+    fetched: Fetched<'a, PassFs>,
+    real: Ref<'_, Dentry<Layer>>,
+) -> Result<Fetched<'a, PassFs>> {
     let mut fetched = fetched;
     if let Fetched::New(inode) = &mut fetched {
         fill(sb, inode, real)?;
@@ -116,10 +116,10 @@ fn complete(
 }
 
 /// Makes the inode of the root. The VFS keeps it, so it need not be found.
-pub(crate) fn make_root(
-    sb: &SuperBlock<PassFs>,
-    real: ARef<Dentry<Layer>>,
-) -> Result<NewInode<PassFs>> {
+pub(crate) fn make_root<'a>(
+    sb: &'a SuperBlock<PassFs>,
+    real: Ref<'_, Dentry<Layer>>,
+) -> Result<NewInode<'a, PassFs>> {
     let mut inode = sb.new_inode()?;
     fill(sb, &mut inode, real)?;
     Ok(inode)
@@ -128,8 +128,8 @@ pub(crate) fn make_root(
 /// Gives a new inode what it is to be.
 fn fill(
     sb: &SuperBlock<PassFs>,
-    inode: &mut NewInode<PassFs>,
-    real: ARef<Dentry<Layer>>,
+    inode: &mut NewInode<'_, PassFs>,
+    real: Ref<'_, Dentry<Layer>>,
 ) -> Result {
     let below = real.inode().ok_or(EIO)?;
     inode.set_type(below.mode(), below.rdev(), tables_for(below.mode()));
@@ -138,8 +138,7 @@ fn fill(
     inode.set_flags(below.flags(), COPIED_FLAGS);
     // Owners are as the mount below shows them, which may be id-mapped.
     inode.copy_attr(below, sb.data().mount().idmap());
-    inode.set_real(real);
-    Ok(())
+    inode.set_real(real)
 }
 
 /// Shows size, times, owner and mode as the object below has them now.

@@ -11,8 +11,7 @@ use crate::{
 use core::iter;
 use kernel::{
     prelude::*,
-    str::CString,
-    sync::aref::ARef, //
+    str::CString, //
 };
 use vfs::{
     cred::{
@@ -47,7 +46,8 @@ use vfs::{
         Statfs,
         SuperBlock, //
     },
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// "pass", the type in `statfs()`.
@@ -231,7 +231,7 @@ fn fill<'a>(lower: Lower, mut sb: NewSuperBlock<'a, PassFs>) -> Result<Filled<'a
         name: lower.name,
         mounter,
     };
-    let root: ARef<Dentry<Layer>> = ARef::from(lower.path.dentry());
+    let root: Ref<'_, Dentry<Layer>> = Ref::from(lower.path.dentry());
     sb.finish(
         data,
         |sb| inode::make_root(sb, root.clone()),

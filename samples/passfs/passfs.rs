@@ -32,6 +32,7 @@ use kernel::{
 };
 use vfs::{
     layers::OneLayer,
+    mount::PrivateMount,
     registration::Registration,
     FileSystem, //
 };
@@ -49,6 +50,11 @@ impl FileSystem for PassFs {
     type Inode = ();
     /// Each inode stands for one object below.
     type Layers = OneLayer;
+
+    /// What keeps the objects below, which are all on one file system.
+    fn mounts(data: &mount::Super) -> &PrivateMount {
+        data.mount()
+    }
 
     fn init_inode() -> impl PinInit<(), Error> {
         Ok(())

@@ -74,6 +74,7 @@ pub(crate) fn set_acl(
         .ofs()
         .work()?
         .dir
+        .dentry()
         .inode()
         .is_some_and(Inode::has_posix_acl);
     if !upper_has_acl || !inode.real().top_inode()?.can_set_acl() {

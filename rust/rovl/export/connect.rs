@@ -15,24 +15,22 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     exportfs::Accept,
     log,
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// A search for an overlay dentry.
-pub(super) struct Connector<'a> {
+pub(super) struct Connector<'a, 'sb> {
     pub(super) m: &'a AsMounter,
-    pub(super) sb: &'a SuperBlock<Rovl>,
-    pub(super) ofs: &'a Super,
+    pub(super) sb: &'sb SuperBlock<Rovl>,
+    pub(super) ofs: &'sb Super,
 }
 
 /// What `dentry` is made of in layer `layer`; 0 is the upper one.
@@ -49,11 +47,15 @@ fn is_part(dentry: &Dentry<Rovl>, layer: usize, real: &Dentry<Layer>) -> bool {
     part_in(dentry, layer).is_some_and(|part| part.is(real))
 }
 
-impl Connector<'_> {
+impl<'sb> Connector<'_, 'sb> {
     /// The overlay directory that `real`, a directory of layer `layer`, is a part of.
     ///
     /// Returns `EXDEV` where it is outside of the layer.
-    pub(super) fn find(&self, real: &Dentry<Layer>, layer: usize) -> Result<ARef<Dentry<Rovl>>> {
+    pub(super) fn find(
+        &self,
+        real: &Dentry<Layer>,
+        layer: usize,
+    ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let mut connected = self.ancestor(real, layer)?;
         while !is_part(&connected, layer, real) {
             let result = self.step_down(&mut connected, real, layer);
@@ -74,11 +76,11 @@ impl Connector<'_> {
     /// Replaces `connected` by the one of its entries that is above `real`, or `real` itself.
     fn step_down(
         &self,
-        connected: &mut ARef<Dentry<Rovl>>,
+        connected: &mut Ref<'sb, Dentry<Rovl>>,
         real: &Dentry<Layer>,
         layer: usize,
     ) -> Result {
-        let mut next: ARef<Dentry<Layer>> = ARef::from(real);
+        let mut next: Ref<'_, Dentry<Layer>> = Ref::from(real);
         loop {
             let parent = next.parent();
             if is_part(connected, layer, &parent) {
@@ -104,10 +106,10 @@ impl Connector<'_> {
     /// its name shows something else.
     fn child(
         &self,
-        connected: &Dentry<Rovl>,
+        connected: &Ref<'sb, Dentry<Rovl>>,
         real: &Dentry<Layer>,
         layer: usize,
-    ) -> Result<ARef<Dentry<Rovl>>> {
+    ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let found = real.with_name(|name| connected.lookup_to_connect(name));
         if !is_part(connected, layer, &real.parent()) {
             return Err(ECHILD);
@@ -124,11 +126,11 @@ impl Connector<'_> {
 
     /// The overlay dentry of the nearest parent of `real`, or of itself, that is known without a
     /// lookup.
-    fn ancestor(&self, real: &Dentry<Layer>, layer: usize) -> Result<ARef<Dentry<Rovl>>> {
+    fn ancestor(&self, real: &Dentry<Layer>, layer: usize) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if self.is_layer_root(real, layer) {
             return self.root();
         }
-        let mut next: ARef<Dentry<Layer>> = ARef::from(real);
+        let mut next: Ref<'_, Dentry<Layer>> = Ref::from(real);
         loop {
             let parent = next.parent();
             if let Some(found) = self.known(&next, layer)? {
@@ -147,7 +149,7 @@ impl Connector<'_> {
     /// The overlay dentry of `real` if it is in the cache or has an index entry.
     ///
     /// Returns `ESTALE` if the index says that it was removed.
-    fn known(&self, real: &Dentry<Layer>, layer: usize) -> Result<Option<ARef<Dentry<Rovl>>>> {
+    fn known(&self, real: &Dentry<Layer>, layer: usize) -> Result<Option<Ref<'sb, Dentry<Rovl>>>> {
         let inode = inode::find(self.sb, real, layer == 0)?;
         let mut found = inode.and_then(|inode| inode.any_alias());
         if found.is_none() && layer != 0 {
@@ -168,7 +170,7 @@ impl Connector<'_> {
         mount.is_some_and(|mount| mount.root().is(real))
     }
 
-    fn root(&self) -> Result<ARef<Dentry<Rovl>>> {
-        self.sb.root().map(ARef::from).ok_or(ESTALE)
+    fn root(&self) -> Result<Ref<'sb, Dentry<Rovl>>> {
+        self.sb.root().map(Ref::from).ok_or(ESTALE)
     }
 }

@@ -24,10 +24,7 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::{
     file_handle::FileHandle,
     metacopy,
@@ -36,7 +33,10 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    export::Handle,
+    export::{
+        Found,
+        Handle, //
+    },
     exportfs::{
         Accept,
         MayDecode, //
@@ -45,11 +45,12 @@ use vfs::{
     path::LayerPath,
     stack::LowerStack,
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// `->fh_to_dentry`
-pub(super) fn decode(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+pub(super) fn decode<'a>(sb: &'a SuperBlock<Rovl>, handle: Handle<'_>) -> Found<'a, Rovl> {
     // The mounter can; that must not help a caller who cannot.
     let Some(may_decode) = MayDecode::by_caller() else {
         return Err(ESTALE);
@@ -79,16 +80,16 @@ pub(super) fn decode(sb: &SuperBlock<Rovl>, handle: Handle<'_>) -> Result<ARef<D
     })
 }
 
-struct Decoder<'a> {
+struct Decoder<'a, 'sb> {
     m: &'a AsMounter,
     may_decode: MayDecode,
-    sb: &'a SuperBlock<Rovl>,
-    ofs: &'a Super,
+    sb: &'sb SuperBlock<Rovl>,
+    ofs: &'sb Super,
 }
 
-impl Decoder<'_> {
+impl<'sb> Decoder<'_, 'sb> {
     /// Finds the object of an upper one's handle.
-    fn upper(&self, handle: FileHandle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+    fn upper(&self, handle: FileHandle<'_>) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let mount = self.ofs.mounts.upper().ok_or(EACCES)?;
         let upper = handle::decode(
             self.m,
@@ -101,7 +102,7 @@ impl Decoder<'_> {
     }
 
     /// The overlay dentry of an upper object.
-    fn of_upper(&self, upper: ARef<Dentry<Layer>>) -> Result<ARef<Dentry<Rovl>>> {
+    fn of_upper(&self, upper: Ref<'_, Dentry<Layer>>) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if upper.is_dir() {
             return self.of_dir(&upper, 0);
         }
@@ -109,7 +110,7 @@ impl Decoder<'_> {
     }
 
     /// Finds the object of a lower one's handle.
-    fn lower(&self, handle: FileHandle<'_>) -> Result<ARef<Dentry<Rovl>>> {
+    fn lower(&self, handle: FileHandle<'_>) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let (origin, layer) = self.origin(handle, Accept::Any)?;
         if !origin.is_dir() || !origin.is_disconnected() {
             if let Some(inode) = inode::find(self.sb, &origin, false)? {
@@ -139,7 +140,7 @@ impl Decoder<'_> {
         &self,
         handle: FileHandle<'_>,
         accept: Accept,
-    ) -> Result<(ARef<Dentry<Layer>>, usize)> {
+    ) -> Result<(Ref<'sb, Dentry<Layer>>, usize)> {
         origin::decode_in_any(self.m, Some(self.may_decode), self.ofs, handle, accept)?
             .ok_or(ESTALE)
     }
@@ -147,10 +148,10 @@ impl Decoder<'_> {
     /// The overlay dentry of a lower file, whose copy in the upper layer is `index`.
     fn of_file(
         &self,
-        origin: ARef<Dentry<Layer>>,
+        origin: Ref<'_, Dentry<Layer>>,
         layer: usize,
-        index: Option<ARef<Dentry<Layer>>>,
-    ) -> Result<ARef<Dentry<Rovl>>> {
+        index: Option<Ref<'_, Dentry<Layer>>>,
+    ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if let Some(index) = &index {
             self.ofs.verify_origin(self.m, index, &origin)?;
         }
@@ -169,7 +170,7 @@ impl Decoder<'_> {
         origin: &Dentry<Layer>,
         layer: usize,
         index: Option<&Dentry<Layer>>,
-        lower: &mut LowerStack,
+        lower: &mut LowerStack<'_>,
     ) -> Result<bool> {
         // Elsewhere a file without data has no handle: it takes `metacopy=on` to look its name up. So it
         // does in all merged layers but the lowest, below which there is nothing but data.
@@ -200,7 +201,7 @@ impl Decoder<'_> {
     }
 
     /// The overlay dentry of a directory that is `real` in layer `layer`.
-    fn of_dir(&self, real: &Dentry<Layer>, layer: usize) -> Result<ARef<Dentry<Rovl>>> {
+    fn of_dir(&self, real: &Dentry<Layer>, layer: usize) -> Result<Ref<'sb, Dentry<Rovl>>> {
         // Removed?
         if real.is_disconnected() || real.is_unhashed() {
             return Err(ENOENT);
@@ -216,10 +217,10 @@ impl Decoder<'_> {
     /// A dentry, which may be disconnected, of what is no directory.
     fn alias(
         &self,
-        upper: Option<ARef<Dentry<Layer>>>,
-        lower: LowerStack,
+        upper: Option<Ref<'_, Dentry<Layer>>>,
+        lower: LowerStack<'_>,
         has_digest: bool,
-    ) -> Result<ARef<Dentry<Rovl>>> {
+    ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let parts = Parts {
             upper_has_data: upper.is_some(),
             // An upper object that was found by its lower one was found in the index.

@@ -23,10 +23,7 @@ use crate::{
     upper::copy_up,
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::file_handle::{
     MadeHandle,
     WIRE_TYPE, //
@@ -35,7 +32,8 @@ use vfs::{
     dentry::Dentry,
     export::Encoded,
     inode::Inode,
-    log, //
+    log,
+    Ref, //
 };
 
 /// `->encode_fh`
@@ -138,7 +136,7 @@ fn connect(dentry: &Dentry<Rovl>) -> Result {
         return Ok(());
     }
     let layer = dentry.lower().first().ok_or(EIO)?.layer();
-    let mut next: ARef<Dentry<Rovl>> = ARef::from(dentry);
+    let mut next: Ref<'_, Dentry<Rovl>> = Ref::from(dentry);
     loop {
         let parent = next.parent();
         if parent.is(&next) {

@@ -6,10 +6,7 @@ use crate::object::{
     config::Config,
     super_data::Super, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::{
     file_handle::{
         self,
@@ -30,7 +27,8 @@ use vfs::{
     mount::Mount,
     path::LayerPath,
     super_block::FileHandles,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The length up to which a stored handle is read at once. Those of file systems without handles
@@ -93,13 +91,13 @@ pub(crate) fn encode(
 ///
 /// Returns `None` where there is none, or it may not be looked for, and `ESTALE` if it is one of the
 /// upper layer that is gone.
-pub(crate) fn decode(
+pub(crate) fn decode<'a>(
     m: &AsMounter,
     may_decode: Option<MayDecode>,
     config: &Config,
-    mount: &Mount,
+    mount: &'a Mount,
     (handle, accept): (FileHandle<'_>, Accept),
-) -> Result<Option<ARef<Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
     let Some(may_decode) = may_decode.filter(|_| uuid_matches(config, mount, handle)) else {
         return Ok(None);
     };

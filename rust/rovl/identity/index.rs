@@ -23,10 +23,7 @@ use crate::{
     },
     object::super_data::Super, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::{
     file_handle::FileHandle,
     index::{
@@ -43,7 +40,8 @@ use vfs::{
         MayDecode, //
     },
     log,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The name of the entry for `lower`.
@@ -64,13 +62,13 @@ pub(crate) fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Layer>) -> Resu
 /// `origin` any more then. Without, for a file handle, a whiteout means `ESTALE`.
 ///
 /// Returns `EIO` for an entry that cannot be that of `origin`.
-pub(crate) fn lookup(
+pub(crate) fn lookup<'a>(
     m: &AsMounter,
-    ofs: &Super,
+    ofs: &'a Super,
     upper: Option<&Dentry<Layer>>,
     origin: &Dentry<Layer>,
     verify: bool,
-) -> Result<Option<ARef<Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
     let Some(dir) = ofs.index_dir() else {
         return Ok(None);
     };
@@ -133,11 +131,11 @@ fn verify_dir(
 /// Looks for the entry of the lower object that `handle` identifies.
 ///
 /// Returns `ESTALE` for a whiteout: the object was removed.
-pub(crate) fn of_handle(
+pub(crate) fn of_handle<'a>(
     m: &AsMounter,
-    ofs: &Super,
+    ofs: &'a Super,
     handle: FileHandle<'_>,
-) -> Result<Option<ARef<Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
     let Some(dir) = ofs.index_dir() else {
         return Ok(None);
     };
@@ -157,14 +155,14 @@ pub(crate) fn of_handle(
 /// The upper object to which `entry` leads, which is as `accept` says. `None` where it does not say.
 ///
 /// Returns `ESTALE` where it is gone, and `EIO` where it cannot be that of `entry`.
-pub(crate) fn upper_of(
+pub(crate) fn upper_of<'a>(
     m: &AsMounter,
-    ofs: &Super,
+    ofs: &'a Super,
     entry: &Dentry<Layer>,
     accept: Accept,
-) -> Result<Option<ARef<Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
     if !entry.is_dir() {
-        return Ok(Some(ARef::from(entry)));
+        return ofs.keep_upper(Ref::from(entry)).map(Some);
     }
     let path = ofs.upper_path(entry)?;
     let mut room = Room::new();
@@ -172,7 +170,8 @@ pub(crate) fn upper_of(
         return Ok(None);
     };
     let may_decode = MayDecode::by_mounter(m);
-    let upper = handle::decode(m, may_decode, &ofs.config, path.mount, (upper, accept))?;
+    let mount = ofs.upper_mount()?;
+    let upper = handle::decode(m, may_decode, &ofs.config, mount, (upper, accept))?;
     let upper = upper.ok_or(ESTALE)?;
     if !upper.is_dir() {
         log::warn_dentry(c"invalid index upper", entry, EIO);

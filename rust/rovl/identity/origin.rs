@@ -13,10 +13,7 @@ use crate::{
     },
     object::super_data::Super, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::{
     file_handle::FileHandle,
     xattr::Name, //
@@ -30,18 +27,19 @@ use vfs::{
     },
     log,
     path::LayerPath,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// Finds the origin of `upper`, with the index of a lower layer on its file system.
 ///
 /// The origin may have been moved, even out of the layer, and its dentry may not be connected to
 /// the root: it is good for its inode number, not for its name.
-pub(crate) fn find(
+pub(crate) fn find<'a>(
     m: &AsMounter,
-    ofs: &Super,
+    ofs: &'a Super,
     upper: LayerPath<'_>,
-) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
+) -> Result<Option<(Ref<'a, Dentry<Layer>>, usize)>> {
     let mut room = Room::new();
     let Some(handle) = handle::read(m, &ofs.config, upper, Name::Origin, &mut room)? else {
         return Ok(None);
@@ -57,12 +55,12 @@ pub(crate) fn find(
 ///
 /// Returns `ESTALE` where there is none, and where it is of another type than `upper`, of which it
 /// ought to be the origin.
-pub(crate) fn decode(
+pub(crate) fn decode<'a>(
     m: &AsMounter,
-    ofs: &Super,
+    ofs: &'a Super,
     handle: FileHandle<'_>,
     upper: &Dentry<Layer>,
-) -> Result<(ARef<Dentry<Layer>>, usize)> {
+) -> Result<(Ref<'a, Dentry<Layer>>, usize)> {
     let (origin, layer) =
         decode_in_any(m, MayDecode::by_mounter(m), ofs, handle, Accept::Any)?.ok_or(ESTALE)?;
     let wrong_type = match (upper.inode(), origin.inode()) {
@@ -78,13 +76,13 @@ pub(crate) fn decode(
 
 /// Finds the object of `handle` in the lower layers, one of whose file systems has its UUID. Of layers
 /// on one file system it is the topmost one, unless `accept` makes a difference.
-pub(crate) fn decode_in_any(
+pub(crate) fn decode_in_any<'a>(
     m: &AsMounter,
     may_decode: Option<MayDecode>,
-    ofs: &Super,
+    ofs: &'a Super,
     handle: FileHandle<'_>,
     accept: Accept,
-) -> Result<Option<(ARef<Dentry<Layer>>, usize)>> {
+) -> Result<Option<(Ref<'a, Dentry<Layer>>, usize)>> {
     for layer in 1..=ofs.num_merged() {
         if has_ambiguous_uuid(ofs, layer) {
             continue;

@@ -84,10 +84,9 @@ fn replace_work(
         advise(making.fc);
         return Ok(None);
     };
-    let trap = trap_at(making, "indexdir", &base.name, &index)?;
-    verify(making, upper, &index)?;
+    trap_at(making, "indexdir", &base.name, index.as_layer_path())?;
+    verify(making, upper, index.dentry())?;
     Ok(Some(Work {
-        trap,
         dir: index,
         tmpfile: work.tmpfile,
     }))

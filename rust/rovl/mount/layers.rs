@@ -18,18 +18,14 @@ use crate::{
             LayerInfo, //
         },
         text::Text, //
-    },
-    Rovl, //
+    }, //
 };
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use vfs::{
-    dentry::Dentry,
-    inode::{
-        InUse,
-        Trap, //
-    },
+    inode::InUse,
     mount::LayerMounts,
+    path::LayerPath,
     stat::StatRequest,
     super_block::{
         layer_namelen,
@@ -44,7 +40,6 @@ const NULL_UUID: [u8; 16] = [0; 16];
 
 /// The layers of a mount in the making. What goes wrong later drops it, which undoes all.
 pub(crate) struct Layers {
-    pub(crate) traps: KVec<Trap<Rovl>>,
     pub(crate) in_use: KVec<InUse>,
     pub(crate) mounts: LayerMounts,
     pub(crate) infos: KVec<LayerInfo>,
@@ -66,7 +61,6 @@ impl Layers {
     /// None yet, with room for `lower` lower ones.
     pub(crate) fn new(lower: usize) -> Result<Self> {
         Ok(Self {
-            traps: KVec::with_capacity(lower.saturating_add(3), GFP_KERNEL)?,
             in_use: KVec::new(),
             mounts: LayerMounts::with_capacity(lower)?,
             infos: KVec::with_capacity(lower.saturating_add(1), GFP_KERNEL)?,
@@ -200,19 +194,17 @@ fn survey_handles(making: &mut Making<'_, '_>, named: &NamedPath) {
 
 /// Sets a trap at the root of a layer, so that no other layer can contain it unnoticed.
 pub(crate) fn set_trap(making: &mut Making<'_, '_>, option: &str, named: &NamedPath) -> Result {
-    let trap = trap_at(making, option, &named.name, named.path.dentry())?;
-    making.layers.traps.push(trap, GFP_KERNEL)?;
-    Ok(())
+    trap_at(making, option, &named.name, named.path.as_layer_path())
 }
 
 /// A trap at `dir`, the root of a layer or what stays as long as the mount and is not to be seen.
 pub(crate) fn trap_at(
-    making: &Making<'_, '_>,
+    making: &mut Making<'_, '_>,
     option: &str,
     name: &Text,
-    dir: &Dentry<Layer>,
-) -> Result<Trap<Rovl>> {
-    Trap::set(making.sb, dir).inspect_err(|err| {
+    dir: LayerPath<'_>,
+) -> Result {
+    making.sb.set_trap(dir).inspect_err(|err| {
         if *err == ELOOP {
             making.fc.error(fmt!(
                 "conflicting {option} path: {name} is used for another layer too"

@@ -10,10 +10,8 @@ use crate::mount::{
     },
     Making, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
+use vfs::Ref;
 
 /// Refuses lower layers below another layer of this mount, and tells, or refuses with an index, where
 /// a layer is below the upper or work directory of another one.
@@ -31,7 +29,7 @@ pub(crate) fn check(making: &Making<'_, '_>, list: &LayerList) -> Result {
 
 /// Walks from the root of a layer up to the root of its file system.
 fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower: bool) -> Result {
-    let mut dentry = ARef::from(named.path.dentry());
+    let mut dentry = Ref::from(named.path.dentry());
     loop {
         let parent = dentry.parent();
         if parent.is(&dentry) {

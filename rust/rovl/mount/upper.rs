@@ -74,7 +74,9 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
 
 /// Marks a directory as in use by this mount, or tells that another one uses it.
 fn use_exclusively(making: &mut Making<'_, '_>, option: &str, named: &NamedPath) -> Result {
-    match InUse::try_new(named.path.dentry()) {
+    // Through the private mount, so that the user's does not stay busy.
+    let mount = making.layers.mounts.upper().ok_or(EROFS)?;
+    match InUse::try_new(LayerPath::new(mount, named.path.dentry())?) {
         Some(in_use) => making.layers.in_use.push(in_use, GFP_KERNEL)?,
         None => report_in_use(making, option, &named.name)?,
     }
@@ -141,9 +143,8 @@ fn add_work(
     if made.handles == FileHandles::None {
         making.layers.no_file_handles = true;
     }
-    let trap = trap_at(making, "workdir", &work.name, &made.dir)?;
+    trap_at(making, "workdir", &work.name, made.dir.as_layer_path())?;
     Ok(Some(Work {
-        trap,
         dir: made.dir,
         tmpfile: made.tmpfile,
     }))

@@ -20,11 +20,7 @@ use crate::{
         DIR_MODE,
     }, //
 };
-use kernel::{
-    prelude::*,
-    str::BStr,
-    sync::aref::ARef, //
-};
+use kernel::{prelude::*, str::BStr};
 use ondisk::workdir::{
     INDEX,
     VOLATILE_DIRTY,
@@ -40,9 +36,14 @@ use vfs::{
         WriteGuard, //
     },
     namei::Creating,
+    path::{
+        LayerPath,
+        Path, //
+    },
     posix_acl::AclKind,
     super_block::FileHandles,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The mode of a regular file without permissions.
@@ -51,7 +52,7 @@ const FILE_MODE: u16 = kernel::bindings::S_IFREG as u16;
 
 /// A work directory, with what is known of the upper file system from making it.
 pub(crate) struct Made {
-    pub(crate) dir: ARef<Dentry<Layer>>,
+    pub(crate) dir: Path,
     /// The upper file system makes unnamed files (`O_TMPFILE`).
     pub(crate) tmpfile: bool,
     /// The upper layer cannot store our extended attributes.
@@ -99,7 +100,7 @@ pub(crate) fn make(
     let handles = dir.layer_sb().file_handles(m);
     making.without_file_handles(config, handles);
     Ok(Some(Made {
-        dir,
+        dir: LayerPath::new(upper, &dir)?.to_path(),
         tmpfile: probe.tmpfile,
         no_xattr: !probe.xattr,
         handles,
@@ -114,7 +115,7 @@ pub(crate) fn make_index(
     m: &AsMounter,
     upper: &Mount,
     base: &NamedPath,
-) -> Result<Option<ARef<Dentry<Layer>>>> {
+) -> Result<Option<Path>> {
     let making = Making {
         fc,
         m,
@@ -122,7 +123,9 @@ pub(crate) fn make_index(
         base,
         require_rw: config.require_rw,
     };
-    making.told(INDEX, making.keep_or_make(INDEX))
+    let dir = making.told(INDEX, making.keep_or_make(INDEX))?;
+    dir.map(|dir| Ok(LayerPath::new(upper, &dir)?.to_path()))
+        .transpose()
 }
 
 /// A work directory in the making.
@@ -136,14 +139,14 @@ struct Making<'a> {
     require_rw: bool,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
     /// Tells why there is no directory `name`. `None` where the mount has to be read-only without; an
     /// error where an earlier mount forbids a new one.
     fn told(
         &self,
         name: &CStr,
-        made: Result<ARef<Dentry<Layer>>, Unclean>,
-    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+        made: Result<Ref<'a, Dentry<Layer>>, Unclean>,
+    ) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
         match made {
             Ok(dir) => Ok(Some(dir)),
             Err(Unclean::Incompatible(feature)) => {
@@ -177,7 +180,7 @@ impl Making<'_> {
     }
 
     /// Makes the directory `work`, in place of that of an earlier mount.
-    fn fresh(&self) -> Result<ARef<Dentry<Layer>>, Unclean> {
+    fn fresh(&self) -> Result<Ref<'a, Dentry<Layer>>, Unclean> {
         let base = self.base.path.dentry();
         let start = || self.write.start_creating(self.m, base, WORK.to_bytes());
         let creating = start().map_err(Unclean::Failed)?;
@@ -196,7 +199,7 @@ impl Making<'_> {
     }
 
     /// Makes the directory `name`, or takes over what an earlier mount has made.
-    fn keep_or_make(&self, name: &CStr) -> Result<ARef<Dentry<Layer>>, Unclean> {
+    fn keep_or_make(&self, name: &CStr) -> Result<Ref<'a, Dentry<Layer>>, Unclean> {
         let base = self.base.path.dentry();
         let creating = self
             .write
@@ -211,7 +214,7 @@ impl Making<'_> {
     }
 
     /// Makes a directory for its owner only, whatever it inherits.
-    fn make_bare(&self, creating: Creating<'_>) -> Result<ARef<Dentry<Layer>>> {
+    fn make_bare(&self, creating: Creating<'a>) -> Result<Ref<'a, Dentry<Layer>>> {
         let dir = creating.mkdir(DIR_MODE)?.keep();
         // There are file systems that make an object and leave the dentry negative.
         let inode = dir.inode().ok_or(EINVAL)?;
@@ -230,7 +233,7 @@ impl Making<'_> {
 
     /// Leaves the mark of a volatile mount, which only a sync of everything allows to remove.
     fn leave_dirty_mark(&self) -> Result {
-        let mut dir: ARef<Dentry<Layer>> = ARef::from(self.base.path.dentry());
+        let mut dir: Ref<'a, Dentry<Layer>> = Ref::from(self.base.path.dentry());
         let mut names = VOLATILE_DIRTY.iter().peekable();
         while let Some(name) = names.next() {
             let is_dir = names.peek().is_some();

@@ -27,8 +27,7 @@ use crate::{
 };
 use kernel::{
     bindings,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 use vfs::{
     cred::Creator,
@@ -55,7 +54,8 @@ use vfs::{
     },
     stack::LowerStack,
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// Permissions and the like, without the type.
@@ -146,11 +146,11 @@ fn create_object(
 }
 
 /// What a name that was made stands for.
-pub(crate) enum Instance {
+pub(crate) enum Instance<'a> {
     /// A new object, for which this inode was made.
-    New(NewInode<Rovl>),
+    New(NewInode<'a, Rovl>),
     /// An object that has other names.
-    Link(ARef<Inode<Rovl>>),
+    Link(Ref<'a, Inode<Rovl>>),
 }
 
 impl Upper<'_> {
@@ -161,7 +161,7 @@ impl Upper<'_> {
         &self,
         dentry: Stable<'_, Rovl>,
         what: Make<'_>,
-        instance: Instance,
+        instance: Instance<'_>,
     ) -> Result {
         if dentry.is_whiteout() {
             self.make_over_whiteout(dentry, what, instance)
@@ -174,7 +174,7 @@ impl Upper<'_> {
         &self,
         dentry: Stable<'_, Rovl>,
         what: Make<'_>,
-        instance: Instance,
+        instance: Instance<'_>,
     ) -> Result {
         let parent = dentry.stable_parent();
         let dir = parent.upper().ok_or(EIO)?;
@@ -191,7 +191,7 @@ impl Upper<'_> {
         &self,
         dentry: Stable<'_, Rovl>,
         what: Make<'_>,
-        instance: Instance,
+        instance: Instance<'_>,
     ) -> Result {
         let parent = dentry.stable_parent();
         let dir = parent.upper().ok_or(EIO)?;
@@ -253,7 +253,7 @@ impl Upper<'_> {
         dentry: Stable<'_, Rovl>,
         dir: &Dentry<Layer>,
         made: &Dentry<Layer>,
-        instance: Instance,
+        instance: Instance<'_>,
     ) -> Result {
         dentry.stable_parent().positive()?.dir_modified(false);
         let result = self.instantiate(dentry, made, instance);
@@ -264,14 +264,14 @@ impl Upper<'_> {
     }
 
     /// Completes `new` as the inode of the new object `made`, which is in the upper layer only.
-    pub(crate) fn new_inode(
+    pub(crate) fn new_inode<'b>(
         &self,
-        sb: &SuperBlock<Rovl>,
+        sb: &'b SuperBlock<Rovl>,
         made: &Dentry<Layer>,
-        new: NewInode<Rovl>,
-    ) -> Result<Fetched<Rovl>> {
+        new: NewInode<'b, Rovl>,
+    ) -> Result<Fetched<'b, Rovl>> {
         let parts = Parts {
-            upper: Some(ARef::from(made)),
+            upper: Some(Ref::from(made)),
             lower: LowerStack::new(),
             redirect: None,
             upper_has_data: true,
@@ -286,7 +286,7 @@ impl Upper<'_> {
         &self,
         dentry: Stable<'_, Rovl>,
         made: &Dentry<Layer>,
-        instance: Instance,
+        instance: Instance<'_>,
     ) -> Result {
         dentry.mark(DentryFlag::UpperAlias);
         let is_link = matches!(instance, Instance::Link(_));

@@ -18,13 +18,13 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
-use vfs::dentry::{
-    Dentry,
-    Stable, //
+use kernel::prelude::*;
+use vfs::{
+    dentry::{
+        Dentry,
+        Stable, //
+    },
+    Ref, //
 };
 
 /// `->link`
@@ -41,6 +41,6 @@ pub(crate) fn link(old: &Dentry<Rovl>, new: Stable<'_, Rovl>) -> Result {
             upper.set_impure(parent)?;
         }
         let what = Make::Link(old.upper().ok_or(EIO)?);
-        upper.make(new, what, Instance::Link(ARef::from(inode)))
+        upper.make(new, what, Instance::Link(Ref::from(inode)))
     })
 }

@@ -29,10 +29,7 @@ use crate::{
     upper::origin::fix_origin,
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
@@ -48,14 +45,15 @@ use vfs::{
         LowerStack, //
     },
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// Where a lookup stands.
-struct Lookup<'a> {
+struct Lookup<'a, 'sb> {
     m: &'a AsMounter,
-    sb: &'a SuperBlock<Rovl>,
-    ofs: &'a Super,
+    sb: &'sb SuperBlock<Rovl>,
+    ofs: &'sb Super,
     name: &'a [u8],
     /// Where the object is in the layers below, if not under `name`: another name in the directory,
     /// or a path from the root of the layer, which starts with a slash.
@@ -71,7 +69,7 @@ struct Lookup<'a> {
     /// The data of the file that was found is below.
     metacopy: bool,
     /// The lower object that a file in the upper layer says to be its origin, and its layer.
-    origin: Option<(ARef<Dentry<Layer>>, usize)>,
+    origin: Option<(Ref<'sb, Dentry<Layer>>, usize)>,
     /// The topmost lower object is the origin of the upper one.
     is_origin_known: bool,
     /// The file that was found says with which digest its data has to be.
@@ -121,13 +119,13 @@ pub(crate) fn lookup<'a>(
     dentry.splice(found?)
 }
 
-impl Lookup<'_> {
+impl<'sb> Lookup<'_, 'sb> {
     /// Looks through all layers and makes the inode of what was found.
     fn run(
         &mut self,
-        dir: &Inode<Rovl>,
+        dir: &'sb Inode<Rovl>,
         dentry: &Dentry<Rovl>,
-    ) -> Result<Option<ARef<Inode<Rovl>>>> {
+    ) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
         let upper = match dir.real().upper_path() {
             Some(upper_dir) => self.in_upper(upper_dir, dir)?,
             None => None,
@@ -176,7 +174,11 @@ impl Lookup<'_> {
         self.finish(dentry, parts)
     }
 
-    fn finish(&self, dentry: &Dentry<Rovl>, parts: Parts) -> Result<Option<ARef<Inode<Rovl>>>> {
+    fn finish(
+        &self,
+        dentry: &Dentry<Rovl>,
+        parts: Parts<'_>,
+    ) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
         if parts.upper.is_none() && parts.lower.is_empty() {
             dentry.init_revalidation(core::iter::empty());
             return Ok(None);
@@ -195,9 +197,9 @@ impl Lookup<'_> {
     /// Looks into the upper layer; of a file also for the lower one that it was copied from.
     fn in_upper(
         &mut self,
-        path: LayerPath<'_>,
+        path: LayerPath<'sb>,
         dir: &Inode<Rovl>,
-    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         let level = Level {
             dir: path,
             layer: 0,
@@ -219,10 +221,10 @@ impl Lookup<'_> {
     /// absolute redirect was found into all below that.
     fn in_lowers(
         &mut self,
-        dir: &Inode<Rovl>,
+        dir: &'sb Inode<Rovl>,
         dentry: &Dentry<Rovl>,
         upper: Option<&Dentry<Layer>>,
-    ) -> Result<LowerStack> {
+    ) -> Result<LowerStack<'sb>> {
         let mut lower = LowerStack::new();
         let all = match self.sb.root().and_then(Dentry::inode) {
             Some(root) => root.lower().as_slice(),
@@ -276,7 +278,7 @@ impl Lookup<'_> {
 
     /// Leaves it for later to look into the data-only layers for the data of a file, if the file
     /// leads there: all of it, because that needs no option.
-    fn defer_data(&mut self, lower: &mut LowerStack) -> Result<bool> {
+    fn defer_data(&mut self, lower: &mut LowerStack<'_>) -> Result<bool> {
         let deferred =
             self.metacopy && !lower.is_empty() && self.ofs.has_data_layers() && self.absolute;
         let Some(redirect) = self.redirect.as_ref().filter(|_| deferred) else {
@@ -289,7 +291,11 @@ impl Lookup<'_> {
         Ok(true)
     }
 
-    fn in_lower(&mut self, entry: &LowerEntry, last: bool) -> Result<Option<ARef<Dentry<Layer>>>> {
+    fn in_lower(
+        &mut self,
+        entry: &'sb LowerEntry,
+        last: bool,
+    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         self.in_layer(&Level {
             dir: self.ofs.lower_path(entry).ok_or(EIO)?,
             layer: entry.layer(),

@@ -32,10 +32,7 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::{
         Dentry,
@@ -46,7 +43,8 @@ use vfs::{
         RenameFlags,
         Renaming, //
     },
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// What is to be done.
@@ -157,9 +155,12 @@ impl<'a> Rename<'a> {
             upper.start_renaming((old_dir, old.name()), (new_dir, new.name()), self.flags)?;
         self.check(upper, &renaming, cleared.as_deref())?;
         self.prepare_moved(upper, &renaming)?;
-        let whiteout = self
-            .cleanup_whiteout
-            .then(|| ARef::<Dentry<Layer>>::from(renaming.new_dentry()));
+        let whiteout = if self.cleanup_whiteout {
+            let whiteout = Ref::from(renaming.new_dentry());
+            Some(upper.ofs.keep_upper(whiteout)?)
+        } else {
+            None
+        };
         renaming.rename()?;
         if let Some(whiteout) = whiteout {
             upper.cleanup(old_dir, &whiteout);

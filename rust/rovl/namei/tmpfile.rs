@@ -64,7 +64,7 @@ impl Upper<'_> {
     fn make_tmpfile(
         &self,
         file: &mut TmpFile<'_, Rovl>,
-        new: NewInode<Rovl>,
+        new: NewInode<'_, Rovl>,
         mode: u16,
     ) -> Result<KBox<RegularFile>> {
         let parent = file
@@ -79,7 +79,7 @@ impl Upper<'_> {
         let real = file.open_backing(self.m, self.write, flags, parent, mode)?;
         let private = KBox::new(RegularFile::new(real.clone()), GFP_KERNEL)?;
 
-        let inode = self.new_inode(file.dentry().sb(), real.dentry(), new)?;
+        let inode = self.new_inode(file.sb(), real.dentry(), new)?;
         file.dentry().mark(DentryFlag::UpperAlias);
         file.instantiate(inode)?;
         let dentry = file.dentry();

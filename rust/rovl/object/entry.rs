@@ -213,7 +213,7 @@ pub(crate) struct PathType {
 pub(crate) struct Real<'a> {
     ofs: &'a Super,
     upper: Option<&'a Dentry<Layer>>,
-    lower: &'a LowerStack,
+    lower: &'a LowerStack<'a>,
     /// No older than `upper`: what copy up noted before it published that is seen.
     flags: FlagSet,
     is_dir: bool,

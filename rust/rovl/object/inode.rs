@@ -23,8 +23,7 @@ use crate::{
 use core::sync::atomic::Ordering;
 use kernel::{
     bindings,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 use ondisk::xattr::Name;
 use vfs::{
@@ -39,7 +38,8 @@ use vfs::{
     path::LayerPath,
     stack::LowerStack,
     super_block::SuperBlock,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The flags of an inode that an overlay inode shows.
@@ -59,11 +59,11 @@ pub(crate) trait Operations {
 }
 
 /// What an object is made of, as a lookup found it or a creation made it.
-pub(crate) struct Parts {
+pub(crate) struct Parts<'a> {
     /// The dentry in the upper layer.
-    pub(crate) upper: Option<ARef<Dentry<Layer>>>,
+    pub(crate) upper: Option<Ref<'a, Dentry<Layer>>>,
     /// The dentries in the lower layers; of a file in the upper layer, its origin.
-    pub(crate) lower: LowerStack,
+    pub(crate) lower: LowerStack<'a>,
     /// Where the object is in the layers below, of one in the upper layer that says so.
     pub(crate) redirect: Option<KBox<RedirectText>>,
     /// There is an upper dentry, and it is not a file whose data is in a lower layer.
@@ -74,7 +74,7 @@ pub(crate) struct Parts {
     pub(crate) has_digest: bool,
 }
 
-impl Parts {
+impl Parts<'_> {
     fn upper_inode(&self) -> Option<&Inode<Layer>> {
         self.upper.as_ref()?.inode()
     }
@@ -84,7 +84,7 @@ impl Parts {
     }
 
     /// The path that shows the attributes.
-    fn real_path<'a>(&'a self, ofs: &'a Super) -> Result<LayerPath<'a>> {
+    fn real_path<'b>(&'b self, ofs: &'b Super) -> Result<LayerPath<'b>> {
         match &self.upper {
             Some(upper) => ofs.upper_path(upper),
             None => ofs.lower_path(self.lower.first().ok_or(EIO)?).ok_or(EIO),
@@ -164,7 +164,7 @@ impl Parts {
 }
 
 /// Makes an inode for a new object, to be passed to [`complete`] once the object exists.
-pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInode<Rovl>> {
+pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInode<'_, Rovl>> {
     let mut inode = sb.new_inode()?;
     inode.set_type(mode, rdev, Rovl::tables_for(mode));
     Ok(inode)
@@ -174,11 +174,11 @@ pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInod
 /// (`ovl_lookup_inode()`).
 ///
 /// Returns `ESTALE` if it is made of something else.
-pub(crate) fn find(
-    sb: &SuperBlock<Rovl>,
+pub(crate) fn find<'a>(
+    sb: &'a SuperBlock<Rovl>,
     real: &Dentry<Layer>,
     is_upper: bool,
-) -> Result<Option<ARef<Inode<Rovl>>>> {
+) -> Result<Option<Ref<'a, Inode<Rovl>>>> {
     let key = real.inode().ok_or(ESTALE)?;
     let Some(inode) = sb.ilookup(key) else {
         return Ok(None);
@@ -197,7 +197,11 @@ pub(crate) fn find(
 /// Finds or makes the inode for an object made of `parts`.
 ///
 /// Returns `ESTALE` if the cache has one that is made of something else.
-pub(crate) fn get(m: &AsMounter, sb: &SuperBlock<Rovl>, parts: Parts) -> Result<ARef<Inode<Rovl>>> {
+pub(crate) fn get<'a>(
+    m: &AsMounter,
+    sb: &'a SuperBlock<Rovl>,
+    parts: Parts<'_>,
+) -> Result<Ref<'a, Inode<Rovl>>> {
     let result = find_or_make(m, sb, parts, None);
     report(sb, &result);
     Ok(result?.publish())
@@ -205,29 +209,29 @@ pub(crate) fn get(m: &AsMounter, sb: &SuperBlock<Rovl>, parts: Parts) -> Result<
 
 /// Completes `new` as the inode of an object made of `parts`, which was made just now, unless it was
 /// found by its handle meanwhile.
-pub(crate) fn complete(
+pub(crate) fn complete<'a>(
     m: &AsMounter,
-    sb: &SuperBlock<Rovl>,
-    parts: Parts,
-    new: NewInode<Rovl>,
-) -> Result<Fetched<Rovl>> {
+    sb: &'a SuperBlock<Rovl>,
+    parts: Parts<'_>,
+    new: NewInode<'a, Rovl>,
+) -> Result<Fetched<'a, Rovl>> {
     let result = find_or_make(m, sb, parts, Some(new));
     report(sb, &result);
     result
 }
 
-fn report(sb: &SuperBlock<Rovl>, result: &Result<Fetched<Rovl>>) {
+fn report(sb: &SuperBlock<Rovl>, result: &Result<Fetched<'_, Rovl>>) {
     if let (Err(err), Some(root)) = (result, sb.root()) {
         vfs::log::warn_dentry(c"failed to get inode", root, *err);
     }
 }
 
-fn find_or_make(
+fn find_or_make<'a>(
     m: &AsMounter,
-    sb: &SuperBlock<Rovl>,
-    parts: Parts,
-    new: Option<NewInode<Rovl>>,
-) -> Result<Fetched<Rovl>> {
+    sb: &'a SuperBlock<Rovl>,
+    parts: Parts<'_>,
+    new: Option<NewInode<'a, Rovl>>,
+) -> Result<Fetched<'a, Rovl>> {
     let ofs = sb.data();
     let by_lower = parts.is_keyed_by_lower(ofs);
     let key = if by_lower {
@@ -265,14 +269,14 @@ fn find_or_make(
 }
 
 /// Completes a new inode.
-fn fill(
+fn fill<'a>(
     m: &AsMounter,
     ofs: &Super,
-    mut inode: NewInode<Rovl>,
-    parts: Parts,
+    mut inode: NewInode<'a, Rovl>,
+    parts: Parts<'_>,
     by_lower: bool,
     ino: u64,
-) -> Result<Fetched<Rovl>> {
+) -> Result<Fetched<'a, Rovl>> {
     let path = parts.real_path(ofs)?;
     let real = path.dentry.inode().ok_or(EIO)?;
     let is_dir = real.is_dir();
@@ -304,7 +308,7 @@ fn fill(
         load_protattr(m, ofs, &mut inode, path);
     }
     inode.data().set_redirect(parts.redirect);
-    inode.set_layers(parts.upper, parts.lower);
+    inode.set_layers(parts.upper, parts.lower)?;
     Ok(inode.into())
 }
 
@@ -324,11 +328,11 @@ fn number(ofs: &Super, is_dir: bool, ino: u64, fsid: usize) -> u64 {
 }
 
 /// Makes the inode of the root, which the cache does not know.
-pub(crate) fn make_root(
+pub(crate) fn make_root<'a>(
     m: &AsMounter,
-    sb: &SuperBlock<Rovl>,
-    parts: Parts,
-) -> Result<NewInode<Rovl>> {
+    sb: &'a SuperBlock<Rovl>,
+    parts: Parts<'_>,
+) -> Result<NewInode<'a, Rovl>> {
     let ofs = sb.data();
     let mut inode = new(sb, u16::try_from(bindings::S_IFDIR)?, 0)?;
     let path = parts.real_path(ofs)?;
@@ -343,6 +347,6 @@ pub(crate) fn make_root(
     if parts.upper.is_some() && ofs.is_impure(m, path) {
         data.set(Flag::Impure);
     }
-    inode.set_layers(parts.upper, parts.lower);
+    inode.set_layers(parts.upper, parts.lower)?;
     Ok(inode)
 }

@@ -14,17 +14,15 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
     log,
     mount::Mount,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// Looks for the data of `dentry` in the lower layers if that has not been done yet, and has its
@@ -63,11 +61,11 @@ fn find(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, place: &[u8]) -> Result {
 }
 
 /// Looks for a file at `place` in each data-only layer, top-down.
-fn find_in_layers(
+fn find_in_layers<'a>(
     m: &AsMounter,
-    ofs: &Super,
+    ofs: &'a Super,
     place: &[u8],
-) -> Result<(ARef<Dentry<Layer>>, usize)> {
+) -> Result<(Ref<'a, Dentry<Layer>>, usize)> {
     let mut text = KVec::with_capacity(place.len().saturating_add(1), GFP_KERNEL)?;
     text.extend_from_slice(place, GFP_KERNEL)?;
     text.push(0, GFP_KERNEL)?;
@@ -83,7 +81,11 @@ fn find_in_layers(
     result
 }
 
-fn find_in_layer(m: &AsMounter, mount: &Mount, place: &CStr) -> Result<ARef<Dentry<Layer>>> {
+fn find_in_layer<'a>(
+    m: &AsMounter,
+    mount: &'a Mount,
+    place: &CStr,
+) -> Result<Ref<'a, Dentry<Layer>>> {
     let data = mount.lookup_beneath(m, place)?;
     if data.is_weird() {
         return Err(EREMOTE);

@@ -8,10 +8,10 @@
 //! looked up in it that is not cached.
 
 use crate::Rovl;
-use kernel::sync::aref::ARef;
 use vfs::{
     dentry::Dentry,
-    inode::Inode, //
+    inode::Inode,
+    Ref, //
 };
 
 /// Unhashes `dir` if what shows of it was removed from its lower layer, and its parents if that is
@@ -24,8 +24,8 @@ pub(crate) fn forget_if_removed(dir: &Dentry<Rovl>, child: Option<&Dentry<Rovl>>
     if !is_removed(dir) {
         return false;
     }
-    let mut dir: ARef<Dentry<Rovl>> = ARef::from(dir);
-    let mut child: Option<ARef<Dentry<Rovl>>> = child.map(ARef::from);
+    let mut dir: Ref<'_, Dentry<Rovl>> = Ref::from(dir);
+    let mut child: Option<Ref<'_, Dentry<Rovl>>> = child.map(Ref::from);
     let mut forgotten = false;
     while is_removed(&dir) && !dir.is_in_use(child.as_deref()) {
         dir.drop_from_hash();

@@ -48,7 +48,7 @@ pub(crate) fn inode_flags(attr: Protattr) -> u32 {
 pub(crate) fn load_protattr(
     m: &AsMounter,
     ofs: &Super,
-    inode: &mut NewInode<Rovl>,
+    inode: &mut NewInode<'_, Rovl>,
     upper: LayerPath<'_>,
 ) {
     let mut value = [0; protattr::MAX_LEN];

@@ -23,10 +23,7 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    sync::{
-        aref::ARef,
-        Mutex, //
-    },
+    sync::Mutex, //
 };
 use vfs::{
     cred::{
@@ -36,17 +33,20 @@ use vfs::{
     dentry::Dentry,
     inode::{
         InUse,
-        Inode,
-        Trap, //
+        Inode, //
     },
     mount::{
         LayerMounts,
         Mount, //
     },
-    path::LayerPath,
+    path::{
+        LayerPath,
+        Path, //
+    },
     stack::LowerEntry,
     super_block::AnonDev,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// What is known of one layer beside its mount; the upper one is at index 0.
@@ -72,19 +72,16 @@ pub(crate) struct FsInfo {
 
 /// The work directory: where things are made before they are moved to their place.
 pub(crate) struct Work {
-    /// Keeps the directory from being seen through the mount.
-    #[expect(dead_code, reason = "held as long as the directory is used")]
-    pub(crate) trap: Trap<Rovl>,
     /// `work` in the directory that the option `workdir` names, or `index` if there is one.
-    pub(crate) dir: ARef<Dentry<Layer>>,
+    pub(crate) dir: Path,
     /// Makes unnamed files (`O_TMPFILE`).
     pub(crate) tmpfile: bool,
 }
 
 /// The whiteout in the work directory that new ones are hard links of.
 pub(crate) struct SharedWhiteout {
-    /// The dentry, once one was made.
-    pub(crate) whiteout: Option<ARef<Dentry<Layer>>>,
+    /// Where it is, once one was made.
+    pub(crate) whiteout: Option<Path>,
     /// A hard link failed, so that every whiteout is made anew.
     pub(crate) disabled: bool,
 }
@@ -103,13 +100,7 @@ impl SharedWhiteout {
 }
 
 /// A mounted overlay, `s_fs_info` of its super block.
-///
-/// The order of the members is the order in which they are dropped: what refers to a layer goes
-/// before the layer's mount.
 pub(crate) struct Super {
-    /// Entries in the inode cache that catch lookups which arrive at the root of another layer.
-    #[expect(dead_code, reason = "held until the mount ends")]
-    pub(crate) traps: KVec<Trap<Rovl>>,
     /// A whiteout in the work directory that new ones are hard links of; see [`SharedWhiteout`].
     pub(crate) whiteout: Pin<KBox<Mutex<SharedWhiteout>>>,
     /// Where things are made; `None` without an upper layer, or if it could not be made.
@@ -163,6 +154,14 @@ impl Super {
     #[inline]
     pub(crate) fn upper_path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
         LayerPath::new(self.upper_mount()?, dentry)
+    }
+
+    /// `dentry` of the upper layer, for as long as the overlay is mounted.
+    pub(crate) fn keep_upper(
+        &self,
+        dentry: Ref<'_, Dentry<Layer>>,
+    ) -> Result<Ref<'_, Dentry<Layer>>> {
+        self.upper_mount()?.adopt(dentry)
     }
 
     /// An entry of a lower layer as a path.
@@ -230,7 +229,7 @@ impl Super {
     /// The index directory, if there is one.
     pub(crate) fn index_dir(&self) -> Option<&Dentry<Layer>> {
         let work = self.work.as_ref().filter(|_| self.config.index)?;
-        Some(&work.dir)
+        Some(work.dir.dentry())
     }
 
     /// Whether `inode` gets an entry in the index when it is copied up.

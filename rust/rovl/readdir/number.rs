@@ -17,16 +17,14 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     inode::Locked,
     log,
     path::OwnPath,
-    stat::StatRequest, //
+    stat::StatRequest,
+    Ref, //
 };
 
 /// The number to show for the entry `name` of `dir`, which has the number `ino` in file system
@@ -58,13 +56,13 @@ fn shown(dir: OwnPath<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -
 }
 
 /// Looks up the entry `name` of `dir`. Returns `None` where there is none any more, or a whiteout.
-fn lookup(
-    dir: OwnPath<'_, Rovl>,
+fn lookup<'a>(
+    dir: OwnPath<'a, Rovl>,
     lock: &Locked<'_, Rovl>,
     name: &[u8],
-) -> Result<Option<ARef<Dentry<Rovl>>>> {
+) -> Result<Option<Ref<'a, Dentry<Rovl>>>> {
     match name {
-        b"." => Ok(Some(ARef::from(dir.dentry()))),
+        b"." => Ok(Some(Ref::from(dir.dentry()))),
         // Even a locked directory can be moved by d_splice_alias(), hence the reference.
         b".." => Ok(Some(dir.dentry().parent())),
         _ => {

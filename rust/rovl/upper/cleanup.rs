@@ -9,10 +9,7 @@ use crate::{
     },
     upper::temp_name, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::workdir::INCOMPAT;
 use vfs::{
     copy,
@@ -26,7 +23,8 @@ use vfs::{
         Target, //
     },
     path::LayerPath,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The mode of a directory for its owner, who is the mounter, only.
@@ -134,7 +132,7 @@ pub(crate) fn remove_leftover(
     }
     // From `entry` downwards, each in the one before.
     let mut dirs = KVec::new();
-    dirs.push(ARef::from(entry), GFP_KERNEL)?;
+    dirs.push(Ref::from(entry), GFP_KERNEL)?;
     while let Some((last, above)) = dirs.split_last() {
         let parent = above.last().map_or(dir, |parent| parent);
         if try_rmdir(m, write, parent, last)? {
@@ -155,11 +153,11 @@ pub(crate) fn remove_leftover(
 }
 
 /// Removes some of the entries of `dir`. Returns a directory among them that is not empty.
-fn remove_entries(
+fn remove_entries<'a>(
     m: &AsMounter,
-    write: &WriteGuard<'_>,
+    write: &WriteGuard<'a>,
     dir: &Dentry<Layer>,
-) -> Result<Option<ARef<Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
     let path = LayerPath::new(write.mount(), dir)?;
     let mut removed = false;
     for name in some_names(m, path, MAX_NAMES)?.iter() {
@@ -174,7 +172,7 @@ fn remove_entries(
         if !child.is_dir() {
             unlink(m, write, dir, &child)?;
         } else if !try_rmdir(m, write, dir, &child)? {
-            return Ok(Some(child));
+            return write.mount().adopt(child).map(Some);
         }
         removed = true;
     }

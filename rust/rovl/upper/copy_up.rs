@@ -39,8 +39,7 @@ use crate::{
 };
 use kernel::{
     bindings,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 use ondisk::{
     file_handle::MadeHandle,
@@ -61,7 +60,8 @@ use vfs::{
         Kstat,
         StatRequest, //
     },
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// What is needed of an object in the upper layer.
@@ -141,12 +141,12 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
 /// A dentry that is not in the upper layer, with its parent, which is.
 ///
 /// Something that was found by a file handle may have no parent yet. It is copied up to the index.
-struct Missing {
-    parent: Option<ARef<Dentry<Rovl>>>,
-    dentry: ARef<Dentry<Rovl>>,
+struct Missing<'a> {
+    parent: Option<Ref<'a, Dentry<Rovl>>>,
+    dentry: Ref<'a, Dentry<Rovl>>,
 }
 
-impl Missing {
+impl Missing<'_> {
     /// The attributes of the lower object; its size is zero if no data is needed.
     // Inline, so that they are made in their place and not copied there.
     #[inline]
@@ -161,8 +161,8 @@ impl Missing {
 }
 
 /// Of `dentry` and its parents the topmost one that is not in the upper layer.
-fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing> {
-    let mut next: ARef<Dentry<Rovl>> = ARef::from(dentry);
+fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing<'_>> {
+    let mut next: Ref<'_, Dentry<Rovl>> = Ref::from(dentry);
     if dentry.is_disconnected() {
         // The entry of a directory leads to a place that this one does not have.
         if dentry.is_dir() {
@@ -241,7 +241,7 @@ impl<'a> CopyUp<'a> {
     fn new(
         m: &'a AsMounter,
         ofs: &'a Super,
-        missing: &'a Missing,
+        missing: &'a Missing<'_>,
         need: Need,
         stat: &'a Kstat,
     ) -> Result<Self> {
@@ -363,7 +363,7 @@ impl<'a> CopyUp<'a> {
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
         if self.stat.is_reg() && self.ofs.work()?.tmpfile {
             self.by_tmpfile(access, place, origin)
         } else {
@@ -372,7 +372,7 @@ impl<'a> CopyUp<'a> {
     }
 
     /// Lets others see `upper`, the copy.
-    fn publish(&self, upper: ARef<Dentry<Layer>>, origin: &Origin) -> Result {
+    fn publish(&self, upper: Ref<'_, Dentry<Layer>>, origin: &Origin) -> Result {
         // Who sees the upper dentry sees these flags.
         if origin.indexed {
             self.inode.data().set(Flag::Index);

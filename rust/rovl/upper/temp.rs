@@ -3,10 +3,7 @@
 //! Objects in the making.
 
 use crate::upper::Upper;
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     namei::{
@@ -14,7 +11,8 @@ use vfs::{
         Renaming,
         Target, //
     },
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// An object in the work directory that is removed when it is dropped, unless it was moved away.
@@ -24,12 +22,12 @@ use vfs::{
 pub(crate) struct Temp<'a> {
     upper: Upper<'a>,
     dir: &'a Dentry<Layer>,
-    dentry: Option<ARef<Dentry<Layer>>>,
+    dentry: Option<Ref<'a, Dentry<Layer>>>,
 }
 
 impl<'a> Temp<'a> {
     /// Takes over something in the work directory.
-    pub(crate) fn new(upper: Upper<'a>, dentry: ARef<Dentry<Layer>>) -> Result<Self> {
+    pub(crate) fn new(upper: Upper<'a>, dentry: Ref<'a, Dentry<Layer>>) -> Result<Self> {
         Ok(Self {
             upper,
             dir: upper.work()?,
@@ -69,7 +67,7 @@ impl<'a> Temp<'a> {
     }
 
     /// Gives it up without removing it: it was moved to its place.
-    pub(crate) fn moved(mut self) -> Result<ARef<Dentry<Layer>>> {
+    pub(crate) fn moved(mut self) -> Result<Ref<'a, Dentry<Layer>>> {
         self.dentry.take().ok_or(EIO)
     }
 }

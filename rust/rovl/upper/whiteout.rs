@@ -27,7 +27,8 @@ use vfs::{
         RenameFlags,
         Target, //
     },
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 impl Super {
@@ -49,8 +50,9 @@ impl Super {
             return;
         };
         // Somebody may have removed it behind our back.
-        if !whiteout.is_unhashed() {
-            self.as_mounter(|m| cleanup::remove_logged(m, &write, &work.dir, &whiteout));
+        if !whiteout.dentry().is_unhashed() {
+            let (work, whiteout) = (work.dir.dentry(), whiteout.dentry());
+            self.as_mounter(|m| cleanup::remove_logged(m, &write, work, whiteout));
         }
     }
 }
@@ -61,12 +63,13 @@ impl<'a> Upper<'a> {
         let work = self.work()?;
         let mut shared = self.ofs.whiteout.lock();
         let whiteout = match &shared.whiteout {
-            Some(whiteout) => whiteout.clone(),
+            Some(whiteout) => self.ofs.keep_upper(Ref::from(whiteout.dentry()))?,
             None => {
                 let name = temp_name();
                 let made = self.start_creating(work, name.as_bytes())?.whiteout()?;
                 let made = self.made_in_work(name.as_bytes(), made)?;
-                shared.whiteout.insert(made).clone()
+                shared.whiteout = Some(self.path(&made)?.to_path());
+                made
             }
         };
         if !shared.disabled {

@@ -31,7 +31,7 @@ impl<F: FileSystem> Stable<'_, F> {
     ///
     /// Returns errors as [`instantiate`](Self::instantiate) does, and `EINVAL` for a new inode that is
     /// in the inode cache.
-    pub fn make_persistent(&self, inode: impl Into<Fetched<F>>) -> Result {
+    pub fn make_persistent<'b>(&self, inode: impl Into<Fetched<'b, F>>) -> Result {
         let inode = inode.into();
         self.check_instantiation(&inode)?;
         if matches!(&inode, Fetched::New(new) if new.is_hashed()) {

@@ -44,7 +44,7 @@ impl<F: FileSystem> Stable<'_, F> {
     ///
     /// Returns `EEXIST` of a positive dentry, and for a directory that is not new: others may have
     /// given it the one name that it can have. `EXDEV` for an inode of another mount.
-    pub fn instantiate(&self, inode: impl Into<Fetched<F>>) -> Result {
+    pub fn instantiate<'b>(&self, inode: impl Into<Fetched<'b, F>>) -> Result {
         let inode = inode.into();
         self.check_instantiation(&inode)?;
         match inode {
@@ -62,7 +62,7 @@ impl<F: FileSystem> Stable<'_, F> {
     }
 
     /// Whether the dentry may get `inode`.
-    pub(crate) fn check_instantiation(&self, inode: &Fetched<F>) -> Result {
+    pub(crate) fn check_instantiation(&self, inode: &Fetched<'_, F>) -> Result {
         let (sb, has_name) = match inode {
             Fetched::New(new) => (new.sb(), false),
             Fetched::Existing(inode) => (inode.sb(), inode.is_dir()),

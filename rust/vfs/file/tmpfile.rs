@@ -14,6 +14,7 @@ use crate::{
     inode::Fetched,
     mount::WriteGuard,
     path::LayerPath,
+    super_block::SuperBlock,
     FileSystem,
     Of, //
 };
@@ -49,7 +50,7 @@ unsafe extern "C" fn open_nothing(_: *mut bindings::inode, _: *mut bindings::fil
     0
 }
 
-impl<F: FileSystem> TmpFile<'_, F> {
+impl<'a, F: FileSystem> TmpFile<'a, F> {
     /// Makes one from a raw pointer.
     ///
     /// # Safety
@@ -68,6 +69,12 @@ impl<F: FileSystem> TmpFile<'_, F> {
     pub fn flags(&self) -> u32 {
         // SAFETY: Valid by the type invariant, and nobody else uses the file.
         unsafe { (*self.raw).f_flags }
+    }
+
+    /// The super block.
+    pub fn sb(&self) -> &'a SuperBlock<F> {
+        // SAFETY: The dentry is valid by the type invariant, and its super block is there for `'a`.
+        unsafe { SuperBlock::from_raw((*self.dentry().as_raw()).d_sb) }
     }
 
     /// The dentry, negative until [`instantiate`](Self::instantiate).
@@ -98,7 +105,7 @@ impl<F: FileSystem> TmpFile<'_, F> {
     /// Gives the dentry its inode, and a name that shows the inode number (`d_mark_tmpfile()`).
     ///
     /// Returns errors as [`Stable::instantiate`] does.
-    pub fn instantiate(&mut self, inode: impl Into<Fetched<F>>) -> Result {
+    pub fn instantiate<'b>(&mut self, inode: impl Into<Fetched<'b, F>>) -> Result {
         let inode = inode.into();
         self.dentry().check_instantiation(&inode)?;
         // SAFETY: The dentry is negative, and otherwise as the type invariant says.

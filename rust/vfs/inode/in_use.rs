@@ -4,11 +4,13 @@
 
 use crate::{
     bindings,
-    dentry::Dentry,
     inode::Inode,
+    path::{
+        LayerPath,
+        Path, //
+    },
     Layer, //
 };
-use kernel::sync::aref::ARef;
 
 /// A directory of a layer that this mount uses exclusively, as upper or work directory, as long as
 /// this object lives.
@@ -17,23 +19,23 @@ use kernel::sync::aref::ARef;
 ///
 /// # Invariants
 ///
-/// `0` is positive, and its inode has the mark for this object.
-pub struct InUse(ARef<Dentry<Layer>>);
+/// The dentry of `0` is positive, and its inode has the mark for this object.
+pub struct InUse(Path);
 
 impl InUse {
     /// Marks `dir`, unless it is marked already.
-    pub fn try_new(dir: &Dentry<Layer>) -> Option<Self> {
-        let inode = dir.inode()?;
+    pub fn try_new(dir: LayerPath<'_>) -> Option<Self> {
+        let inode = dir.dentry.inode()?;
         // SAFETY: Valid by the type invariant.
         let marked = unsafe { bindings::rvfs_inuse_trylock(inode.as_raw()) };
         // INVARIANT: Marked just now.
-        marked.then(|| Self(ARef::from(dir)))
+        marked.then(|| Self(dir.to_path()))
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        if let Some(inode) = self.0.inode() {
+        if let Some(inode) = self.0.dentry().inode() {
             // SAFETY: Valid by the type invariant, and the mark is ours.
             unsafe { bindings::rvfs_inuse_unlock(inode.as_raw()) };
         }

@@ -10,20 +10,14 @@ use super::{
 };
 use crate::{
     bindings,
-    dentry::{
-        Dentry,
-        Stable, //
-    },
+    dentry::Stable,
     layers::Layers,
     mount::Idmap,
-    stack::LayerStack,
-    super_block::{
-        NewSuperBlock,
-        SuperBlock, //
-    },
+    super_block::SuperBlock,
     FileSystem,
     Layer,
-    Of, //
+    Of,
+    Ref, //
 };
 use core::{
     marker::PhantomData,
@@ -35,8 +29,7 @@ use core::{
 };
 use kernel::{
     error::to_result,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
 /// Whether `inode` was made for the layer's inode `data`.
@@ -61,16 +54,16 @@ unsafe extern "C" fn set(inode: *mut bindings::inode, data: *mut c_void) -> c_in
 }
 
 /// The result of a search of the inode cache.
-pub enum Fetched<F: FileSystem> {
+pub enum Fetched<'a, F: FileSystem> {
     /// There was none; this one is hashed and locked until it is published.
-    New(NewInode<F>),
+    New(NewInode<'a, F>),
     /// It is there.
-    Existing(ARef<Inode<F>>),
+    Existing(Ref<'a, Inode<F>>),
 }
 
-impl<F: FileSystem> Fetched<F> {
+impl<'a, F: FileSystem> Fetched<'a, F> {
     /// Lets others see it, if they do not yet.
-    pub fn publish(self) -> ARef<Inode<F>> {
+    pub fn publish(self) -> Ref<'a, Inode<F>> {
         match self {
             Self::New(inode) => inode.publish(),
             Self::Existing(inode) => inode,
@@ -88,19 +81,19 @@ impl<F: FileSystem> Fetched<F> {
     pub(crate) fn into_raw(self) -> *mut bindings::inode {
         match self {
             Self::New(inode) => inode.into_raw(),
-            Self::Existing(inode) => ARef::into_raw(inode).as_ptr().cast(),
+            Self::Existing(inode) => Ref::into_raw(inode).as_ptr().cast(),
         }
     }
 }
 
-impl<F: FileSystem> From<NewInode<F>> for Fetched<F> {
-    fn from(inode: NewInode<F>) -> Self {
+impl<'a, F: FileSystem> From<NewInode<'a, F>> for Fetched<'a, F> {
+    fn from(inode: NewInode<'a, F>) -> Self {
         Self::New(inode)
     }
 }
 
-impl<F: FileSystem> From<ARef<Inode<F>>> for Fetched<F> {
-    fn from(inode: ARef<Inode<F>>) -> Self {
+impl<'a, F: FileSystem> From<Ref<'a, Inode<F>>> for Fetched<'a, F> {
+    fn from(inode: Ref<'a, Inode<F>>) -> Self {
         Self::Existing(inode)
     }
 }
@@ -109,7 +102,7 @@ impl<F: FileSystem> SuperBlock<F> {
     /// Finds or makes the inode for the layer's inode `key` (`iget5_locked()`).
     ///
     /// Returns `ENOMEM`, and `ESTALE` while another task is in the middle of creating it.
-    pub fn iget(&self, key: &Inode<Layer>) -> Result<Fetched<F>> {
+    pub fn iget(&self, key: &Inode<Layer>) -> Result<Fetched<'_, F>> {
         let data = key.as_raw();
         // SAFETY: The super block is valid, the callbacks match, `data` is only compared.
         let inode = unsafe {
@@ -132,7 +125,7 @@ impl<F: FileSystem> SuperBlock<F> {
     }
 
     /// The inode for the layer's inode `key`, if it is cached (`ilookup5()`).
-    pub fn ilookup(&self, key: &Inode<Layer>) -> Option<ARef<Inode<F>>> {
+    pub fn ilookup(&self, key: &Inode<Layer>) -> Option<Ref<'_, Inode<F>>> {
         let data = key.as_raw();
         // SAFETY: As for `iget`.
         let inode =
@@ -142,22 +135,16 @@ impl<F: FileSystem> SuperBlock<F> {
     }
 
     /// Makes an inode that the cache does not know (`new_inode()`).
-    pub fn new_inode(&self) -> Result<NewInode<F>> {
+    pub fn new_inode(&self) -> Result<NewInode<'_, F>> {
         // SAFETY: The super block is valid by its type invariant.
         let inode = unsafe { bindings::new_inode(self.as_raw()) };
         // INVARIANT: A new inode of `F`, not hashed.
         Ok(NewInode {
             inode: NonNull::new(inode.cast()).ok_or(ENOMEM)?,
             hashed: false,
+            _sb: PhantomData,
             _of: PhantomData,
         })
-    }
-}
-
-impl<F: FileSystem<Layers = LayerStack>> SuperBlock<F> {
-    /// Whether the inode for `key` is a [`Trap`].
-    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
-        self.ilookup(key).is_some_and(|inode| is_trap(&inode))
     }
 }
 
@@ -165,8 +152,9 @@ impl<F: FileSystem<Layers = LayerStack>> SuperBlock<F> {
 ///
 /// # Safety
 ///
-/// `inode` must be null, or an inode of `F` on which the caller owns a reference.
-unsafe fn fetched<F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetched<F>> {
+/// `inode` must be null, or an inode of `F` on which the caller owns a reference, and whose super block
+/// is there for `'a`.
+unsafe fn fetched<'a, F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetched<'a, F>> {
     let ptr = NonNull::new(inode.cast::<Allocation<F>>())?;
     // SAFETY: Valid by the safety requirements.
     Some(if unsafe { bindings::rvfs_inode_is_new(inode) } {
@@ -174,6 +162,7 @@ unsafe fn fetched<F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetched<
         Fetched::New(NewInode {
             inode: ptr,
             hashed: true,
+            _sb: PhantomData,
             _of: PhantomData,
         })
     } else {
@@ -187,22 +176,23 @@ unsafe fn fetched<F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetched<
 /// # Invariants
 ///
 /// `inode` is an allocation of `F` that nobody else uses: it is not hashed, or it is and others wait
-/// for I_NEW to be cleared. This object owns the reference.
-pub struct NewInode<F: FileSystem> {
+/// for I_NEW to be cleared. This object owns the reference. Its super block is there for `'a`.
+pub struct NewInode<'a, F: FileSystem> {
     inode: NonNull<Allocation<F>>,
     hashed: bool,
+    _sb: PhantomData<&'a ()>,
     _of: Of<F>,
 }
 
-impl<F: FileSystem> NewInode<F> {
+impl<'a, F: FileSystem> NewInode<'a, F> {
     #[inline]
-    fn raw(&self) -> *mut bindings::inode {
+    pub(super) fn raw(&self) -> *mut bindings::inode {
         self.inode.as_ptr().cast()
     }
 
     /// The super block.
-    pub fn sb(&self) -> &SuperBlock<F> {
-        // SAFETY: An inode pins its super block.
+    pub fn sb(&self) -> &'a SuperBlock<F> {
+        // SAFETY: By the type invariant.
         unsafe { SuperBlock::from_raw((*self.raw()).i_sb) }
     }
 
@@ -249,7 +239,7 @@ impl<F: FileSystem> NewInode<F> {
     ///
     /// Returns `EEXIST` where another one is in the middle of being created, and `EINVAL` for one from
     /// the inode cache, which has it in one of its lists already.
-    pub fn insert(self, key: &Inode<Layer>) -> Result<Fetched<F>> {
+    pub fn insert(self, key: &Inode<Layer>) -> Result<Fetched<'a, F>> {
         if self.hashed {
             return Err(EINVAL);
         }
@@ -264,6 +254,7 @@ impl<F: FileSystem> NewInode<F> {
             return Ok(Fetched::New(NewInode {
                 inode: this.inode,
                 hashed: true,
+                _sb: PhantomData,
                 _of: PhantomData,
             }));
         }
@@ -385,7 +376,7 @@ impl<F: FileSystem> NewInode<F> {
     }
 
     /// Lets others see it.
-    pub fn publish(self) -> ARef<Inode<F>> {
+    pub fn publish(self) -> Ref<'a, Inode<F>> {
         let this = ManuallyDrop::new(self);
         if this.hashed {
             // SAFETY: By the type invariant I_NEW is ours to clear.
@@ -396,7 +387,7 @@ impl<F: FileSystem> NewInode<F> {
     }
 }
 
-impl<F: FileSystem> Drop for NewInode<F> {
+impl<F: FileSystem> Drop for NewInode<'_, F> {
     fn drop(&mut self) {
         if self.hashed {
             // SAFETY: By the type invariant the inode is I_NEW and the reference ours.
@@ -406,53 +397,4 @@ impl<F: FileSystem> Drop for NewInode<F> {
             unsafe { bindings::iput(self.raw()) };
         }
     }
-}
-
-/// An entry in the inode cache for the root of a layer, so that a lookup that arrives there by
-/// another way notices that layers overlap.
-///
-/// # Invariants
-///
-/// `_inode` is a referenced inode of `F` without layers, whose key is the inode of `_dir`.
-pub struct Trap<F: FileSystem> {
-    _inode: ARef<Inode<F>>,
-    // After that, in the order in which members are dropped: without it the memory of the key could
-    // become that of another inode of the layer, which would then be taken for the trap.
-    _dir: ARef<Dentry<Layer>>,
-}
-
-impl<F: FileSystem<Layers = LayerStack>> Trap<F> {
-    /// Sets a trap at `dir`, while the super block is being made.
-    ///
-    /// Returns `ELOOP` where there is one already and `ENOTDIR` if it is no directory.
-    pub fn set(sb: &NewSuperBlock<'_, F>, dir: &Dentry<Layer>) -> Result<Self> {
-        let key = dir.inode().filter(|_| dir.is_dir()).ok_or(ENOTDIR)?;
-        match sb.sb_for_inodes().iget(key)? {
-            Fetched::Existing(_) => Err(ELOOP),
-            Fetched::New(inode) => {
-                // SAFETY: Nobody else uses a new inode. CAST: a constant that fits.
-                unsafe { (*inode.raw()).i_mode = bindings::S_IFDIR as u16 };
-                // SAFETY: As above.
-                unsafe { (*inode.raw()).i_flags = bindings::rvfs_const_RVFS_S_DEAD };
-                // INVARIANT: Just made for that key.
-                Ok(Self {
-                    _inode: inode.publish(),
-                    _dir: dir.into(),
-                })
-            }
-        }
-    }
-}
-
-impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
-    /// Whether there is a trap for the layer's inode `key`.
-    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
-        self.sb_for_inodes().is_trap(key)
-    }
-}
-
-fn is_trap<F: FileSystem<Layers = LayerStack>>(inode: &Inode<F>) -> bool {
-    // SAFETY: Valid by the type invariant.
-    let dead = unsafe { bindings::rvfs_is_deaddir(inode.as_raw()) };
-    dead && inode.upper().is_none() && inode.lower().is_empty()
 }

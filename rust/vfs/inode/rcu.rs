@@ -16,6 +16,7 @@ use crate::{
         Idmap,
         Mount, //
     },
+    super_block::SuperBlock,
     FileSystem,
     Of, //
 };
@@ -70,7 +71,7 @@ impl<'a, F: FileSystem> RcuInode<'a, F> {
     pub fn super_data(&self) -> &'a F::Super {
         // SAFETY: The inode is not freed by the type invariant. Neither is its super block, nor the
         // data of it: `->put_super` waits for a grace period, after the last reference on a mount.
-        unsafe { &*(*(*self.raw()).i_sb).s_fs_info.cast() }
+        unsafe { SuperBlock::<F>::from_raw((*self.raw()).i_sb) }.data()
     }
 
     /// Checks the permissions of this inode for the caller, without blocking. `ECHILD` where that

@@ -2,13 +2,12 @@
 
 //! The mark of a directory that one mount uses for itself, taken back by who has not made it.
 
-use kernel::sync::aref::ARef;
 use vfs::{
-    dentry::Dentry,
     inode::{
         InUse,
         Inode, //
     },
+    path::Path,
     Layer, //
 };
 
@@ -17,7 +16,7 @@ fn unmark(inode: &Inode<Layer>) {
     //~^ ERROR no method named `inuse_unlock` found
 }
 
-fn unmarked(dir: ARef<Dentry<Layer>>) -> InUse {
+fn unmarked(dir: Path) -> InUse {
     InUse(dir)
     //~^ ERROR cannot initialize a tuple struct which contains private fields
 }

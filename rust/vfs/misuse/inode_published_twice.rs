@@ -9,14 +9,14 @@ use vfs::{
     FileSystem, //
 };
 
-fn changed_later<F: FileSystem>(inode: NewInode<F>) {
+fn changed_later<F: FileSystem>(inode: NewInode<'_, F>) {
     let mut inode = inode;
     let _shared = inode.publish();
     inode.set_size(1);
     //~^ ERROR borrow of moved value: `inode`
 }
 
-fn two_names<F: FileSystem>(a: Stable<'_, F>, b: Stable<'_, F>, inode: NewInode<F>) -> Result {
+fn two_names<F: FileSystem>(a: Stable<'_, F>, b: Stable<'_, F>, inode: NewInode<'_, F>) -> Result {
     a.instantiate(inode)?;
     b.instantiate(inode)
     //~^ ERROR use of moved value: `inode`

@@ -2,22 +2,20 @@
 
 //! A lookup that goes on after its end, when the name may change, and the end of another one.
 
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     inode::Inode,
     namei::{
         InLookup,
         Spliced, //
     },
-    FileSystem, //
+    FileSystem,
+    Ref, //
 };
 
 fn name_later<'a, F: FileSystem>(
     dentry: InLookup<'a, F>,
-    inode: ARef<Inode<F>>,
+    inode: Ref<'_, Inode<F>>,
 ) -> Result<Spliced<'a, F>> {
     let name = dentry.name();
     let spliced = dentry.splice(Some(inode));

@@ -2,7 +2,6 @@
 
 //! An inode of RCU walk, which may be at its end, kept or referenced.
 
-use kernel::sync::aref::ARef;
 use vfs::{
     inode::{
         Inode,

@@ -5,8 +5,7 @@
 
 use kernel::{
     fs::File,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 use vfs::{
     backing_file::{
@@ -48,14 +47,18 @@ use vfs::{
         InLookup,
         Spliced, //
     },
-    path::LayerPath,
+    path::{
+        LayerPath,
+        Path, //
+    },
     super_block::{
         Filled,
         NewSuperBlock,
         SuperBlock, //
     },
     FileSystem,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 fn as_mounter(mounter: &Mounter) -> bool {
@@ -99,19 +102,19 @@ fn copy(mounter: &Mounter, from: LayerPath<'_>, to: &File) -> Result<i64> {
 fn fill<'a, F: FileSystem>(
     mut sb: NewSuperBlock<'a, F>,
     data: F::Super,
-    root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
+    root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<'_, F>>,
 ) -> Result<Filled<'a, F>> {
     sb.set_rdonly();
     sb.finish(data, root, |_: &Dentry<F>| ())
 }
 
-fn instantiate<F: FileSystem>(dentry: Stable<'_, F>, mut inode: NewInode<F>) -> Result {
+fn instantiate<F: FileSystem>(dentry: Stable<'_, F>, mut inode: NewInode<'_, F>) -> Result {
     inode.set_size(1);
     dentry.instantiate(inode)
 }
 
 fn link<F: FileSystem>(dentry: Stable<'_, F>, inode: &Inode<F>) -> Result {
-    dentry.instantiate(ARef::from(inode))
+    dentry.instantiate(Ref::from(inode))
 }
 
 fn make(mount: &Mount, m: &AsMounter, dir: &Dentry<Layer>) -> Result {
@@ -133,7 +136,7 @@ fn proof<F: FileSystem>(inode: &Inode<F>, data: &ByInodeLock<F, u32>) -> Result<
 
 fn lookup<'a, F: FileSystem>(
     dentry: InLookup<'a, F>,
-    inode: impl FnOnce(&[u8]) -> Option<ARef<Inode<F>>>,
+    inode: impl FnOnce(&[u8]) -> Option<Ref<'a, Inode<F>>>,
 ) -> Result<Spliced<'a, F>> {
     let inode = inode(dentry.name());
     dentry.splice(inode)
@@ -141,6 +144,17 @@ fn lookup<'a, F: FileSystem>(
 
 fn rcu<'a, F: FileSystem>(inode: &RcuInode<'a, F>) -> &'a F::Super {
     inode.super_data()
+}
+
+fn kept_by_the_mount<'a>(
+    mount: &'a Mount,
+    dentry: &Dentry<Layer>,
+) -> Result<Ref<'a, Dentry<Layer>>> {
+    mount.adopt(Ref::from(dentry))
+}
+
+fn kept_for_ever(mount: &Mount, dentry: &Dentry<Layer>) -> Result<Path> {
+    Ok(LayerPath::new(mount, dentry)?.to_path())
 }
 
 fn name<F>(dentry: &Dentry<F>) -> usize {

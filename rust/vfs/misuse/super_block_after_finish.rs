@@ -17,7 +17,7 @@ use vfs::{
 fn changed_later<'a, F: FileSystem>(
     mut sb: NewSuperBlock<'a, F>,
     data: F::Super,
-    root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
+    root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<'_, F>>,
 ) -> Result<Filled<'a, F>> {
     let filled = sb.finish(data, root, |_: &Dentry<F>| ())?;
     sb.set_rdonly();

@@ -24,7 +24,8 @@ use crate::{
     dentry::Dentry,
     inode::Inode,
     mount::WriteGuard,
-    Layer, //
+    Layer,
+    Ref, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -86,6 +87,14 @@ impl<'a> Locked<'a> {
         unsafe { Dentry::from_raw(self.raw()) }
     }
 
+    /// A reference on the child.
+    fn hold(&self) -> Ref<'a, Dentry<Layer>> {
+        let child = Ref::into_raw(Ref::from(self.dentry()));
+        // SAFETY: Taken just now; its file system is that of the mount of `write`, which is there for
+        // `'a`.
+        unsafe { Ref::from_raw(child) }
+    }
+
     fn dir(&self) -> &Inode<Layer> {
         // SAFETY: By the type invariant the parent is locked, and so stays; it is positive.
         unsafe { Inode::from_raw((*(*self.raw()).d_parent).d_inode) }
@@ -127,8 +136,8 @@ impl<'a> Creating<'a> {
     }
 
     /// Unlocks the directory and keeps the dentry (`end_creating_keep()`).
-    pub fn keep(self) -> ARef<Dentry<Layer>> {
-        ARef::from(self.dentry())
+    pub fn keep(self) -> Ref<'a, Dentry<Layer>> {
+        self.0.hold()
     }
 
     /// Makes a regular file (`vfs_create()`). `EEXIST` where there is something.
@@ -274,7 +283,7 @@ impl Removing<'_> {
     /// is unhashed, and keeps its inode as long as somebody may look at it.
     fn keeping_inode(self, f: impl FnOnce(&Locked<'_>) -> Result) -> Result {
         self.0.as_mounter.check()?;
-        let _keep = ARef::<Dentry<Layer>>::from(self.dentry());
+        let _keep = Ref::from(self.dentry());
         f(&self.0)
     }
 }

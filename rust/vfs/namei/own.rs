@@ -8,21 +8,21 @@ use crate::{
     dentry::Dentry,
     inode::Locked,
     path::OwnPath,
-    FileSystem, //
+    FileSystem,
+    Ref, //
 };
 use kernel::{
     error::from_err_ptr,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 
-impl<F: FileSystem> OwnPath<'_, F> {
+impl<'a, F: FileSystem> OwnPath<'a, F> {
     /// Looks `name` up in this directory, as a caller would (`lookup_one()`). The result may be
     /// negative.
     ///
     /// `EINVAL` if `lock` is of another inode, and for `.` and `..`. Checks the current
     /// credentials' permission to search the directory.
-    pub fn lookup_locked(&self, lock: &Locked<'_, F>, name: &[u8]) -> Result<ARef<Dentry<F>>> {
+    pub fn lookup_locked(&self, lock: &Locked<'_, F>, name: &[u8]) -> Result<Ref<'a, Dentry<F>>> {
         let dir = self.dentry();
         if !dir.inode().is_some_and(|inode| inode.is(lock.inode())) || !dir.can_lookup() {
             return Err(EINVAL);

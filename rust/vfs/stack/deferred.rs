@@ -5,7 +5,8 @@
 use super::LowerEntry;
 use crate::{
     dentry::Dentry,
-    Layer, //
+    Layer,
+    Ref, //
 };
 use core::{
     ptr::{
@@ -17,10 +18,7 @@ use core::{
         Ordering, //
     },
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 
 /// The entries of a file whose data is in a layer below that of its attributes, and is looked for
 /// later.
@@ -77,13 +75,13 @@ impl Deferred {
     /// where there is one already.
     ///
     /// Returns `ENOMEM`.
-    pub(super) fn publish(&self, dentry: ARef<Dentry<Layer>>, layer: usize) -> Result {
+    pub(super) fn publish(&self, dentry: Ref<'_, Dentry<Layer>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;
         let slot = KBox::<LowerEntry>::new_uninit(GFP_KERNEL)?;
         // INVARIANT: The reference is passed on to the stack if the entry becomes part of it below,
         // and is taken back if not.
         let entry = LowerEntry {
-            dentry: ARef::into_raw(dentry),
+            dentry: Ref::into_raw(dentry),
             layer,
         };
         let raw = KBox::into_raw(KBox::write(slot, entry));
@@ -95,7 +93,7 @@ impl Deferred {
             // SAFETY: Comes from `into_raw` above and was not stored.
             let late = unsafe { KBox::from_raw(raw) };
             // SAFETY: The reference was taken apart above, and nobody else has the entry.
-            drop(unsafe { ARef::from_raw(late.dentry) });
+            drop(unsafe { Ref::from_raw(late.dentry) });
         }
         // INVARIANT: Else it was null, and owns the box from now on.
         Ok(())

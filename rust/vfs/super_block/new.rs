@@ -3,6 +3,7 @@
 //! A super block that is being filled.
 
 use super::{
+    Info,
     Operations,
     SuperBlock,
     Table, //
@@ -14,11 +15,15 @@ use crate::{
         Dentry, //
     },
     export,
-    inode::NewInode,
+    inode::{
+        NewInode,
+        Traps, //
+    },
     xattr::Handlers,
     FileSystem,
     Layer,
-    Of, //
+    Of,
+    Ref, //
 };
 use core::{
     marker::PhantomData,
@@ -27,7 +32,6 @@ use core::{
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::aref::ARef,
     types::ForeignOwnable, //
 };
 
@@ -39,6 +43,7 @@ use kernel::{
 /// `'a` is the time of its `fill_super`.
 pub struct NewSuperBlock<'a, F: FileSystem> {
     sb: &'a SuperBlock<F>,
+    traps: Traps<F>,
     /// See [`Filled`].
     _filling: PhantomData<fn(&'a ()) -> &'a ()>,
 }
@@ -69,6 +74,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         Self {
             // SAFETY: By the safety requirements. Its data is not read before it is set.
             sb: unsafe { SuperBlock::from_raw(sb) },
+            traps: Traps::new(),
             _filling: PhantomData,
         }
     }
@@ -80,6 +86,11 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     /// The super block, for the inode cache only: it has no data yet.
     pub(crate) fn sb_for_inodes(&self) -> &SuperBlock<F> {
         self.sb
+    }
+
+    /// The traps that have been set.
+    pub(crate) fn traps_mut(&mut self) -> &mut Traps<F> {
+        &mut self.traps
     }
 
     /// Sets how many file systems this one stacks on.
@@ -199,22 +210,29 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
 
     /// Ends with `data` and the root that `make_root` makes. The result is what `fill_super` returns.
     ///
-    /// `make_root` is called with the super block complete but for its root.
+    /// `make_root` is called with the super block complete but for its root. `EXDEV` for an inode of
+    /// another mount.
     pub fn finish(
-        self,
+        mut self,
         data: F::Super,
-        make_root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<F>>,
+        make_root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<'_, F>>,
         init_root: impl FnOnce(&Dentry<F>),
     ) -> Result<Filled<'a, F>> {
-        // Without memory the parameters are dropped from the last to the first: `data`, in which the
-        // mounts of the layers are, after what `make_root` has of them.
         let slot = KBox::new_uninit(GFP_KERNEL)?;
-        let data = KBox::write(slot, data);
-        let sb = self.raw();
+        self.traps.rely_on(F::mounts(&data))?;
+        let info = Info {
+            traps: self.traps,
+            data,
+        };
+        let info: KBox<Info<F>> = KBox::write(slot, info);
+        let sb = self.sb.as_raw();
         // SAFETY: Valid by the type invariant, and without data.
-        unsafe { (*sb).s_fs_info = data.into_foreign() };
+        unsafe { (*sb).s_fs_info = info.into_foreign() };
         let result = make_root(self.sb).and_then(|inode| {
-            let inode = ARef::into_raw(inode.publish()).as_ptr().cast();
+            if !ptr::eq(inode.sb(), self.sb) {
+                return Err(EXDEV);
+            }
+            let inode = Ref::into_raw(inode.publish()).as_ptr().cast();
             // SAFETY: The inode is valid, and others may see it; its reference is passed on.
             let root = unsafe { bindings::d_make_root(inode) };
             if root.is_null() {
@@ -234,10 +252,10 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
             // SAFETY: Without a root nothing else is called for this super block, so the data is
             // taken back here. Inodes made for it are gone: `make_root` and `d_make_root()` put
             // theirs on failure.
-            let data: KBox<F::Super> = unsafe { KBox::from_foreign((*sb).s_fs_info) };
+            let info: KBox<Info<F>> = unsafe { KBox::from_foreign((*sb).s_fs_info) };
             // SAFETY: As above.
             unsafe { (*sb).s_fs_info = ptr::null_mut() };
-            drop(data);
+            drop(info);
         }
         result
     }

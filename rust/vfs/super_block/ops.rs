@@ -2,7 +2,10 @@
 
 //! `struct super_operations`.
 
-use super::SuperBlock;
+use super::{
+    Info,
+    SuperBlock, //
+};
 use crate::{
     bindings,
     dentry::Dentry,
@@ -175,12 +178,11 @@ impl<T: Operations> Table<T> {
         // SAFETY: Task context.
         unsafe { bindings::synchronize_rcu_expedited() };
         // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
-        let data: KBox<<T::FileSystem as FileSystem>::Super> =
-            unsafe { KBox::from_foreign((*sb).s_fs_info) };
-        // Inodes that it holds go with it, and must not find it any more.
+        let info: KBox<Info<T::FileSystem>> = unsafe { KBox::from_foreign((*sb).s_fs_info) };
+        // The inodes of its traps go with it, and must not find it any more.
         // SAFETY: By the safety requirements.
         unsafe { (*sb).s_fs_info = core::ptr::null_mut() };
-        drop(data);
+        drop(info);
     }
 
     const OPS: bindings::super_operations = bindings::super_operations {

@@ -133,7 +133,7 @@ impl Place {
             }
             // On the same mount as the upper layer.
             Self::Work => {
-                let base = ofs.work().map(|work| work.dir.parent());
+                let base = ofs.work().map(|work| work.dir.dentry().parent());
                 base.is_ok_and(|base| base.is(path.dentry()))
                     && ofs.mounts.upper().is_some_and(same)
             }

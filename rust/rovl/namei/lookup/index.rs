@@ -13,17 +13,15 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     stack::LowerStack,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
-impl Lookup<'_> {
+impl<'sb> Lookup<'_, 'sb> {
     /// Whether `lower`, the topmost one that was found, is to be merged with `upper`: with NFS export
     /// not where the directory `upper` says that its origin is another one.
     ///
@@ -56,8 +54,8 @@ impl Lookup<'_> {
     pub(crate) fn in_index(
         &self,
         upper: Option<&Dentry<Layer>>,
-        lower: &LowerStack,
-    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+        lower: &LowerStack<'_>,
+    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         let is_origin_known = upper.is_none() || self.is_origin_known;
         let Some(origin) = lower.first().filter(|_| is_origin_known) else {
             return Ok(None);
@@ -72,9 +70,9 @@ impl Lookup<'_> {
     pub(crate) fn parts_of_index(
         &mut self,
         dentry: &Dentry<Rovl>,
-        index: ARef<Dentry<Layer>>,
-        lower: LowerStack,
-    ) -> Result<Parts> {
+        index: Ref<'sb, Dentry<Layer>>,
+        lower: LowerStack<'sb>,
+    ) -> Result<Parts<'sb>> {
         let path = self.ofs.upper_path(&index)?;
         let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
         let redirect = match self.ofs.redirect(self.m, path, &mut short, &mut long)? {

@@ -10,10 +10,7 @@ use crate::{
     object::layer_xattr::SHORT_REDIRECT, //
 };
 use core::sync::atomic::Ordering;
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::{
     marker::Opaque,
     metacopy,
@@ -23,7 +20,8 @@ use vfs::{
     dentry::Dentry,
     log,
     path::LayerPath,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
 /// The longest path that redirects may add up to. Those that were made by a rename are shorter
@@ -66,9 +64,12 @@ impl<'a> Step<'a> {
     }
 }
 
-impl Lookup<'_> {
+impl<'sb> Lookup<'_, 'sb> {
     /// Looks for the object. Returns `None` where there is nothing that shows.
-    pub(crate) fn in_layer(&mut self, level: &Level<'_>) -> Result<Option<ARef<Dentry<Layer>>>> {
+    pub(crate) fn in_layer(
+        &mut self,
+        level: &Level<'sb>,
+    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         // A redirect that is found on the way takes the place of this one for the layers below.
         let Some(redirect) = self.redirect.take() else {
             return self.take_step(level, level.dir, Step::only(self.name));
@@ -85,8 +86,12 @@ impl Lookup<'_> {
     }
 
     /// Looks for each name of the path `whole` in turn, starting at the root of the layer.
-    fn walk(&mut self, level: &Level<'_>, whole: &[u8]) -> Result<Option<ARef<Dentry<Layer>>>> {
-        let mut found: Option<ARef<Dentry<Layer>>> = None;
+    fn walk(
+        &mut self,
+        level: &Level<'sb>,
+        whole: &[u8],
+    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
+        let mut found: Option<Ref<'sb, Dentry<Layer>>> = None;
         let mut path = whole.strip_prefix(b"/").unwrap_or(whole);
         loop {
             let end = path.iter().position(|&byte| byte == b'/');
@@ -106,10 +111,10 @@ impl Lookup<'_> {
     /// Looks for one name in the directory `dir` of the layer.
     fn take_step(
         &mut self,
-        level: &Level<'_>,
+        level: &Level<'sb>,
         dir: LayerPath<'_>,
         step: Step<'_>,
-    ) -> Result<Option<ARef<Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         if self.ofs.casefold != dir.dentry.is_casefolded() {
             return fail(dir, c"parent wrong casefold", ESTALE);
         }
@@ -119,6 +124,7 @@ impl Lookup<'_> {
         let Some(this) = dir.lookup_positive(self.m, step.name, drop_negative)? else {
             return Ok(None);
         };
+        let this = level.dir.mount.adopt(this)?;
         if this.is_dir() && self.ofs.casefold != this.is_casefolded() {
             return fail(dir, c"child wrong casefold", EREMOTE);
         }

@@ -13,10 +13,7 @@ use crate::{
     },
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::{
         Dentry,
@@ -24,10 +21,11 @@ use vfs::{
     },
     namei::RenameFlag,
     stat::StatRequest,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
-impl Upper<'_> {
+impl<'a> Upper<'a> {
     /// Replaces the upper directory of `dentry`, in which nothing is but `whiteouts`, by an opaque
     /// one that is empty and otherwise the same.
     ///
@@ -36,7 +34,7 @@ impl Upper<'_> {
         &self,
         dentry: Stable<'_, Rovl>,
         whiteouts: &Names,
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
         let work = self.work()?;
         let dir = dentry.stable_parent().upper().ok_or(EIO)?;
         let upper = dentry.upper().ok_or(ESTALE)?;

@@ -11,10 +11,7 @@ use crate::{
     upper::Upper,
     Rovl, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use ondisk::xattr::Name;
 use vfs::{
     dentry::{
@@ -22,7 +19,8 @@ use vfs::{
         Stable, //
     },
     log,
-    overlay_tables::module_parameters, //
+    overlay_tables::module_parameters,
+    Ref, //
 };
 
 /// Makes the upper part of `dentry` say where the lower part is, for a rename within the directory
@@ -79,7 +77,7 @@ fn is_lower_link(dentry: &Dentry<Rovl>) -> bool {
 fn absolute_path(dentry: &Dentry<Rovl>) -> Result<KBox<RedirectText>> {
     let max = module_parameters::redirect_max();
     let mut path = FromEnd::new(max)?;
-    let mut dentry = ARef::from(dentry);
+    let mut dentry = Ref::from(dentry);
     while !dentry.is_root() {
         let inode = dentry.positive()?;
         // Under the lock the name is the one that it has in this very parent.

@@ -33,7 +33,7 @@ impl CopyUp<'_> {
             // The union does not change, but the number of upper links does.
             upper.store_nlink(self.inode, Base::Lower)?;
             let linked = upper.start_creating(parent.dir, name)?.link(old)?;
-            linked.keep()
+            self.ofs.keep_upper(linked.keep())?
         };
         self.settle(access, parent, &made);
         let write = access.start_write();

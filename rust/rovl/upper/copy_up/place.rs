@@ -14,17 +14,17 @@ use crate::upper::{
 };
 use kernel::{
     bindings,
-    prelude::*,
-    sync::aref::ARef, //
+    prelude::*, //
 };
 use vfs::{
     dentry::Dentry,
     mount::WriteAccess,
     namei::Target,
-    Layer, //
+    Layer,
+    Ref, //
 };
 
-impl CopyUp<'_> {
+impl<'a> CopyUp<'a> {
     /// Copies a regular file as an unnamed one that gets its name in the end. That locks only the
     /// directory with the name, and leaves nothing behind on a failure.
     pub(crate) fn by_tmpfile(
@@ -32,8 +32,8 @@ impl CopyUp<'_> {
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
-    ) -> Result<ARef<Dentry<Layer>>> {
-        let work = &self.ofs.work()?.dir;
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
+        let work = self.ofs.work()?.dir.dentry();
         let file = self.m.for_copy_up(self.dentry, |m| {
             let write = access.start_write();
             // The mounter, who may be bound by permissions, has to fill it in.
@@ -53,7 +53,7 @@ impl CopyUp<'_> {
         // The named dentry is the one to keep: a layer that revalidates dentries asks for parent
         // and name.
         let linked = upper.start_creating(place.dir, place.name)?.link(temp)?;
-        Ok(linked.keep())
+        self.ofs.keep_upper(linked.keep())
     }
 
     /// Copies anything under a temporary name in the work directory, from where it is moved.
@@ -62,7 +62,7 @@ impl CopyUp<'_> {
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
-    ) -> Result<ARef<Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Layer>>> {
         let made = self.m.for_copy_up(self.dentry, |m| {
             let write = access.start_write();
             let upper = Upper {
@@ -71,7 +71,8 @@ impl CopyUp<'_> {
                 write: &write,
             };
             let temp = upper.create_temp(self.empty()?)?;
-            temp.moved()
+            let made = temp.moved()?;
+            self.ofs.keep_upper(made)
         })?;
         // Data goes first: writing it would remove file capabilities.
         let copied = self.copy_data_to(&made);
@@ -102,7 +103,8 @@ impl CopyUp<'_> {
         if let Some(index) = index {
             index.moved()?;
         }
-        temp.moved()
+        let moved = temp.moved()?;
+        self.ofs.keep_upper(moved)
     }
 
     /// What to make: with the mounter's right to fill it in only, as the umask would change others.

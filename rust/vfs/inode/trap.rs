@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Entries in the inode cache for the roots of layers, so that a lookup that arrives there by another
+//! way notices that layers overlap.
+
+use super::{
+    Fetched,
+    Inode, //
+};
+use crate::{
+    bindings,
+    dentry::Dentry,
+    layers::Layers,
+    path::{
+        LayerPath,
+        Path, //
+    },
+    stack::LayerStack,
+    super_block::{
+        NewSuperBlock,
+        SuperBlock, //
+    },
+    FileSystem,
+    Layer,
+    Ref, //
+};
+use kernel::prelude::*;
+
+/// An entry for one directory.
+///
+/// # Invariants
+///
+/// `_inode` is an inode of `F` without layers, whose key is the inode of `dir`. Its super block has
+/// this object, and so is there longer, and so is the mount in `path`, or else one of those that the
+/// super block has.
+struct Trap<F: FileSystem> {
+    _inode: Ref<'static, Inode<F>>,
+    // After that, in the order in which members are dropped: without it the memory of the key could
+    // become that of another inode of the layer, which would then be taken for the trap.
+    dir: Ref<'static, Dentry<Layer>>,
+    path: Option<Path>,
+}
+
+/// The traps of a super block, which has to drop them before the mounts of its layers.
+pub(crate) struct Traps<F: FileSystem>(KVec<Trap<F>>);
+
+impl<F: FileSystem> Traps<F> {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(KVec::new())
+    }
+
+    /// Lets go of the paths with which traps were set, now that the super block has mounts that keep
+    /// the directories. Returns `EXDEV` where it has not.
+    pub(crate) fn rely_on(&mut self, mounts: &<F::Layers as Layers>::Mounts) -> Result {
+        for trap in &mut self.0 {
+            if !F::Layers::keeps(mounts, &trap.dir) {
+                return Err(EXDEV);
+            }
+            trap.path = None;
+        }
+        Ok(())
+    }
+}
+
+impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
+    /// Sets a trap at the directory `dir`, which stays as long as the super block.
+    ///
+    /// Returns `ELOOP` where there is one already and `ENOTDIR` if it is no directory. Where `dir` is of
+    /// none of the layers' file systems in the end, [`finish`](Self::finish) returns `EXDEV`.
+    pub fn set_trap(&mut self, dir: LayerPath<'_>) -> Result {
+        let key = dir.dentry.inode().filter(|_| dir.dentry.is_dir());
+        let key = key.ok_or(ENOTDIR)?;
+        self.traps_mut().0.reserve(1, GFP_KERNEL)?;
+        let Fetched::New(inode) = self.sb_for_inodes().iget(key)? else {
+            return Err(ELOOP);
+        };
+        // SAFETY: Nobody else uses a new inode. CAST: a constant that fits.
+        unsafe { (*inode.raw()).i_mode = bindings::S_IFDIR as u16 };
+        // SAFETY: As above.
+        unsafe { (*inode.raw()).i_flags = bindings::rvfs_const_RVFS_S_DEAD };
+        let inode = Ref::into_raw(inode.publish());
+        let dentry = Ref::into_raw(Ref::from(dir.dentry));
+        // INVARIANT: Just made for that key.
+        let trap = Trap {
+            // SAFETY: Passed on. The super block is this one.
+            _inode: unsafe { Ref::from_raw(inode) },
+            // SAFETY: As above, and its mount is kept by the member below.
+            dir: unsafe { Ref::from_raw(dentry) },
+            path: Some(dir.to_path()),
+        };
+        // There is room.
+        Ok(self.traps_mut().0.push(trap, GFP_KERNEL)?)
+    }
+
+    /// Whether there is a trap for the layer's inode `key`.
+    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+        self.sb_for_inodes().is_trap(key)
+    }
+}
+
+impl<F: FileSystem<Layers = LayerStack>> SuperBlock<F> {
+    /// Whether the inode for `key` is a trap, see [`NewSuperBlock::set_trap`].
+    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+        self.ilookup(key).is_some_and(|inode| {
+            // SAFETY: Valid by the type invariant.
+            let dead = unsafe { bindings::rvfs_is_deaddir(inode.as_raw()) };
+            dead && inode.upper().is_none() && inode.lower().is_empty()
+        })
+    }
+}
