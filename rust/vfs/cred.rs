@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    dentry::Stable,
+    dentry::StableName,
     fs_context::FsContext,
     inode::NewInode,
     FileSystem, //
@@ -209,7 +209,7 @@ impl Creator {
     /// Returns `EINVAL` where other credentials than the mounter's are in force.
     pub fn new<F: FileSystem>(
         as_mounter: &AsMounter,
-        dentry: Stable<'_, F>,
+        dentry: &impl StableName<F>,
         inode: &NewInode<'_, F>,
         mode: u16,
     ) -> Result<Self> {
@@ -226,7 +226,9 @@ impl Creator {
         unsafe { (*cred.as_ptr()).fsuid = uid };
         // SAFETY: As above.
         unsafe { (*cred.as_ptr()).fsgid = gid };
-        // SAFETY: The dentry and its name are valid and stable, and so are both credentials.
+        let dentry = dentry.dentry();
+        // SAFETY: The dentry is valid, its name stays as long as it is borrowed, and so do both
+        // credentials.
         to_result(unsafe {
             bindings::security_dentry_create_files_as(
                 dentry.as_raw(),

@@ -6,14 +6,21 @@
 
 mod ops;
 mod persistent;
-mod stable;
+mod state;
 
 pub use ops::{
     Operations,
     RealKind,
     Table, //
 };
-pub use stable::Stable;
+pub use state::{
+    Child,
+    LockedDentry,
+    Negative,
+    Positive,
+    StableName,
+    Unhashed, //
+};
 
 use crate::{
     bindings,
@@ -170,7 +177,7 @@ impl<F> Dentry<F> {
 
     /// The name as C has it.
     #[inline]
-    fn name_raw(&self) -> *const bindings::qstr {
+    pub(crate) fn name_raw(&self) -> *const bindings::qstr {
         // SAFETY: Valid by the type invariant; only the address is taken.
         unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.d_name).cast() }
     }

@@ -40,7 +40,7 @@ use crate::{
     dentry::Dentry,
     inode::{
         Inode,
-        InodeLock, //
+        Locked, //
     },
     path::OwnPath,
     FileSystem,
@@ -128,7 +128,7 @@ impl<F: FileSystem> OwnFile<F> {
     /// capabilities (`file_remove_privs()`).
     ///
     /// Returns `EINVAL` where `lock` is not that of the file's inode.
-    pub fn remove_privs(&self, lock: &InodeLock<'_, F>) -> Result {
+    pub fn remove_privs(&self, lock: &Locked<'_, F>) -> Result {
         if !lock.inode().is(self.inode()) {
             return Err(EINVAL);
         }

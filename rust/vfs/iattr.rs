@@ -7,10 +7,13 @@
 use crate::{
     bindings,
     cred::AsMounter,
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     inode::{
         Inode,
-        InodeLock, //
+        Locked, //
     },
     mount::{
         Idmap,
@@ -94,15 +97,14 @@ impl Iattr {
 }
 
 impl WriteGuard<'_> {
-    /// Sets attributes of an object of a layer, whose inode the caller has locked
-    /// (`notify_change()`).
+    /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked.
     ///
     /// Returns `EINVAL` if `lock` is not that of the inode, `ENOENT` of a negative dentry, and
     /// `EWOULDBLOCK` while somebody holds a lease on the file.
     pub fn notify_change(
         &self,
         as_mounter: &AsMounter,
-        lock: &InodeLock<'_, Layer>,
+        lock: &Locked<'_, Layer>,
         dentry: &Dentry<Layer>,
         attr: &Iattr,
     ) -> Result {
@@ -133,11 +135,9 @@ impl WriteGuard<'_> {
 ///
 /// # Invariants
 ///
-/// `raw` is valid for `'a` and not used otherwise. `i_rwsem` of `inode` is held for writing for `'a`.
+/// `raw` is valid for `'a` and not used otherwise.
 pub struct Setattr<'a> {
     raw: *mut bindings::iattr,
-    /// Compared only.
-    inode: *mut bindings::inode,
     _life: PhantomData<&'a mut ()>,
 }
 
@@ -147,32 +147,22 @@ impl Setattr<'_> {
     /// # Safety
     ///
     /// The type invariant must hold.
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::iattr, inode: *mut bindings::inode) -> Self {
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::iattr) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
-            inode,
             _life: PhantomData,
-        }
-    }
-
-    /// The inode of `dentry`, if that is the one to be changed.
-    fn inode_of<'d, F: FileSystem>(&self, dentry: &'d Dentry<F>) -> Result<&'d Inode<F>> {
-        let inode = dentry.inode().ok_or(ENOENT)?;
-        if ptr::eq(inode.as_raw(), self.inode) {
-            Ok(inode)
-        } else {
-            Err(EINVAL)
         }
     }
 
     /// Checks whether the caller may do this (`setattr_prepare()`), and takes away what it may not
     /// keep, like the set-group-ID bit.
-    ///
-    /// `EINVAL` of another object than the one that the operation is for, which is locked.
-    pub fn prepare<F: FileSystem>(&mut self, idmap: Idmap<'_>, dentry: &Dentry<F>) -> Result {
-        self.inode_of(dentry)?;
-        // SAFETY: All are valid, the dentry is positive.
+    pub fn prepare<F: FileSystem>(
+        &mut self,
+        idmap: Idmap<'_>,
+        dentry: &LockedDentry<'_, F>,
+    ) -> Result {
+        // SAFETY: All are valid, the dentry is positive, and its inode is locked.
         to_result(unsafe { bindings::setattr_prepare(idmap.as_raw(), dentry.as_raw(), self.raw) })
     }
 
@@ -186,16 +176,16 @@ impl Setattr<'_> {
     /// Makes the change in the inode itself, and truncates or extends its page cache if the size is
     /// set (`truncate_setsize()`, `setattr_copy()`).
     ///
-    /// `EINVAL` as for [`prepare`](Self::prepare), and for a size that it cannot have.
-    pub fn apply<F: FileSystem>(self, idmap: Idmap<'_>, dentry: &Dentry<F>) -> Result {
-        let inode = self.inode_of(dentry)?;
+    /// `EINVAL` for a size that it cannot have.
+    pub fn apply<F: FileSystem>(self, idmap: Idmap<'_>, dentry: &LockedDentry<'_, F>) -> Result {
+        let inode = dentry.inode();
         if self.sets_size() {
             // SAFETY: Valid by the type invariant.
             let size = unsafe { (*self.raw).ia_size };
             if size < 0 || !inode.is_reg() {
                 return Err(EINVAL);
             }
-            // SAFETY: A regular file, locked by the type invariant, and a size that it can have.
+            // SAFETY: A regular file, which is locked, and a size that it can have.
             unsafe { bindings::truncate_setsize(inode.as_raw(), size) };
         }
         // SAFETY: All are valid by their type invariants.

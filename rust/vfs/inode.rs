@@ -333,7 +333,8 @@ impl<F: FileSystem> Inode<F> {
     }
 
     /// Copies owner, permissions, times and size from an inode of a layer, with its ids seen through
-    /// the layer's id mapping. The type stays.
+    /// the layer's id mapping. The type stays. Takes `i_lock`, and may be called with `i_rwsem` or
+    /// without.
     pub fn copy_attr(&self, real: &Inode<Layer>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::rvfs_copyattr(self.as_raw(), real.as_raw(), idmap.as_raw()) };
@@ -351,52 +352,20 @@ impl<F: FileSystem> Inode<F> {
         unsafe { bindings::rvfs_copy_times(self.as_raw(), real.as_raw()) };
     }
 
-    /// Replaces those of `i_flags` that are in `mask` (`inode_set_flags()`), which are of those that
-    /// a user can set. Others say how the inode works, and stay.
+    /// Replaces those of `i_flags` that are in `mask` (`inode_set_flags()`). It is atomic, and so can be
+    /// called without `i_rwsem`. Only those that a user can set: others say how the inode works, and
+    /// stay.
     pub fn set_flags(&self, flags: u32, mask: u32) {
         let mask = mask & SETTABLE_FLAGS;
         // SAFETY: Valid by the type invariant; none of these needs anything that may not be there.
         unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
     }
 
-    /// Sets the times of modification and change to now: of a directory whose entries have changed,
-    /// for one. The caller's operation holds `i_rwsem`.
-    pub fn touch(&self) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_inode_touch(self.as_raw()) };
-    }
-
-    /// Sets the time of change to now (`inode_set_ctime_current()`). The caller's operation holds
-    /// `i_rwsem`.
+    /// Sets the time of change to now (`inode_set_ctime_current()`), which is atomic and needs no
+    /// lock.
     pub fn touch_ctime(&self) {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::rvfs_inode_touch_ctime(self.as_raw()) };
-    }
-
-    /// Sets the number of links.
-    pub fn set_nlink(&self, nlink: u32) {
-        // SAFETY: Valid by the type invariant; the caller's operation holds `i_rwsem`.
-        unsafe { bindings::set_nlink(self.as_raw(), nlink) };
-    }
-
-    /// One more link.
-    pub fn inc_nlink(&self) {
-        // SAFETY: Valid by the type invariant; the caller's operation holds `i_rwsem`.
-        unsafe { bindings::inc_nlink(self.as_raw()) };
-    }
-
-    /// One link less, unless there is none.
-    pub fn drop_nlink(&self) {
-        if self.nlink() > 0 {
-            // SAFETY: Valid by the type invariant; the count is not zero.
-            unsafe { bindings::drop_nlink(self.as_raw()) };
-        }
-    }
-
-    /// No link any more.
-    pub fn clear_nlink(&self) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::clear_nlink(self.as_raw()) };
     }
 
     /// Checks the permissions of this inode for the caller (`generic_permission()`).

@@ -59,8 +59,8 @@ fn check_dir(dir: &Dentry<Layer>) -> Result {
 
 /// A dentry of `F` in lookup, which nobody else uses before its end.
 ///
-/// It is no [`Stable`](crate::dentry::Stable): such a one may get an inode, and that is for
-/// [`splice`](Self::splice) to do, after which the dentry may be moved.
+/// It is no [`Negative`](crate::dentry::Negative): it gets its inode by [`splice`](Self::splice),
+/// after which the dentry may be moved.
 ///
 /// # Invariants
 ///

@@ -34,8 +34,8 @@
 //!
 //!     fn mkdir(
 //!         idmap: Idmap<'_>,
-//!         dir: &Inode<MemFs>,
-//!         dentry: Stable<'_, MemFs>,
+//!         dir: &Locked<'_, MemFs>,
+//!         dentry: Negative<'_, MemFs>,
 //!         mode: u16,
 //!     ) -> Result {
 //!         // Nobody sees it. Dropping it would undo it.
@@ -43,7 +43,7 @@
 //!         let mode = inode.init_owner(idmap, dir, S_IFDIR | mode);
 //!         inode.set_type(mode, 0, &DIR);
 //!         // Now others see it, under its name.
-//!         dentry.make_persistent(inode)
+//!         dentry.make_persistent(inode).map(drop)
 //!     }
 //! }
 //! ```

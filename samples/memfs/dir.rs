@@ -21,13 +21,17 @@ use kernel::{
 };
 use vfs::{
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative,
+        Positive, //
     },
     file::TmpFile,
     iattr::Setattr,
     inode::{
         Inode,
+        Locked,
         Operations, //
     },
     mount::Idmap,
@@ -51,8 +55,13 @@ fn positive<'a>(dentry: &'a Dentry<MemFs>) -> Result<&'a Inode<MemFs>> {
 }
 
 /// Makes an object under the name of `dentry`.
-fn make(idmap: Idmap<'_>, dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>, kind: Kind<'_>) -> Result {
-    let inode = inode::new(idmap, dir, dentry, kind)?;
+fn make(
+    idmap: Idmap<'_>,
+    dir: &Locked<'_, MemFs>,
+    dentry: Negative<'_, MemFs>,
+    kind: Kind<'_>,
+) -> Result {
+    let inode = inode::new(idmap, dir, &dentry, kind)?;
     dentry.make_persistent(inode)?;
     if matches!(kind, Kind::Dir(_)) {
         // Its `..`
@@ -63,7 +72,7 @@ fn make(idmap: Idmap<'_>, dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>, kind: K
 }
 
 /// Takes a name away from `inode`; a directory has no entries, and loses its `.` too.
-fn drop_name(inode: &Inode<MemFs>) {
+fn drop_name(inode: &Locked<'_, MemFs>) {
     if inode.is_dir() {
         inode.clear_nlink();
     } else {
@@ -73,8 +82,8 @@ fn drop_name(inode: &Inode<MemFs>) {
 }
 
 /// `->unlink` and `->rmdir`
-fn remove(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
-    let inode = positive(&dentry)?;
+fn remove(dir: &Locked<'_, MemFs>, dentry: &Positive<'_, MemFs>) -> Result {
+    let inode = dentry.inode();
     if inode.is_dir() {
         if !dentry.has_no_entries() {
             return Err(ENOTEMPTY);
@@ -88,16 +97,18 @@ fn remove(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
 }
 
 /// `->rename`: the VFS moves the dentries; here are the links and the times.
-fn rename(old: Stable<'_, MemFs>, new: Stable<'_, MemFs>, flags: RenameFlags) -> Result {
+fn rename(
+    (old_dir, old): (&Locked<'_, MemFs>, Child<'_, MemFs>),
+    (new_dir, new): (&Locked<'_, MemFs>, Child<'_, MemFs>),
+    replaced: Option<&Locked<'_, MemFs>>,
+    flags: RenameFlags,
+) -> Result {
     // That there is nothing to replace, for `RENAME_NOREPLACE`, the VFS has looked.
     if flags.has_other_than(RenameFlag::Exchange | RenameFlag::Noreplace) {
         return Err(EINVAL);
     }
     let inode = positive(&old)?;
-    let old_dir = positive(old.stable_parent())?;
-    let new_dir = positive(new.stable_parent())?;
-    let exchange = flags.contains(RenameFlag::Exchange);
-    if let Some(victim) = new.inode().filter(|_| !exchange) {
+    if let Some(victim) = replaced {
         if !new.has_no_entries() {
             return Err(ENOTEMPTY);
         }
@@ -112,7 +123,8 @@ fn rename(old: Stable<'_, MemFs>, new: Stable<'_, MemFs>, flags: RenameFlags) ->
         old_dir.drop_nlink();
         new_dir.inc_nlink();
     }
-    if let Some(other) = new.inode().filter(|_| exchange) {
+    if let (Some(other), None) = (new.inode(), replaced) {
+        // The two are exchanged.
         if other.is_dir() {
             new_dir.drop_nlink();
             old_dir.inc_nlink();
@@ -142,45 +154,61 @@ impl Operations for DirOps {
 
     fn create(
         idmap: Idmap<'_>,
-        dir: &Inode<MemFs>,
-        dentry: Stable<'_, MemFs>,
+        dir: &Locked<'_, MemFs>,
+        dentry: Negative<'_, MemFs>,
         mode: u16,
     ) -> Result {
         make(idmap, dir, dentry, Kind::File(mode))
     }
 
-    fn mkdir(idmap: Idmap<'_>, dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>, mode: u16) -> Result {
+    fn mkdir(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, MemFs>,
+        dentry: Negative<'_, MemFs>,
+        mode: u16,
+    ) -> Result {
         make(idmap, dir, dentry, Kind::Dir(mode))
     }
 
     fn symlink(
         idmap: Idmap<'_>,
-        dir: &Inode<MemFs>,
-        dentry: Stable<'_, MemFs>,
+        dir: &Locked<'_, MemFs>,
+        dentry: Negative<'_, MemFs>,
         target: &CStr,
     ) -> Result {
         make(idmap, dir, dentry, Kind::Symlink(target))
     }
 
-    fn link(old: &Dentry<MemFs>, dir: &Inode<MemFs>, new: Stable<'_, MemFs>) -> Result {
-        let inode = positive(old)?;
-        new.make_persistent(Ref::from(inode))?;
+    fn link(
+        old: &LockedDentry<'_, MemFs>,
+        dir: &Locked<'_, MemFs>,
+        new: Negative<'_, MemFs>,
+    ) -> Result {
+        let inode = old.inode();
+        new.make_persistent(Ref::from(inode.inode()))?;
         inode.inc_nlink();
         inode.touch_ctime();
         dir.touch();
         Ok(())
     }
 
-    fn unlink(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
+    fn unlink(dir: &Locked<'_, MemFs>, dentry: &Positive<'_, MemFs>) -> Result {
         remove(dir, dentry)
     }
 
-    fn rmdir(dir: &Inode<MemFs>, dentry: Stable<'_, MemFs>) -> Result {
+    fn rmdir(dir: &Locked<'_, MemFs>, dentry: &Positive<'_, MemFs>) -> Result {
         remove(dir, dentry)
     }
 
-    fn rename(old: Stable<'_, MemFs>, new: Stable<'_, MemFs>, flags: RenameFlags) -> Result {
-        rename(old, new, flags)
+    fn rename(
+        old_dir: &Locked<'_, MemFs>,
+        old: Child<'_, MemFs>,
+        new_dir: &Locked<'_, MemFs>,
+        new: Child<'_, MemFs>,
+        replaced: Option<&Locked<'_, MemFs>>,
+        flags: RenameFlags,
+    ) -> Result {
+        rename((old_dir, old), (new_dir, new), replaced, flags)
     }
 
     fn tmpfile(
@@ -189,7 +217,7 @@ impl Operations for DirOps {
         mut file: TmpFile<'_, MemFs>,
         mode: u16,
     ) -> Result {
-        let mut inode = inode::new(idmap, dir, file.dentry(), Kind::File(mode))?;
+        let mut inode = inode::new(idmap, dir, &file.dentry(), Kind::File(mode))?;
         // It has no name; link(2) may give it one.
         inode.set_nlink(0);
         file.instantiate(inode)?;
@@ -205,7 +233,7 @@ impl Operations for DirOps {
         inode::getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<MemFs>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, MemFs>, change: Setattr<'_>) -> Result {
         inode::setattr(idmap, dentry, change)
     }
 }

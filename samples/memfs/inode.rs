@@ -22,7 +22,8 @@ use kernel::{
 use vfs::{
     dentry::{
         Dentry,
-        Stable, //
+        LockedDentry,
+        StableName, //
     },
     iattr::Setattr,
     inode::{
@@ -119,7 +120,7 @@ fn fill(inode: &mut NewInode<'_, MemFs>, kind: Kind<'_>, mode: u16) -> Result {
 pub(crate) fn new<'a>(
     idmap: Idmap<'_>,
     dir: &'a Inode<MemFs>,
-    dentry: Stable<'_, MemFs>,
+    dentry: &impl StableName<MemFs>,
     kind: Kind<'_>,
 ) -> Result<NewInode<'a, MemFs>> {
     let mut inode = dir.sb().new_inode()?;
@@ -148,7 +149,11 @@ pub(crate) fn getattr(
 }
 
 /// `->setattr`
-pub(crate) fn setattr(idmap: Idmap<'_>, dentry: &Dentry<MemFs>, mut change: Setattr<'_>) -> Result {
+pub(crate) fn setattr(
+    idmap: Idmap<'_>,
+    dentry: &LockedDentry<'_, MemFs>,
+    mut change: Setattr<'_>,
+) -> Result {
     change.prepare(idmap, dentry)?;
     change.apply(idmap, dentry)
 }
@@ -169,7 +174,7 @@ impl Operations for FileOps {
         getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<MemFs>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, MemFs>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 }
@@ -196,7 +201,7 @@ impl Operations for SymlinkOps {
         getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<MemFs>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, MemFs>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 }

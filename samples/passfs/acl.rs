@@ -6,7 +6,6 @@ use crate::{
     inode::{
         inode_path,
         path,
-        positive,
         real,
         refresh, //
     },
@@ -17,7 +16,10 @@ use kernel::{
     prelude::*, //
 };
 use vfs::{
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     iattr::Iattr,
     inode::{
         Inode,
@@ -72,11 +74,11 @@ pub(crate) fn get(dentry: &Dentry<PassFs>, kind: AclKind) -> Result<Option<Posix
 /// `->set_acl`
 pub(crate) fn set(
     idmap: Idmap<'_>,
-    dentry: &Dentry<PassFs>,
+    dentry: &LockedDentry<'_, PassFs>,
     acl: Option<&PosixAcl>,
     kind: AclKind,
 ) -> Result {
-    let inode = positive(dentry)?;
+    let inode = dentry.inode();
     let below = real(inode)?;
     let below_inode = below.inode().ok_or(EIO)?;
     if !below_inode.has_posix_acl() || !below_inode.can_set_acl() {

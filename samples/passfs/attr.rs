@@ -19,6 +19,7 @@ use vfs::{
     dentry::{
         self,
         Dentry,
+        LockedDentry,
         RealKind, //
     },
     fileattr::FileKattr,
@@ -76,11 +77,11 @@ pub(crate) fn getattr(
 /// `->setattr`: the caller's right to do it is checked on our inode, and it is done by the mounter.
 pub(crate) fn setattr(
     idmap: Idmap<'_>,
-    dentry: &Dentry<PassFs>,
+    dentry: &LockedDentry<'_, PassFs>,
     mut change: Setattr<'_>,
 ) -> Result {
     change.prepare(idmap, dentry)?;
-    let inode = positive(dentry)?;
+    let inode = dentry.inode();
     let attr = change.for_layer(idmap, inode);
     let below = real(inode)?;
     let below_inode = below.inode().ok_or(EIO)?;
@@ -124,8 +125,8 @@ pub(crate) fn fileattr_get(dentry: &Dentry<PassFs>, attrs: &mut FileKattr) -> Re
 }
 
 /// `->fileattr_set`
-pub(crate) fn fileattr_set(dentry: &Dentry<PassFs>, attrs: &mut FileKattr) -> Result {
-    let inode = positive(dentry)?;
+pub(crate) fn fileattr_set(dentry: &LockedDentry<'_, PassFs>, attrs: &mut FileKattr) -> Result {
+    let inode = dentry.inode();
     let below = real(inode)?;
     let fs = inode.sb().data();
     let write = fs.mount().want_write()?;
@@ -146,7 +147,7 @@ operations! {
 
         fn fileattr_set(
             _idmap: Idmap<'_>,
-            dentry: &Dentry<PassFs>,
+            dentry: &LockedDentry<'_, PassFs>,
             attrs: &mut FileKattr,
         ) -> Result {
             fileattr_set(dentry, attrs)

@@ -15,6 +15,7 @@ use crate::{
         inode_path,
         positive,
         real,
+        refresh,
         refresh_links, //
     },
     operations::operations,
@@ -29,20 +30,23 @@ use kernel::{
 use vfs::{
     cred::Creator,
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative,
+        Positive, //
     },
     file::TmpFile,
     fileattr::FileKattr,
     inode::{
         Fetched,
-        Inode, //
+        Inode,
+        Locked, //
     },
     mount::Idmap,
     namei::{
         Creating,
         InLookup,
-        RenameFlag,
         RenameFlags,
         Spliced, //
     },
@@ -83,8 +87,8 @@ fn with_type(mode: u16, kind: u32) -> u16 {
 /// [`Creator`] is for.
 fn make(
     idmap: Idmap<'_>,
-    dir: &Inode<PassFs>,
-    dentry: Stable<'_, PassFs>,
+    dir: &Locked<'_, PassFs>,
+    dentry: Negative<'_, PassFs>,
     (mode, rdev): (u16, u32),
     what: impl FnOnce(Creating<'_>, u16) -> Result<Creating<'_>>,
 ) -> Result {
@@ -93,7 +97,7 @@ fn make(
     let mut new = inode::new(sb, mode, rdev)?;
     let mode = new.init_owner(idmap, dir, mode);
     let made: Result<_> = sb.data().as_mounter(|m| {
-        Creator::new(m, dentry, &new, mode)?.run(m, |m| {
+        Creator::new(m, &dentry, &new, mode)?.run(m, |m| {
             let name = write.start_creating(m, real_dir, dentry.name())?;
             // Kept by the mount, and no longer by what is locked here.
             sb.data().mount().adopt(what(name, mode)?.keep())
@@ -106,20 +110,24 @@ fn make(
 
 /// Gives `dentry` its inode, now that the object has its name below.
 fn finish<'a>(
-    dir: &Inode<PassFs>,
-    dentry: Stable<'_, PassFs>,
+    dir: &Locked<'_, PassFs>,
+    dentry: Negative<'_, PassFs>,
     inode: impl Into<Fetched<'a, PassFs>>,
     below: &Dentry<Layer>,
 ) -> Result {
     refresh_links(dir);
-    dentry.instantiate(inode)?;
+    let dentry = dentry.instantiate(inode)?;
     dentry.init_revalidation(iter::once(below));
     Ok(())
 }
 
 /// `->link`
-fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> Result {
-    let inode = positive(old)?;
+fn link(
+    old: &LockedDentry<'_, PassFs>,
+    dir: &Locked<'_, PassFs>,
+    new: Negative<'_, PassFs>,
+) -> Result {
+    let inode = old.inode();
     let fs = dir.sb().data();
     let write = fs.mount().want_write()?;
     fs.as_mounter(|m| {
@@ -127,7 +135,7 @@ fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> R
         name.link(real(inode)?).map(drop)
     })?;
     refresh_links(inode);
-    finish(dir, new, Ref::from(inode), real(inode)?)
+    finish(dir, new, Ref::from(inode.inode()), real(inode)?)
 }
 
 /// Whether `found`, below, is what `dentry` stands for; both may be nothing.
@@ -141,13 +149,13 @@ fn is_expected(dentry: &Dentry<PassFs>, found: &Dentry<Layer>) -> bool {
 }
 
 /// `->unlink` and `->rmdir`
-fn remove(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
-    let inode = positive(&dentry)?;
+fn remove(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
+    let inode = dentry.inode();
     let fs = dir.sb().data();
     let write = fs.mount().want_write()?;
     fs.as_mounter(|m| {
         let name = write.start_removing(m, real(dir)?, dentry.name())?;
-        if !is_expected(&dentry, name.dentry()) {
+        if !is_expected(dentry, name.dentry()) {
             return Err(ESTALE);
         }
         if inode.is_dir() {
@@ -168,9 +176,12 @@ fn remove(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
 }
 
 /// `->rename`
-fn rename(old: Stable<'_, PassFs>, new: Stable<'_, PassFs>, flags: RenameFlags) -> Result {
-    let old_dir = positive(old.stable_parent())?;
-    let new_dir = positive(new.stable_parent())?;
+fn rename(
+    (old_dir, old): (&Locked<'_, PassFs>, Child<'_, PassFs>),
+    (new_dir, new): (&Locked<'_, PassFs>, Child<'_, PassFs>),
+    replaced: Option<&Locked<'_, PassFs>>,
+    flags: RenameFlags,
+) -> Result {
     let fs = old.sb().data();
     let write = fs.mount().want_write()?;
     fs.as_mounter(|m| {
@@ -187,12 +198,14 @@ fn rename(old: Stable<'_, PassFs>, new: Stable<'_, PassFs>, flags: RenameFlags) 
     })?;
     refresh_links(old_dir);
     refresh_links(new_dir);
-    refresh_links(positive(&old)?);
-    if let Some(other) = new.inode() {
-        refresh_links(other);
-        if other.is_dir() && !flags.contains(RenameFlag::Exchange) {
-            other.clear_nlink();
+    refresh(positive(&old)?);
+    if let Some(replaced) = replaced {
+        refresh_links(replaced);
+        if replaced.is_dir() {
+            replaced.clear_nlink();
         }
+    } else if let Some(exchanged) = new.inode() {
+        refresh(exchanged);
     }
     Ok(())
 }
@@ -209,7 +222,7 @@ fn tmpfile(
     let mut new = inode::new(sb, mode, 0)?;
     let mode = new.init_owner(idmap, dir, mode);
     let private: Result<_> = sb.data().as_mounter(|m| {
-        Creator::new(m, file.dentry(), &new, mode)?.run(m, |m| {
+        Creator::new(m, &file.dentry(), &new, mode)?.run(m, |m| {
             let backing = file.open_backing(m, &write, file.flags(), parent, mode)?;
             let below = backing.dentry();
             let private = KBox::new(RegularFile::new(backing.clone()), GFP_KERNEL)?;
@@ -234,8 +247,8 @@ operations! {
 
         fn create(
             idmap: Idmap<'_>,
-            dir: &Inode<PassFs>,
-            dentry: Stable<'_, PassFs>,
+            dir: &Locked<'_, PassFs>,
+            dentry: Negative<'_, PassFs>,
             mode: u16,
         ) -> Result {
             let mode = with_type(mode, bindings::S_IFREG);
@@ -244,8 +257,8 @@ operations! {
 
         fn mkdir(
             idmap: Idmap<'_>,
-            dir: &Inode<PassFs>,
-            dentry: Stable<'_, PassFs>,
+            dir: &Locked<'_, PassFs>,
+            dentry: Negative<'_, PassFs>,
             mode: u16,
         ) -> Result {
             let mode = with_type(mode, bindings::S_IFDIR);
@@ -254,8 +267,8 @@ operations! {
 
         fn mknod(
             idmap: Idmap<'_>,
-            dir: &Inode<PassFs>,
-            dentry: Stable<'_, PassFs>,
+            dir: &Locked<'_, PassFs>,
+            dentry: Negative<'_, PassFs>,
             mode: u16,
             rdev: u32,
         ) -> Result {
@@ -264,28 +277,39 @@ operations! {
 
         fn symlink(
             idmap: Idmap<'_>,
-            dir: &Inode<PassFs>,
-            dentry: Stable<'_, PassFs>,
+            dir: &Locked<'_, PassFs>,
+            dentry: Negative<'_, PassFs>,
             target: &CStr,
         ) -> Result {
             let mode = with_type(0o777, bindings::S_IFLNK);
             make(idmap, dir, dentry, (mode, 0), |name, _| name.symlink(target))
         }
 
-        fn link(old: &Dentry<PassFs>, dir: &Inode<PassFs>, new: Stable<'_, PassFs>) -> Result {
+        fn link(
+            old: &LockedDentry<'_, PassFs>,
+            dir: &Locked<'_, PassFs>,
+            new: Negative<'_, PassFs>,
+        ) -> Result {
             link(old, dir, new)
         }
 
-        fn unlink(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
+        fn unlink(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
             remove(dir, dentry)
         }
 
-        fn rmdir(dir: &Inode<PassFs>, dentry: Stable<'_, PassFs>) -> Result {
+        fn rmdir(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
             remove(dir, dentry)
         }
 
-        fn rename(old: Stable<'_, PassFs>, new: Stable<'_, PassFs>, flags: RenameFlags) -> Result {
-            rename(old, new, flags)
+        fn rename(
+            old_dir: &Locked<'_, PassFs>,
+            old: Child<'_, PassFs>,
+            new_dir: &Locked<'_, PassFs>,
+            new: Child<'_, PassFs>,
+            replaced: Option<&Locked<'_, PassFs>>,
+            flags: RenameFlags,
+        ) -> Result {
+            rename((old_dir, old), (new_dir, new), replaced, flags)
         }
 
         fn tmpfile(
@@ -303,7 +327,7 @@ operations! {
 
         fn fileattr_set(
             _idmap: Idmap<'_>,
-            dentry: &Dentry<PassFs>,
+            dentry: &LockedDentry<'_, PassFs>,
             attrs: &mut FileKattr,
         ) -> Result {
             attr::fileattr_set(dentry, attrs)

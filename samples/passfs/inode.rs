@@ -22,6 +22,7 @@ use vfs::{
     inode::{
         Fetched,
         Inode,
+        Locked,
         NewInode,
         RawTables, //
     },
@@ -151,9 +152,8 @@ pub(crate) fn refresh(inode: &Inode<PassFs>) {
     }
 }
 
-/// As [`refresh`], with the number of links. For operations that change it, and so have locked the
-/// inode.
-pub(crate) fn refresh_links(inode: &Inode<PassFs>) {
+/// As [`refresh`], with the number of links. For operations that change it.
+pub(crate) fn refresh_links(inode: &Locked<'_, PassFs>) {
     refresh(inode);
     if let Some(below) = inode.real().and_then(Dentry::inode) {
         inode.set_nlink(below.nlink());

@@ -45,7 +45,7 @@ macro_rules! operations {
 
             fn setattr(
                 idmap: ::vfs::mount::Idmap<'_>,
-                dentry: &::vfs::dentry::Dentry<$crate::PassFs>,
+                dentry: &::vfs::dentry::LockedDentry<'_, $crate::PassFs>,
                 change: ::vfs::iattr::Setattr<'_>,
             ) -> Result {
                 $crate::attr::setattr(idmap, dentry, change)
@@ -88,7 +88,7 @@ macro_rules! operations {
 
             fn set_acl(
                 idmap: ::vfs::mount::Idmap<'_>,
-                dentry: &::vfs::dentry::Dentry<$crate::PassFs>,
+                dentry: &::vfs::dentry::LockedDentry<'_, $crate::PassFs>,
                 acl: Option<&::vfs::posix_acl::PosixAcl>,
                 kind: ::vfs::posix_acl::AclKind,
             ) -> Result {

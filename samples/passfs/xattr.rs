@@ -18,7 +18,10 @@ use kernel::{
 };
 use vfs::{
     cred,
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     inode::Inode,
     xattr::{
         Change,
@@ -47,12 +50,8 @@ impl Handler for All {
             .as_mounter(|m| below.getxattr(m, name, value))
     }
 
-    fn set(
-        _dentry: &Dentry<PassFs>,
-        inode: &Inode<PassFs>,
-        name: &CStr,
-        change: Change<'_>,
-    ) -> Result {
+    fn set(dentry: &LockedDentry<'_, PassFs>, name: &CStr, change: Change<'_>) -> Result {
+        let inode = dentry.inode();
         let below = real(inode)?;
         let fs = inode.sb().data();
         let write = fs.mount().want_write()?;

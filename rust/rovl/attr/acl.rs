@@ -15,7 +15,10 @@ use kernel::{
     prelude::*, //
 };
 use vfs::{
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     iattr::Iattr,
     inode::{
         Inode,
@@ -65,11 +68,11 @@ pub(crate) fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<Pos
 /// `->set_acl`
 pub(crate) fn set_acl(
     idmap: Idmap<'_>,
-    dentry: &Dentry<Rovl>,
+    dentry: &LockedDentry<'_, Rovl>,
     acl: Option<&PosixAcl>,
     kind: AclKind,
 ) -> Result {
-    let inode = dentry.positive()?;
+    let inode = dentry.inode();
     let upper_has_acl = inode
         .ofs()
         .work()?

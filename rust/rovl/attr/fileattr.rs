@@ -26,7 +26,10 @@ use kernel::{
     prelude::*, //
 };
 use vfs::{
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     fileattr::{
         Attr,
         FileKattr, //
@@ -48,9 +51,9 @@ pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
 }
 
 /// `->fileattr_set`
-pub(crate) fn set(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+pub(crate) fn set(dentry: &LockedDentry<'_, Rovl>, attrs: &mut FileKattr) -> Result {
     copy_up(dentry)?;
-    let inode = dentry.positive()?;
+    let inode = dentry.inode();
     let ofs = inode.ofs();
     let upper = inode.upper().ok_or(EIO)?;
     let result = ofs.change_upper(|layer| {

@@ -3,10 +3,7 @@
 //! Changing attributes.
 
 use crate::{
-    object::entry::{
-        DentryExt,
-        InodeExt, //
-    },
+    object::entry::InodeExt,
     upper::copy_up::{
         copy_up,
         copy_up_with_data, //
@@ -18,16 +15,20 @@ use kernel::{
     prelude::*, //
 };
 use vfs::{
-    dentry::Dentry,
+    dentry::LockedDentry,
     iattr::Setattr,
     mount::Idmap, //
 };
 
 /// `->setattr`: the caller's rights are checked on the overlay's inode, and the change is made on the
 /// upper one by the mounter.
-pub(crate) fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, mut change: Setattr<'_>) -> Result {
+pub(crate) fn setattr(
+    idmap: Idmap<'_>,
+    dentry: &LockedDentry<'_, Rovl>,
+    mut change: Setattr<'_>,
+) -> Result {
     change.prepare(idmap, dentry)?;
-    let inode = dentry.positive()?;
+    let inode = dentry.inode();
     let attr = change.for_layer(idmap, inode);
     if change.sets_size() {
         copy_up_with_data(dentry)?;

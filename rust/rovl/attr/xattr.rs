@@ -33,7 +33,10 @@ use ondisk::{
 };
 use vfs::{
     cred,
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     inode::Inode,
     xattr::{
         Change,
@@ -84,11 +87,11 @@ impl<N: In> Handler for Escaped<N> {
         get(inode, name, value)
     }
 
-    fn set(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'_>) -> Result {
+    fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
         let mut buf: NameBuf = [0; XATTR_NAME_MAX + 1];
         let name =
             escape::escape(N::NAMESPACE, name.to_bytes(), &mut buf).map_err(fault::to_error)?;
-        set(dentry, inode, name, change)
+        set(dentry, name, change)
     }
 }
 
@@ -104,8 +107,8 @@ impl Handler for Plain {
         get(inode, name, value)
     }
 
-    fn set(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'_>) -> Result {
-        set(dentry, inode, name, change)
+    fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
+        set(dentry, name, change)
     }
 }
 
@@ -116,7 +119,8 @@ fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
 }
 
 /// Changes the attribute `name` of the upper layer, after copy up if need be.
-fn set(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, name: &CStr, change: Change<'_>) -> Result {
+fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
+    let inode = dentry.inode();
     let ofs = inode.ofs();
     if inode.upper().is_none() {
         if matches!(change, Change::Remove) {

@@ -9,6 +9,7 @@
 use crate::{
     object::{
         entry::{
+            dir_modified,
             DentryExt,
             DentryFlag,
             InodeExt, //
@@ -33,12 +34,12 @@ use vfs::{
     cred::Creator,
     dentry::{
         Dentry,
-        Stable, //
+        Negative, //
     },
     iattr::Iattr,
     inode::{
         Fetched,
-        Inode,
+        Locked,
         NewInode,
         WHITEOUT_DEV, //
     },
@@ -70,8 +71,8 @@ fn with_type(mode: u16, kind: u32) -> u16 {
 /// `->create`
 pub(crate) fn create(
     idmap: Idmap<'_>,
-    dir: &Inode<Rovl>,
-    dentry: Stable<'_, Rovl>,
+    dir: &Locked<'_, Rovl>,
+    dentry: Negative<'_, Rovl>,
     mode: u16,
 ) -> Result {
     let mode = with_type(mode, bindings::S_IFREG);
@@ -81,8 +82,8 @@ pub(crate) fn create(
 /// `->mkdir`
 pub(crate) fn mkdir(
     idmap: Idmap<'_>,
-    dir: &Inode<Rovl>,
-    dentry: Stable<'_, Rovl>,
+    dir: &Locked<'_, Rovl>,
+    dentry: Negative<'_, Rovl>,
     mode: u16,
 ) -> Result {
     let mode = with_type(mode, bindings::S_IFDIR);
@@ -94,8 +95,8 @@ pub(crate) fn mkdir(
 /// Returns `EPERM` for what would be a whiteout.
 pub(crate) fn mknod(
     idmap: Idmap<'_>,
-    dir: &Inode<Rovl>,
-    dentry: Stable<'_, Rovl>,
+    dir: &Locked<'_, Rovl>,
+    dentry: Negative<'_, Rovl>,
     mode: u16,
     rdev: u32,
 ) -> Result {
@@ -109,8 +110,8 @@ pub(crate) fn mknod(
 /// `->symlink`
 pub(crate) fn symlink(
     idmap: Idmap<'_>,
-    dir: &Inode<Rovl>,
-    dentry: Stable<'_, Rovl>,
+    dir: &Locked<'_, Rovl>,
+    dentry: Negative<'_, Rovl>,
     target: &CStr,
 ) -> Result {
     let mode = with_type(0, bindings::S_IFLNK);
@@ -119,12 +120,12 @@ pub(crate) fn symlink(
 
 fn create_object(
     idmap: Idmap<'_>,
-    dir: &Inode<Rovl>,
-    dentry: Stable<'_, Rovl>,
+    dir: &Locked<'_, Rovl>,
+    dentry: Negative<'_, Rovl>,
     mode: u16,
     what: Make<'_>,
 ) -> Result {
-    copy_up(dentry.stable_parent())?;
+    copy_up(dentry.dir())?;
     let ofs = dir.ofs();
     let write = ofs.upper_mount()?.want_write()?;
     let rdev = match what {
@@ -137,10 +138,10 @@ fn create_object(
     let mode = inode.init_owner(idmap, dir, mode);
     let what = what.with_mode(mode);
     ofs.as_mounter(|m| {
-        Creator::new(m, dentry, &inode, mode)?.run(m, |m| {
+        Creator::new(m, &dentry, &inode, mode)?.run(m, |m| {
             let write = &write;
             let upper = Upper { ofs, m, write };
-            upper.make(dentry, what, Instance::New(inode))
+            upper.make(dir, dentry, what, Instance::New(inode))
         })
     })
 }
@@ -150,7 +151,7 @@ pub(crate) enum Instance<'a> {
     /// A new object, for which this inode was made.
     New(NewInode<'a, Rovl>),
     /// An object that has other names.
-    Link(Ref<'a, Inode<Rovl>>),
+    Link(&'a Locked<'a, Rovl>),
 }
 
 impl Upper<'_> {
@@ -159,50 +160,52 @@ impl Upper<'_> {
     /// The directory has been copied up.
     pub(crate) fn make(
         &self,
-        dentry: Stable<'_, Rovl>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
         what: Make<'_>,
         instance: Instance<'_>,
     ) -> Result {
         if dentry.is_whiteout() {
-            self.make_over_whiteout(dentry, what, instance)
+            self.make_over_whiteout(dir, dentry, what, instance)
         } else {
-            self.make_in_place(dentry, what, instance)
+            self.make_in_place(dir, dentry, what, instance)
         }
     }
 
     fn make_in_place(
         &self,
-        dentry: Stable<'_, Rovl>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
         what: Make<'_>,
         instance: Instance<'_>,
     ) -> Result {
-        let parent = dentry.stable_parent();
-        let dir = parent.upper().ok_or(EIO)?;
-        let made = self.create(dir, dentry.name(), what)?;
+        let parent = dentry.dir();
+        let upper_dir = parent.upper().ok_or(EIO)?;
+        let made = self.create(upper_dir, dentry.name(), what)?;
         if made.is_dir() && parent.path_type().merge && !self.ofs.config.allow_offline_changes() {
             // There is nothing below that it could hide. This only spares later lookups, so it may
             // fail.
             let _ = self.set_opaque(&dentry, &made, EIO);
         }
-        self.finish(dentry, dir, &made, instance)
+        self.finish((dir, upper_dir), dentry, &made, instance)
     }
 
     fn make_over_whiteout(
         &self,
-        dentry: Stable<'_, Rovl>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
         what: Make<'_>,
         instance: Instance<'_>,
     ) -> Result {
-        let parent = dentry.stable_parent();
-        let dir = parent.upper().ok_or(EIO)?;
+        let upper_dir = dir.upper().ok_or(EIO)?;
         let work = self.work()?;
         let acls = match what.mode() {
-            Some(mode) => Some(inherited(parent.positive()?, mode)?),
+            Some(mode) => Some(inherited(dir, mode)?),
             None => None,
         };
         let what = acls.as_ref().map_or(what, |acls| what.with_mode(acls.mode));
 
-        let whiteout = self.lookup(dir, dentry.name())?;
+        let whiteout = self.lookup(upper_dir, dentry.name())?;
         if whiteout.is_negative() || !self.is_whiteout(&whiteout) {
             return Err(ESTALE);
         }
@@ -214,7 +217,7 @@ impl Upper<'_> {
             RenameFlags::NONE
         };
         let temp = self.create_temp(what)?;
-        let renaming = temp.start_moving_to(dir, &whiteout, flags)?;
+        let renaming = temp.start_moving_to(upper_dir, &whiteout, flags)?;
         if let Some(acls) = &acls {
             self.inherit(temp.dentry()?, acls)?;
         }
@@ -226,7 +229,7 @@ impl Upper<'_> {
         if is_dir {
             self.cleanup(work, &whiteout);
         }
-        self.finish(dentry, dir, &made, instance)
+        self.finish((dir, upper_dir), dentry, &made, instance)
     }
 
     /// Gives an object of the work directory what it would have got in its own directory.
@@ -250,15 +253,15 @@ impl Upper<'_> {
     /// Gives `dentry` its inode, now that `made` is in its place in the upper layer.
     fn finish(
         &self,
-        dentry: Stable<'_, Rovl>,
-        dir: &Dentry<Layer>,
+        (dir, upper_dir): (&Locked<'_, Rovl>, &Dentry<Layer>),
+        dentry: Negative<'_, Rovl>,
         made: &Dentry<Layer>,
         instance: Instance<'_>,
     ) -> Result {
-        dentry.stable_parent().positive()?.dir_modified(false);
+        dir_modified(dir, false);
         let result = self.instantiate(dentry, made, instance);
         if result.is_err() {
-            self.cleanup(dir, made);
+            self.cleanup(upper_dir, made);
         }
         result
     }
@@ -284,17 +287,17 @@ impl Upper<'_> {
     /// Gives `dentry` its inode, of which `made` is the dentry in the upper layer.
     fn instantiate(
         &self,
-        dentry: Stable<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
         made: &Dentry<Layer>,
         instance: Instance<'_>,
     ) -> Result {
         dentry.mark(DentryFlag::UpperAlias);
         let is_link = matches!(instance, Instance::Link(_));
         let inode = match instance {
-            Instance::New(new) => self.new_inode(dentry.sb(), made, new)?,
+            Instance::New(new) => self.new_inode(dentry.dir().sb(), made, new)?,
             Instance::Link(inode) => {
                 inode.inc_nlink();
-                inode.into()
+                Ref::from(inode.inode()).into()
             }
         };
         if matches!(&inode, Fetched::Existing(inode) if inode.is_dir()) {
@@ -303,7 +306,7 @@ impl Upper<'_> {
             dentry.drop_from_hash();
             return Ok(());
         }
-        dentry.instantiate(inode)?;
+        let dentry = dentry.instantiate(inode)?;
         // A walk can find the dentry now. It expects the flags on positive ones only, so they are
         // set after that.
         dentry.init_revalidation(dentry.upper().into_iter());

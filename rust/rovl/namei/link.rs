@@ -21,19 +21,23 @@ use crate::{
 use kernel::prelude::*;
 use vfs::{
     dentry::{
-        Dentry,
-        Stable, //
+        LockedDentry,
+        Negative, //
     },
-    Ref, //
+    inode::Locked, //
 };
 
 /// `->link`
-pub(crate) fn link(old: &Dentry<Rovl>, new: Stable<'_, Rovl>) -> Result {
+pub(crate) fn link(
+    old: &LockedDentry<'_, Rovl>,
+    dir: &Locked<'_, Rovl>,
+    new: Negative<'_, Rovl>,
+) -> Result {
     copy_up(old)?;
-    let parent = new.stable_parent();
+    let parent = new.dir();
     copy_up(parent)?;
-    let inode = old.positive()?;
-    change_links(old, |upper| {
+    let inode = old.inode();
+    change_links(old, inode, |upper| {
         if inode.real().is_metacopy() {
             set_for_link(upper, old)?;
         }
@@ -41,6 +45,6 @@ pub(crate) fn link(old: &Dentry<Rovl>, new: Stable<'_, Rovl>) -> Result {
             upper.set_impure(parent)?;
         }
         let what = Make::Link(old.upper().ok_or(EIO)?);
-        upper.make(new, what, Instance::Link(Ref::from(inode)))
+        upper.make(dir, new, what, Instance::Link(inode))
     })
 }

@@ -340,15 +340,15 @@ pub(crate) fn is_absolute(redirect: &[u8]) -> bool {
 
 /// Whether a lower layer has something positive under the name of `dentry`, so that removing it
 /// from the upper layer would let that show.
-pub(crate) fn is_lower_positive(dentry: vfs::dentry::Stable<'_, Rovl>) -> Result<bool> {
+pub(crate) fn is_lower_positive(dentry: vfs::dentry::Child<'_, Rovl>) -> Result<bool> {
     if dentry.is_negative() {
         return Ok(dentry.has(DentryFlag::Opaque));
     }
     if dentry.upper().is_none() {
         return Ok(true);
     }
-    let ofs = dentry.dentry().sb().data();
-    let parent = dentry.stable_parent();
+    let ofs = dentry.sb().data();
+    let parent = dentry.dir();
     Ok(ofs.as_mounter(|m| {
         for entry in parent.lower() {
             let Some(dir) = ofs.lower_path(entry) else {

@@ -33,20 +33,20 @@ use ondisk::nlink::Base;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    inode::Inode,
+    inode::Locked,
     log, //
 };
 
-/// Runs `change`, which adds or removes the name `dentry` or another one of its inode, in the upper
+/// Runs `change`, which adds or removes the name `dentry` or another one of its `inode`, in the upper
 /// layer and in the number of links of the inode. Copy up, which makes links too, is kept out.
 ///
-/// The caller holds no write access to the upper layer, and `i_rwsem` of the inode.
+/// The caller holds no write access to the upper layer.
 pub(crate) fn change_links<R>(
     dentry: &Dentry<Rovl>,
+    inode: &Locked<'_, Rovl>,
     change: impl FnOnce(&Upper<'_>) -> Result<R>,
 ) -> Result<R> {
     let ofs = dentry.sb().data();
-    let inode = dentry.positive()?;
     if ofs.needs_index(inode) && !dentry.has(DentryFlag::UpperAlias) {
         copy_up(dentry)?;
     }
@@ -73,7 +73,7 @@ pub(crate) fn change_links<R>(
 /// place, so that no file handle leads to it any more.
 ///
 /// The caller holds the inode's own lock, and no write access to the upper layer.
-fn remove_entry(m: &AsMounter, ofs: &Super, inode: &Inode<Rovl>) -> Result {
+fn remove_entry(m: &AsMounter, ofs: &Super, inode: &Locked<'_, Rovl>) -> Result {
     let dir = ofs.index_dir().ok_or(EIO)?;
     let lower = inode.lower().first().ok_or(EIO)?;
     let name = name_of(m, ofs, lower.dentry())?;

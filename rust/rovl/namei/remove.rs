@@ -11,6 +11,7 @@ use crate::{
         nlink::change_links, //
     },
     object::entry::{
+        dir_modified,
         DentryExt,
         InodeExt, //
     },
@@ -27,8 +28,9 @@ use kernel::prelude::*;
 use vfs::{
     dentry::{
         Dentry,
-        Stable, //
+        Positive, //
     },
+    inode::Locked,
     namei::{
         RenameFlags,
         Target, //
@@ -37,36 +39,36 @@ use vfs::{
 };
 
 /// `->unlink`
-pub(crate) fn unlink(dentry: Stable<'_, Rovl>) -> Result {
-    remove(dentry, false)
+pub(crate) fn unlink(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Result {
+    remove(dir, dentry, false)
 }
 
 /// `->rmdir`
-pub(crate) fn rmdir(dentry: Stable<'_, Rovl>) -> Result {
-    remove(dentry, true)
+pub(crate) fn rmdir(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Result {
+    remove(dir, dentry, true)
 }
 
-fn remove(dentry: Stable<'_, Rovl>, is_dir: bool) -> Result {
-    let inode = dentry.positive()?;
-    let lower_positive = is_lower_positive(dentry)?;
+fn remove(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>, is_dir: bool) -> Result {
+    let inode = dentry.inode();
+    let lower_positive = is_lower_positive(**dentry)?;
     // Whether a pure upper directory is empty is checked by the upper file system.
     let whiteouts = if is_dir && (lower_positive || !dentry.is_pure_upper()) {
-        dentry.sb().data().as_mounter(|m| check_empty(m, &dentry))?
+        dentry.sb().data().as_mounter(|m| check_empty(m, dentry))?
     } else {
         Names::new()
     };
-    copy_up(dentry.stable_parent())?;
+    copy_up(dentry.dir())?;
 
-    let result = change_links(&dentry, |upper| {
+    let result = change_links(dentry, inode, |upper| {
         if lower_positive {
-            upper.remove_and_whiteout(dentry, &whiteouts)?;
+            upper.remove_and_whiteout(dir, dentry, &whiteouts)?;
         } else {
-            upper.remove_upper(dentry, is_dir, &whiteouts)?;
+            upper.remove_upper(dir, dentry, &whiteouts)?;
         }
         if is_dir {
             inode.clear_nlink();
         } else {
-            drop_nlink(&dentry);
+            drop_nlink(dentry, inode);
         }
         Ok(())
     });
@@ -77,16 +79,14 @@ fn remove(dentry: Stable<'_, Rovl>, is_dir: bool) -> Result {
     result
 }
 
-/// One name of `dentry`'s inode less.
+/// One name less of `inode`, which is that of `dentry`.
 ///
 /// Layers that are changed under a mount make the number of links wrong. It must not get to zero as
 /// long as another name is known.
-pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>) {
+pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>, inode: &Locked<'_, Rovl>) {
     let other_name = dentry.has_other_hashed_alias();
-    if let Some(inode) = dentry.inode() {
-        if inode.nlink() > u32::from(other_name) {
-            inode.drop_nlink();
-        }
+    if inode.nlink() > u32::from(other_name) {
+        inode.drop_nlink();
     }
 }
 
@@ -102,41 +102,49 @@ fn check_found(found: &Dentry<Layer>, upper: &Dentry<Layer>) -> Result {
 impl Upper<'_> {
     /// Removes `dentry` from the upper layer and leaves a whiteout. In a directory nothing is but
     /// `whiteouts`.
-    fn remove_and_whiteout(&self, dentry: Stable<'_, Rovl>, whiteouts: &Names) -> Result {
-        let parent = dentry.stable_parent();
-        let dir = parent.upper().ok_or(EIO)?;
+    fn remove_and_whiteout(
+        &self,
+        dir: &Locked<'_, Rovl>,
+        dentry: &Positive<'_, Rovl>,
+        whiteouts: &Names,
+    ) -> Result {
+        let upper_dir = dir.upper().ok_or(EIO)?;
         self.work()?;
-        let found = self.lookup(dir, dentry.name())?;
+        let found = self.lookup(upper_dir, dentry.name())?;
         if let Some(upper) = dentry.upper() {
             check_found(&found, upper)?;
         }
-        let result = self.replace_by_whiteout(dir, &found, whiteouts);
+        let result = self.replace_by_whiteout(upper_dir, &found, whiteouts);
         if result.is_ok() {
-            parent.positive()?.dir_modified(true);
+            dir_modified(dir, true);
         }
         dentry.drop_from_hash();
         result
     }
 
     /// Removes `dentry` from the upper layer. In a directory nothing is but `whiteouts`.
-    fn remove_upper(&self, dentry: Stable<'_, Rovl>, is_dir: bool, whiteouts: &Names) -> Result {
-        let parent = dentry.stable_parent();
-        let dir = parent.upper().ok_or(EIO)?;
+    fn remove_upper(
+        &self,
+        dir: &Locked<'_, Rovl>,
+        dentry: &Positive<'_, Rovl>,
+        whiteouts: &Names,
+    ) -> Result {
+        let upper_dir = dir.upper().ok_or(EIO)?;
         let upper = dentry.upper().ok_or(ESTALE)?;
         let result = if whiteouts.is_empty() {
-            let removing = self.start_removing(dir, dentry.name())?;
+            let removing = self.start_removing(upper_dir, dentry.name())?;
             check_found(removing.dentry(), upper)?;
-            if is_dir {
+            if dentry.is_dir() {
                 removing.rmdir()
             } else {
                 removing.unlink()
             }
         } else {
-            let found = self.lookup(dir, dentry.name())?;
+            let found = self.lookup(upper_dir, dentry.name())?;
             check_found(&found, upper)?;
-            self.remove_with_whiteouts(dir, &found, whiteouts)
+            self.remove_with_whiteouts(upper_dir, &found, whiteouts)
         };
-        parent.positive()?.dir_modified(dentry.path_type().origin);
+        dir_modified(dir, dentry.path_type().origin);
         if result.is_ok() {
             // A negative dentry would have to be without layers, which are the inode's.
             dentry.drop_from_hash();

@@ -20,6 +20,7 @@ use crate::{
     object::{
         config::RedirectMode,
         entry::{
+            dir_modified,
             DentryExt,
             DentryFlag,
             InodeExt, //
@@ -35,9 +36,10 @@ use crate::{
 use kernel::prelude::*;
 use vfs::{
     dentry::{
-        Dentry,
-        Stable, //
+        Child,
+        Dentry, //
     },
+    inode::Locked,
     namei::{
         RenameFlag,
         RenameFlags,
@@ -49,8 +51,12 @@ use vfs::{
 
 /// What is to be done.
 struct Rename<'a> {
-    old: Stable<'a, Rovl>,
-    new: Stable<'a, Rovl>,
+    old_dir: &'a Locked<'a, Rovl>,
+    old: Child<'a, Rovl>,
+    new_dir: &'a Locked<'a, Rovl>,
+    new: Child<'a, Rovl>,
+    /// The inode of `new`, if that is replaced.
+    replaced: Option<&'a Locked<'a, Rovl>>,
     /// How to rename in the upper layer.
     flags: RenameFlags,
     /// `new` is replaced if it exists, and not exchanged.
@@ -62,18 +68,21 @@ struct Rename<'a> {
 }
 
 /// `->rename`
-pub(crate) fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: RenameFlags) -> Result {
-    let rename = Rename::plan(old, new, flags)?;
+pub(crate) fn rename(
+    (old_dir, old): (&Locked<'_, Rovl>, Child<'_, Rovl>),
+    (new_dir, new): (&Locked<'_, Rovl>, Child<'_, Rovl>),
+    replaced: Option<&Locked<'_, Rovl>>,
+    flags: RenameFlags,
+) -> Result {
+    let rename = Rename::plan((old_dir, old), (new_dir, new), replaced, flags)?;
     copy_up(&old)?;
-    copy_up(new.stable_parent())?;
+    copy_up(new.dir())?;
     if !rename.overwrite {
         copy_up(&new)?;
     }
-    if rename.overwrite && !new.is_negative() {
-        // It is removed.
-        change_links(&new, |upper| rename.run(upper))
-    } else {
-        old.sb().data().change_upper(|upper| rename.run(upper))
+    match replaced {
+        Some(inode) => change_links(&new, inode, |upper| rename.run(upper)),
+        None => old.sb().data().change_upper(|upper| rename.run(upper)),
     }
 }
 
@@ -97,7 +106,12 @@ fn matches_upper(dentry: &Dentry<Rovl>, found: &Dentry<Layer>) -> bool {
 
 impl<'a> Rename<'a> {
     /// Decides how to rename, before anything is changed.
-    fn plan(old: Stable<'a, Rovl>, new: Stable<'a, Rovl>, flags: RenameFlags) -> Result<Self> {
+    fn plan(
+        (old_dir, old): (&'a Locked<'a, Rovl>, Child<'a, Rovl>),
+        (new_dir, new): (&'a Locked<'a, Rovl>, Child<'a, Rovl>),
+        replaced: Option<&'a Locked<'a, Rovl>>,
+        flags: RenameFlags,
+    ) -> Result<Self> {
         if flags.has_other_than(RenameFlag::Exchange | RenameFlag::Noreplace) {
             return Err(EINVAL);
         }
@@ -112,8 +126,11 @@ impl<'a> Rename<'a> {
             Names::new()
         };
         let mut plan = Self {
+            old_dir,
             old,
+            new_dir,
             new,
+            replaced,
             flags: if overwrite {
                 RenameFlags::NONE
             } else {
@@ -142,8 +159,8 @@ impl<'a> Rename<'a> {
     /// Renames in the upper layer and takes the result over.
     fn run(&self, upper: &Upper<'_>) -> Result {
         let (old, new) = (self.old, self.new);
-        let old_dir = old.stable_parent().upper().ok_or(EIO)?;
-        let new_dir = new.stable_parent().upper().ok_or(EIO)?;
+        let old_dir = old.dir().upper().ok_or(EIO)?;
+        let new_dir = new.dir().upper().ok_or(EIO)?;
         let cleared = if self.whiteouts.is_empty() {
             None
         } else {
@@ -170,8 +187,8 @@ impl<'a> Rename<'a> {
 
     /// Marks directories that get an entry with an origin.
     fn set_impure(&self, upper: &Upper<'_>) -> Result {
-        let old_dir = self.old.stable_parent();
-        let new_dir = self.new.stable_parent();
+        let old_dir = self.old.dir();
+        let new_dir = self.new.dir();
         if old_dir.is(new_dir) {
             return Ok(());
         }
@@ -227,14 +244,14 @@ impl<'a> Rename<'a> {
         for (from, to, dir) in moved {
             let Some(dir) = dir else { continue };
             if is_merge_or_lower(&from) {
-                let same_dir = from.stable_parent().is(to.stable_parent());
+                let same_dir = from.dir().is(to.dir());
                 redirect::set(upper, from, same_dir)?;
                 continue;
             }
             if !from.is_dir() {
                 continue;
             }
-            let merges = to.stable_parent().path_type().merge;
+            let merges = to.dir().path_type().merge;
             if merges && !from.has(DentryFlag::Opaque) {
                 upper.set_opaque(&from, dir, EXDEV)?;
             }
@@ -245,26 +262,21 @@ impl<'a> Rename<'a> {
     /// Takes over what the rename has changed.
     fn update(&self) -> Result {
         let (old, new) = (self.old, self.new);
-        let replaced = new.inode();
-        if let Some(inode) = replaced.filter(|_| self.overwrite) {
+        if let Some(inode) = self.replaced {
             if inode.is_dir() {
                 inode.clear_nlink();
             } else {
-                drop_nlink(&new);
+                drop_nlink(&new, inode);
             }
         }
         let old_origin = old.path_type().origin;
         let new_origin = new.path_type().origin;
-        old.stable_parent()
-            .positive()?
-            .dir_modified(old_origin || (!self.overwrite && new_origin));
-        new.stable_parent()
-            .positive()?
-            .dir_modified(old_origin || new_origin);
+        dir_modified(self.old_dir, old_origin || (!self.overwrite && new_origin));
+        dir_modified(self.new_dir, old_origin || new_origin);
 
         // The time of the change.
         old.positive()?.copy_attr_from_real();
-        if let Some(inode) = replaced.filter(|inode| inode.upper().is_some()) {
+        if let Some(inode) = new.inode().filter(|inode| inode.upper().is_some()) {
             inode.copy_attr_from_real();
         }
         Ok(())

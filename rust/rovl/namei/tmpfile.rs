@@ -45,12 +45,12 @@ pub(crate) fn tmpfile(
     if !ofs.work.as_ref().is_some_and(|work| work.tmpfile) {
         return Err(EOPNOTSUPP);
     }
-    copy_up(file.dentry().stable_parent())?;
+    copy_up(file.dentry().dir())?;
     let write = ofs.upper_mount()?.want_write()?;
     let mut inode = inode::new(dir.sb(), mode, 0)?;
     let mode = inode.init_owner(idmap, dir, mode);
     let private = ofs.as_mounter(|m| {
-        Creator::new(m, file.dentry(), &inode, mode)?.run(m, |m| {
+        Creator::new(m, &file.dentry(), &inode, mode)?.run(m, |m| {
             let write = &write;
             let upper = Upper { ofs, m, write };
             upper.make_tmpfile(&mut file, inode, mode)
@@ -67,13 +67,8 @@ impl Upper<'_> {
         new: NewInode<'_, Rovl>,
         mode: u16,
     ) -> Result<KBox<RegularFile>> {
-        let parent = file
-            .dentry()
-            .stable_parent()
-            .positive()?
-            .real()
-            .upper_path()
-            .ok_or(EIO)?;
+        let dir = file.dentry().dir().positive()?;
+        let parent = dir.real().upper_path().ok_or(EIO)?;
         // The owner is the caller, who may leave the access time alone.
         let flags = file.flags() | EXTRA_FLAGS;
         let real = file.open_backing(self.m, self.write, flags, parent, mode)?;

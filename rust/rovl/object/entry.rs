@@ -20,7 +20,10 @@ use kernel::{
 };
 use vfs::{
     dentry::Dentry,
-    inode::Inode,
+    inode::{
+        Inode,
+        Locked, //
+    },
     path::LayerPath,
     stack::{
         LowerEntry,
@@ -333,11 +336,6 @@ pub(crate) trait InodeExt {
     fn copy_attr_from_real(&self);
     /// Whether its entries may be read straight from its layer.
     fn is_real_dir(&self) -> bool;
-    /// Takes over the times of a directory that was changed, and notes the change for the cache of
-    /// merged entries. `impurity`: an entry with an origin came or went.
-    ///
-    /// The caller holds `i_rwsem` for writing.
-    fn dir_modified(&self, impurity: bool);
 }
 
 impl InodeExt for Inode<Rovl> {
@@ -378,14 +376,16 @@ impl InodeExt for Inode<Rovl> {
     fn is_real_dir(&self) -> bool {
         !self.data().test(Flag::Whiteouts)
     }
+}
 
-    fn dir_modified(&self, impurity: bool) {
-        self.copy_attr_from_real();
-        // The cache of a directory that is read straight from its layer holds only entries with an
-        // origin.
-        if impurity || !self.is_real_dir() {
-            self.data().bump_version();
-        }
+/// Takes over the times of a directory that was changed, and notes the change for the cache of
+/// merged entries. `impurity`: an entry with an origin came or went.
+pub(crate) fn dir_modified(dir: &Locked<'_, Rovl>, impurity: bool) {
+    dir.copy_attr_from_real();
+    // The cache of a directory that is read straight from its layer holds only entries with an
+    // origin.
+    if impurity || !dir.is_real_dir() {
+        dir.data().bump_version();
     }
 }
 

@@ -6,8 +6,9 @@
 //! it, and a lookup that does not find one knows that the name is free.
 
 use super::{
+    Child,
     Dentry,
-    Stable, //
+    Negative, //
 };
 use crate::{
     bindings,
@@ -25,13 +26,12 @@ impl<F: FileSystem> Dentry<F> {
     }
 }
 
-impl<F: FileSystem> Stable<'_, F> {
-    /// Gives a negative dentry its inode, and makes it persistent (`d_make_persistent()`). The
-    /// caller's operation has locked the directory for writing.
+impl<'a, F: FileSystem> Negative<'a, F> {
+    /// Gives it an inode, and makes it persistent (`d_make_persistent()`).
     ///
     /// Returns errors as [`instantiate`](Self::instantiate) does, and `EINVAL` for a new inode that is
     /// in the inode cache.
-    pub fn make_persistent<'b>(&self, inode: impl Into<Fetched<'b, F>>) -> Result {
+    pub fn make_persistent<'b>(self, inode: impl Into<Fetched<'b, F>>) -> Result<Child<'a, F>> {
         let inode = inode.into();
         self.check_instantiation(&inode)?;
         if matches!(&inode, Fetched::New(new) if new.is_hashed()) {
@@ -39,11 +39,12 @@ impl<F: FileSystem> Stable<'_, F> {
         }
         // SAFETY: The dentry is negative; the reference on the inode is passed on.
         unsafe { bindings::d_make_persistent(self.as_raw(), inode.into_raw()) };
-        Ok(())
+        Ok(self.into_child())
     }
+}
 
-    /// Takes back [`make_persistent`](Self::make_persistent), because the name is removed
-    /// (`d_make_discardable()`). The caller's operation has locked the directory for writing.
+impl<F: FileSystem> Child<'_, F> {
+    /// Takes back [`Negative::make_persistent`] (`d_make_discardable()`), because the name is removed.
     pub fn make_discardable(&self) {
         if self.flags() & bindings::dentry_flags_DCACHE_PERSISTENT != 0 {
             // SAFETY: Persistent, and with the directory locked nobody else takes it back. The

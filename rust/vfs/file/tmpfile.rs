@@ -10,7 +10,7 @@ use crate::{
     backing_file::BackingFile,
     bindings,
     cred::AsMounter,
-    dentry::Stable,
+    dentry::Unhashed,
     inode::Fetched,
     mount::WriteGuard,
     path::LayerPath,
@@ -78,10 +78,10 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
     }
 
     /// The dentry, negative until [`instantiate`](Self::instantiate).
-    pub fn dentry(&self) -> Stable<'_, F> {
+    pub fn dentry(&self) -> Unhashed<'_, F> {
         // SAFETY: By the type invariant nobody else changes the dentry, and what changes its name
         // here takes `&mut self`.
-        unsafe { Stable::from_raw((*self.raw).__bindgen_anon_1.f_path.dentry) }
+        unsafe { Unhashed::from_raw((*self.raw).__bindgen_anon_1.f_path.dentry) }
     }
 
     /// Makes a file without a name in `parent`, a directory of a layer, to stand for this one, see
@@ -104,13 +104,19 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
 
     /// Gives the dentry its inode, and a name that shows the inode number (`d_mark_tmpfile()`).
     ///
-    /// Returns errors as [`Stable::instantiate`] does.
+    /// Returns `EEXIST` if it has one, and other errors as
+    /// [`Negative::instantiate`](crate::dentry::Negative::instantiate) does.
     pub fn instantiate<'b>(&mut self, inode: impl Into<Fetched<'b, F>>) -> Result {
         let inode = inode.into();
+        if !self.dentry().is_negative() {
+            return Err(EEXIST);
+        }
         self.dentry().check_instantiation(&inode)?;
         // SAFETY: The dentry is negative, and otherwise as the type invariant says.
         unsafe { bindings::d_mark_tmpfile(self.raw, inode.as_raw()) };
-        self.dentry().instantiate(inode)
+        // SAFETY: Negative, and known to nobody else; checked just now.
+        unsafe { self.dentry().instantiate_checked(inode) };
+        Ok(())
     }
 
     /// Opens the file, of which `private` is known from now on (`finish_open()`).

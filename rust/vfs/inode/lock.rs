@@ -2,44 +2,49 @@
 
 //! The locks of an inode.
 
-use super::Inode;
+use super::{
+    Inode,
+    Locked, //
+};
 use crate::{
     bindings,
     FileSystem, //
 };
+use core::ops::Deref;
 use kernel::types::NotThreadSafe;
 
-/// `i_rwsem` held for writing.
+/// `i_rwsem` that was taken for writing here (`inode_lock()`), and is released when this is dropped.
 ///
 /// # Invariants
 ///
-/// `inode_lock()` of the inode is held by this task.
-pub struct InodeLock<'a, F> {
-    pub(super) inode: &'a Inode<F>,
-    pub(super) _not_thread_safe: NotThreadSafe,
-}
+/// The lock of the inode in `0` is held by this task, and released by this object only.
+pub struct InodeLock<'a, F>(Locked<'a, F>);
 
 impl<'a, F> InodeLock<'a, F> {
     pub(super) fn new(inode: &'a Inode<F>) -> Self {
         // SAFETY: Valid by the type invariant of the inode.
         unsafe { bindings::rvfs_inode_lock(inode.as_raw()) };
         // INVARIANT: Just locked.
-        Self {
-            inode,
-            _not_thread_safe: NotThreadSafe,
-        }
+        // SAFETY: Locked as long as anybody gets at it, which is as a shared reference.
+        Self(unsafe { Locked::new(inode) })
     }
+}
 
-    /// The locked inode.
-    pub fn inode(&self) -> &'a Inode<F> {
-        self.inode
+// There is no `DerefMut`: with it the proof could be swapped for that of another inode, which would
+// then be unlocked instead.
+impl<'a, F> Deref for InodeLock<'a, F> {
+    type Target = Locked<'a, F>;
+
+    #[inline]
+    fn deref(&self) -> &Locked<'a, F> {
+        &self.0
     }
 }
 
 impl<F> Drop for InodeLock<'_, F> {
     fn drop(&mut self) {
         // SAFETY: Held by the type invariant.
-        unsafe { bindings::rvfs_inode_unlock(self.inode.as_raw()) };
+        unsafe { bindings::rvfs_inode_unlock(self.0.as_raw()) };
     }
 }
 

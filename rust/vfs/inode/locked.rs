@@ -6,22 +6,32 @@ use super::{
     Inode,
     InodeLock, //
 };
-use crate::FileSystem;
+use crate::{
+    bindings,
+    FileSystem, //
+};
 use core::{
     cell::UnsafeCell,
-    marker::PhantomData, //
+    marker::PhantomData,
+    ops::Deref, //
 };
 use kernel::{
     prelude::*,
     types::NotThreadSafe, //
 };
 
-/// Proof that `i_rwsem` of an inode is held for writing, by whomever.
+/// An inode whose `i_rwsem` this task holds for writing: the VFS took it for an operation, or
+/// [`InodeLock`] did.
+///
+/// Where a shared reference is given out, the lock can be shown to whatever needs it. Only a mutable
+/// one gives access to what the lock protects ([`ByInodeLock`]), so there is one of these at a time.
 ///
 /// # Invariants
 ///
-/// The lock is held for `'a` by this task. There is one such object of an inode at a time, apart
-/// from those that are borrowed for the time being.
+/// - The lock is held for `'a` by this task.
+/// - Only one of an inode can be borrowed mutably at a time. Whoever shows a lock to the VFS lends it
+///   a shared reference, and so may the operation that it calls under that lock, for which there is a
+///   second one, do.
 pub struct Locked<'a, F> {
     inode: &'a Inode<F>,
     _exclusive: PhantomData<&'a mut ()>,
@@ -44,6 +54,29 @@ impl<'a, F> Locked<'a, F> {
         }
     }
 
+    /// As [`new`](Self::new), from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Inode::from_raw`], and the type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::inode) -> Self {
+        // SAFETY: By the safety requirements.
+        unsafe { Self::new(Inode::from_raw(ptr)) }
+    }
+
+    /// As [`from_raw`](Self::from_raw), the inode of a dentry.
+    ///
+    /// # Safety
+    ///
+    /// `dentry` must be valid for `'a`, of a file system that `F` names, and positive; the type
+    /// invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn of_dentry(dentry: *mut bindings::dentry) -> Self {
+        // SAFETY: By the safety requirements; constant, since the dentry is positive.
+        unsafe { Self::from_raw((*dentry).d_inode) }
+    }
+
     /// The locked inode.
     #[inline]
     pub fn inode(&self) -> &'a Inode<F> {
@@ -51,8 +84,53 @@ impl<'a, F> Locked<'a, F> {
     }
 }
 
+impl<F> Deref for Locked<'_, F> {
+    type Target = Inode<F>;
+
+    #[inline]
+    fn deref(&self) -> &Inode<F> {
+        self.inode
+    }
+}
+
+impl<F: FileSystem> Locked<'_, F> {
+    /// Sets the times of modification and change to now: of a directory whose entries have changed,
+    /// for one.
+    pub fn touch(&self) {
+        // SAFETY: Valid by the type invariant of the inode.
+        unsafe { bindings::rvfs_inode_touch(self.as_raw()) };
+    }
+
+    /// Sets the number of links (`set_nlink()`).
+    pub fn set_nlink(&self, nlink: u32) {
+        // SAFETY: Valid by the type invariant of the inode, and locked.
+        unsafe { bindings::set_nlink(self.as_raw(), nlink) };
+    }
+
+    /// One more link (`inc_nlink()`).
+    pub fn inc_nlink(&self) {
+        // SAFETY: Valid by the type invariant of the inode, and locked.
+        unsafe { bindings::inc_nlink(self.as_raw()) };
+    }
+
+    /// One link less (`drop_nlink()`), unless there is none.
+    pub fn drop_nlink(&self) {
+        if self.nlink() > 0 {
+            // SAFETY: Valid by the type invariant of the inode, and locked; the count is not zero.
+            unsafe { bindings::drop_nlink(self.as_raw()) };
+        }
+    }
+
+    /// No link any more (`clear_nlink()`).
+    pub fn clear_nlink(&self) {
+        // SAFETY: Valid by the type invariant of the inode, and locked.
+        unsafe { bindings::clear_nlink(self.as_raw()) };
+    }
+}
+
 impl<F> InodeLock<'_, F> {
-    /// The proof, which borrows the lock.
+    /// The proof for what the lock protects, which borrows the lock. Where a shared one will do, the
+    /// lock itself is one.
     #[inline]
     pub fn proof(&mut self) -> Locked<'_, F> {
         // SAFETY: The lock is held as long as `self` lives, and `self` is borrowed exclusively.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bindings,
-    dentry::Stable,
+    dentry::StableName,
     layers::Layers,
     mount::Idmap,
     super_block::SuperBlock,
@@ -330,13 +330,13 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
 
     /// Lets security modules label it as a new object in `dir`
     /// (`security_inode_init_security()`), where attributes are not stored.
-    pub fn init_security(&mut self, dir: &Inode<F>, dentry: Stable<'_, F>) -> Result {
-        // SAFETY: All are valid by their type invariants; the name is stable.
+    pub fn init_security(&mut self, dir: &Inode<F>, dentry: &impl StableName<F>) -> Result {
+        // SAFETY: All are valid by their type invariants; the name stays as long as it is borrowed.
         to_result(unsafe {
             bindings::security_inode_init_security(
                 self.raw(),
                 dir.as_raw(),
-                dentry.name_raw(),
+                dentry.dentry().name_raw(),
                 None,
                 ptr::null_mut(),
             )

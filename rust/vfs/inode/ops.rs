@@ -7,6 +7,7 @@ use super::{
     Fiemap,
     Inode,
     Link,
+    Locked,
     RcuInode,
     Table, //
 };
@@ -14,8 +15,11 @@ use crate::{
     address_space,
     bindings,
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative,
+        Positive, //
     },
     file,
     fileattr::FileKattr,
@@ -92,7 +96,7 @@ impl<F: FileSystem> RawTables<F> {
     }
 
     /// Adds operations of open directories whose entries are persistent dentries
-    /// (`simple_dir_operations`), see [`Stable::make_persistent`].
+    /// (`simple_dir_operations`), see [`Negative::make_persistent`].
     pub const fn with_listed_dentries(self) -> Self {
         Self {
             file: &raw const bindings::simple_dir_operations,
@@ -103,7 +107,8 @@ impl<F: FileSystem> RawTables<F> {
 
 /// The operations of `struct inode_operations`.
 ///
-/// What the VFS guarantees of locks is in Documentation/filesystems/locking.rst. Unless an operation
+/// What the VFS holds of `i_rwsem` (Documentation/filesystems/locking.rst) is in the arguments: a
+/// [`Locked`] is held for writing, and so is that of the directory of a [`Child`]. Unless an operation
 /// says otherwise it may sleep.
 #[vtable]
 pub trait Operations {
@@ -148,8 +153,8 @@ pub trait Operations {
     /// Makes a regular file.
     fn create(
         _idmap: Idmap<'_>,
-        _dir: &Inode<Self::FileSystem>,
-        _dentry: Stable<'_, Self::FileSystem>,
+        _dir: &Locked<'_, Self::FileSystem>,
+        _dentry: Negative<'_, Self::FileSystem>,
         _mode: u16,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -157,23 +162,26 @@ pub trait Operations {
 
     /// Makes another name for `old`.
     fn link(
-        _old: &Dentry<Self::FileSystem>,
-        _dir: &Inode<Self::FileSystem>,
-        _new: Stable<'_, Self::FileSystem>,
+        _old: &LockedDentry<'_, Self::FileSystem>,
+        _dir: &Locked<'_, Self::FileSystem>,
+        _new: Negative<'_, Self::FileSystem>,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Removes a name of something that is not a directory.
-    fn unlink(_dir: &Inode<Self::FileSystem>, _dentry: Stable<'_, Self::FileSystem>) -> Result {
+    fn unlink(
+        _dir: &Locked<'_, Self::FileSystem>,
+        _dentry: &Positive<'_, Self::FileSystem>,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a symbolic link.
     fn symlink(
         _idmap: Idmap<'_>,
-        _dir: &Inode<Self::FileSystem>,
-        _dentry: Stable<'_, Self::FileSystem>,
+        _dir: &Locked<'_, Self::FileSystem>,
+        _dentry: Negative<'_, Self::FileSystem>,
         _target: &CStr,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -182,39 +190,49 @@ pub trait Operations {
     /// Makes a directory.
     fn mkdir(
         _idmap: Idmap<'_>,
-        _dir: &Inode<Self::FileSystem>,
-        _dentry: Stable<'_, Self::FileSystem>,
+        _dir: &Locked<'_, Self::FileSystem>,
+        _dentry: Negative<'_, Self::FileSystem>,
         _mode: u16,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Removes a directory.
-    fn rmdir(_dir: &Inode<Self::FileSystem>, _dentry: Stable<'_, Self::FileSystem>) -> Result {
+    fn rmdir(
+        _dir: &Locked<'_, Self::FileSystem>,
+        _dentry: &Positive<'_, Self::FileSystem>,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a device, a fifo or a socket.
     fn mknod(
         _idmap: Idmap<'_>,
-        _dir: &Inode<Self::FileSystem>,
-        _dentry: Stable<'_, Self::FileSystem>,
+        _dir: &Locked<'_, Self::FileSystem>,
+        _dentry: Negative<'_, Self::FileSystem>,
         _mode: u16,
         _rdev: u32,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Renames.
+    /// Renames `old` in `old_dir` to `new` in `new_dir`, which may be one directory. The VFS moves the
+    /// dentries afterwards.
+    ///
+    /// `replaced` is the inode of `new`, if that goes. Of two that are exchanged, and of what is
+    /// renamed, a directory that stays in its directory is not locked.
     fn rename(
-        _old: Stable<'_, Self::FileSystem>,
-        _new: Stable<'_, Self::FileSystem>,
+        _old_dir: &Locked<'_, Self::FileSystem>,
+        _old: Child<'_, Self::FileSystem>,
+        _new_dir: &Locked<'_, Self::FileSystem>,
+        _new: Child<'_, Self::FileSystem>,
+        _replaced: Option<&Locked<'_, Self::FileSystem>>,
         _flags: RenameFlags,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Makes a file without a name in `dir` and opens it, which ends with
+    /// Makes a file without a name in `dir`, which is not locked, and opens it, which ends with
     /// [`TmpFile::finish`](file::TmpFile::finish).
     fn tmpfile(
         _idmap: Idmap<'_>,
@@ -260,12 +278,12 @@ pub trait Operations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Sets an access control list, or removes it. `i_rwsem` is held for writing.
+    /// Sets an access control list, or removes it.
     ///
     /// Ids in `acl` are those of the file system, not as the mount shows them.
     fn set_acl(
         _idmap: Idmap<'_>,
-        _dentry: &Dentry<Self::FileSystem>,
+        _dentry: &LockedDentry<'_, Self::FileSystem>,
         _acl: Option<&PosixAcl>,
         _kind: AclKind,
     ) -> Result {
@@ -277,19 +295,19 @@ pub trait Operations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Sets file attributes. `i_rwsem` is held for writing.
+    /// Sets file attributes.
     fn fileattr_set(
         _idmap: Idmap<'_>,
-        _dentry: &Dentry<Self::FileSystem>,
+        _dentry: &LockedDentry<'_, Self::FileSystem>,
         _attrs: &mut FileKattr,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Changes attributes. `i_rwsem` is held for writing.
+    /// Changes attributes.
     fn setattr(
         _idmap: Idmap<'_>,
-        _dentry: &Dentry<Self::FileSystem>,
+        _dentry: &LockedDentry<'_, Self::FileSystem>,
         _change: Setattr<'_>,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)

@@ -7,14 +7,18 @@ mod attrs;
 use super::{
     DelayedCall,
     Inode,
+    Locked,
     Operations,
     RcuInode, //
 };
 use crate::{
     bindings,
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative,
+        Positive, //
     },
     errno::{
         from_result,
@@ -45,6 +49,21 @@ use kernel::{
 
 /// The table of an implementation of [`Operations`].
 pub struct Table<T: Operations>(PhantomData<T>);
+
+/// A dentry with its inode.
+///
+/// # Safety
+///
+/// `dentry` must be valid for `'a`, of `F`, and positive; `i_rwsem` of its inode must be held by this
+/// task for writing for `'a`, as for [`Locked::new`].
+unsafe fn locked_dentry<'a, F>(dentry: *mut bindings::dentry) -> LockedDentry<'a, F> {
+    // SAFETY: By the safety requirements.
+    let inode = unsafe { Locked::of_dentry(dentry) };
+    // SAFETY: As above.
+    let dentry = unsafe { Dentry::from_raw(dentry) };
+    // SAFETY: The inode is that of the dentry.
+    unsafe { LockedDentry::new(dentry, inode) }
+}
 
 /// Turns a result without value into an error pointer that is null on success.
 fn to_err_ptr<T>(result: Result) -> *mut T {
@@ -130,10 +149,10 @@ impl<T: Operations> Table<T> {
         mode: bindings::umode_t,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
-        // SAFETY: By the safety requirements; the directory is locked.
-        let dentry = unsafe { Stable::from_raw(dentry) };
-        from_result(|| T::create(idmap, dir, dentry, mode).map(|()| 0))
+        let idmap = unsafe { Idmap::from_raw(idmap) };
+        // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
+        let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
+        from_result(|| T::create(idmap, &dir, dentry, mode).map(|()| 0))
     }
 
     /// # Safety
@@ -144,11 +163,11 @@ impl<T: Operations> Table<T> {
         dir: *mut bindings::inode,
         new: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let (old, dir) = unsafe { (Dentry::from_raw(old), Inode::from_raw(dir)) };
-        // SAFETY: By the safety requirements; the directory is locked.
-        let new = unsafe { Stable::from_raw(new) };
-        from_result(|| T::link(old, dir, new).map(|()| 0))
+        // SAFETY: By the safety requirements; the old dentry is positive, and its inode is locked.
+        let old = unsafe { locked_dentry(old) };
+        // SAFETY: By the safety requirements; the directory is locked, and the new dentry negative.
+        let (dir, new) = unsafe { (Locked::from_raw(dir), Negative::from_raw(new)) };
+        from_result(|| T::link(&old, &dir, new).map(|()| 0))
     }
 
     /// # Safety
@@ -158,11 +177,11 @@ impl<T: Operations> Table<T> {
         dir: *mut bindings::inode,
         dentry: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let dir = unsafe { Inode::from_raw(dir) };
         // SAFETY: By the safety requirements; the directory is locked.
-        let dentry = unsafe { Stable::from_raw(dentry) };
-        from_result(|| T::unlink(dir, dentry).map(|()| 0))
+        let (dir, child) = unsafe { (Locked::from_raw(dir), Child::from_raw(dentry)) };
+        // SAFETY: As above; what is removed is positive, and its inode is locked.
+        let dentry = unsafe { Positive::new(child, Locked::of_dentry(dentry)) };
+        from_result(|| T::unlink(&dir, &dentry).map(|()| 0))
     }
 
     /// # Safety
@@ -175,12 +194,12 @@ impl<T: Operations> Table<T> {
         target: *const c_char,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
-        // SAFETY: By the safety requirements; the directory is locked.
-        let dentry = unsafe { Stable::from_raw(dentry) };
+        let idmap = unsafe { Idmap::from_raw(idmap) };
+        // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
+        let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
         // SAFETY: The VFS passes a NUL-terminated string.
         let target = unsafe { CStr::from_char_ptr(target) };
-        from_result(|| T::symlink(idmap, dir, dentry, target).map(|()| 0))
+        from_result(|| T::symlink(idmap, &dir, dentry, target).map(|()| 0))
     }
 
     /// # Safety
@@ -193,10 +212,10 @@ impl<T: Operations> Table<T> {
         mode: bindings::umode_t,
     ) -> *mut bindings::dentry {
         // SAFETY: By the safety requirements.
-        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
-        // SAFETY: By the safety requirements; the directory is locked.
-        let dentry = unsafe { Stable::from_raw(dentry) };
-        to_err_ptr(T::mkdir(idmap, dir, dentry, mode))
+        let idmap = unsafe { Idmap::from_raw(idmap) };
+        // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
+        let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
+        to_err_ptr(T::mkdir(idmap, &dir, dentry, mode))
     }
 
     /// # Safety
@@ -206,11 +225,11 @@ impl<T: Operations> Table<T> {
         dir: *mut bindings::inode,
         dentry: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let dir = unsafe { Inode::from_raw(dir) };
         // SAFETY: By the safety requirements; the directory is locked.
-        let dentry = unsafe { Stable::from_raw(dentry) };
-        from_result(|| T::rmdir(dir, dentry).map(|()| 0))
+        let (dir, child) = unsafe { (Locked::from_raw(dir), Child::from_raw(dentry)) };
+        // SAFETY: As above; what is removed is positive, and its inode is locked.
+        let dentry = unsafe { Positive::new(child, Locked::of_dentry(dentry)) };
+        from_result(|| T::rmdir(&dir, &dentry).map(|()| 0))
     }
 
     /// # Safety
@@ -224,10 +243,10 @@ impl<T: Operations> Table<T> {
         rdev: bindings::dev_t,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (idmap, dir) = unsafe { (Idmap::from_raw(idmap), Inode::from_raw(dir)) };
-        // SAFETY: By the safety requirements; the directory is locked.
-        let dentry = unsafe { Stable::from_raw(dentry) };
-        from_result(|| T::mknod(idmap, dir, dentry, mode, rdev).map(|()| 0))
+        let idmap = unsafe { Idmap::from_raw(idmap) };
+        // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
+        let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
+        from_result(|| T::mknod(idmap, &dir, dentry, mode, rdev).map(|()| 0))
     }
 
     /// # Safety
@@ -235,15 +254,30 @@ impl<T: Operations> Table<T> {
     /// See [`Self::lookup_callback`].
     unsafe extern "C" fn rename_callback(
         _idmap: *mut bindings::mnt_idmap,
-        _old_dir: *mut bindings::inode,
+        old_dir: *mut bindings::inode,
         old: *mut bindings::dentry,
-        _new_dir: *mut bindings::inode,
+        new_dir: *mut bindings::inode,
         new: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
         // SAFETY: By the safety requirements; both directories are locked.
-        let (old, new) = unsafe { (Stable::from_raw(old), Stable::from_raw(new)) };
-        from_result(|| T::rename(old, new, RenameFlags::from_raw(flags)).map(|()| 0))
+        let (old, new) = unsafe { (Child::from_raw(old), Child::from_raw(new)) };
+        // SAFETY: As above.
+        let old_dir_lock = unsafe { Locked::from_raw(old_dir) };
+        // Both may be one.
+        let other_dir = (!ptr::eq(old_dir, new_dir)).then(|| {
+            // SAFETY: As above.
+            unsafe { Locked::from_raw(new_dir) }
+        });
+        let new_dir = other_dir.as_ref().unwrap_or(&old_dir_lock);
+        let is_replaced = flags & bindings::RENAME_EXCHANGE == 0 && new.inode().is_some();
+        // SAFETY: As above; the inode of a positive dentry that is replaced is locked, and neither
+        // directory is it.
+        let replaced = is_replaced.then(|| unsafe { Locked::of_dentry(new.as_raw()) });
+        let flags = RenameFlags::from_raw(flags);
+        from_result(|| {
+            T::rename(&old_dir_lock, old, new_dir, new, replaced.as_ref(), flags).map(|()| 0)
+        })
     }
 
     /// # Safety

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 use vfs::{
-    dentry::Stable,
+    dentry::Negative,
     inode::NewInode,
     FileSystem, //
 };
@@ -16,8 +16,12 @@ fn changed_later<F: FileSystem>(inode: NewInode<'_, F>) {
     //~^ ERROR borrow of moved value: `inode`
 }
 
-fn two_names<F: FileSystem>(a: Stable<'_, F>, b: Stable<'_, F>, inode: NewInode<'_, F>) -> Result {
+fn two_names<F: FileSystem>(
+    a: Negative<'_, F>,
+    b: Negative<'_, F>,
+    inode: NewInode<'_, F>,
+) -> Result {
     a.instantiate(inode)?;
-    b.instantiate(inode)
+    b.instantiate(inode).map(drop)
     //~^ ERROR use of moved value: `inode`
 }

@@ -24,10 +24,10 @@ fn of_ours<F: FileSystem>(
     dentry: &Dentry<Layer>,
 ) -> Result {
     write.notify_change(m, lock, dentry, &Iattr::mode(0))
-    //~^ ERROR expected `&InodeLock<'_, Layer>`, found `&InodeLock<'_, F>`
+    //~^ ERROR expected `&Locked<'_, Layer>`, found `&InodeLock<'_, F>`
 }
 
 fn own_lock<F: FileSystem>(file: &OwnFile<F>, lock: &OwnLock<'_, F>) -> Result {
     file.remove_privs(lock)
-    //~^ ERROR expected `&InodeLock<'_, F>`, found `&OwnLock<'_, F>`
+    //~^ ERROR expected `&Locked<'_, F>`, found `&OwnLock<'_, F>`
 }

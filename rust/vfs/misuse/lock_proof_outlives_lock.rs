@@ -44,3 +44,13 @@ fn data_after_unlock<'a, F: FileSystem, T>(
     data.get(&mut lock.proof())
     //~^ ERROR cannot return value referencing
 }
+
+fn shared<F: FileSystem, T>(lock: &Locked<'_, F>, data: &ByInodeLock<F, T>) {
+    let _ = data.get(lock);
+    //~^ ERROR types differ in mutability
+}
+
+fn swapped<'a, F: FileSystem>(one: &mut InodeLock<'a, F>, other: &mut InodeLock<'a, F>) {
+    core::mem::swap(&mut **one, &mut **other);
+    //~^ ERROR cannot borrow data in dereference of `InodeLock<'_, F>` as mutable
+}

@@ -8,8 +8,10 @@ use vfs::{
         Mounter, //
     },
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative, //
     },
     inode::{
         Inode,
@@ -24,9 +26,19 @@ fn from_a_pointer(dentry: *mut core::ffi::c_void) {
     //~^ ERROR associated function `from_raw` is private
 }
 
-fn stable_of_any<F>(dentry: &Dentry<F>) {
-    let _ = Stable(dentry);
+fn child_of_any<F>(dentry: &Dentry<F>) {
+    let _ = Child(dentry);
     //~^ ERROR cannot initialize a tuple struct which contains private fields
+}
+
+fn negative_of_any<F>(dentry: Child<'_, F>) {
+    let _ = Negative(dentry);
+    //~^ ERROR cannot initialize a tuple struct which contains private fields
+}
+
+fn locked_dentry_of_two<F>(dentry: &Dentry<F>, inode: Locked<'_, F>) {
+    let _ = LockedDentry::new(dentry, inode);
+    //~^ ERROR associated function `new` is private
 }
 
 fn locked_of_any<F>(inode: &Inode<F>) {

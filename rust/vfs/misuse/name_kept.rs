@@ -4,8 +4,8 @@
 
 use vfs::{
     dentry::{
-        Dentry,
-        Stable, //
+        Child,
+        Dentry, //
     },
     FileSystem, //
 };
@@ -15,7 +15,7 @@ fn of_a_snapshot<F>(dentry: &Dentry<F>) -> &[u8] {
     //~^ ERROR lifetime may not live long enough
 }
 
-fn of_an_operation<F: FileSystem>(dentry: Stable<'_, F>) -> &'static [u8] {
+fn of_an_operation<F: FileSystem>(dentry: Child<'_, F>) -> &'static [u8] {
     dentry.name()
     //~^ ERROR lifetime may not live long enough
 }

@@ -18,8 +18,11 @@ use vfs::{
         Mounter, //
     },
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative,
+        Positive, //
     },
     file::{
         IovIterDest,
@@ -29,7 +32,10 @@ use vfs::{
         PipeDest,
         PipeSource, //
     },
-    iattr::Iattr,
+    iattr::{
+        Iattr,
+        Setattr, //
+    },
     inode::{
         ByInodeLock,
         Inode,
@@ -39,6 +45,7 @@ use vfs::{
         RcuInode, //
     },
     mount::{
+        Idmap,
         Mount,
         WriteGuard, //
     },
@@ -108,13 +115,40 @@ fn fill<'a, F: FileSystem>(
     sb.finish(data, root, |_: &Dentry<F>| ())
 }
 
-fn instantiate<F: FileSystem>(dentry: Stable<'_, F>, mut inode: NewInode<'_, F>) -> Result {
+fn instantiate<F: FileSystem>(
+    dir: &Locked<'_, F>,
+    dentry: Negative<'_, F>,
+    mut inode: NewInode<'_, F>,
+) -> Result {
     inode.set_size(1);
-    dentry.instantiate(inode)
+    let dentry: Child<'_, F> = dentry.instantiate(inode)?;
+    dir.touch();
+    dentry.drop_from_hash();
+    Ok(())
 }
 
-fn link<F: FileSystem>(dentry: Stable<'_, F>, inode: &Inode<F>) -> Result {
-    dentry.instantiate(Ref::from(inode))
+fn link<F: FileSystem>(old: &LockedDentry<'_, F>, new: Negative<'_, F>) -> Result {
+    old.inode().inc_nlink();
+    new.instantiate(Ref::from(old.inode().inode())).map(drop)
+}
+
+fn unlink<F: FileSystem>(dir: &Locked<'_, F>, dentry: &Positive<'_, F>) {
+    dir.drop_nlink();
+    dentry.inode().clear_nlink();
+    dentry.make_discardable();
+}
+
+fn setattr<F: FileSystem>(
+    idmap: Idmap<'_>,
+    dentry: &LockedDentry<'_, F>,
+    mut change: Setattr<'_>,
+) -> Result {
+    change.prepare(idmap, dentry)?;
+    change.apply(idmap, dentry)
+}
+
+fn links<F: FileSystem>(inode: &Inode<F>) {
+    inode.lock_rwsem().set_nlink(1);
 }
 
 fn make(mount: &Mount, m: &AsMounter, dir: &Dentry<Layer>) -> Result {

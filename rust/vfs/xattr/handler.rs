@@ -4,9 +4,15 @@
 
 use crate::{
     bindings,
-    dentry::Dentry,
+    dentry::{
+        Dentry,
+        LockedDentry, //
+    },
     errno::from_result,
-    inode::Inode,
+    inode::{
+        Inode,
+        Locked, //
+    },
     FileSystem,
     Of, //
 };
@@ -37,14 +43,7 @@ pub trait Handler {
     fn get(inode: &Inode<Self::FileSystem>, name: &CStr, value: &mut [u8]) -> Result<usize>;
 
     /// Sets the attribute `name`, which is without the prefix, or removes it.
-    ///
-    /// `i_rwsem` is held for writing.
-    fn set(
-        dentry: &Dentry<Self::FileSystem>,
-        inode: &Inode<Self::FileSystem>,
-        name: &CStr,
-        change: Change<'_>,
-    ) -> Result;
+    fn set(dentry: &LockedDentry<'_, Self::FileSystem>, name: &CStr, change: Change<'_>) -> Result;
 }
 
 /// What is done to an extended attribute.
@@ -153,8 +152,10 @@ impl<T: Handler> Table<T> {
         size: usize,
         flags: c_int,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let (dentry, inode) = unsafe { (Dentry::from_raw(dentry), Inode::from_raw(inode)) };
+        // SAFETY: By the safety requirements; the inode is locked.
+        let (dentry, inode) = unsafe { (Dentry::from_raw(dentry), Locked::from_raw(inode)) };
+        // SAFETY: The VFS passes a dentry with its inode.
+        let dentry = unsafe { LockedDentry::new(dentry, inode) };
         // SAFETY: The VFS passes a NUL-terminated string.
         let name = unsafe { CStr::from_char_ptr(name) };
         let change = if value.is_null() {
@@ -164,7 +165,7 @@ impl<T: Handler> Table<T> {
             let value = unsafe { slice::from_raw_parts(value.cast(), size) };
             Change::Set { value, flags }
         };
-        from_result(|| T::set(dentry, inode, name, change).map(|()| 0))
+        from_result(|| T::set(&dentry, name, change).map(|()| 0))
     }
 
     const HANDLER: bindings::xattr_handler = bindings::xattr_handler {

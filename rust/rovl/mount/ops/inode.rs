@@ -36,8 +36,11 @@ use kernel::{
 };
 use vfs::{
     dentry::{
+        Child,
         Dentry,
-        Stable, //
+        LockedDentry,
+        Negative,
+        Positive, //
     },
     file::TmpFile,
     fileattr::FileKattr,
@@ -47,6 +50,7 @@ use vfs::{
         Fiemap,
         Inode,
         Link,
+        Locked,
         Operations,
         RawTables,
         RcuInode, //
@@ -105,47 +109,68 @@ impl Operations for DirOps {
         lookup(dir, dentry)
     }
 
-    fn create(idmap: Idmap<'_>, dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>, mode: u16) -> Result {
+    fn create(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
+        mode: u16,
+    ) -> Result {
         create::create(idmap, dir, dentry, mode)
     }
 
-    fn link(old: &Dentry<Rovl>, _dir: &Inode<Rovl>, new: Stable<'_, Rovl>) -> Result {
-        link(old, new)
+    fn link(
+        old: &LockedDentry<'_, Rovl>,
+        dir: &Locked<'_, Rovl>,
+        new: Negative<'_, Rovl>,
+    ) -> Result {
+        link(old, dir, new)
     }
 
-    fn unlink(_dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>) -> Result {
-        remove::unlink(dentry)
+    fn unlink(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Result {
+        remove::unlink(dir, dentry)
     }
 
     fn symlink(
         idmap: Idmap<'_>,
-        dir: &Inode<Rovl>,
-        dentry: Stable<'_, Rovl>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
         target: &CStr,
     ) -> Result {
         create::symlink(idmap, dir, dentry, target)
     }
 
-    fn mkdir(idmap: Idmap<'_>, dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>, mode: u16) -> Result {
+    fn mkdir(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
+        mode: u16,
+    ) -> Result {
         create::mkdir(idmap, dir, dentry, mode)
     }
 
-    fn rmdir(_dir: &Inode<Rovl>, dentry: Stable<'_, Rovl>) -> Result {
-        remove::rmdir(dentry)
+    fn rmdir(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Result {
+        remove::rmdir(dir, dentry)
     }
 
     fn mknod(
         idmap: Idmap<'_>,
-        dir: &Inode<Rovl>,
-        dentry: Stable<'_, Rovl>,
+        dir: &Locked<'_, Rovl>,
+        dentry: Negative<'_, Rovl>,
         mode: u16,
         rdev: u32,
     ) -> Result {
         create::mknod(idmap, dir, dentry, mode, rdev)
     }
 
-    fn rename(old: Stable<'_, Rovl>, new: Stable<'_, Rovl>, flags: RenameFlags) -> Result {
-        rename(old, new, flags)
+    fn rename(
+        old_dir: &Locked<'_, Rovl>,
+        old: Child<'_, Rovl>,
+        new_dir: &Locked<'_, Rovl>,
+        new: Child<'_, Rovl>,
+        replaced: Option<&Locked<'_, Rovl>>,
+        flags: RenameFlags,
+    ) -> Result {
+        rename((old_dir, old), (new_dir, new), replaced, flags)
     }
 
     fn tmpfile(idmap: Idmap<'_>, dir: &Inode<Rovl>, file: TmpFile<'_, Rovl>, mode: u16) -> Result {
@@ -169,7 +194,7 @@ impl Operations for DirOps {
         getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
@@ -195,7 +220,7 @@ impl Operations for DirOps {
 
     fn set_acl(
         idmap: Idmap<'_>,
-        dentry: &Dentry<Rovl>,
+        dentry: &LockedDentry<'_, Rovl>,
         acl: Option<&PosixAcl>,
         kind: AclKind,
     ) -> Result {
@@ -206,7 +231,11 @@ impl Operations for DirOps {
         fileattr::get(dentry, attrs)
     }
 
-    fn fileattr_set(_idmap: Idmap<'_>, dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+    fn fileattr_set(
+        _idmap: Idmap<'_>,
+        dentry: &LockedDentry<'_, Rovl>,
+        attrs: &mut FileKattr,
+    ) -> Result {
         fileattr::set(dentry, attrs)
     }
 }
@@ -235,7 +264,7 @@ impl Operations for FileOps {
         getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
@@ -261,7 +290,7 @@ impl Operations for FileOps {
 
     fn set_acl(
         idmap: Idmap<'_>,
-        dentry: &Dentry<Rovl>,
+        dentry: &LockedDentry<'_, Rovl>,
         acl: Option<&PosixAcl>,
         kind: AclKind,
     ) -> Result {
@@ -272,7 +301,11 @@ impl Operations for FileOps {
         fileattr::get(dentry, attrs)
     }
 
-    fn fileattr_set(_idmap: Idmap<'_>, dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
+    fn fileattr_set(
+        _idmap: Idmap<'_>,
+        dentry: &LockedDentry<'_, Rovl>,
+        attrs: &mut FileKattr,
+    ) -> Result {
         fileattr::set(dentry, attrs)
     }
 
@@ -304,7 +337,7 @@ impl Operations for SymlinkOps {
         getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
@@ -341,7 +374,7 @@ impl Operations for SpecialOps {
         getattr(idmap, path, stat, request)
     }
 
-    fn setattr(idmap: Idmap<'_>, dentry: &Dentry<Rovl>, change: Setattr<'_>) -> Result {
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
@@ -367,7 +400,7 @@ impl Operations for SpecialOps {
 
     fn set_acl(
         idmap: Idmap<'_>,
-        dentry: &Dentry<Rovl>,
+        dentry: &LockedDentry<'_, Rovl>,
         acl: Option<&PosixAcl>,
         kind: AclKind,
     ) -> Result {

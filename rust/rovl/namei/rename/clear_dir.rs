@@ -16,8 +16,8 @@ use crate::{
 use kernel::prelude::*;
 use vfs::{
     dentry::{
-        Dentry,
-        Stable, //
+        Child,
+        Dentry, //
     },
     namei::RenameFlag,
     stat::StatRequest,
@@ -32,11 +32,11 @@ impl<'a> Upper<'a> {
     /// Returns the new one. `dentry` does not know of it, and is unhashed.
     pub(crate) fn clear_dir(
         &self,
-        dentry: Stable<'_, Rovl>,
+        dentry: Child<'_, Rovl>,
         whiteouts: &Names,
     ) -> Result<Ref<'a, Dentry<Layer>>> {
         let work = self.work()?;
-        let dir = dentry.stable_parent().upper().ok_or(EIO)?;
+        let dir = dentry.dir().upper().ok_or(EIO)?;
         let upper = dentry.upper().ok_or(ESTALE)?;
         let path = self.path(upper)?;
         let stat = path.getattr(self.m, StatRequest::BASIC)?;

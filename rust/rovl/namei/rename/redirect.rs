@@ -15,8 +15,8 @@ use kernel::prelude::*;
 use ondisk::xattr::Name;
 use vfs::{
     dentry::{
-        Dentry,
-        Stable, //
+        Child,
+        Dentry, //
     },
     log,
     overlay_tables::module_parameters,
@@ -27,7 +27,7 @@ use vfs::{
 /// if `same_dir`.
 ///
 /// Returns `EXDEV` where that cannot be said, so that the caller copies it instead.
-pub(crate) fn set(upper: &Upper<'_>, dentry: Stable<'_, Rovl>, same_dir: bool) -> Result {
+pub(crate) fn set(upper: &Upper<'_>, dentry: Child<'_, Rovl>, same_dir: bool) -> Result {
     let relative = same_dir && !is_lower_link(&dentry);
     store(upper, &dentry, relative.then(|| dentry.name()))
 }

@@ -22,7 +22,7 @@ use vfs::{
     copy,
     dentry::Dentry,
     iattr::Iattr,
-    inode::InodeLock,
+    inode::Locked,
     stat::Kstat,
     Layer, //
 };
@@ -79,7 +79,7 @@ pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Layer>, stat: &K
 
 fn set_locked(
     upper: &Upper<'_>,
-    lock: &InodeLock<'_, Layer>,
+    lock: &Locked<'_, Layer>,
     dentry: &Dentry<Layer>,
     stat: &Kstat,
 ) -> Result {

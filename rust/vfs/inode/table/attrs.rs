@@ -3,6 +3,7 @@
 //! Callbacks for attributes, extended ones, access control lists and file attributes.
 
 use super::{
+    locked_dentry,
     Operations,
     Table, //
 };
@@ -90,12 +91,12 @@ impl<T: Operations> Table<T> {
         acl: *mut bindings::posix_acl,
         kind: c_int,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), Dentry::from_raw(dentry)) };
+        // SAFETY: By the safety requirements; the dentry is positive, and its inode is locked.
+        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), locked_dentry(dentry)) };
         // SAFETY: The VFS passes null, or a list on which it has a reference.
         let acl = ManuallyDrop::new(unsafe { PosixAcl::from_raw_owned(acl) });
         from_result(|| {
-            T::set_acl(idmap, dentry, acl.as_ref(), AclKind::from_raw(kind)?)?;
+            T::set_acl(idmap, &dentry, acl.as_ref(), AclKind::from_raw(kind)?)?;
             Ok(0)
         })
     }
@@ -122,11 +123,11 @@ impl<T: Operations> Table<T> {
         dentry: *mut bindings::dentry,
         attrs: *mut kernel::bindings::file_kattr,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), Dentry::from_raw(dentry)) };
+        // SAFETY: By the safety requirements; the dentry is positive, and its inode is locked.
+        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), locked_dentry(dentry)) };
         // SAFETY: The VFS passes its own structure, initialised.
         let attrs = unsafe { FileKattr::from_raw(attrs.cast()) };
-        from_result(|| T::fileattr_set(idmap, dentry, attrs).map(|()| 0))
+        from_result(|| T::fileattr_set(idmap, &dentry, attrs).map(|()| 0))
     }
 
     /// # Safety
@@ -137,12 +138,10 @@ impl<T: Operations> Table<T> {
         dentry: *mut bindings::dentry,
         attr: *mut bindings::iattr,
     ) -> c_int {
-        // SAFETY: By the safety requirements.
-        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), Dentry::from_raw(dentry)) };
-        // SAFETY: By the safety requirements; constant, since the dentry is positive.
-        let inode = unsafe { (*dentry.as_raw()).d_inode };
-        // SAFETY: The VFS passes its own attributes, and holds the lock of the inode.
-        let change = unsafe { Setattr::from_raw(attr, inode) };
-        from_result(|| T::setattr(idmap, dentry, change).map(|()| 0))
+        // SAFETY: By the safety requirements; the dentry is positive, and its inode is locked.
+        let (idmap, dentry) = unsafe { (Idmap::from_raw(idmap), locked_dentry(dentry)) };
+        // SAFETY: The VFS passes its own attributes.
+        let change = unsafe { Setattr::from_raw(attr) };
+        from_result(|| T::setattr(idmap, &dentry, change).map(|()| 0))
     }
 }
