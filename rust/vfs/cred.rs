@@ -11,39 +11,38 @@ use crate::{
     inode::NewInode,
     FileSystem, //
 };
-use core::{
-    mem::ManuallyDrop,
-    ptr::{
-        self,
-        NonNull, //
-    },
+use core::ptr::{
+    self,
+    NonNull, //
 };
 use kernel::{
+    cred::Credential,
     error::to_result,
     prelude::*,
+    sync::aref::ARef,
     types::NotThreadSafe, //
 };
+
+/// New credentials, those of the current task (`prepare_creds()`), which nobody else knows of.
+fn prepare() -> Result<ARef<Credential>> {
+    // SAFETY: Called in task context, where `current` has credentials.
+    let cred = NonNull::new(unsafe { bindings::prepare_creds() }).ok_or(ENOMEM)?;
+    // SAFETY: A new reference; the type is transparent.
+    Ok(unsafe { ARef::from_raw(cred.cast()) })
+}
 
 /// The credentials of whoever made the mount, under which all layers are accessed.
 ///
 /// # Invariants
 ///
-/// `0` is a `struct cred` on which this object holds a reference.
-pub struct Mounter(NonNull<bindings::cred>);
-
-// SAFETY: `struct cred` is reference counted atomically and not changed once it is in use, so
-// ownership of a reference can move between tasks.
-unsafe impl Send for Mounter {}
-// SAFETY: As above; a shared reference only reads.
-unsafe impl Sync for Mounter {}
+/// They were made by this type, and are no task's own.
+pub struct Mounter(ARef<Credential>);
 
 impl Mounter {
     /// Takes the credentials of the current task (`prepare_creds()`).
     pub fn current() -> Result<Self> {
-        // SAFETY: Called in task context, where `current` has credentials.
-        let cred = unsafe { bindings::prepare_creds() };
-        // INVARIANT: `prepare_creds()` returns a new reference.
-        Ok(Self(NonNull::new(cred).ok_or(ENOMEM)?))
+        // INVARIANT: New ones.
+        prepare().map(Self)
     }
 
     /// Takes the credentials of the current task, if it is in the user namespace of the mount.
@@ -59,9 +58,9 @@ impl Mounter {
 
     /// Gives up `CAP_SYS_RESOURCE`, so that neither quota nor reserved space is overridden.
     pub fn lower_cap_sys_resource(&mut self) {
-        // SAFETY: The credentials are valid by the type invariant; `&mut self` says that this is
-        // before they are shared, that is while the mount is being made by one task.
-        unsafe { bindings::rvfs_lower_cap_sys_resource(self.0.as_ptr()) };
+        // SAFETY: The credentials are valid and not those of a task by the type invariant, and by
+        // `&mut self` not in force. An open file may have a reference; it reads a word, as in C.
+        unsafe { bindings::rvfs_lower_cap_sys_resource(self.0.as_ptr().cast_mut()) };
     }
 
     /// Whether the current task would be the same as a mounter: ids, groups, capabilities and user
@@ -95,13 +94,6 @@ impl Mounter {
     /// The raw credentials, for the `backing_file_*` functions, which override them themselves.
     pub(crate) fn as_raw(&self) -> *const bindings::cred {
         self.0.as_ptr()
-    }
-}
-
-impl Drop for Mounter {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant this object owns a reference.
-        unsafe { bindings::rvfs_put_cred(self.0.as_ptr()) };
     }
 }
 
@@ -143,29 +135,19 @@ impl AsMounter {
         self.caller
     }
 
-    /// Runs `f` with `cred` in force and drops the reference on `cred` afterwards.
-    ///
-    /// # Safety
-    ///
-    /// `cred` must be valid, and the caller must own a reference on it, which is passed on.
-    pub(crate) unsafe fn run_with<R>(
-        &self,
-        cred: *const bindings::cred,
-        f: impl FnOnce(&AsMounter) -> R,
-    ) -> R {
-        // SAFETY: `cred` is valid by the safety requirements, and is put only below.
-        let old = unsafe { bindings::rvfs_override_creds(cred) };
+    /// Runs `f` with `cred` in force.
+    pub(crate) fn run_with<R>(&self, cred: &Credential, f: impl FnOnce(&AsMounter) -> R) -> R {
+        // SAFETY: Valid, and borrowed until they are not in force any more.
+        let old = unsafe { bindings::rvfs_override_creds(cred.as_ptr()) };
         let token = AsMounter {
             caller: self.caller,
             mounter: self.mounter,
-            cred,
+            cred: cred.as_ptr(),
             _not_thread_safe: NotThreadSafe,
         };
         let ret = f(&token);
         // SAFETY: `old` is what the matching `override_creds()` returned.
         unsafe { bindings::rvfs_revert_creds(old) };
-        // SAFETY: The reference was passed on by the safety requirements.
-        unsafe { bindings::rvfs_put_cred(cred) };
         ret
     }
 
@@ -196,11 +178,7 @@ pub fn is_admin_noaudit() -> bool {
 
 /// Credentials with which an object is made in a layer for the caller: the mounter's, with the owner
 /// of the new object, and with what security modules want new objects of the caller to have.
-///
-/// # Invariants
-///
-/// `0` is a `struct cred` on which this object holds a reference.
-pub struct Creator(NonNull<bindings::cred>);
+pub struct Creator(ARef<Credential>);
 
 impl Creator {
     /// Prepares to make the object `dentry` with the owner of `inode`
@@ -217,15 +195,13 @@ impl Creator {
         if unsafe { bindings::rvfs_current_cred() } != as_mounter.mounter {
             return Err(EINVAL);
         }
-        // SAFETY: Called in task context.
-        let cred = NonNull::new(unsafe { bindings::prepare_creds() }).ok_or(ENOMEM)?;
-        // INVARIANT: `prepare_creds()` returns a new reference.
-        let this = Self(cred);
+        let this = Self(prepare()?);
+        let cred = this.0.as_ptr().cast_mut();
         let (uid, gid) = inode.owner();
         // SAFETY: The credentials are new, and nobody else knows of them.
-        unsafe { (*cred.as_ptr()).fsuid = uid };
+        unsafe { (*cred).fsuid = uid };
         // SAFETY: As above.
-        unsafe { (*cred.as_ptr()).fsgid = gid };
+        unsafe { (*cred).fsgid = gid };
         let dentry = dentry.dentry();
         // SAFETY: The dentry is valid, its name stays as long as it is borrowed, and so do both
         // credentials.
@@ -235,7 +211,7 @@ impl Creator {
                 c_int::from(mode),
                 dentry.name_raw(),
                 as_mounter.caller(),
-                cred.as_ptr(),
+                cred,
             )
         })?;
         Ok(this)
@@ -243,15 +219,6 @@ impl Creator {
 
     /// Runs `f` with these credentials in force.
     pub fn run<R>(self, as_mounter: &AsMounter, f: impl FnOnce(&AsMounter) -> R) -> R {
-        let cred = ManuallyDrop::new(self).0;
-        // SAFETY: Valid by the type invariant; the reference is passed on.
-        unsafe { as_mounter.run_with(cred.as_ptr(), f) }
-    }
-}
-
-impl Drop for Creator {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant this object owns a reference.
-        unsafe { bindings::rvfs_put_cred(self.0.as_ptr()) };
+        as_mounter.run_with(&self.0, f)
     }
 }

@@ -96,7 +96,6 @@ enum rvfs_const {
 const struct cred *rvfs_override_creds(const struct cred *cred);
 const struct cred *rvfs_revert_creds(const struct cred *cred);
 const struct cred *rvfs_current_cred(void);
-void rvfs_put_cred(const struct cred *cred);
 void rvfs_lower_cap_sys_resource(struct cred *cred);
 bool rvfs_cred_same_rights(const struct cred *a, const struct cred *b);
 bool rvfs_is_admin_noaudit(void);

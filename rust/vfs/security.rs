@@ -11,11 +11,16 @@ use crate::{
     path::LayerPath,
     FileSystem, //
 };
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::{
+    cred::Credential,
     error::to_result,
     prelude::*,
-    str::CStr, //
+    str::CStr,
+    sync::aref::ARef, //
 };
 
 impl AsMounter {
@@ -30,11 +35,13 @@ impl AsMounter {
         let mut cred = ptr::null_mut();
         // SAFETY: The dentry is valid and positive, the pointer local.
         to_result(unsafe { bindings::security_inode_copy_up(dentry.as_raw(), &mut cred) })?;
-        if cred.is_null() {
+        let Some(cred) = NonNull::new(cred) else {
             return f(self);
-        }
-        // SAFETY: The function returned new credentials with a reference for us.
-        unsafe { self.run_with(cred, f) }
+        };
+        // SAFETY: The function returned new credentials with a reference for us; the type is
+        // transparent.
+        let cred: ARef<Credential> = unsafe { ARef::from_raw(cred.cast()) };
+        self.run_with(&cred, f)
     }
 }
 

@@ -18,11 +18,6 @@ const struct cred *rvfs_current_cred(void)
 	return current_cred();
 }
 
-void rvfs_put_cred(const struct cred *cred)
-{
-	put_cred(cred);
-}
-
 void rvfs_lower_cap_sys_resource(struct cred *cred)
 {
 	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
