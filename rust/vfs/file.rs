@@ -11,8 +11,6 @@ mod tmpfile;
 pub use io::{
     Dest,
     FlOwner,
-    IocbFlags,
-    IovIter,
     IovIterDest,
     IovIterSource,
     Kiocb,

@@ -122,14 +122,14 @@ impl Operations for RegularFile {
         if iter.is_empty() {
             return Ok(0);
         }
-        let (file, flags) = (iocb.file(), iocb.flags());
+        let file = iocb.file();
         let inode = file.inode();
         let lock = inode.lock_rwsem();
         // Whether the write takes set-ID bits away depends on the mode.
         refresh(inode);
         let mounter = inode.sb().data().mounter();
         self.below(file)?
-            .write_iter::<Self>(mounter, &lock, iocb, iter, flags)
+            .write_iter::<Self>(mounter, &lock, iocb, iter)
     }
 
     fn splice_read(

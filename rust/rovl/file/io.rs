@@ -51,12 +51,12 @@ pub(super) fn write_iter(
     // Whether the write takes away privileges depends on the mode.
     inode.copy_attr_from_real();
     let real = this.real_file(file)?;
-    let flags = if ofs.config.should_sync() {
-        iocb.flags()
+    let iocb = if ofs.config.should_sync() {
+        iocb
     } else {
-        iocb.flags().without_sync()
+        iocb.without_sync()
     };
-    real.write_iter::<RegularFile>(&ofs.mounter, &lock, iocb, iter, flags)
+    real.write_iter::<RegularFile>(&ofs.mounter, &lock, iocb, iter)
 }
 
 /// Shows the times of the upper file, and updates its access time.

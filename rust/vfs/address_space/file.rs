@@ -49,7 +49,7 @@ impl<F: FileSystem> Kiocb<'_, F> {
     pub fn read_page_cache(self, iter: IovIterDest<'_>) -> Result<usize> {
         self.file().inode().check_page_cache()?;
         // SAFETY: Both are valid by their type invariants and given up; pages can be read.
-        count_result(unsafe { bindings::generic_file_read_iter(self.as_raw(), iter.as_raw()) })
+        count_result(unsafe { bindings::generic_file_read_iter(self.as_raw(), iter.into_raw()) })
     }
 
     /// Writes to the page cache, with the inode locked meanwhile (`generic_file_write_iter()`), and
@@ -59,7 +59,7 @@ impl<F: FileSystem> Kiocb<'_, F> {
     pub fn write_page_cache(self, iter: IovIterSource<'_>) -> Result<usize> {
         self.file().inode().check_page_cache()?;
         // SAFETY: Both are valid by their type invariants and given up; pages can be written.
-        count_result(unsafe { bindings::generic_file_write_iter(self.as_raw(), iter.as_raw()) })
+        count_result(unsafe { bindings::generic_file_write_iter(self.as_raw(), iter.into_raw()) })
     }
 }
 

@@ -11,7 +11,6 @@ use crate::{
     cred::Mounter,
     file::{
         count_result,
-        IocbFlags,
         IovIterDest,
         IovIterSource,
         Kiocb,
@@ -94,14 +93,14 @@ impl BackingFile {
         iocb: Kiocb<'_, C::FileSystem>,
         iter: IovIterDest<'_>,
     ) -> Result<usize> {
-        let flags = iocb.flags().as_raw();
+        let flags = iocb.flags();
         let mut ctx = Context::<C>::reading(mounter);
         // SAFETY: By the type invariants of all; the request is given up, and its file is one of
         // the file system whose callback is passed. The context is not used after the call.
         count_result(unsafe {
             bindings::backing_file_read_iter(
                 self.as_raw(),
-                iter.as_raw(),
+                iter.into_raw(),
                 iocb.as_raw(),
                 flags,
                 &mut ctx,
@@ -109,7 +108,7 @@ impl BackingFile {
         })
     }
 
-    /// Writes, as `iocb` asks for, but with `flags` (`backing_file_write_iter()`). Takes away what a
+    /// Writes, as `iocb` asks for (`backing_file_write_iter()`). Takes away what a
     /// write takes away from the user's file. Returns the number of bytes.
     ///
     /// `EINVAL` where `lock` is not that of the inode of the user's file.
@@ -120,7 +119,6 @@ impl BackingFile {
         lock: &InodeLock<'_, C::FileSystem>,
         iocb: Kiocb<'_, C::FileSystem>,
         iter: IovIterSource<'_>,
-        flags: IocbFlags,
     ) -> Result<usize> {
         check_lock(lock, iocb.file())?;
         let mut ctx = Context::<C>::writing(mounter);
@@ -129,9 +127,9 @@ impl BackingFile {
         count_result(unsafe {
             bindings::backing_file_write_iter(
                 self.as_raw(),
-                iter.as_raw(),
+                iter.into_raw(),
                 iocb.as_raw(),
-                flags.as_raw(),
+                iocb.flags(),
                 &mut ctx,
             )
         })

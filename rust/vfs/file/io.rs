@@ -15,19 +15,33 @@ use crate::{
     FileSystem,
     Of, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+};
 use kernel::{
     error::to_result,
+    iov,
+    mm::virt::VmaNew,
     prelude::*, //
 };
 
 /// A request to read or write a file of `F`, `struct kiocb`.
 ///
+/// That of the kernel crate, [`kernel::fs::Kiocb`], says what the private data of the file is, which a
+/// device can have as well; this one says whose file it is. It is used up by who starts it, and how it
+/// is to be done can be changed before that.
+///
 /// # Invariants
 ///
-/// `raw` is valid as long as this object exists, and its file is one of `F`, open for `'a`.
+/// `raw` is valid as long as this object exists, and its file is one of `F`, open for `'a`. `flags` are
+/// those that it came with, or fewer.
 pub struct Kiocb<'a, F> {
     raw: *mut bindings::kiocb,
+    flags: c_int,
     _life: PhantomData<&'a ()>,
     _of: Of<F>,
 }
@@ -43,6 +57,8 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
+            // SAFETY: Valid, and nobody else uses the request before it is started.
+            flags: unsafe { (*raw).ki_flags },
             _life: PhantomData,
             _of: PhantomData,
         }
@@ -61,31 +77,23 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
         unsafe { OwnFile::from_raw((*self.raw).ki_filp) }
     }
 
-    /// `ki_flags` (`IOCB_*`).
+    /// How it is to be done (`IOCB_*`).
     #[inline]
-    pub fn flags(&self) -> IocbFlags {
-        // SAFETY: Valid by the type invariant; nobody else uses the request before it is started.
-        IocbFlags(unsafe { (*self.raw).ki_flags })
+    pub(crate) fn flags(&self) -> c_int {
+        self.flags
     }
-}
 
-/// `IOCB_*`: how a request is to be done.
-#[derive(Clone, Copy)]
-pub struct IocbFlags(c_int);
-
-impl IocbFlags {
-    /// Without the wish that data or metadata be on disk at the end (`IOCB_DSYNC`, `IOCB_SYNC`).
+    /// The same in a file of a layer without the wish that data or metadata be on disk at the end
+    /// (`IOCB_DSYNC`, `IOCB_SYNC`).
     #[inline]
     pub fn without_sync(self) -> Self {
         const SYNC: u32 =
             bindings::rvfs_const_RVFS_IOCB_DSYNC | bindings::rvfs_const_RVFS_IOCB_SYNC;
-        // CAST: flag bits.
-        Self(self.0 & !(SYNC as c_int))
-    }
-
-    #[inline]
-    pub(crate) fn as_raw(self) -> c_int {
-        self.0
+        // INVARIANT: Fewer flags. CAST: flag bits.
+        Self {
+            flags: self.flags & !(SYNC as c_int),
+            ..self
+        }
     }
 }
 
@@ -95,62 +103,87 @@ pub enum Dest {}
 /// The direction of data that comes from the caller of a write. It has no values.
 pub enum Source {}
 
-/// Where data comes from or goes to, `struct iov_iter`.
+/// Where the data of a read goes to, `struct iov_iter`.
 ///
-/// The kernel crate has types for both directions, too, as references. These here are passed by
-/// value, like the request that they belong to, after whose end the iterator is gone.
-///
-/// # Invariants
-///
-/// `raw` is valid, and used by nobody else, as long as this object exists. Its direction
-/// (`iov_iter_rw()`) is `D`: data is only written into what is [`Dest`].
-pub struct IovIter<'a, D> {
-    raw: *mut bindings::iov_iter,
-    _life: PhantomData<&'a ()>,
-    _direction: PhantomData<D>,
-}
+/// That of the kernel crate, to which it leads, is a reference that outlives the request. This one is
+/// passed by value, like the request that it belongs to, after whose end it is gone.
+pub struct IovIterDest<'a>(&'a mut iov::IovIterDest<'a>);
 
-/// Where the data of a read goes to.
-pub type IovIterDest<'a> = IovIter<'a, Dest>;
-
-/// Where the data of a write comes from.
-pub type IovIterSource<'a> = IovIter<'a, Source>;
-
-impl<D> IovIter<'_, D> {
+impl IovIterDest<'_> {
     /// Makes one from a raw pointer.
     ///
     /// # Safety
     ///
-    /// The type invariant must hold.
+    /// `raw` must be valid, of this direction (`iov_iter_rw()`), and used by nobody else as long as
+    /// this object exists.
     #[inline]
     pub(crate) unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self {
-            raw,
-            _life: PhantomData,
-            _direction: PhantomData,
-        }
+        // SAFETY: By the safety requirements; the type is transparent.
+        Self(unsafe { &mut *raw.cast() })
     }
 
-    /// The raw pointer.
+    /// The raw pointer, to be given up.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::iov_iter {
-        self.raw
+    pub(crate) fn into_raw(self) -> *mut bindings::iov_iter {
+        self.0.as_raw().cast()
+    }
+}
+
+impl<'a> Deref for IovIterDest<'a> {
+    type Target = iov::IovIterDest<'a>;
+
+    #[inline]
+    fn deref(&self) -> &iov::IovIterDest<'a> {
+        self.0
+    }
+}
+
+impl<'a> DerefMut for IovIterDest<'a> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut iov::IovIterDest<'a> {
+        self.0
+    }
+}
+
+/// Where the data of a write comes from, `struct iov_iter`.
+///
+/// That of the kernel crate, to which it leads, is a reference that outlives the request. This one is
+/// passed by value, like the request that it belongs to, after whose end it is gone.
+pub struct IovIterSource<'a>(&'a mut iov::IovIterSource<'a>);
+
+impl IovIterSource<'_> {
+    /// Makes one from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be valid, of this direction (`iov_iter_rw()`), and used by nobody else as long as
+    /// this object exists.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
+        // SAFETY: By the safety requirements; the type is transparent.
+        Self(unsafe { &mut *raw.cast() })
     }
 
-    /// How many bytes there are to transfer (`iov_iter_count()`).
+    /// The raw pointer, to be given up.
     #[inline]
-    pub(super) fn count(&self) -> usize {
-        // SAFETY: Valid by the type invariant.
-        let vector = unsafe { &(*self.raw).__bindgen_anon_1.__bindgen_anon_1 };
-        // SAFETY: Every variant of the union has the count at this place.
-        unsafe { vector.as_ref() }.count
+    pub(crate) fn into_raw(self) -> *mut bindings::iov_iter {
+        self.0.as_raw().cast()
     }
+}
 
-    /// Whether there is nothing to transfer.
+impl<'a> Deref for IovIterSource<'a> {
+    type Target = iov::IovIterSource<'a>;
+
     #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.count() == 0
+    fn deref(&self) -> &iov::IovIterSource<'a> {
+        self.0
+    }
+}
+
+impl<'a> DerefMut for IovIterSource<'a> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut iov::IovIterSource<'a> {
+        self.0
     }
 }
 
@@ -204,15 +237,15 @@ impl<D> Pipe<'_, D> {
     }
 }
 
-/// A piece of address space that is being set up to show a file of `F`,
-/// `struct vm_area_struct`.
+/// A piece of address space that is being set up to show a file of `F`.
+///
+/// It is a [`VmaNew`] of which is known whose file it shows, and that can be set up once.
 ///
 /// # Invariants
 ///
-/// `raw` is valid and not yet visible, as long as this object exists, and its file is one of `F`.
+/// The file of the area is one of `F`.
 pub struct NewVma<'a, F> {
-    raw: *mut bindings::vm_area_struct,
-    _life: PhantomData<&'a ()>,
+    vma: &'a VmaNew,
     _of: Of<F>,
 }
 
@@ -221,13 +254,13 @@ impl<F: FileSystem> NewVma<'_, F> {
     ///
     /// # Safety
     ///
-    /// The type invariant must hold.
+    /// As for [`VmaNew::from_raw`], and the type invariant must hold.
     #[inline]
     pub(crate) unsafe fn from_raw(raw: *mut bindings::vm_area_struct) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
-            raw,
-            _life: PhantomData,
+            // SAFETY: By the safety requirements.
+            vma: unsafe { VmaNew::from_raw(raw.cast()) },
             _of: PhantomData,
         }
     }
@@ -235,7 +268,7 @@ impl<F: FileSystem> NewVma<'_, F> {
     /// The raw pointer.
     #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::vm_area_struct {
-        self.raw
+        self.vma.as_ptr().cast()
     }
 }
 

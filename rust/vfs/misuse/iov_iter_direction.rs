@@ -25,7 +25,7 @@ fn read_into_source<C: Callbacks>(
     iter: IovIterSource<'_>,
 ) -> Result<usize> {
     real.read_iter::<C>(mounter, iocb, iter)
-    //~^ ERROR expected `IovIter<'_, Dest>`, found `IovIter<'_, Source>`
+    //~^ ERROR expected `IovIterDest<'_>`, found `IovIterSource<'_>`
 }
 
 fn write_from_dest<C: Callbacks>(
@@ -35,17 +35,16 @@ fn write_from_dest<C: Callbacks>(
     iocb: Kiocb<'_, C::FileSystem>,
     iter: IovIterDest<'_>,
 ) -> Result<usize> {
-    let flags = iocb.flags();
-    real.write_iter::<C>(mounter, lock, iocb, iter, flags)
-    //~^ ERROR expected `IovIter<'_, Source>`, found `IovIter<'_, Dest>`
+    real.write_iter::<C>(mounter, lock, iocb, iter)
+    //~^ ERROR expected `IovIterSource<'_>`, found `IovIterDest<'_>`
 }
 
 fn read_page_cache<F: FileSystem>(iocb: Kiocb<'_, F>, iter: IovIterSource<'_>) -> Result<usize> {
     iocb.read_page_cache(iter)
-    //~^ ERROR expected `IovIter<'_, Dest>`, found `IovIter<'_, Source>`
+    //~^ ERROR expected `IovIterDest<'_>`, found `IovIterSource<'_>`
 }
 
 fn write_page_cache<F: FileSystem>(iocb: Kiocb<'_, F>, iter: IovIterDest<'_>) -> Result<usize> {
     iocb.write_page_cache(iter)
-    //~^ ERROR expected `IovIter<'_, Source>`, found `IovIter<'_, Dest>`
+    //~^ ERROR expected `IovIterSource<'_>`, found `IovIterDest<'_>`
 }

@@ -16,15 +16,15 @@ use vfs::{
     FileSystem, //
 };
 
-fn flags_later<C: Callbacks>(
+fn changed_later<C: Callbacks>(
     real: &BackingFile,
     mounter: &Mounter,
     iocb: Kiocb<'_, C::FileSystem>,
     iter: IovIterDest<'_>,
 ) -> Result<usize> {
     let read = real.read_iter::<C>(mounter, iocb, iter);
-    let _ = iocb.flags();
-    //~^ ERROR borrow of moved value: `iocb`
+    let _ = iocb.without_sync();
+    //~^ ERROR use of moved value: `iocb`
     read
 }
 

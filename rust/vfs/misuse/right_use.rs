@@ -88,8 +88,7 @@ fn write<C: Callbacks>(
     iocb: Kiocb<'_, C::FileSystem>,
     iter: IovIterSource<'_>,
 ) -> Result<usize> {
-    let flags = iocb.flags();
-    real.write_iter::<C>(mounter, lock, iocb, iter, flags)
+    real.write_iter::<C>(mounter, lock, iocb.without_sync(), iter)
 }
 
 fn splice<F: FileSystem>(file: &OwnFile<F>, to: PipeDest<'_>, from: PipeSource<'_>) -> Result {

@@ -88,7 +88,7 @@ impl<T: Operations> Table<T> {
         let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIterDest::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
-        let max = iter.count();
+        let max = iter.len();
         from_count(T::read_iter(private, iocb, iter), max)
     }
 
@@ -103,7 +103,7 @@ impl<T: Operations> Table<T> {
         let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIterSource::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
-        let max = iter.count();
+        let max = iter.len();
         from_count(T::write_iter(private, iocb, iter), max)
     }
 
