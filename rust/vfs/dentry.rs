@@ -113,10 +113,10 @@ impl<F> Dentry<F> {
         (!inode.is_null()).then(|| unsafe { Inode::from_raw(inode) })
     }
 
-    /// Whether there is no inode.
+    /// Whether there is no inode (`d_is_negative()`).
     ///
-    /// If there is one, its type and what the dentry says of it are visible as well, also where it
-    /// has appeared just now.
+    /// If it is not negative, then what was stored in the inode before it was instantiated is visible,
+    /// also where that has happened just now.
     #[inline]
     pub fn is_negative(&self) -> bool {
         // SAFETY: Valid by the type invariant.
@@ -304,7 +304,7 @@ impl Dentry<Layer> {
         unsafe { bindings::is_subdir(self.as_raw(), ancestor.as_raw()) }
     }
 
-    /// Unhashes a negative dentry that only the caller holds.
+    /// Unhashes it (`d_drop()`) if it is negative and nobody else has a reference on it.
     pub fn drop_if_unused_negative(&self) {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::rvfs_d_drop_if_unused_negative(self.as_raw()) };
@@ -346,21 +346,22 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { bindings::rvfs_d_fsdata_test_bit(self.as_raw(), bit % usize::BITS) }
     }
 
-    /// Asks for those revalidations that the dentries of the layers ask for, and for no other.
+    /// Sets `DCACHE_OP_REVALIDATE` and `DCACHE_OP_WEAK_REVALIDATE` if a dentry of the layers has it,
+    /// and clears it otherwise, so that the VFS revalidates this dentry only where that has an effect.
     ///
-    /// Without effect, as the other two, in a file system without dentry operations
-    /// ([`NewSuperBlock::set_dentry_operations`](crate::super_block::NewSuperBlock::set_dentry_operations)).
+    /// Does nothing in a file system without dentry operations, see
+    /// [`NewSuperBlock::set_dentry_operations`](crate::super_block::NewSuperBlock::set_dentry_operations).
     pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
         self.replace_revalidation(REVALIDATE, flags);
     }
 
-    /// Asks for a revalidation that sees whether the topmost object, in a lower layer, was removed
-    /// from there behind our back. To be called after
-    /// [`init_revalidation`](Self::init_revalidation).
+    /// Sets `DCACHE_OP_REVALIDATE`, so that a lookup notices if the topmost object, in a lower layer,
+    /// was removed from there behind our back. To be called after
+    /// [`init_revalidation`](Self::init_revalidation), which clears it; without dentry operations it
+    /// does nothing, either.
     ///
-    /// What is in use under its name then stays: a mount point, and a directory in which something
-    /// is used.
+    /// A mount point stays, and so does a directory in which something is used.
     pub fn watch_lower(&self) {
         let flag = bindings::dentry_flags_DCACHE_OP_REVALIDATE;
         if self.flags() & flag == 0 {
@@ -377,14 +378,15 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { bindings::rvfs_d_is_in_use(self.as_raw(), child) }
     }
 
-    /// Like [`init_revalidation`](Self::init_revalidation) for the root, which is never revalidated
-    /// by name.
+    /// As [`init_revalidation`](Self::init_revalidation), for the root: `DCACHE_OP_WEAK_REVALIDATE`
+    /// only, because the root is never looked up by name.
     pub fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
         self.replace_revalidation(bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE, flags);
     }
 
-    /// Asks for the revalidations of one more layer dentry.
+    /// Sets the flags of [`init_revalidation`](Self::init_revalidation) that one more dentry of a
+    /// layer has.
     pub fn add_revalidation(&self, layer: &Dentry<Layer>) {
         if layer.is_remote() {
             self.replace_revalidation(layer.flags() & REVALIDATE, REVALIDATE);

@@ -219,9 +219,9 @@ pub trait Operations {
     type FileSystem: FileSystem;
     /// The operations of its super blocks.
     type Super: super_block::Operations<FileSystem = Self::FileSystem>;
-    /// What is known of a mount before it is made.
+    /// The options of a new mount that is being prepared, in `fs_private`.
     type Context: Send;
-    /// What is known of a change of a mount before it is made.
+    /// The options of a change of an existing mount (`FS_CONTEXT_FOR_RECONFIGURE`), in `fs_private`.
     type Changes: Default + Send;
 
     /// The table of options.

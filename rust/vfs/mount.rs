@@ -129,7 +129,7 @@ impl Mount {
         Ok(unsafe { Ref::from_raw(Ref::into_raw(dentry)) })
     }
 
-    /// Whether the mapping is more than the one that maps nothing.
+    /// Whether the mount is id-mapped (`is_idmapped_mnt()`).
     #[inline]
     pub fn is_idmapped(&self) -> bool {
         // SAFETY: Valid by the type invariant.

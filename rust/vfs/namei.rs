@@ -94,9 +94,10 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
         unsafe { self.0.name_bytes() }
     }
 
-    /// Ends the lookup with an inode, or with the name being free (`d_splice_alias()`).
+    /// Ends the lookup with an inode, or as a negative dentry (`d_splice_alias()`). A directory that has
+    /// a dentry already is moved here, and the VFS goes on with that one.
     ///
-    /// Finds an alias that is to be used instead, if any. `EXDEV` for an inode of another mount.
+    /// `EXDEV` for an inode of another mount.
     pub fn splice(self, inode: Option<Ref<'_, Inode<F>>>) -> Result<Spliced<'a, F>> {
         if let Some(inode) = &inode {
             if !core::ptr::eq(inode.sb(), self.sb()) {
@@ -117,7 +118,7 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
 
 /// The end of a lookup, which [`InLookup::splice`] makes.
 pub struct Spliced<'a, F> {
-    /// The dentry that is to be used instead.
+    /// The dentry that the VFS goes on with, if it is another one.
     alias: Option<Ref<'a, Dentry<F>>>,
 }
 

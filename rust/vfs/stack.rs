@@ -101,10 +101,10 @@ impl<'a> LowerStack<'a> {
         Ok(Self(Entries::Many(many), PhantomData))
     }
 
-    /// Gives back memory that was allocated in advance, if there is enough for that to matter to the
-    /// allocator, whose objects come in sizes of two and three times a power of two.
+    /// Moves the entries to an allocation of their size, if that is so much smaller that the allocator
+    /// has a smaller object for it: its sizes are two and three times a power of two.
     ///
-    /// Without effect where there is no memory for a smaller copy.
+    /// The entries stay where they are if there is no memory for the smaller one.
     pub fn trim(&mut self) {
         let Entries::Many(many) = &mut self.0 else {
             return;
@@ -205,7 +205,8 @@ impl<'a> LowerStack<'a> {
         }
     }
 
-    /// The entries, topmost first, with one that was found after the inode was published.
+    /// The entries, topmost first, with the one that has the data of a file also where it was found
+    /// after the inode was published.
     pub fn known(&self) -> impl Iterator<Item = &LowerEntry> {
         Iterator::chain(self.as_slice().iter(), self.late())
     }
@@ -418,8 +419,8 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
         self.layers().publish_upper(upper).map_err(|_| EIO)?;
         // SAFETY: Valid by the type invariant.
         if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
-            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: copy up runs
-            // under the inode's lock.
+            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: it is done once,
+            // by whoever has published the upper dentry.
             unsafe { (*self.as_raw()).i_private = key.cast() };
             // SAFETY: As above, and the inode is not hashed.
             unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };

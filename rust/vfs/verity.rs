@@ -69,7 +69,7 @@ impl LayerPath<'_> {
     /// Loads the verity information of a file, for [`Inode::verity_digest`]. It is what opening the
     /// file does, and the information then stays as long as the inode.
     ///
-    /// Without effect on a file that is not protected. May sleep. Returns the error of opening it.
+    /// Does nothing if the file is not protected. May sleep. Returns the error of opening it.
     pub fn load_verity(&self, _as_mounter: &AsMounter) -> Result {
         let inode = self.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: Valid by the type invariant.

@@ -261,7 +261,7 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
         let fsid = fsid_for(making, named)?;
         add_one(making, named, fsid, casefold)?;
     }
-    // None of those that there are.
+    // Data-only layers get a number that no file system has: none shows their inode numbers.
     let fsid = making.layers.filesystems.0.len();
     for named in data {
         add_one(making, named, fsid, casefold)?;

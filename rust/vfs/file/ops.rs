@@ -42,7 +42,7 @@ use kernel::{
 
 /// The operations of `struct file_operations`.
 ///
-/// `Self` is what is known of an open file, in `private_data`.
+/// `Self` is the private data of an open file (`private_data`).
 #[vtable]
 pub trait Operations: Send + Sync + Sized + 'static {
     /// Whose files these are.
@@ -51,7 +51,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// The table of these operations, a `static`: its address tells these files from others.
     const TABLE: &'static Table<Self>;
 
-    /// Opens a file. The result is kept until the last close.
+    /// Opens a file. The result is its private data, until the last close.
     fn open(
         inode: &Inode<Self::FileSystem>,
         file: &OwnFile<Self::FileSystem>,
@@ -120,7 +120,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Sets up `vma` to show the file.
+    /// Maps the file into `vma`.
     fn mmap(
         &self,
         _file: &OwnFile<Self::FileSystem>,
@@ -140,7 +140,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Is told how `len` bytes from `offset` on will be used (`POSIX_FADV_*`).
+    /// Takes advice on how `len` bytes from `offset` on will be used (`POSIX_FADV_*`).
     fn fadvise(
         &self,
         _file: &OwnFile<Self::FileSystem>,
@@ -151,7 +151,8 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// A descriptor for the file is closed.
+    /// Runs at each close(2) of a descriptor of the file; the last one of all is followed by
+    /// [`release`](Self::release).
     fn flush(&self, _file: &OwnFile<Self::FileSystem>, _owner: FlOwner) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -166,7 +167,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Makes `len` bytes be shared, as `flags` (`REMAP_FILE_*`) say. Returns the number of bytes
+    /// Shares the extents of `len` bytes, as `flags` (`REMAP_FILE_*`) say. Returns the number of bytes
     /// shared.
     fn remap_file_range(
         _src: RangeEnd<'_, Self>,
@@ -218,7 +219,7 @@ impl<T: Operations> Table<T> {
         ptr::eq(self.as_raw(), operations)
     }
 
-    /// What is known of an open file.
+    /// The private data of an open file.
     ///
     /// # Safety
     ///

@@ -119,7 +119,7 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
         Ok(())
     }
 
-    /// Opens the file, of which `private` is known from now on (`finish_open()`).
+    /// Opens the file, whose private data is `private` (`finish_open()`).
     ///
     /// Returns `EIO` where the inode has not the operations `O`.
     pub fn finish<O: Operations<FileSystem = F>>(self, private: KBox<O>) -> Result {

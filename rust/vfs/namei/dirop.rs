@@ -45,20 +45,21 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// One name in a locked directory of the layer.
+/// One name in a directory of the layer, which is locked for an operation: `start_dirop()` and
+/// `end_dirop()`.
 ///
 /// # Invariants
 ///
 /// - `child` is a dentry of the file system of `write`, on which this object owns a reference.
 /// - The directory that is its parent is locked by this object, so that the parent does not change.
-struct Locked<'a> {
+struct Dirop<'a> {
     write: &'a WriteGuard<'a>,
     /// The mounter's credentials are in force as long as the name is locked.
     as_mounter: &'a AsMounter,
     child: NonNull<bindings::dentry>,
 }
 
-impl<'a> Locked<'a> {
+impl<'a> Dirop<'a> {
     /// Takes over what a `start_*()` function returned.
     ///
     /// # Safety
@@ -110,7 +111,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-impl Drop for Locked<'_> {
+impl Drop for Dirop<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant both lock and reference are ours.
         unsafe { bindings::end_dirop(self.raw()) };
@@ -127,7 +128,7 @@ fn check_dir(write: &WriteGuard<'_>, dir: &Dentry<Layer>) -> Result {
 ///
 /// Every function that makes something takes the guard and gives it back. On an error the directory
 /// is unlocked.
-pub struct Creating<'a>(Locked<'a>);
+pub struct Creating<'a>(Dirop<'a>);
 
 impl<'a> Creating<'a> {
     /// What is there: it may be negative.
@@ -143,7 +144,7 @@ impl<'a> Creating<'a> {
     /// Makes a regular file (`vfs_create()`). `EEXIST` where there is something.
     pub fn create(self, mode: u16) -> Result<Self> {
         self.0.as_mounter.check()?;
-        // SAFETY: By the type invariant of `Locked`; delegations are broken and waited for by
+        // SAFETY: By the type invariant of `Dirop`; delegations are broken and waited for by
         // nobody, hence the null pointer here and below.
         to_result(unsafe {
             bindings::vfs_create(self.0.idmap(), self.0.raw(), mode, ptr::null_mut())
@@ -158,18 +159,18 @@ impl<'a> Creating<'a> {
         self.0.as_mounter.check()?;
         let (write, as_mounter) = (self.0.write, self.0.as_mounter);
         let (idmap, dir) = (self.0.idmap(), self.0.dir().as_raw());
-        // SAFETY: By the type invariant of `Locked`. The function takes over reference and lock: on
+        // SAFETY: By the type invariant of `Dirop`. The function takes over reference and lock: on
         // failure it gives both up, and on success it returns the dentry that has them now.
         let child =
             unsafe { bindings::vfs_mkdir(idmap, dir, self.0.into_raw(), mode, ptr::null_mut()) };
         // SAFETY: See above.
-        Ok(Self(unsafe { Locked::new(write, as_mounter, child) }?))
+        Ok(Self(unsafe { Dirop::new(write, as_mounter, child) }?))
     }
 
     /// Makes a device, a fifo or a socket (`vfs_mknod()`). `EEXIST` where there is something.
     pub fn mknod(self, mode: u16, rdev: u32) -> Result<Self> {
         self.0.as_mounter.check()?;
-        // SAFETY: By the type invariant of `Locked`.
+        // SAFETY: By the type invariant of `Dirop`.
         to_result(unsafe {
             bindings::vfs_mknod(
                 self.0.idmap(),
@@ -186,7 +187,7 @@ impl<'a> Creating<'a> {
     /// Makes a symbolic link (`vfs_symlink()`). `EEXIST` where there is something.
     pub fn symlink(self, target: &CStr) -> Result<Self> {
         self.0.as_mounter.check()?;
-        // SAFETY: By the type invariant of `Locked`; the target is NUL-terminated.
+        // SAFETY: By the type invariant of `Dirop`; the target is NUL-terminated.
         to_result(unsafe {
             bindings::vfs_symlink(
                 self.0.idmap(),
@@ -205,7 +206,7 @@ impl<'a> Creating<'a> {
     pub fn link(self, old: &Dentry<Layer>) -> Result<Self> {
         self.0.as_mounter.check()?;
         self.0.write.check(old)?;
-        // SAFETY: By the type invariant of `Locked`; `old` is valid and of the same file system.
+        // SAFETY: By the type invariant of `Dirop`; `old` is valid and of the same file system.
         to_result(unsafe {
             bindings::vfs_link(
                 old.as_raw(),
@@ -221,7 +222,7 @@ impl<'a> Creating<'a> {
     /// Makes a whiteout device, char 0:0 (`vfs_whiteout()`). `EEXIST` where there is something.
     pub fn whiteout(self) -> Result<Self> {
         self.0.as_mounter.check()?;
-        // SAFETY: By the type invariant of `Locked`.
+        // SAFETY: By the type invariant of `Dirop`.
         to_result(unsafe {
             bindings::rvfs_vfs_whiteout(self.0.idmap(), self.0.dir().as_raw(), self.0.raw())
         })?;
@@ -230,7 +231,7 @@ impl<'a> Creating<'a> {
 }
 
 /// A name of the layer that is removed: `start_removing()` and `end_removing()`.
-pub struct Removing<'a>(Locked<'a>);
+pub struct Removing<'a>(Dirop<'a>);
 
 impl Removing<'_> {
     /// What is there: it is positive.
@@ -241,7 +242,7 @@ impl Removing<'_> {
     /// Removes the name of something that is not a directory (`vfs_unlink()`).
     pub fn unlink(self) -> Result {
         self.keeping_inode(|this| {
-            // SAFETY: By the type invariant of `Locked`.
+            // SAFETY: By the type invariant of `Dirop`.
             to_result(unsafe {
                 bindings::vfs_unlink(
                     this.idmap(),
@@ -256,7 +257,7 @@ impl Removing<'_> {
     /// Removes a directory (`vfs_rmdir()`).
     pub fn rmdir(self) -> Result {
         self.keeping_inode(|this| {
-            // SAFETY: By the type invariant of `Locked`.
+            // SAFETY: By the type invariant of `Dirop`.
             to_result(unsafe {
                 bindings::vfs_rmdir(
                     this.idmap(),
@@ -281,7 +282,7 @@ impl Removing<'_> {
     ///
     /// `d_delete()` makes a dentry negative where it finds a single reference. With a second one it
     /// is unhashed, and keeps its inode as long as somebody may look at it.
-    fn keeping_inode(self, f: impl FnOnce(&Locked<'_>) -> Result) -> Result {
+    fn keeping_inode(self, f: impl FnOnce(&Dirop<'_>) -> Result) -> Result {
         self.0.as_mounter.check()?;
         let _keep = Ref::from(self.dentry());
         f(&self.0)
@@ -306,7 +307,7 @@ impl WriteGuard<'_> {
             bindings::start_creating(self.mount().idmap().as_raw(), dir.as_raw(), &mut qstr)
         };
         // SAFETY: An error, or a referenced dentry in the directory that is locked now.
-        Ok(Creating(unsafe { Locked::new(self, as_mounter, child) }?))
+        Ok(Creating(unsafe { Dirop::new(self, as_mounter, child) }?))
     }
 
     /// Looks `name` up to remove it, and locks `dir` (`start_removing()`).
@@ -326,7 +327,7 @@ impl WriteGuard<'_> {
             bindings::start_removing(self.mount().idmap().as_raw(), dir.as_raw(), &mut qstr)
         };
         // SAFETY: An error, or a referenced dentry in the directory that is locked now.
-        Ok(Removing(unsafe { Locked::new(self, as_mounter, child) }?))
+        Ok(Removing(unsafe { Dirop::new(self, as_mounter, child) }?))
     }
 
     /// Locks `dir` to remove its entry `child` (`start_removing_dentry()`).
@@ -343,7 +344,7 @@ impl WriteGuard<'_> {
         // SAFETY: `dir` is a directory of this mount, `child` is valid.
         let child = unsafe { bindings::start_removing_dentry(dir.as_raw(), child.as_raw()) };
         // SAFETY: An error, or a referenced dentry in the directory that is locked now.
-        Ok(Removing(unsafe { Locked::new(self, as_mounter, child) }?))
+        Ok(Removing(unsafe { Dirop::new(self, as_mounter, child) }?))
     }
 
     /// Makes an unnamed file in `dir` and opens it for writing (`kernel_tmpfile_open()`).

@@ -26,18 +26,19 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// One of the two files of an operation that moves data between files.
+/// A position in an open file: the source or the destination of an operation that moves data between
+/// files (`file_in` and `pos_in`, `file_out` and `pos_out`).
 pub struct RangeEnd<'a, T: Operations> {
-    /// What is known of the open file.
+    /// The private data of the open file.
     pub private: &'a T,
     /// The file.
     pub file: &'a OwnFile<T::FileSystem>,
-    /// Where the range begins, in bytes.
+    /// The position at which the range begins.
     pub pos: i64,
 }
 
 impl<T: Operations> Table<T> {
-    /// Both files of an operation.
+    /// The source and the destination of an operation.
     ///
     /// Returns `EXDEV` where one of them has not these operations. The VFS calls the operations of one
     /// of the two: for `->copy_file_range` those of the destination, for `->remap_file_range` those of
@@ -57,7 +58,7 @@ impl<T: Operations> Table<T> {
         Ok((src, unsafe { Self::range_end(dst.0, dst.1) }?))
     }
 
-    /// One of them.
+    /// `file` at `pos`. Returns `EXDEV` where it has not these operations.
     ///
     /// # Safety
     ///
