@@ -11,6 +11,7 @@ mod layers;
 pub(crate) mod ops;
 pub(crate) mod options;
 mod overlap;
+mod submounts;
 mod upper;
 mod uuid;
 mod workdir;
@@ -128,6 +129,7 @@ pub(crate) fn fill_super<'a>(
         upper::finish(&mut making, &context.layers)?;
         let work = index::add(&mut making, &context.layers, work)?;
         overlap::check(&making, &context.layers)?;
+        submounts::tell(&making, &context.layers);
         if work.is_none() {
             making.sb.set_rdonly();
             index::turn_off(&mut making);

@@ -123,6 +123,8 @@ struct dentry *rvfs_d_real(struct dentry *dentry, unsigned int type);
 int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak);
 bool rvfs_d_is_in_use(struct dentry *dentry, const struct dentry *child);
 struct dentry *rvfs_dget_parent(struct dentry *dentry);
+struct dentry *rvfs_find_mountpoint(const struct path *root, unsigned int names,
+				    unsigned int *dirs, unsigned int *count);
 
 /* Inodes */
 struct inode *rvfs_alloc_inode_sb(struct super_block *sb,

@@ -102,6 +102,26 @@ impl Path {
         unsafe { bindings::__mnt_is_readonly(self.0.mnt) }
     }
 
+    /// The first path below, in the cache, on which something is mounted on this mount, and how many
+    /// there are. A mount keeps its mount point and all parents of that in the cache; other namespaces
+    /// have mounts of their own.
+    ///
+    /// Looks here and into `dirs` directories below, nearest first, and takes off those that it looked
+    /// into; in each at the `names` names that came last.
+    pub fn mounted_below(&self, names: u32, dirs: &mut u32) -> Option<(Self, u32)> {
+        let mut count = 0;
+        // SAFETY: By the type invariant.
+        let dentry = unsafe { bindings::rvfs_find_mountpoint(&self.0, names, dirs, &mut count) };
+        if dentry.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariant there is a reference, so another one can be taken.
+        let mnt = unsafe { bindings::mntget(self.0.mnt) };
+        // INVARIANT: A reference on the mount was taken just now, and one on the dentry, which is of
+        // the same file system, by the function above.
+        Some((Self(bindings::path { mnt, dentry }), count))
+    }
+
     /// Runs `f` with the path as text, as the current task sees it (`d_path()`).
     pub fn with_text<R>(&self, f: impl FnOnce(&CStr) -> Result<R>) -> Result<R> {
         let mut buffer = KVec::<u8>::with_capacity(PATH_MAX, GFP_KERNEL)?;

@@ -197,3 +197,68 @@ struct dentry *rvfs_dget_parent(struct dentry *dentry)
 {
 	return dget_parent(dentry);
 }
+
+/* Dentries that are still to be looked at, as a ring.  RCU keeps their memory. */
+#define RVFS_QUEUE_LEN 64
+
+struct rvfs_queue {
+	struct dentry *dentry[RVFS_QUEUE_LEN];
+	unsigned int head, tail;
+};
+
+/*
+ * Queue the mount points among the cached children of @dir and, to go @deeper,
+ * those that have children there themselves.  The children that came last are the
+ * first.
+ */
+static void rvfs_queue_children(struct rvfs_queue *queue, struct dentry *dir,
+				unsigned int names, bool deeper)
+{
+	struct dentry *child;
+
+	spin_lock(&dir->d_lock);
+	hlist_for_each_entry(child, &dir->d_children, d_sib) {
+		if (!names-- || queue->tail - queue->head == RVFS_QUEUE_LEN)
+			break;
+		if (d_mountpoint(child) ||
+		    (deeper && !hlist_empty(&child->d_children)))
+			queue->dentry[queue->tail++ % RVFS_QUEUE_LEN] = child;
+	}
+	spin_unlock(&dir->d_lock);
+}
+
+/*
+ * The first dentry below @root, with a reference, on which something is mounted
+ * as seen through the mount of @root.  Looks at no more than @names cached
+ * children of a directory; and into @root and *@dirs directories below, nearest
+ * first, of which it takes off those that it looked into.  *@count is how many it
+ * saw.
+ */
+struct dentry *rvfs_find_mountpoint(const struct path *root, unsigned int names,
+				    unsigned int *dirs, unsigned int *count)
+{
+	struct path path = *root;
+	struct dentry *first = NULL;
+	struct rvfs_queue queue __uninitialized;
+
+	*count = 0;
+	queue.head = 0;
+	queue.tail = 0;
+	rcu_read_lock();
+	rvfs_queue_children(&queue, root->dentry, names, *dirs);
+	while (queue.head != queue.tail) {
+		path.dentry = queue.dentry[queue.head++ % RVFS_QUEUE_LEN];
+		/* Not under d_lock, which is taken under mount_lock. */
+		if (d_mountpoint(path.dentry) && path_is_mountpoint(&path)) {
+			++*count;
+			if (!first && lockref_get_not_dead(&path.dentry->d_lockref))
+				first = path.dentry;
+		}
+		if (hlist_empty(&path.dentry->d_children) || !*dirs)
+			continue;
+		--*dirs;
+		rvfs_queue_children(&queue, path.dentry, names, *dirs);
+	}
+	rcu_read_unlock();
+	return first;
+}

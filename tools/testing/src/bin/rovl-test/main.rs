@@ -93,6 +93,7 @@ mod stat_ino;
 mod statfs;
 mod statx;
 mod steps;
+mod submounts;
 mod swap;
 mod swap_downgraded;
 mod swap_handles;
@@ -236,6 +237,7 @@ const MODULES: &[&[Case]] = &[
     remount_command::CASES,
     work_directory::CASES,
     work_cleanup::CASES,
+    submounts::CASES,
     bad_mount::CASES,
     downgraded_mount::CASES,
     downgraded_options::CASES,

@@ -28,7 +28,7 @@ cases! {
 }
 
 /// What a mount said in its own log and in the kernel's.
-fn said(request: &Request, target: &Path, use_it: impl FnOnce(&Path)) -> Vec<String> {
+pub(super) fn said(request: &Request, target: &Path, use_it: impl FnOnce(&Path)) -> Vec<String> {
     let mut log = KernelLog::from_now();
     let mut said = match request.mount(target) {
         Ok(m) => {
