@@ -4,7 +4,7 @@
 //! (`clone_private_mount()`) has nothing mounted on it.
 
 use super::Making;
-use crate::options::{
+use crate::mount::options::layer_list::{
     LayerList,
     NamedPath, //
 };

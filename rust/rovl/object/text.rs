@@ -25,6 +25,14 @@ impl Text {
         Ok(Self(copy))
     }
 
+    /// A copy of a text of C, which has no NUL in it.
+    pub(crate) fn copy_of(text: &CStr) -> Result<Self> {
+        let bytes = text.to_bytes_with_nul();
+        let mut copy = KVec::with_capacity(bytes.len(), GFP_KERNEL)?;
+        copy.extend_from_slice(bytes, GFP_KERNEL)?;
+        Ok(Self(copy))
+    }
+
     /// The text as C has it, which looks for its end.
     pub(crate) fn as_cstr(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.0).unwrap_or_default()

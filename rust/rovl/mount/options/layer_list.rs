@@ -135,12 +135,12 @@ impl LayerList {
     pub(crate) fn set(&mut self, fc: &FsContext, role: Role, value: Value<'_>) -> Result {
         let named = match value {
             Value::String(name) => NamedPath {
-                name: Text::new(name.to_bytes())?,
+                name: Text::copy_of(name)?,
                 path: resolve(fc, role, name)?,
             },
             Value::File(file) => {
                 let path = Path::of_file(file);
-                let name = path.with_text(|text| Text::new(text.to_bytes()))?;
+                let name = path.with_text(Text::copy_of)?;
                 NamedPath { name, path }
             }
             Value::Flag(_) => return Err(EINVAL),
