@@ -12,7 +12,10 @@ mod connect;
 mod decode;
 mod encode;
 
-use crate::Rovl;
+use crate::{
+    object::log,
+    Rovl, //
+};
 use kernel::prelude::*;
 use vfs::{
     export::{
@@ -22,7 +25,6 @@ use vfs::{
         Operations, //
     },
     inode::Inode,
-    log,
     super_block::SuperBlock, //
 };
 

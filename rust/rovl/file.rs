@@ -16,7 +16,8 @@ mod range;
 use crate::{
     object::{
         entry::InodeExt,
-        lower_data, //
+        lower_data,
+        reason, //
     },
     Rovl, //
 };
@@ -77,7 +78,7 @@ impl RegularFile {
     #[inline]
     fn real_file(&self, file: &OwnFile<Rovl>) -> Result<&BackingFile> {
         lower_data::ensure(file.dentry())?;
-        self.real_file_at(file, file.inode().real().data()?)
+        self.real_file_at(file, file.inode().data_path()?)
     }
 
     /// The file of the layer that is open on `path`, with the flags of `file`.
@@ -105,13 +106,15 @@ impl RegularFile {
             Some(upper) => upper,
             None => {
                 let opened = open::open_real(file, path)?;
-                self.upper.get_or_publish(opened).ok_or(EIO)?
+                self.upper
+                    .get_or_publish(opened)
+                    .ok_or(reason::NO_UPPER_FILE)?
             }
         };
         if upper.is_of(path.dentry) {
             Ok(upper)
         } else {
-            Err(EIO)
+            Err(reason::UPPER_FILE_CHANGED)
         }
     }
 }

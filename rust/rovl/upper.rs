@@ -19,7 +19,11 @@ mod xattr;
 
 pub(crate) use temp::Temp;
 
-use crate::object::super_data::Super;
+use crate::object::{
+    log,
+    reason,
+    super_data::Super, //
+};
 use core::sync::atomic::{
     AtomicU32,
     Ordering, //
@@ -30,7 +34,6 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
-    log,
     mount::WriteGuard,
     namei::{
         Creating,
@@ -98,7 +101,7 @@ fn create_locked<'a>(
 ) -> Result<Creating<'a>> {
     let creating = write.start_creating(m, dir, name)?;
     if !creating.dentry().is_negative() {
-        return Err(ESTALE);
+        return Err(reason::UPPER_CHANGED);
     }
     let made = match what {
         Make::File(mode) => creating.create(mode),
@@ -108,7 +111,7 @@ fn create_locked<'a>(
         Make::Link(old) => creating.link(old),
     }?;
     if made.dentry().is_negative() {
-        return Err(EIO);
+        return Err(reason::MADE_SOMETHING_ELSE);
     }
     findable(m, write, dir, name, made)
 }
@@ -130,7 +133,7 @@ fn findable<'a>(
     let again = write.start_creating(m, dir, name)?;
     match (again.dentry().inode(), made.inode()) {
         (Some(again), Some(made)) if again.is(made) => {}
-        _ => return Err(EIO),
+        _ => return Err(reason::MADE_SOMETHING_ELSE),
     }
     Ok(again)
 }
@@ -189,9 +192,13 @@ impl<'a> Upper<'a> {
         let made = create_locked(self.m, self.write, dir, name, what)?.keep();
         // A directory inherits from its parent whether it folds case.
         if made.is_dir() && made.is_casefolded() != self.ofs.casefold {
-            log::warn_dentry(c"wrong inherited casefold", &made, EINVAL);
+            log::warn_dentry(
+                c"wrong inherited casefold",
+                &made,
+                reason::MADE_OTHER_CASEFOLD,
+            );
             self.cleanup(dir, &made);
-            return Err(EINVAL);
+            return Err(reason::MADE_OTHER_CASEFOLD);
         }
         Ok(made)
     }

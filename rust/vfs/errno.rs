@@ -8,15 +8,21 @@
 //!
 //! As in bcachefs, the numbers are those from 2048 to `MAX_ERRNO`, of which the kernel has none.
 
+use core::{
+    mem,
+    num::NonZeroI32, //
+};
 use kernel::{
+    bindings,
     error::Result,
     prelude::*, //
 };
 
 /// The errno's that there can be reasons for, by their place in the numbers of these.
-const CLASSES: [Error; 8] = [
-    EINVAL, EIO, ESTALE, EPERM, EREMOTE, ELOOP, EXDEV, EOPNOTSUPP,
-];
+const CLASSES: [Error; 7] = [EINVAL, EIO, ESTALE, EPERM, EREMOTE, ELOOP, EXDEV];
+
+/// The last number of an error.
+const MAX_ERRNO: c_int = bindings::MAX_ERRNO as c_int;
 
 /// The first number of a reason.
 const FIRST: c_int = 2048;
@@ -41,18 +47,25 @@ pub enum Class {
     Eloop = 5,
     /// `EXDEV`
     Exdev = 6,
-    /// `EOPNOTSUPP`
-    Eopnotsupp = 7,
 }
 
 impl Class {
     /// The error for the reason with number `index`, of which the file system has a list.
-    #[inline]
-    pub fn reason(self, index: u8) -> Error {
-        // CAST: one of eight.
-        let class = self as c_int;
-        let number = class * PER_CLASS + c_int::from(index);
-        Error::from_errno(-(FIRST + number))
+    pub const fn reason(self, index: u8) -> Error {
+        let number = self as c_int * PER_CLASS + index as c_int;
+        let Some(errno) = NonZeroI32::new(-(FIRST + number)) else {
+            return EIO;
+        };
+        const { assert!(size_of::<Error>() == size_of::<NonZeroI32>()) };
+        const { assert!(FIRST + CLASSES.len() as c_int * PER_CLASS - 1 <= MAX_ERRNO) };
+        // SAFETY: The one member of an `Error`, which is not larger, is a `NonZeroI32`, and any from -1 to
+        // `-MAX_ERRNO` is valid.
+        unsafe { mem::transmute::<NonZeroI32, Error>(errno) }
+    }
+
+    /// The errno.
+    pub const fn errno(self) -> Error {
+        CLASSES[self as usize]
     }
 }
 
@@ -111,7 +124,7 @@ mod tests {
         for index in [0, 1, 255] {
             assert!(Class::Einval.reason(index).is(EINVAL));
             assert!(Class::Estale.reason(index).is(ESTALE));
-            assert!(Class::Eopnotsupp.reason(index).is(EOPNOTSUPP));
+            assert!(Class::Exdev.reason(index).is(EXDEV));
             assert_eq!(Class::Eio.reason(index).reason(), Some(index));
         }
         assert!(Class::Eio.reason(3) != Class::Eio.reason(4));

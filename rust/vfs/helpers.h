@@ -267,9 +267,10 @@ void rvfs_seq_show_option(struct seq_file *m, const char *name,
 /* How messages in the kernel's log begin: the drop-in's as the in-tree module's. */
 #define RVFS_LOG_PREFIX (RVFS_DROPIN ? "overlayfs" : THIS_MODULE->name)
 
-void rvfs_warn_dentry(const char *msg, int len, struct dentry *dentry, int err);
+void rvfs_warn_dentry(const char *msg, int len, struct dentry *dentry, int err,
+		      const char *reason, int reason_len);
 void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
-		    int len, int err);
+		    int len, int err, const char *reason, int reason_len);
 void rvfs_warn(const char *msg);
 
 /* What the overlay's own tables and parameters are: see overlay_tables.c */

@@ -1,53 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rate-limited messages about layers.
+//! Messages in the kernel's log, limited in rate (`pr_warn_ratelimited()`).
 
 use crate::{
     bindings,
-    dentry::Dentry, //
+    dentry::Dentry,
+    errno::WithReason, //
 };
+use core::marker::PhantomData;
 use kernel::{
     prelude::*,
     str::CStr, //
 };
 
-/// Warns about `dentry`, with an error (`pr_warn_ratelimited()` with `%pd2`).
-pub fn warn_dentry<F>(message: &CStr, dentry: &Dentry<F>, err: Error) {
-    warn_bytes(message.to_bytes(), dentry, err);
+/// The dentry that a message is about, of whichever file system.
+#[derive(Clone, Copy)]
+pub struct Subject<'a>(*mut bindings::dentry, PhantomData<&'a ()>);
+
+impl<'a, F> From<&'a Dentry<F>> for Subject<'a> {
+    #[inline]
+    fn from(dentry: &'a Dentry<F>) -> Self {
+        Self(dentry.as_raw(), PhantomData)
+    }
 }
 
-/// The same with a message that has no NUL at its end.
-pub fn warn_text<F>(message: &str, dentry: &Dentry<F>, err: Error) {
-    warn_bytes(message.as_bytes(), dentry, err);
-}
-
-fn warn_bytes<F>(message: &[u8], dentry: &Dentry<F>, err: Error) {
-    let Ok(len) = c_int::try_from(message.len()) else {
+/// Warns about `subject` (`%pd2`), with an error and the name of the reason behind it, if it has one.
+#[cold]
+pub fn warn_about(message: &[u8], subject: Subject<'_>, err: Error, reason: &[u8]) {
+    let (Ok(len), Ok(reason_len)) = (
+        c_int::try_from(message.len()),
+        c_int::try_from(reason.len()),
+    ) else {
         return;
     };
-    let message = message.as_ptr().cast();
-    // SAFETY: The message has that length, and the dentry is valid.
-    unsafe { bindings::rvfs_warn_dentry(message, len, dentry.as_raw(), err.to_errno()) };
-}
-
-/// Warns about the entry `name` of `dir`, with an error.
-pub fn warn_name<F>(message: &CStr, dir: &Dentry<F>, name: &[u8], err: Error) {
-    let Ok(len) = c_int::try_from(name.len()) else {
-        return;
-    };
-    // SAFETY: The message is NUL-terminated, the dentry valid, and the name has that length.
+    // SAFETY: The texts have these lengths, and the dentry is borrowed.
     unsafe {
-        bindings::rvfs_warn_name(
-            message.as_char_ptr(),
-            dir.as_raw(),
-            name.as_ptr().cast(),
+        bindings::rvfs_warn_dentry(
+            message.as_ptr().cast(),
             len,
-            err.to_errno(),
+            subject.0,
+            err.class().to_errno(),
+            reason.as_ptr().cast(),
+            reason_len,
         )
     };
 }
 
-/// Warns (`pr_warn_ratelimited()`).
+/// The same about the entry `name` of the directory `dir`.
+#[cold]
+pub fn warn_name(message: &CStr, dir: Subject<'_>, name: &[u8], err: Error, reason: &[u8]) {
+    let (Ok(len), Ok(reason_len)) = (c_int::try_from(name.len()), c_int::try_from(reason.len()))
+    else {
+        return;
+    };
+    // SAFETY: The message ends with a NUL, the others have these lengths, and the dentry is borrowed.
+    unsafe {
+        bindings::rvfs_warn_name(
+            message.as_char_ptr(),
+            dir.0,
+            name.as_ptr().cast(),
+            len,
+            err.class().to_errno(),
+            reason.as_ptr().cast(),
+            reason_len,
+        )
+    };
+}
+
+/// Warns.
 pub fn warn(message: &CStr) {
     // SAFETY: The message is NUL-terminated.
     unsafe { bindings::rvfs_warn(message.as_char_ptr()) };

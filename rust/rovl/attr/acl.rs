@@ -3,9 +3,12 @@
 //! POSIX access control lists: those of the layer that shows the object.
 
 use crate::{
-    object::entry::{
-        DentryExt,
-        InodeExt, //
+    object::{
+        entry::{
+            DentryExt,
+            InodeExt, //
+        },
+        reason, //
     },
     upper::copy_up::copy_up,
     Rovl, //
@@ -87,7 +90,7 @@ pub(crate) fn set_acl(
         return if acl.is_some() { Err(EACCES) } else { Ok(()) };
     }
     if !inode.owner_or_capable(idmap) {
-        return Err(EPERM);
+        return Err(reason::NOT_OWNER_OF_ACL);
     }
     // The upper layer would leave the bit to the mounter, who may do more than the caller.
     if u32::from(inode.mode()) & bindings::S_ISGID != 0
@@ -103,7 +106,7 @@ pub(crate) fn set_acl(
 fn clear_sgid(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
     copy_up(dentry)?;
     let ofs = inode.ofs();
-    let upper = inode.upper().ok_or(EIO)?;
+    let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     ofs.change_upper(|layer| layer.set_attr(upper, &Iattr::kill_sgid()))?;
     inode.copy_attr_from_real();
     Ok(())
@@ -120,12 +123,12 @@ fn change(
     if inode.upper().is_none() {
         if acl.is_none() {
             // What is not there is not worth a copy up.
-            let lower = inode.real().lower_path().ok_or(EIO)?;
+            let lower = inode.real().lower_path().ok_or(reason::NO_LAYERS)?;
             ofs.as_mounter(|m| lower.get_acl(m, kind))?;
         }
         copy_up(dentry)?;
     }
-    let upper = inode.upper().ok_or(EIO)?;
+    let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let result = ofs.change_upper(|layer| layer.change_acl(upper, kind, acl));
     // The change may have changed the mode, and has changed times.
     inode.copy_attr_from_real();

@@ -13,7 +13,8 @@ use crate::{
             InodeExt, //
         },
         inode::COPIED_FLAGS,
-        protattr::PROTECTED_FLAGS, //
+        protattr::PROTECTED_FLAGS,
+        reason, //
     },
     upper::{
         copy_up::copy_up,
@@ -55,12 +56,12 @@ pub(crate) fn set(dentry: &LockedDentry<'_, Rovl>, attrs: &mut FileKattr) -> Res
     copy_up(dentry)?;
     let inode = dentry.inode();
     let ofs = inode.ofs();
-    let upper = inode.upper().ok_or(EIO)?;
+    let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let result = ofs.change_upper(|layer| {
         store_protattr(layer, inode, upper, attrs)?;
         layer.set_fileattr(upper, attrs)
     });
-    let real = upper.inode().ok_or(EIO)?.flags();
+    let real = upper.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.flags();
     inode.set_flags(real | inode.flags() & PROTECTED_FLAGS, COPIED_FLAGS);
     inode.copy_attr_from_real();
     result

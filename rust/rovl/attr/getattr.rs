@@ -10,6 +10,8 @@ use crate::{
             InodeExt,
             PathType, //
         },
+        log,
+        reason,
         super_data::Super, //
     },
     Rovl, //
@@ -19,13 +21,12 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
-    log,
     mount::Idmap,
     path::OwnPath,
     stat::{
         Kstat,
         StatRequest, //
-    },
+    }, //
 };
 
 /// `->getattr`
@@ -35,7 +36,7 @@ pub(crate) fn getattr(
     stat: &mut Kstat,
     request: StatRequest,
 ) -> Result {
-    let inode = path.dentry().inode().ok_or(ESTALE)?;
+    let inode = path.dentry().inode().ok_or(reason::NEGATIVE)?;
     let ofs = inode.ofs();
     let real = inode.real();
     let kind = real.path_type();
@@ -100,7 +101,7 @@ fn origin_number(
     if !kind.origin {
         return Ok(0);
     }
-    let path = ofs.lower_path(lower).ok_or(EIO)?;
+    let path = ofs.lower_path(lower).ok_or(reason::NO_SUCH_LAYER)?;
     let origin = path.getattr_nosec(m, request.of(StatRequest::ORIGIN))?;
     let is_alone = is_dir || origin.nlink() == 1;
     if inode.data().test(Flag::Index) || (is_alone && !ofs.config.index_all()) {

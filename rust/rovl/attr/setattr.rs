@@ -3,7 +3,10 @@
 //! Changing attributes.
 
 use crate::{
-    object::entry::InodeExt,
+    object::{
+        entry::InodeExt,
+        reason, //
+    },
     upper::copy_up::{
         copy_up,
         copy_up_with_data, //
@@ -35,11 +38,11 @@ pub(crate) fn setattr(
     } else {
         copy_up(dentry)?;
     }
-    let upper = inode.upper().ok_or(EIO)?;
-    let real = upper.inode().ok_or(EIO)?;
+    let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
+    let real = upper.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     // The VFS has asked the overlay's inode, which may not know of what the layer's file was made since.
     if change.sets_size() && real.flags() & bindings::S_APPEND != 0 {
-        return Err(EPERM);
+        return Err(reason::APPEND_ONLY);
     }
     // Nobody may execute what is truncated.
     let _writable = if change.sets_size() {

@@ -13,7 +13,8 @@ use crate::{
             DentryExt,
             InodeExt, //
         },
-        fault, //
+        fault,
+        reason, //
     },
     upper::copy_up::copy_up,
     Rovl, //
@@ -125,12 +126,12 @@ fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Resu
     if inode.upper().is_none() {
         if matches!(change, Change::Remove) {
             // What is not there is not worth a copy up.
-            let lower = inode.real().lower_path().ok_or(EIO)?;
+            let lower = inode.real().lower_path().ok_or(reason::NO_LAYERS)?;
             ofs.as_mounter(|m| lower.getxattr(m, name, &mut []))?;
         }
         copy_up(dentry)?;
     }
-    let upper = inode.upper().ok_or(EIO)?;
+    let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let result = ofs.change_upper(|layer| layer.change_xattr(upper, name, change));
     // The change has also changed times.
     inode.copy_attr_from_real();

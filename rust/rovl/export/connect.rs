@@ -11,6 +11,8 @@ use crate::{
     object::{
         entry::DentryExt,
         inode,
+        log,
+        reason,
         super_data::Super, //
     },
     Rovl, //
@@ -20,7 +22,6 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     exportfs::Accept,
-    log,
     super_block::SuperBlock,
     Layer,
     Ref, //
@@ -92,7 +93,7 @@ impl<'sb> Connector<'_, 'sb> {
                 break;
             }
             if parent.is(&next) {
-                return Err(EXDEV);
+                return Err(reason::OUTSIDE_OF_LAYER);
             }
             next = parent;
         }
@@ -119,7 +120,7 @@ impl<'sb> Connector<'_, 'sb> {
             return Err(ENOENT);
         }
         if !is_part(&found, layer, real) {
-            return Err(ESTALE);
+            return Err(reason::MOVED_MEANWHILE);
         }
         Ok(found)
     }
@@ -140,7 +141,7 @@ impl<'sb> Connector<'_, 'sb> {
                 return self.root();
             }
             if parent.is(&next) {
-                return Err(EXDEV);
+                return Err(reason::OUTSIDE_OF_LAYER);
             }
             next = parent;
         }
@@ -160,7 +161,7 @@ impl<'sb> Connector<'_, 'sb> {
             }
         }
         match found {
-            Some(found) if !is_part(&found, layer, real) => Err(EIO),
+            Some(found) if !is_part(&found, layer, real) => Err(reason::NOT_PART_OF_FOUND),
             found => Ok(found),
         }
     }
@@ -171,6 +172,6 @@ impl<'sb> Connector<'_, 'sb> {
     }
 
     fn root(&self) -> Result<Ref<'sb, Dentry<Rovl>>> {
-        self.sb.root().map(Ref::from).ok_or(ESTALE)
+        self.sb.root().map(Ref::from).ok_or(reason::NO_ROOT)
     }
 }

@@ -20,6 +20,8 @@ use crate::{
             Parts, //
         },
         layer_xattr::SHORT_REDIRECT,
+        log,
+        reason,
         super_data::Super, //
     },
     Rovl, //
@@ -33,6 +35,7 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     export::{
         Found,
         Handle, //
@@ -41,7 +44,6 @@ use vfs::{
         Accept,
         MayDecode, //
     },
-    log,
     path::LayerPath,
     stack::LowerStack,
     super_block::SuperBlock,
@@ -53,7 +55,7 @@ use vfs::{
 pub(super) fn decode<'a>(sb: &'a SuperBlock<Rovl>, handle: Handle<'_>) -> Found<'a, Rovl> {
     // The mounter can; that must not help a caller who cannot.
     let Some(may_decode) = MayDecode::by_caller() else {
-        return Err(ESTALE);
+        return Err(reason::MAY_NOT_DECODE);
     };
     let ofs = sb.data();
     let found = FileHandle::parse_wire(handle.kind, handle.bytes)
@@ -74,7 +76,7 @@ pub(super) fn decode<'a>(sb: &'a SuperBlock<Rovl>, handle: Handle<'_>) -> Found<
             })
         });
     found.inspect_err(|err| {
-        if let Some(root) = sb.root().filter(|_| *err != ESTALE) {
+        if let Some(root) = sb.root().filter(|_| !err.is(ESTALE)) {
             log::warn_dentry(c"failed to decode file handle", root, *err);
         }
     })
@@ -98,7 +100,7 @@ impl<'sb> Decoder<'_, 'sb> {
             mount,
             (handle, Accept::InLayer),
         )?;
-        self.of_upper(upper.ok_or(ESTALE)?)
+        self.of_upper(upper.ok_or(reason::HANDLE_OF_NOTHING)?)
     }
 
     /// The overlay dentry of an upper object.
@@ -122,14 +124,14 @@ impl<'sb> Decoder<'_, 'sb> {
         let index = index::of_handle(self.m, self.ofs, handle)?;
         if let Some(index) = index.as_ref().filter(|index| index.is_dir()) {
             let upper = index::upper_of(self.m, self.ofs, index, Accept::InLayer)?;
-            return self.of_upper(upper.ok_or(ESTALE)?);
+            return self.of_upper(upper.ok_or(reason::HANDLE_OF_NOTHING)?);
         }
         if !origin.is_dir() {
             return self.of_file(origin, layer, index);
         }
         if index.is_some() {
             // Something else than a directory cannot have taken its place.
-            return Err(EIO);
+            return Err(reason::INDEX_OF_ANOTHER_TYPE);
         }
         // Which of the layers on one file system it lies in did not matter until now.
         let (origin, layer) = self.origin(handle, Accept::InLayer)?;
@@ -142,7 +144,7 @@ impl<'sb> Decoder<'_, 'sb> {
         accept: Accept,
     ) -> Result<(Ref<'sb, Dentry<Layer>>, usize)> {
         origin::decode_in_any(self.m, Some(self.may_decode), self.ofs, handle, accept)?
-            .ok_or(ESTALE)
+            .ok_or(reason::HANDLE_OF_NOTHING)
     }
 
     /// The overlay dentry of a lower file, whose copy in the upper layer is `index`.
@@ -180,11 +182,14 @@ impl<'sb> Decoder<'_, 'sb> {
         if let Some(index) = index {
             let path = self.ofs.upper_path(index)?;
             return match self.ofs.metacopy_len(self.m, path)? {
-                Some(_) => Err(ESTALE),
+                Some(_) => Err(reason::DATA_BY_NAME),
                 None => Ok(false),
             };
         }
-        let path = LayerPath::new(self.ofs.mounts.get(layer).ok_or(EIO)?, origin)?;
+        let path = LayerPath::new(
+            self.ofs.mounts.get(layer).ok_or(reason::NO_SUCH_LAYER)?,
+            origin,
+        )?;
         let Some(len) = self.ofs.metacopy_len(self.m, path)? else {
             return Ok(false);
         };
@@ -196,7 +201,7 @@ impl<'sb> Decoder<'_, 'sb> {
                 lower.defer_data(place)?;
                 Ok(len > metacopy::HEADER_LEN)
             }
-            _ => Err(ESTALE),
+            _ => Err(reason::DATA_BY_NAME),
         }
     }
 

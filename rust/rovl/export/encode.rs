@@ -14,11 +14,15 @@
 
 use crate::{
     identity::handle,
-    object::entry::{
-        DentryExt,
-        DentryFlag,
-        Flag,
-        InodeExt, //
+    object::{
+        entry::{
+            DentryExt,
+            DentryFlag,
+            Flag,
+            InodeExt, //
+        },
+        log,
+        reason, //
     },
     upper::copy_up,
     Rovl, //
@@ -32,7 +36,6 @@ use vfs::{
     dentry::Dentry,
     export::Encoded,
     inode::Inode,
-    log,
     Ref, //
 };
 
@@ -71,7 +74,7 @@ fn handle_of(inode: &Inode<Rovl>) -> Result<MadeHandle> {
     } else {
         inode.lower().first().map(|entry| entry.dentry())
     };
-    let real = real.ok_or(EIO)?;
+    let real = real.ok_or(reason::NO_LAYERS)?;
     ofs.as_mounter(|m| handle::encode(m, &ofs.config, real, is_upper))
 }
 
@@ -135,12 +138,12 @@ fn connect(dentry: &Dentry<Rovl>) -> Result {
     if dentry.has(DentryFlag::Connected) {
         return Ok(());
     }
-    let layer = dentry.lower().first().ok_or(EIO)?.layer();
+    let layer = dentry.lower().first().ok_or(reason::NO_LAYERS)?.layer();
     let mut next: Ref<'_, Dentry<Rovl>> = Ref::from(dentry);
     loop {
         let parent = next.parent();
         if parent.is(&next) {
-            return Err(EIO);
+            return Err(reason::NOT_CONNECTABLE);
         }
         if lowest_connectable(&parent) < layer {
             if next.upper().is_none() {

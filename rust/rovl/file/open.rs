@@ -38,7 +38,7 @@ pub(super) fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Reg
     lower_data::ensure(file.dentry())?;
     maybe_copy_up(file.dentry(), file.flags())?;
     file.clear_flags(OPENING_FLAGS);
-    let real = open_real(file, inode.real().data()?)?;
+    let real = open_real(file, inode.data_path()?)?;
     file.take_direct_io(&real);
     Ok(KBox::new(RegularFile::new(real), GFP_KERNEL)?)
 }

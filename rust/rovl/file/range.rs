@@ -4,7 +4,10 @@
 
 use crate::{
     file::RegularFile,
-    object::entry::InodeExt,
+    object::{
+        entry::InodeExt,
+        reason, //
+    },
     Rovl, //
 };
 use core::ptr;
@@ -95,7 +98,7 @@ pub(super) fn remap(
     flags: u32,
 ) -> Result<i64> {
     if flags & !(bindings::REMAP_FILE_DEDUP | bindings::REMAP_FILE_ADVISORY) != 0 {
-        return Err(EINVAL);
+        return Err(reason::REMAP_FLAGS);
     }
     if flags & bindings::REMAP_FILE_DEDUP == 0 {
         return transfer(src, dst, Change::Written, |as_mounter, from, to| {
@@ -104,7 +107,7 @@ pub(super) fn remap(
     }
     // Copying up would make two of what is one.
     if src.file.inode().upper().is_none() || dst.file.inode().upper().is_none() {
-        return Err(EPERM);
+        return Err(reason::DEDUPE_LOWER);
     }
     transfer(src, dst, Change::None, |as_mounter, from, to| {
         from.dedupe_to(as_mounter, src.pos, to, dst.pos, len, flags)

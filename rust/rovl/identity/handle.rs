@@ -4,6 +4,8 @@
 
 use crate::object::{
     config::Config,
+    log,
+    reason,
     super_data::Super, //
 };
 use kernel::prelude::*;
@@ -19,11 +21,11 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     exportfs::{
         Accept,
         MayDecode, //
     },
-    log,
     mount::Mount,
     path::LayerPath,
     super_block::FileHandles,
@@ -78,13 +80,14 @@ pub(crate) fn encode(
     real: &Dentry<Layer>,
     upper: bool,
 ) -> Result<MadeHandle> {
-    let inode = real.inode().ok_or(EIO)?;
+    let inode = real.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     let uuid = if config.origin_uuid() {
         real.layer_sb().uuid()
     } else {
         ondisk::uuid::NULL
     };
-    MadeHandle::new(&uuid, upper, |fid| inode.encode_fid(m, fid).ok()).map_err(|_| EIO)
+    MadeHandle::new(&uuid, upper, |fid| inode.encode_fid(m, fid).ok())
+        .map_err(|_| reason::HANDLE_LENGTH)
 }
 
 /// Finds the object of `handle` on the file system of `mount`, where it is as `accept` says.
@@ -105,7 +108,7 @@ pub(crate) fn decode<'a>(
     match mount.decode_fid(m, may_decode, fid, accept) {
         Ok(real) if !real.is_weird() => Ok(Some(real)),
         Ok(_) => Ok(None),
-        Err(err) if err == ESTALE && !handle.is_upper() => Ok(None),
+        Err(err) if err.is(ESTALE) && !handle.is_upper() => Ok(None),
         Err(err) => Err(err),
     }
 }
@@ -147,7 +150,7 @@ pub(crate) fn read<'a>(
         Ok(handle) => Ok(Some(handle)),
         Err(HandleError::Unknown) => Ok(None),
         Err(_) => {
-            log::warn_dentry(c"invalid file handle", path.dentry, EINVAL);
+            log::warn_dentry(c"invalid file handle", path.dentry, reason::FORMAT);
             Ok(None)
         }
     }
@@ -165,7 +168,7 @@ pub(crate) fn verify(
 ) -> Result {
     match read(m, config, path, name, &mut Room::new())? {
         Some(stored) if stored == handle => Ok(()),
-        Some(_) => Err(ESTALE),
+        Some(_) => Err(reason::VERIFY_OTHER),
         None => Err(ENODATA),
     }
 }

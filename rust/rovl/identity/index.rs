@@ -21,7 +21,11 @@ use crate::{
         self,
         Room, //
     },
-    object::super_data::Super, //
+    object::{
+        log,
+        reason,
+        super_data::Super, //
+    }, //
 };
 use kernel::prelude::*;
 use ondisk::{
@@ -35,11 +39,11 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     exportfs::{
         Accept,
         MayDecode, //
     },
-    log,
     Layer,
     Ref, //
 };
@@ -88,16 +92,16 @@ pub(crate) fn lookup<'a>(
         }
     };
     if entry.is_whiteout_device() && !verify {
-        return Err(ESTALE);
+        return Err(reason::REMOVED_BY_INDEX);
     }
     let (Some(inode), Some(origin_inode)) = (entry.inode(), origin.inode()) else {
-        return Err(EIO);
+        return Err(reason::NEGATIVE_IN_LAYER);
     };
     // A whiteout is none of these, or origin is one itself.
     let wrong = inode.wrong_type(origin_inode.mode()) || entry.is_whiteout_device();
     if entry.is_weird() || wrong {
-        log::warn_dentry(c"bad index found", &entry, EIO);
-        return Err(EIO);
+        log::warn_dentry(c"bad index found", &entry, reason::INDEX_OF_ANOTHER_TYPE);
+        return Err(reason::INDEX_OF_ANOTHER_TYPE);
     }
     if origin.is_dir() && verify {
         verify_dir(m, ofs, &entry, upper, origin)?;
@@ -117,14 +121,22 @@ fn verify_dir(
     origin: &Dentry<Layer>,
 ) -> Result {
     let Some(upper) = upper else {
-        log::warn_dentry(c"suspected uncovered redirected dir found", origin, EIO);
-        return Err(EIO);
+        log::warn_dentry(
+            c"suspected uncovered redirected dir found",
+            origin,
+            reason::UNCOVERED_REDIRECT,
+        );
+        return Err(reason::UNCOVERED_REDIRECT);
     };
     ofs.verify_upper(m, entry, upper).map_err(|err| {
-        if err == ESTALE {
-            log::warn_dentry(c"suspected multiply redirected dir found", upper, EIO);
+        if err.is(ESTALE) {
+            log::warn_dentry(
+                c"suspected multiply redirected dir found",
+                upper,
+                reason::REDIRECTED_TWICE,
+            );
         }
-        EIO
+        reason::REDIRECTED_TWICE
     })
 }
 
@@ -144,9 +156,9 @@ pub(crate) fn of_handle<'a>(
     if entry.is_negative() {
         Ok(None)
     } else if entry.is_whiteout_device() {
-        Err(ESTALE)
+        Err(reason::REMOVED_BY_INDEX)
     } else if entry.is_weird() {
-        Err(EIO)
+        Err(reason::WEIRD_INDEX)
     } else {
         Ok(Some(entry))
     }
@@ -172,10 +184,10 @@ pub(crate) fn upper_of<'a>(
     let may_decode = MayDecode::by_mounter(m);
     let mount = ofs.upper_mount()?;
     let upper = handle::decode(m, may_decode, &ofs.config, mount, (upper, accept))?;
-    let upper = upper.ok_or(ESTALE)?;
+    let upper = upper.ok_or(reason::HANDLE_OF_NOTHING)?;
     if !upper.is_dir() {
-        log::warn_dentry(c"invalid index upper", entry, EIO);
-        return Err(EIO);
+        log::warn_dentry(c"invalid index upper", entry, reason::INDEX_UPPER);
+        return Err(reason::INDEX_UPPER);
     }
     Ok(Some(upper))
 }

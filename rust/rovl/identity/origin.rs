@@ -11,7 +11,11 @@ use crate::{
         self,
         Room, //
     },
-    object::super_data::Super, //
+    object::{
+        log,
+        reason,
+        super_data::Super, //
+    }, //
 };
 use kernel::prelude::*;
 use ondisk::{
@@ -21,11 +25,11 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     exportfs::{
         Accept,
         MayDecode, //
     },
-    log,
     path::LayerPath,
     Layer,
     Ref, //
@@ -46,7 +50,7 @@ pub(crate) fn find<'a>(
     };
     match decode(m, ofs, handle, upper.dentry) {
         Ok(found) => Ok(Some(found)),
-        Err(err) if err == ESTALE => Ok(None),
+        Err(err) if err.is(ESTALE) => Ok(None),
         Err(err) => Err(err),
     }
 }
@@ -61,15 +65,19 @@ pub(crate) fn decode<'a>(
     handle: FileHandle<'_>,
     upper: &Dentry<Layer>,
 ) -> Result<(Ref<'a, Dentry<Layer>>, usize)> {
-    let (origin, layer) =
-        decode_in_any(m, MayDecode::by_mounter(m), ofs, handle, Accept::Any)?.ok_or(ESTALE)?;
+    let (origin, layer) = decode_in_any(m, MayDecode::by_mounter(m), ofs, handle, Accept::Any)?
+        .ok_or(reason::HANDLE_OF_NOTHING)?;
     let wrong_type = match (upper.inode(), origin.inode()) {
         (Some(upper), Some(origin)) => upper.wrong_type(origin.mode()),
         _ => true,
     };
     if wrong_type {
-        log::warn_dentry(c"invalid origin of another type", upper, ESTALE);
-        return Err(ESTALE);
+        log::warn_dentry(
+            c"invalid origin of another type",
+            upper,
+            reason::ORIGIN_OF_ANOTHER_TYPE,
+        );
+        return Err(reason::ORIGIN_OF_ANOTHER_TYPE);
     }
     Ok((origin, layer))
 }

@@ -25,6 +25,7 @@ use ondisk::xattr::Name;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     fs_context::FsContext,
     path::LayerPath,
     Layer, //
@@ -124,7 +125,7 @@ pub(crate) fn cleanup(m: &AsMounter, ofs: &Super, fc: &FsContext) -> Result {
     cleanup::cleanup(m, ofs).inspect_err(|err| {
         fc.error(fmt!(
             "failed index dir cleanup (errno: {})",
-            err.to_errno().saturating_neg()
+            err.class().to_errno().saturating_neg()
         ));
         advise(fc);
     })

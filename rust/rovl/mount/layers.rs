@@ -23,6 +23,7 @@ use crate::{
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use vfs::{
+    errno::WithReason,
     inode::InUse,
     mount::LayerMounts,
     path::LayerPath,
@@ -205,7 +206,7 @@ pub(crate) fn trap_at(
     dir: LayerPath<'_>,
 ) -> Result {
     making.sb.set_trap(dir).inspect_err(|err| {
-        if *err == ELOOP {
+        if err.is(ELOOP) {
             making.fc.error(fmt!(
                 "conflicting {option} path: {name} is used for another layer too"
             ));
@@ -325,7 +326,7 @@ pub(crate) fn take_encoding(
 ) -> Result {
     if !making.sb.has_encoding() {
         match making.sb.take_encoding(sb) {
-            Err(err) if err == EINVAL => {
+            Err(err) if err.is(EINVAL) => {
                 return making.refuse(err, fmt!("{name}: strict encoding not supported"));
             }
             result => result?,

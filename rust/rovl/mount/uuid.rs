@@ -16,6 +16,7 @@ use ondisk::{
 };
 use vfs::{
     cred::AsMounter,
+    errno::WithReason,
     fs_context::FsContext,
     path::LayerPath,
     super_block, //
@@ -51,7 +52,7 @@ pub(crate) fn load_or_make(
     config.uuid = UuidMode::Null;
     fc.warn(fmt!(
         "upperdir: failed to {doing} uuid (errno: {}); falling back to uuid=null",
-        err.to_errno().saturating_neg()
+        err.class().to_errno().saturating_neg()
     ));
     Ok(None)
 }

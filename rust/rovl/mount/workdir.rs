@@ -29,6 +29,7 @@ use ondisk::workdir::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     fs_context::FsContext,
     iattr::Iattr,
     mount::{
@@ -75,7 +76,7 @@ pub(crate) fn make(
         fc.error(fmt!(
             "workdir: cannot write to {} (errno: {})",
             base.name,
-            err.to_errno().saturating_neg()
+            err.class().to_errno().saturating_neg()
         ))
     })?;
     let making = Making {
@@ -164,7 +165,7 @@ impl<'a> Making<'a> {
                     "workdir: failed to create directory {}/{name} (errno: {}); \
                      require_rw does not allow a read-only mount",
                     self.base.name,
-                    err.to_errno().saturating_neg()
+                    err.class().to_errno().saturating_neg()
                 ));
                 Err(err)
             }
@@ -172,7 +173,7 @@ impl<'a> Making<'a> {
                 self.fc.warn(fmt!(
                     "workdir: failed to create directory {}/{name} (errno: {}); mounting read-only",
                     self.base.name,
-                    err.to_errno().saturating_neg()
+                    err.class().to_errno().saturating_neg()
                 ));
                 Ok(None)
             }

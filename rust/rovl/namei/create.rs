@@ -17,7 +17,8 @@ use crate::{
         inode::{
             self,
             Parts, //
-        }, //
+        },
+        reason, //
     },
     upper::{
         copy_up::copy_up,
@@ -102,7 +103,7 @@ pub(crate) fn mknod(
 ) -> Result {
     let is_char = u32::from(mode) & bindings::S_IFMT == bindings::S_IFCHR;
     if is_char && rdev == WHITEOUT_DEV {
-        return Err(EPERM);
+        return Err(reason::WOULD_BE_WHITEOUT);
     }
     create_object(idmap, dir, dentry, mode, Make::Special(mode, rdev))
 }
@@ -180,12 +181,12 @@ impl Upper<'_> {
         instance: Instance<'_>,
     ) -> Result {
         let parent = dentry.dir();
-        let upper_dir = parent.upper().ok_or(EIO)?;
+        let upper_dir = parent.upper().ok_or(reason::NOT_IN_UPPER)?;
         let made = self.create(upper_dir, dentry.name(), what)?;
         if made.is_dir() && parent.path_type().merge && !self.ofs.config.allow_offline_changes() {
             // There is nothing below that it could hide. This only spares later lookups, so it may
             // fail.
-            let _ = self.set_opaque(&dentry, &made, EIO);
+            let _ = self.set_opaque(&dentry, &made, reason::CANNOT_STORE_OPAQUE);
         }
         self.finish((dir, upper_dir), dentry, &made, instance)
     }
@@ -197,7 +198,7 @@ impl Upper<'_> {
         what: Make<'_>,
         instance: Instance<'_>,
     ) -> Result {
-        let upper_dir = dir.upper().ok_or(EIO)?;
+        let upper_dir = dir.upper().ok_or(reason::NOT_IN_UPPER)?;
         let work = self.work()?;
         let acls = match what.mode() {
             Some(mode) => Some(inherited(dir, mode)?),
@@ -207,7 +208,7 @@ impl Upper<'_> {
 
         let whiteout = self.lookup(upper_dir, dentry.name())?;
         if whiteout.is_negative() || !self.is_whiteout(&whiteout) {
-            return Err(ESTALE);
+            return Err(reason::UPPER_CHANGED);
         }
         let is_dir = matches!(what, Make::Dir(_));
         // Nothing can replace a whiteout but what is not a directory.
@@ -222,7 +223,7 @@ impl Upper<'_> {
             self.inherit(temp.dentry()?, acls)?;
         }
         if is_dir {
-            self.set_opaque(&dentry, temp.dentry()?, EIO)?;
+            self.set_opaque(&dentry, temp.dentry()?, reason::CANNOT_STORE_OPAQUE)?;
         }
         renaming.rename()?;
         let made = temp.moved()?;
@@ -234,7 +235,7 @@ impl Upper<'_> {
 
     /// Gives an object of the work directory what it would have got in its own directory.
     fn inherit(&self, made: &Dentry<Layer>, acls: &Inherited) -> Result {
-        let inode = made.inode().ok_or(EIO)?;
+        let inode = made.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
         // The work directory may have taken bits away, that of the set-group-id for one.
         if inode.mode() != acls.mode {
             let lock = inode.lock();

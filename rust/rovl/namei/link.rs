@@ -8,9 +8,12 @@ use crate::{
         nlink::change_links,
         rename::redirect::set_for_link, //
     },
-    object::entry::{
-        DentryExt,
-        InodeExt, //
+    object::{
+        entry::{
+            DentryExt,
+            InodeExt, //
+        },
+        reason, //
     },
     upper::{
         copy_up::copy_up,
@@ -44,7 +47,7 @@ pub(crate) fn link(
         if old.path_type().origin {
             upper.set_impure(parent)?;
         }
-        let what = Make::Link(old.upper().ok_or(EIO)?);
+        let what = Make::Link(old.upper().ok_or(reason::NOT_IN_UPPER)?);
         upper.make(dir, new, what, Instance::Link(inode))
     })
 }

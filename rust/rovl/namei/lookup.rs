@@ -20,10 +20,12 @@ use crate::{
             self,
             Parts, //
         },
+        log,
         made_again::{
             forget_if_removed,
             is_lower_removed, //
         },
+        reason,
         super_data::Super, //
     },
     upper::origin::fix_origin,
@@ -33,8 +35,8 @@ use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     inode::Inode,
-    log,
     namei::{
         InLookup,
         Spliced, //
@@ -90,7 +92,7 @@ pub(crate) fn lookup<'a>(
         return Err(ENAMETOOLONG);
     }
     if is_lower_removed(dir) && forget_if_removed(&dentry.parent(), Some(&dentry)) {
-        return Err(ESTALE);
+        return Err(reason::LOWER_REMOVED);
     }
     let found = ofs.as_mounter(|m| {
         let mut lookup = Lookup {
@@ -112,7 +114,7 @@ pub(crate) fn lookup<'a>(
         };
         lookup.run(dir, &dentry)
     });
-    if found.as_ref().is_err_and(|err| *err == ESTALE) {
+    if found.as_ref().is_err_and(|err| err.is(ESTALE)) {
         // The directory may be one of an overlay that has just found it to be removed.
         forget_if_removed(&dentry.parent(), Some(&dentry));
     }
@@ -141,8 +143,12 @@ impl<'sb> Lookup<'_, 'sb> {
         // The last that was found, or the upper one alone.
         let is_upper_metacopy = upper.is_some() && !upper_has_data;
         if self.metacopy || (is_upper_metacopy && lower.is_empty()) {
-            log::warn_dentry(c"metacopy with no lower data found", dentry, EIO);
-            return Err(EIO);
+            log::warn_dentry(
+                c"metacopy with no lower data found",
+                dentry,
+                reason::METACOPY_WITHOUT_DATA,
+            );
+            return Err(reason::METACOPY_WITHOUT_DATA);
         }
         if let Some((origin, layer)) = self.origin.take().filter(|_| lower.is_empty()) {
             lower.push(origin, layer)?;
@@ -208,7 +214,7 @@ impl<'sb> Lookup<'_, 'sb> {
         let upper = self.in_layer(&level)?;
         if let Some(upper) = &upper {
             if upper.has_real() {
-                return Err(EREMOTE);
+                return Err(reason::REAL_UPPER);
             }
             if !self.is_dir {
                 self.origin = origin::find(self.m, self.ofs, self.ofs.upper_path(upper)?)?;
@@ -297,7 +303,7 @@ impl<'sb> Lookup<'_, 'sb> {
         last: bool,
     ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         self.in_layer(&Level {
-            dir: self.ofs.lower_path(entry).ok_or(EIO)?,
+            dir: self.ofs.lower_path(entry).ok_or(reason::NO_SUCH_LAYER)?,
             layer: entry.layer(),
             last,
         })
@@ -328,8 +334,8 @@ impl<'sb> Lookup<'_, 'sb> {
         } else {
             return Ok(());
         };
-        log::warn_dentry(message, dentry, EPERM);
-        Err(EPERM)
+        log::warn_dentry(message, dentry, reason::MAY_NOT_FOLLOW);
+        Err(reason::MAY_NOT_FOLLOW)
     }
 }
 

@@ -19,6 +19,8 @@ use crate::{
             Flag,
             InodeExt, //
         },
+        log,
+        reason,
         super_data::Super, //
     },
     upper::{
@@ -33,8 +35,7 @@ use ondisk::nlink::Base;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    inode::Locked,
-    log, //
+    inode::Locked, //
 };
 
 /// Runs `change`, which adds or removes the name `dentry` or another one of its `inode`, in the upper
@@ -74,12 +75,12 @@ pub(crate) fn change_links<R>(
 ///
 /// The caller holds the inode's own lock, and no write access to the upper layer.
 fn remove_entry(m: &AsMounter, ofs: &Super, inode: &Locked<'_, Rovl>) -> Result {
-    let dir = ofs.index_dir().ok_or(EIO)?;
-    let lower = inode.lower().first().ok_or(EIO)?;
+    let dir = ofs.index_dir().ok_or(reason::NO_INDEX)?;
+    let lower = inode.lower().first().ok_or(reason::NO_LAYERS)?;
     let name = name_of(m, ofs, lower.dentry())?;
     let write = &ofs.upper_mount()?.want_write()?;
     let upper = Upper { ofs, m, write };
-    let real = inode.upper_inode().ok_or(EIO)?;
+    let real = inode.upper_inode().ok_or(reason::NOT_IN_UPPER)?;
     if !real.is_dir() && real.nlink() != 1 {
         // A lower name was added meanwhile, behind our back.
         log::warn(c"cleanup linked index");

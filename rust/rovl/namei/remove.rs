@@ -10,10 +10,13 @@ use crate::{
         lookup::is_lower_positive,
         nlink::change_links, //
     },
-    object::entry::{
-        dir_modified,
-        DentryExt,
-        InodeExt, //
+    object::{
+        entry::{
+            dir_modified,
+            DentryExt,
+            InodeExt, //
+        },
+        reason, //
     },
     readdir::empty::check_empty,
     upper::{
@@ -95,7 +98,7 @@ fn check_found(found: &Dentry<Layer>, upper: &Dentry<Layer>) -> Result {
     if Upper::is_name_of(found, upper.inode()) {
         Ok(())
     } else {
-        Err(ESTALE)
+        Err(reason::UPPER_CHANGED)
     }
 }
 
@@ -108,7 +111,7 @@ impl Upper<'_> {
         dentry: &Positive<'_, Rovl>,
         whiteouts: &Names,
     ) -> Result {
-        let upper_dir = dir.upper().ok_or(EIO)?;
+        let upper_dir = dir.upper().ok_or(reason::NOT_IN_UPPER)?;
         self.work()?;
         let found = self.lookup(upper_dir, dentry.name())?;
         if let Some(upper) = dentry.upper() {
@@ -129,8 +132,8 @@ impl Upper<'_> {
         dentry: &Positive<'_, Rovl>,
         whiteouts: &Names,
     ) -> Result {
-        let upper_dir = dir.upper().ok_or(EIO)?;
-        let upper = dentry.upper().ok_or(ESTALE)?;
+        let upper_dir = dir.upper().ok_or(reason::NOT_IN_UPPER)?;
+        let upper = dentry.upper().ok_or(reason::NOT_IN_UPPER_ANY_MORE)?;
         let result = if whiteouts.is_empty() {
             let removing = self.start_removing(upper_dir, dentry.name())?;
             check_found(removing.dentry(), upper)?;

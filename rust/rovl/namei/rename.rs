@@ -24,7 +24,8 @@ use crate::{
             DentryExt,
             DentryFlag,
             InodeExt, //
-        }, //
+        },
+        reason, //
     },
     readdir::empty::check_empty,
     upper::{
@@ -113,12 +114,12 @@ impl<'a> Rename<'a> {
         flags: RenameFlags,
     ) -> Result<Self> {
         if flags.has_other_than(RenameFlag::Exchange | RenameFlag::Noreplace) {
-            return Err(EINVAL);
+            return Err(reason::RENAME_FLAGS);
         }
         // The VFS has looked whether there is something to replace.
         let overwrite = !flags.contains(RenameFlag::Exchange);
         if !can_move(&old) || (!overwrite && !can_move(&new)) {
-            return Err(EXDEV);
+            return Err(reason::NO_REDIRECTS);
         }
         let whiteouts = if overwrite && new.is_dir() && !new.is_pure_upper() {
             new.sb().data().as_mounter(|m| check_empty(m, &new))?
@@ -159,8 +160,8 @@ impl<'a> Rename<'a> {
     /// Renames in the upper layer and takes the result over.
     fn run(&self, upper: &Upper<'_>) -> Result {
         let (old, new) = (self.old, self.new);
-        let old_dir = old.dir().upper().ok_or(EIO)?;
-        let new_dir = new.dir().upper().ok_or(EIO)?;
+        let old_dir = old.dir().upper().ok_or(reason::NOT_IN_UPPER)?;
+        let new_dir = new.dir().upper().ok_or(reason::NOT_IN_UPPER)?;
         let cleared = if self.whiteouts.is_empty() {
             None
         } else {
@@ -210,7 +211,7 @@ impl<'a> Rename<'a> {
     ) -> Result {
         let found = renaming.new_dentry();
         if !matches_upper(&self.old, renaming.old()) {
-            return Err(ESTALE);
+            return Err(reason::UPPER_CHANGED);
         }
         let as_expected = if self.new.upper().is_some() {
             cleared.map_or_else(
@@ -224,7 +225,7 @@ impl<'a> Rename<'a> {
         };
         // Names of one inode would not be renamed at all.
         if !as_expected || Upper::is_name_of(found, renaming.old().inode()) {
-            return Err(ESTALE);
+            return Err(reason::UPPER_CHANGED);
         }
         Ok(())
     }
@@ -253,7 +254,7 @@ impl<'a> Rename<'a> {
             }
             let merges = to.dir().path_type().merge;
             if merges && !from.has(DentryFlag::Opaque) {
-                upper.set_opaque(&from, dir, EXDEV)?;
+                upper.set_opaque(&from, dir, reason::CANNOT_BE_OPAQUE)?;
             }
         }
         Ok(())

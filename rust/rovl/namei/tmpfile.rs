@@ -13,7 +13,8 @@ use crate::{
             DentryFlag,
             InodeExt, //
         },
-        inode, //
+        inode,
+        reason, //
     },
     upper::{
         copy_up::copy_up,
@@ -68,7 +69,7 @@ impl Upper<'_> {
         mode: u16,
     ) -> Result<KBox<RegularFile>> {
         let dir = file.dentry().dir().positive()?;
-        let parent = dir.real().upper_path().ok_or(EIO)?;
+        let parent = dir.real().upper_path().ok_or(reason::NOT_IN_UPPER)?;
         // The owner is the caller, who may leave the access time alone.
         let flags = file.flags() | EXTRA_FLAGS;
         let real = file.open_backing(self.m, self.write, flags, parent, mode)?;

@@ -3,7 +3,10 @@
 //! What an overlay object is made of: an upper dentry, lower dentries, and some flags.
 
 use crate::{
-    object::super_data::Super,
+    object::{
+        reason,
+        super_data::Super, //
+    },
     Rovl, //
 };
 use core::sync::atomic::{
@@ -257,7 +260,7 @@ impl<'a> Real<'a> {
             Some(_) => self.upper_path(),
             None => self.lower_path(),
         }
-        .ok_or(EIO)
+        .ok_or(reason::NO_LAYERS)
     }
 
     /// The inode that shows the attributes.
@@ -265,9 +268,9 @@ impl<'a> Real<'a> {
     pub(crate) fn top_inode(&self) -> Result<&'a Inode<Layer>> {
         let dentry = match self.upper {
             Some(upper) => upper,
-            None => self.lower.first().ok_or(EIO)?.dentry(),
+            None => self.lower.first().ok_or(reason::NO_LAYERS)?.dentry(),
         };
-        dentry.inode().ok_or(EIO)
+        dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)
     }
 
     /// The path that has the data of a regular file: the upper one, or the lowest one.
@@ -278,7 +281,7 @@ impl<'a> Real<'a> {
     pub(crate) fn data(&self) -> Result<LayerPath<'a>> {
         match self.upper_path() {
             Some(path) if self.has_upper_data() => Ok(path),
-            _ => self.lower_data().ok_or(EIO),
+            _ => self.lower_data().ok_or(reason::NO_DATA),
         }
     }
 
@@ -328,6 +331,8 @@ pub(crate) trait InodeExt {
     fn ofs(&self) -> &Super;
     /// What it is made of now.
     fn real(&self) -> Real<'_>;
+    /// The path that has the data of a regular file, see [`Real::data`].
+    fn data_path(&self) -> Result<LayerPath<'_>>;
     /// The upper inode.
     fn upper_inode(&self) -> Option<&Inode<Layer>>;
     /// The topmost lower inode.
@@ -355,6 +360,12 @@ impl InodeExt for Inode<Rovl> {
             is_dir: self.is_dir(),
             is_reg: self.is_reg(),
         }
+    }
+
+    // Once for all of its users.
+    #[inline(never)]
+    fn data_path(&self) -> Result<LayerPath<'_>> {
+        self.real().data()
     }
 
     fn upper_inode(&self) -> Option<&Inode<Layer>> {
@@ -438,7 +449,7 @@ impl DentryExt for Dentry<Rovl> {
     }
 
     fn positive(&self) -> Result<&Inode<Rovl>> {
-        self.inode().ok_or(ESTALE)
+        self.inode().ok_or(reason::NEGATIVE)
     }
 
     fn is_pure_upper(&self) -> bool {

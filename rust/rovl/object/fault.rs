@@ -2,15 +2,16 @@
 
 //! Error numbers for what `ondisk` finds wrong with bytes from a layer.
 
+use crate::object::{
+    log,
+    reason, //
+};
 use kernel::prelude::*;
 use ondisk::{
     Errno,
     Fault, //
 };
-use vfs::{
-    log,
-    path::LayerPath, //
-};
+use vfs::path::LayerPath;
 
 /// The same, after a message in the kernel's log on the object of the layer.
 pub(crate) fn told(path: LayerPath<'_>, fault: impl Fault) -> Error {
@@ -23,10 +24,10 @@ pub(crate) fn told(path: LayerPath<'_>, fault: impl Fault) -> Error {
 /// The error number that the caller gets for `fault`.
 pub(crate) fn to_error(fault: impl Fault) -> Error {
     match fault.errno() {
-        Errno::Io => EIO,
+        Errno::Io => reason::DAMAGED,
         Errno::NoData => ENODATA,
         Errno::OpNotSupp => EOPNOTSUPP,
         Errno::Range => ERANGE,
-        _ => EINVAL,
+        _ => reason::FORMAT,
     }
 }

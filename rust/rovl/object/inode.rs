@@ -15,7 +15,9 @@ use crate::{
             RedirectText, //
         },
         links::Links,
+        log,
         protattr::load_protattr,
+        reason,
         super_data::Super, //
     },
     Rovl, //
@@ -87,7 +89,9 @@ impl Parts<'_> {
     fn real_path<'b>(&'b self, ofs: &'b Super) -> Result<LayerPath<'b>> {
         match &self.upper {
             Some(upper) => ofs.upper_path(upper),
-            None => ofs.lower_path(self.lower.first().ok_or(EIO)?).ok_or(EIO),
+            None => ofs
+                .lower_path(self.lower.first().ok_or(reason::NO_LAYERS)?)
+                .ok_or(reason::NO_SUCH_LAYER),
         }
     }
 
@@ -179,7 +183,7 @@ pub(crate) fn find<'a>(
     real: &Dentry<Layer>,
     is_upper: bool,
 ) -> Result<Option<Ref<'a, Inode<Rovl>>>> {
-    let key = real.inode().ok_or(ESTALE)?;
+    let key = real.inode().ok_or(reason::NEGATIVE)?;
     let Some(inode) = sb.ilookup(key) else {
         return Ok(None);
     };
@@ -189,7 +193,7 @@ pub(crate) fn find<'a>(
         inode.lower_inode()
     };
     if !part.is_some_and(|part| part.is(key)) {
-        return Err(ESTALE);
+        return Err(reason::INODE_OF_OTHERS);
     }
     Ok(Some(inode))
 }
@@ -222,7 +226,7 @@ pub(crate) fn complete<'a>(
 
 fn report(sb: &SuperBlock<Rovl>, result: &Result<Fetched<'_, Rovl>>) {
     if let (Err(err), Some(root)) = (result, sb.root()) {
-        vfs::log::warn_dentry(c"failed to get inode", root, *err);
+        log::warn_dentry(c"failed to get inode", root, *err);
     }
 }
 
@@ -241,7 +245,7 @@ fn find_or_make<'a>(
     };
     let Some(key) = key else {
         // A lower hard link that copy up will break.
-        let ino = parts.lower_inode().ok_or(EIO)?.ino();
+        let ino = parts.lower_inode().ok_or(reason::NO_LAYERS)?.ino();
         return fill(m, ofs, sb.new_inode()?, parts, by_lower, ino);
     };
     let fetched = match new {
@@ -259,9 +263,13 @@ fn find_or_make<'a>(
             }
             Ok(Fetched::Existing(inode))
         }
-        Fetched::Existing(_) => Err(ESTALE),
+        Fetched::Existing(_) => Err(reason::INODE_OF_OTHERS),
         Fetched::New(mut inode) => {
-            let real = parts.real_path(ofs)?.dentry.inode().ok_or(EIO)?;
+            let real = parts
+                .real_path(ofs)?
+                .dentry
+                .inode()
+                .ok_or(reason::NEGATIVE_IN_LAYER)?;
             inode.set_nlink(parts.nlink(m, ofs, real));
             fill(m, ofs, inode, parts, by_lower, ino)
         }
@@ -278,7 +286,7 @@ fn fill<'a>(
     ino: u64,
 ) -> Result<Fetched<'a, Rovl>> {
     let path = parts.real_path(ofs)?;
-    let real = path.dentry.inode().ok_or(EIO)?;
+    let real = path.dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     let is_dir = real.is_dir();
     inode.set_type(real.mode(), real.rdev(), Rovl::tables_for(real.mode()));
     inode.copy_attr(real, path.mount.idmap());
@@ -336,7 +344,7 @@ pub(crate) fn make_root<'a>(
     let ofs = sb.data();
     let mut inode = new(sb, u16::try_from(bindings::S_IFDIR)?, 0)?;
     let path = parts.real_path(ofs)?;
-    let real = path.dentry.inode().ok_or(EIO)?;
+    let real = path.dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     inode.copy_attr(real, path.mount.idmap());
     inode.set_flags(real.flags(), COPIED_FLAGS);
     let fsid = parts.fsid_of_key(ofs, parts.upper.is_none());

@@ -4,6 +4,7 @@
 
 use crate::object::{
     fault,
+    log,
     super_data::Super,
     verity, //
 };
@@ -16,7 +17,6 @@ use ondisk::{
 };
 use vfs::{
     cred::AsMounter,
-    log,
     path::LayerPath, //
 };
 

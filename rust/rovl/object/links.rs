@@ -6,7 +6,11 @@
 //! It is stored with the upper inode, as the difference to the number of links of that inode or of
 //! the lower one.
 
-use crate::object::super_data::Super;
+use crate::object::{
+    log,
+    reason,
+    super_data::Super, //
+};
 use kernel::prelude::*;
 use ondisk::{
     nlink::{
@@ -19,7 +23,6 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    log,
     Layer, //
 };
 
@@ -57,6 +60,8 @@ impl Links<'_> {
             Base::Upper => self.upper,
             Base::Lower => self.lower,
         };
-        stored.apply(base.inode().ok_or(EIO)?.nlink()).ok_or(EINVAL)
+        stored
+            .apply(base.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.nlink())
+            .ok_or(reason::LINK_COUNT)
     }
 }

@@ -9,6 +9,8 @@
 use crate::{
     object::{
         entry::InodeExt,
+        log,
+        reason,
         super_data::Super,
         verity, //
     },
@@ -19,7 +21,6 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
-    log,
     mount::Mount,
     Layer,
     Ref, //
@@ -69,10 +70,10 @@ fn find_in_layers<'a>(
     let mut text = KVec::with_capacity(place.len().saturating_add(1), GFP_KERNEL)?;
     text.extend_from_slice(place, GFP_KERNEL)?;
     text.push(0, GFP_KERNEL)?;
-    let place = CStr::from_bytes_with_nul(&text).map_err(|_| EIO)?;
+    let place = CStr::from_bytes_with_nul(&text).map_err(|_| reason::DATA_PLACE)?;
     let mut result = Err(ENOENT);
     for layer in ofs.data_layers() {
-        let mount = ofs.mounts.get(layer).ok_or(EIO)?;
+        let mount = ofs.mounts.get(layer).ok_or(reason::NO_SUCH_LAYER)?;
         result = find_in_layer(m, mount, place).map(|data| (data, layer));
         if result.is_ok() {
             break;
@@ -88,7 +89,7 @@ fn find_in_layer<'a>(
 ) -> Result<Ref<'a, Dentry<Layer>>> {
     let data = mount.lookup_beneath(m, place)?;
     if data.is_weird() {
-        return Err(EREMOTE);
+        return Err(reason::WEIRD_OBJECT);
     }
     // Only a file has the data of a file.
     if !data.is_reg() {

@@ -7,13 +7,14 @@
 //! flags of the overlay inode, which the VFS enforces.
 
 use crate::{
-    object::super_data::Super,
+    object::{
+        log,
+        reason,
+        super_data::Super, //
+    },
     Rovl, //
 };
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::bindings;
 use ondisk::{
     protattr::{
         self,
@@ -24,7 +25,6 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     inode::NewInode,
-    log,
     path::LayerPath, //
 };
 
@@ -60,6 +60,10 @@ pub(crate) fn load_protattr(
             let flags = inode_flags(attr);
             inode.set_flags(flags, flags);
         }
-        Err(_) => log::warn_dentry(c"incompatible overlay.protattr", upper.dentry, EINVAL),
+        Err(_) => log::warn_dentry(
+            c"incompatible overlay.protattr",
+            upper.dentry,
+            reason::FORMAT,
+        ),
     }
 }

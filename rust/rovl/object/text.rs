@@ -2,6 +2,7 @@
 
 //! Names as users give them.
 
+use crate::object::reason;
 use kernel::{
     fmt::{
         self,
@@ -21,7 +22,7 @@ impl Text {
         let mut copy = KVec::with_capacity(bytes.len().saturating_add(1), GFP_KERNEL)?;
         copy.extend_from_slice(bytes, GFP_KERNEL)?;
         copy.push(0, GFP_KERNEL)?;
-        CStr::from_bytes_with_nul(&copy).map_err(|_| EINVAL)?;
+        CStr::from_bytes_with_nul(&copy).map_err(|_| reason::NUL_IN_TEXT)?;
         Ok(Self(copy))
     }
 

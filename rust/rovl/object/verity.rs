@@ -14,6 +14,8 @@ use crate::{
             Real, //
         },
         fault,
+        log,
+        reason,
         super_data::Super, //
     },
     Rovl, //
@@ -30,7 +32,6 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
-    log,
     path::LayerPath, //
 };
 
@@ -54,7 +55,7 @@ pub(crate) fn ensure(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
         return Ok(());
     }
     let ofs = inode.ofs();
-    let data = real.lower_data().ok_or(EIO)?;
+    let data = real.lower_data().ok_or(reason::NO_DATA)?;
     let file = real.top()?;
     ofs.as_mounter(|m| compare(m, ofs, file, data))?;
     inode.data().set(Flag::VerifiedDigest);
@@ -70,8 +71,12 @@ fn is_verified(real: Real<'_>) -> bool {
 /// What becomes of a file that does not say which digest its data has.
 fn without_digest<F>(mode: VerityMode, dentry: &Dentry<F>) -> Result {
     if mode == VerityMode::Require {
-        log::warn_dentry(c"metacopy file has no digest specified", dentry, EIO);
-        return Err(EIO);
+        log::warn_dentry(
+            c"metacopy file has no digest specified",
+            dentry,
+            reason::NO_DIGEST,
+        );
+        return Err(reason::NO_DIGEST);
     }
     Ok(())
 }
@@ -83,7 +88,7 @@ fn compare(m: &AsMounter, ofs: &Super, file: LayerPath<'_>, data: LayerPath<'_>)
         return without_digest(ofs.config.verity, file.dentry);
     };
     load(m, data)?;
-    let inode = data.dentry.inode().ok_or(EIO)?;
+    let inode = data.dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     let why = match inode.verity_digest() {
         Some(actual) if actual.algorithm() == algorithm && actual.as_bytes() == digest => {
             return Ok(());
@@ -91,8 +96,8 @@ fn compare(m: &AsMounter, ofs: &Super, file: LayerPath<'_>, data: LayerPath<'_>)
         Some(_) => c"lower file has the wrong fs-verity digest",
         None => c"lower file has no fs-verity digest",
     };
-    log::warn_dentry(why, data.dentry, EIO);
-    Err(EIO)
+    log::warn_dentry(why, data.dentry, reason::WRONG_DIGEST);
+    Err(reason::WRONG_DIGEST)
 }
 
 /// Reads the attribute `metacopy` of a file in a layer.
@@ -124,7 +129,7 @@ fn load(m: &AsMounter, data: LayerPath<'_>) -> Result {
             data.dentry,
             err,
         );
-        EIO
+        reason::VERITY_UNREADABLE
     })
 }
 
@@ -141,7 +146,7 @@ pub(crate) fn metacopy_of(
     if mode == VerityMode::Off {
         return Ok(Some(Metacopy::EMPTY));
     }
-    let inode = data.dentry.inode().ok_or(EIO)?;
+    let inode = data.dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     let loaded = data.load_verity(m);
     if mode == VerityMode::Require && (loaded.is_err() || !inode.has_verity()) {
         return Ok(None);
@@ -153,8 +158,12 @@ pub(crate) fn metacopy_of(
             metacopy.map(Some).map_err(fault::to_error)
         }
         None if mode == VerityMode::Require => {
-            log::warn_dentry(c"lower file has no fs-verity digest", data.dentry, EIO);
-            Err(EIO)
+            log::warn_dentry(
+                c"lower file has no fs-verity digest",
+                data.dentry,
+                reason::NO_VERITY,
+            );
+            Err(reason::NO_VERITY)
         }
         None => Ok(Some(Metacopy::EMPTY)),
     }

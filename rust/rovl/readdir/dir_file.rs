@@ -6,7 +6,8 @@ use crate::{
     listing::cache::Listing,
     object::{
         entry::InodeExt,
-        made_again::forget_if_removed, //
+        made_again::forget_if_removed,
+        reason, //
     },
     readdir::{
         merged,
@@ -30,6 +31,7 @@ use vfs::{
         DirContext,
         LayerDir, //
     },
+    errno::WithReason,
     file::{
         Operations,
         OwnFile,
@@ -40,7 +42,7 @@ use vfs::{
         Inode,
         Locked, //
     },
-    publish::Once,
+    publish::Once, //
 };
 
 /// What is known of an open directory.
@@ -91,10 +93,10 @@ impl DirFile {
         let start = match u32::try_from(whence) {
             Ok(SEEK_SET) => 0,
             Ok(SEEK_CUR) => file.pos(),
-            _ => return Err(EINVAL),
+            _ => return Err(reason::DIR_POSITION),
         };
         let pos = start.checked_add(offset).filter(|&pos| pos >= 0);
-        let pos = pos.ok_or(EINVAL)?;
+        let pos = pos.ok_or(reason::DIR_POSITION)?;
         file.set_pos(pos);
         Ok(pos)
     }
@@ -124,12 +126,12 @@ impl Operations for DirFile {
 
     fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
         if forget_if_removed(file.dentry(), None) {
-            return Err(ESTALE);
+            return Err(reason::LOWER_REMOVED);
         }
         let made_of = inode.real();
         let (kind, path) = (made_of.path_type(), made_of.top()?);
         let real = inode.ofs().as_mounter(|m| LayerDir::open(m, inode, path));
-        if real.as_ref().is_err_and(|err| *err == ESTALE) {
+        if real.as_ref().is_err_and(|err| err.is(ESTALE)) {
             // It may be one of an overlay that has just found it to be removed.
             forget_if_removed(file.dentry(), None);
         }

@@ -22,7 +22,8 @@ use crate::{
             Flag,
             InodeExt, //
         },
-        ino_space::InoSpace, //
+        ino_space::InoSpace,
+        reason, //
     },
     readdir::{
         name_keys::NameKeys,
@@ -268,7 +269,11 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
         };
-        merge.read(m, ofs.lower_path(entry).ok_or(EIO)?, layer)?;
+        merge.read(
+            m,
+            ofs.lower_path(entry).ok_or(reason::NO_SUCH_LAYER)?,
+            layer,
+        )?;
     }
     if merge.found {
         return Err(ENOTEMPTY);
@@ -296,7 +301,7 @@ pub(crate) fn open_listing(
     entries.shrink();
     let listing = Listing::new(version, entries, None)?;
     data.dir_cache.set(Some(listing));
-    data.dir_cache.open(version).ok_or(EIO)
+    data.dir_cache.open(version).ok_or(reason::LISTING_DROPPED)
 }
 
 /// Passes the entries on, from the position of `ctx` on.

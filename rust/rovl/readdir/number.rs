@@ -13,7 +13,8 @@ use crate::{
     },
     object::{
         config::XinoMode,
-        entry::DentryExt, //
+        entry::DentryExt,
+        log, //
     },
     Rovl, //
 };
@@ -21,7 +22,6 @@ use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     inode::Locked,
-    log,
     path::OwnPath,
     stat::StatRequest,
     Ref, //

@@ -17,7 +17,8 @@ use crate::{
             Flag,
             InodeExt, //
         },
-        ino_space::InoSpace, //
+        ino_space::InoSpace,
+        reason, //
     },
     readdir::number,
     upper::Upper,
@@ -126,7 +127,11 @@ fn read_impure(
     dir: OwnPath<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
 ) -> Result<(Entries, NameIndex)> {
-    let upper = lock.inode().real().upper_path().ok_or(EIO)?;
+    let upper = lock
+        .inode()
+        .real()
+        .upper_path()
+        .ok_or(reason::NOT_IN_UPPER)?;
     let mut all = Entries::new();
     upper.read_dir(m, |entry| {
         if !entry.is_dot_or_dotdot() {

@@ -7,6 +7,7 @@ use crate::{
         some_names,
         Names, //
     },
+    object::log,
     upper::temp_name, //
 };
 use kernel::prelude::*;
@@ -16,7 +17,6 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     iattr::Iattr,
-    log,
     mount::WriteGuard,
     namei::{
         RenameFlags,

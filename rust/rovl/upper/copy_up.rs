@@ -28,6 +28,7 @@ use crate::{
             InodeExt, //
         },
         lower_data,
+        reason,
         super_data::Super,
         verity, //
     },
@@ -151,7 +152,12 @@ impl Missing<'_> {
     // Inline, so that they are made in their place and not copied there.
     #[inline]
     fn lower_stat(&self, m: &AsMounter, need: Need) -> Result<Kstat> {
-        let lower = self.dentry.positive()?.real().lower_path().ok_or(EIO)?;
+        let lower = self
+            .dentry
+            .positive()?
+            .real()
+            .lower_path()
+            .ok_or(reason::NO_LAYERS)?;
         let mut stat = lower.getattr(m, StatRequest::BASIC)?;
         if need == Need::NoData {
             stat.set_size(0);
@@ -166,7 +172,7 @@ fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing<'_>> {
     if dentry.is_disconnected() {
         // The entry of a directory leads to a place that this one does not have.
         if dentry.is_dir() {
-            return Err(EIO);
+            return Err(reason::DISCONNECTED_DIR);
         }
         return Ok(Missing {
             parent: None,
@@ -221,7 +227,11 @@ struct Parent<'a> {
 impl<'a> Parent<'a> {
     #[inline]
     fn new(m: &'a AsMounter, dentry: &'a Dentry<Rovl>) -> Result<Self> {
-        let upper = dentry.positive()?.real().upper_path().ok_or(EIO)?;
+        let upper = dentry
+            .positive()?
+            .real()
+            .upper_path()
+            .ok_or(reason::NOT_IN_UPPER)?;
         Ok(Self {
             dentry,
             dir: upper.dentry,
@@ -248,7 +258,7 @@ impl<'a> CopyUp<'a> {
         let dentry = &*missing.dentry;
         let inode = dentry.positive()?;
         let real = inode.real();
-        let lower = real.lower_path().ok_or(EIO)?;
+        let lower = real.lower_path().ok_or(reason::NO_LAYERS)?;
         if !m.ids_mapped(stat) {
             return Err(EOVERFLOW);
         }
@@ -344,7 +354,7 @@ impl<'a> CopyUp<'a> {
         if origin.indexed && !self.stat.is_dir() {
             return self.copy_to_index(access, &origin);
         }
-        let parent = self.parent.as_ref().ok_or(EIO)?;
+        let parent = self.parent.as_ref().ok_or(reason::NO_PARENT)?;
         self.mark_parent(access, parent)?;
         // The name may change, and even its memory go away, if a lookup finds the directory under
         // another name after a change of the lower layer.

@@ -5,10 +5,12 @@
 use crate::{
     object::{
         inode::COPIED_FLAGS,
+        log,
         protattr::{
             inode_flags,
             PROTECTED_FLAGS, //
-        }, //
+        },
+        reason, //
     },
     upper::Upper,
     Rovl, //
@@ -24,12 +26,12 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     fileattr::{
         Attr,
         FileKattr, //
     },
     inode::Inode,
-    log,
     path::LayerPath,
     Layer, //
 };
@@ -49,7 +51,7 @@ pub(crate) fn store_protattr(
         immutable: attrs.has(Attr::IMMUTABLE),
     };
     if let Some(value) = attr.encode() {
-        layer.set_xattr_or(upper, Name::Protattr, &value, Err(EPERM))?;
+        layer.set_xattr_or(upper, Name::Protattr, &value, Err(reason::NO_PROTATTR))?;
     } else if inode.flags() & PROTECTED_FLAGS != 0 {
         match layer.remove_xattr(upper, Name::Protattr) {
             Err(err) if err != EOPNOTSUPP && err != ENODATA => return Err(err),
@@ -93,7 +95,7 @@ pub(crate) fn copy(
         protecting.copy(Attr::APPEND, old);
         protecting.copy(Attr::IMMUTABLE, old);
         match store_protattr(layer, inode, to, &mut protecting) {
-            Err(err) if err == EPERM => {
+            Err(err) if err.is(EPERM) => {
                 log::warn_dentry(c"copying fileattr: no xattr on upper", to, err);
             }
             result => result?,
@@ -117,7 +119,7 @@ fn read(m: &AsMounter, path: LayerPath<'_>) -> Result<Option<FileKattr>> {
     match path.get_fileattr(m, &mut attrs) {
         Ok(()) => Ok(Some(attrs)),
         // Some file systems in user space have an error of their own for it.
-        Err(err) if err == ENOTTY || err == EINVAL => Ok(None),
+        Err(err) if err == ENOTTY || err.is(EINVAL) => Ok(None),
         Err(err) => {
             log::warn_dentry(c"failed to retrieve fileattr", path.dentry, err);
             Err(err)

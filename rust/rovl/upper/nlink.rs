@@ -8,7 +8,10 @@
 //! before it is covered, which makes it an upper one.
 
 use crate::{
-    object::entry::InodeExt,
+    object::{
+        entry::InodeExt,
+        reason, //
+    },
     upper::Upper,
     Rovl, //
 };
@@ -30,7 +33,7 @@ impl Upper<'_> {
     /// Stores the number of links of `inode`, which is in the upper layer, relative to that of one of
     /// its real inodes. The caller holds the inode's own lock.
     pub(crate) fn store_nlink(&self, inode: &Inode<Rovl>, base: Base) -> Result {
-        self.store_nlink_in(inode.upper().ok_or(EIO)?, inode, base)
+        self.store_nlink_in(inode.upper().ok_or(reason::NOT_IN_UPPER)?, inode, base)
     }
 
     /// The same with `upper`, which may not be that of `inode` yet.
@@ -44,7 +47,11 @@ impl Upper<'_> {
             Base::Upper => upper.inode(),
             Base::Lower => inode.lower_inode(),
         };
-        let nlink = Nlink::new(base, inode.nlink(), real.ok_or(EIO)?.nlink());
+        let nlink = Nlink::new(
+            base,
+            inode.nlink(),
+            real.ok_or(reason::NEGATIVE_IN_LAYER)?.nlink(),
+        );
         self.set_xattr(upper, Name::Nlink, &nlink.encode())
     }
 }

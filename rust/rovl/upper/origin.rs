@@ -19,6 +19,7 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     inode::Inode,
     Layer, //
 };
@@ -32,7 +33,7 @@ pub(crate) fn set_origin(
     let value = handle.map_or(&[][..], FileHandle::as_bytes);
     match upper.set_xattr_or(dentry, Name::Origin, value, Ok(())) {
         // Links and devices cannot have attributes of the namespace `user`.
-        Err(err) if err == EPERM => Ok(()),
+        Err(err) if err.is(EPERM) => Ok(()),
         result => result,
     }
 }

@@ -2,7 +2,10 @@
 
 //! Objects in the making.
 
-use crate::upper::Upper;
+use crate::{
+    object::reason,
+    upper::Upper, //
+};
 use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
@@ -37,7 +40,7 @@ impl<'a> Temp<'a> {
 
     /// The object.
     pub(crate) fn dentry(&self) -> Result<&Dentry<Layer>> {
-        self.dentry.as_deref().ok_or(EIO)
+        self.dentry.as_deref().ok_or(reason::TEMP_GONE)
     }
 
     /// Prepares to move it to the place of `new` in the directory `new_dir`.
@@ -68,7 +71,7 @@ impl<'a> Temp<'a> {
 
     /// Gives it up without removing it: it was moved to its place.
     pub(crate) fn moved(mut self) -> Result<Ref<'a, Dentry<Layer>>> {
-        self.dentry.take().ok_or(EIO)
+        self.dentry.take().ok_or(reason::TEMP_GONE)
     }
 }
 

@@ -7,7 +7,10 @@
 
 use crate::{
     listing::names::Names,
-    object::super_data::Super,
+    object::{
+        log,
+        super_data::Super, //
+    },
     upper::{
         cleanup::{
             self,
@@ -21,7 +24,6 @@ use crate::{
 use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
-    log,
     namei::{
         RenameFlag,
         RenameFlags,

@@ -9,6 +9,8 @@ use crate::{
             DentryFlag,
             Flag, //
         },
+        log,
+        reason,
         super_data::Super, //
     },
     upper::Upper,
@@ -24,7 +26,6 @@ use vfs::{
     cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
-    log,
     mount::WriteGuard,
     Layer, //
 };
@@ -86,7 +87,7 @@ impl Super {
         if dir.data().test(Flag::Impure) {
             return Ok(());
         }
-        let upper = dir.upper().ok_or(EIO)?;
+        let upper = dir.upper().ok_or(reason::NOT_IN_UPPER)?;
         match self.set_xattr(m, guard, upper, Name::Impure, ondisk::marker::IMPURE)? {
             // Where there are no attributes there is no origin either.
             Stored::Yes | Stored::Unsupported => dir.data().set(Flag::Impure),

@@ -13,6 +13,8 @@ use crate::{
     },
     object::{
         links::Links,
+        log,
+        reason,
         super_data::Super, //
     }, //
 };
@@ -24,8 +26,8 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
+    errno::WithReason,
     exportfs::Accept,
-    log,
     Layer, //
 };
 
@@ -53,7 +55,7 @@ pub(crate) fn examine(
     match try_examine(m, ofs, entry, name) {
         Err(err) => {
             log::warn_dentry(c"failed to verify index", entry, err);
-            if err == ESTALE {
+            if err.is(ESTALE) {
                 Ok(Worth::Stale)
             } else {
                 Err(err)
@@ -77,9 +79,9 @@ fn try_examine(m: &AsMounter, ofs: &Super, entry: &Dentry<Layer>, name: &[u8]) -
         return Ok(Worth::Good);
     }
     let upper = match upper_of(m, ofs, entry, Accept::Any) {
-        Ok(upper) => upper.ok_or(ESTALE)?,
+        Ok(upper) => upper.ok_or(reason::HANDLE_OF_NOTHING)?,
         // The upper directory was removed.
-        Err(err) if err == ESTALE => return Ok(Worth::Orphan),
+        Err(err) if err.is(ESTALE) => return Ok(Worth::Orphan),
         Err(err) => return Err(err),
     };
     let path = ofs.upper_path(&upper)?;

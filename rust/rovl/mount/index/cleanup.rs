@@ -11,7 +11,10 @@ use crate::{
         self,
         Names, //
     },
-    object::super_data::Super,
+    object::{
+        log,
+        super_data::Super, //
+    },
     upper::{
         cleanup,
         Upper, //
@@ -22,7 +25,6 @@ use ondisk::temp_name;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    log,
     Layer, //
 };
 

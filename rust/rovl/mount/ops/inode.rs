@@ -310,7 +310,7 @@ impl Operations for FileOps {
     }
 
     fn fiemap(inode: &Inode<Rovl>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
-        let data = inode.real().data()?.dentry.inode().ok_or(EIO)?;
+        let data = inode.data_path()?.dentry.inode().ok_or(EIO)?;
         inode
             .ofs()
             .as_mounter(|as_mounter| data.fiemap(as_mounter, request, start, len))

@@ -27,6 +27,7 @@ use ondisk::{
 };
 use vfs::{
     dentry::Dentry,
+    errno::WithReason,
     namei::{
         RenameFlag,
         Target, //
@@ -65,7 +66,7 @@ impl Probe {
         let rename_whiteout = making.rename_whiteout(work).inspect_err(|err| {
             fc.error(fmt!(
                 "workdir: cannot rename in {name}/work (errno: {})",
-                err.to_errno().saturating_neg()
+                err.class().to_errno().saturating_neg()
             ))
         })?;
         if !rename_whiteout {
@@ -96,7 +97,7 @@ impl Making<'_> {
             self.fc.error(fmt!(
                 "workdir: cannot read directory {} (errno: {})",
                 self.base.name,
-                err.to_errno().saturating_neg()
+                err.class().to_errno().saturating_neg()
             ))
         })
     }
@@ -132,7 +133,7 @@ impl Making<'_> {
         )?;
         match renaming.rename() {
             Ok(()) => {}
-            Err(err) if err == EINVAL => return Ok(false),
+            Err(err) if err.is(EINVAL) => return Ok(false),
             Err(err) => return Err(err),
         }
         let path = LayerPath::new(self.write.mount(), work)?;
@@ -163,7 +164,7 @@ impl Making<'_> {
         self.fc.warn(fmt!(
             "workdir: {}: failed to set xattr on upper (errno: {})",
             self.base.name,
-            err.to_errno().saturating_neg()
+            err.class().to_errno().saturating_neg()
         ));
         let fall_back = |to: &str| self.fc.warn(fmt!("...falling back to {to}"));
         if config.redirect != RedirectMode::Nofollow {
@@ -187,7 +188,7 @@ impl Making<'_> {
             config.xino = XinoMode::Off;
             fall_back("xino=off");
         }
-        if err == EPERM && !config.userxattr {
+        if err.is(EPERM) && !config.userxattr {
             self.fc.info(fmt!("try mounting with 'userxattr' option"));
         }
     }

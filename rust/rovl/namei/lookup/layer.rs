@@ -7,7 +7,11 @@ use crate::{
         is_absolute,
         Lookup, //
     },
-    object::layer_xattr::SHORT_REDIRECT, //
+    object::{
+        layer_xattr::SHORT_REDIRECT,
+        log,
+        reason, //
+    }, //
 };
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -18,7 +22,6 @@ use ondisk::{
 };
 use vfs::{
     dentry::Dentry,
-    log,
     path::LayerPath,
     Layer,
     Ref, //
@@ -116,7 +119,7 @@ impl<'sb> Lookup<'_, 'sb> {
         step: Step<'_>,
     ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
         if self.ofs.casefold != dir.dentry.is_casefolded() {
-            return fail(dir, c"parent wrong casefold", ESTALE);
+            return fail(dir, c"parent wrong casefold", reason::PARENT_CASEFOLD);
         }
         // The overlay caches that a name is free, so the upper layer need not; in lower layers the
         // cached negative dentry serves other mounts of the same layer too.
@@ -126,10 +129,10 @@ impl<'sb> Lookup<'_, 'sb> {
         };
         let this = level.dir.mount.adopt(this)?;
         if this.is_dir() && self.ofs.casefold != this.is_casefolded() {
-            return fail(dir, c"child wrong casefold", EREMOTE);
+            return fail(dir, c"child wrong casefold", reason::CHILD_CASEFOLD);
         }
         if this.is_weird() {
-            return fail(dir, c"unsupported object type", EREMOTE);
+            return fail(dir, c"unsupported object type", reason::WEIRD_OBJECT);
         }
         let path = LayerPath::new(dir.mount, &this)?;
         if self.ofs.is_whiteout(self.m, path) {
@@ -174,9 +177,9 @@ impl<'sb> Lookup<'_, 'sb> {
 
     /// Notes what a directory says of what is below it.
     fn look_at_dir(&mut self, level: &Level<'_>, path: LayerPath<'_>, step: Step<'_>) -> Result {
-        let inode = path.dentry.inode().ok_or(ESTALE)?;
+        let inode = path.dentry.inode().ok_or(reason::NEGATIVE_MEANWHILE)?;
         if self.sb.is_trap(inode) {
-            return fail(path, c"overlapping layers", ELOOP);
+            return fail(path, c"overlapping layers", reason::OVERLAPPING_LAYERS);
         }
         if step.is_last() {
             self.is_dir = true;

@@ -4,7 +4,10 @@
 
 use crate::{
     listing::names::Names,
-    object::entry::DentryExt,
+    object::{
+        entry::DentryExt,
+        reason, //
+    },
     upper::{
         cleanup::cleanup_whiteouts,
         copy_up,
@@ -36,18 +39,18 @@ impl<'a> Upper<'a> {
         whiteouts: &Names,
     ) -> Result<Ref<'a, Dentry<Layer>>> {
         let work = self.work()?;
-        let dir = dentry.dir().upper().ok_or(EIO)?;
-        let upper = dentry.upper().ok_or(ESTALE)?;
+        let dir = dentry.dir().upper().ok_or(reason::NOT_IN_UPPER)?;
+        let upper = dentry.upper().ok_or(reason::NOT_IN_UPPER_ANY_MORE)?;
         let path = self.path(upper)?;
         let stat = path.getattr(self.m, StatRequest::BASIC)?;
         if !stat.is_dir() {
-            return Err(ESTALE);
+            return Err(reason::UPPER_CHANGED);
         }
         let temp = self.create_temp(Make::Dir(stat.mode()))?;
         let renaming = temp.start_moving_to(dir, upper, RenameFlag::Exchange.into())?;
         let new = temp.dentry()?;
         copy_up::copy_xattrs(self, path, new)?;
-        self.set_opaque(&dentry, new, EIO)?;
+        self.set_opaque(&dentry, new, reason::CANNOT_STORE_OPAQUE)?;
         copy_up::set_attributes(self, new, &stat)?;
         renaming.rename()?;
         let new = temp.moved()?;

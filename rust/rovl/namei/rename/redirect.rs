@@ -4,9 +4,13 @@
 
 use crate::{
     namei::lookup::is_absolute,
-    object::entry::{
-        DentryExt,
-        RedirectText, //
+    object::{
+        entry::{
+            DentryExt,
+            RedirectText, //
+        },
+        log,
+        reason, //
     },
     upper::Upper,
     Rovl, //
@@ -18,7 +22,6 @@ use vfs::{
         Child,
         Dentry, //
     },
-    log,
     overlay_tables::module_parameters,
     Ref, //
 };
@@ -51,12 +54,17 @@ fn store(upper: &Upper<'_>, dentry: &Dentry<Rovl>, name: Option<&[u8]>) -> Resul
         Some(name) => RedirectText::new(name)?,
         None => absolute_path(dentry)?,
     };
-    let dir = dentry.upper().ok_or(EIO)?;
+    let dir = dentry.upper().ok_or(reason::NOT_IN_UPPER)?;
     upper
-        .set_xattr_or(dir, Name::Redirect, text.as_bytes(), Err(EXDEV))
+        .set_xattr_or(
+            dir,
+            Name::Redirect,
+            text.as_bytes(),
+            Err(reason::CANNOT_STORE_REDIRECT),
+        )
         .map_err(|err| {
             log::warn_dentry(c"failed to set redirect", dir, err);
-            EXDEV
+            reason::CANNOT_STORE_REDIRECT
         })?;
     inode.data().set_redirect(Some(text));
     Ok(())
@@ -113,8 +121,14 @@ impl FromEnd {
 
     /// Puts `text` before what is there, or returns `EXDEV` where there is no room for it.
     fn prepend(&mut self, text: &[u8]) -> Result {
-        let start = self.start.checked_sub(text.len()).ok_or(EXDEV)?;
-        let room = self.buffer.get_mut(start..self.start).ok_or(EXDEV)?;
+        let start = self
+            .start
+            .checked_sub(text.len())
+            .ok_or(reason::REDIRECT_LENGTH)?;
+        let room = self
+            .buffer
+            .get_mut(start..self.start)
+            .ok_or(reason::REDIRECT_LENGTH)?;
         room.copy_from_slice(text);
         self.start = start;
         Ok(())

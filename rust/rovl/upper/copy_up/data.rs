@@ -3,9 +3,12 @@
 //! Copying the data of a file.
 
 use crate::{
-    object::entry::{
-        Flag,
-        InodeExt, //
+    object::{
+        entry::{
+            Flag,
+            InodeExt, //
+        },
+        reason, //
     },
     upper::{
         copy_up::{
@@ -45,7 +48,7 @@ impl CopyUp<'_> {
         if len == 0 {
             return Ok(());
         }
-        let copy = DataCopy::new(self.m, self.inode.real().data()?, to)?;
+        let copy = DataCopy::new(self.m, self.inode.data_path()?, to)?;
         // Shared data needs no sync, the file system does that with the metadata.
         if copy.share(len).is_ok_and(|shared| shared == len) {
             return Ok(());
@@ -69,7 +72,7 @@ impl CopyUp<'_> {
     /// It is in use by its name all the time: until the attribute `metacopy` is removed, which is
     /// the last thing, what it holds does not count.
     pub(crate) fn complete_data(&self, access: &WriteAccess<'_>) -> Result {
-        let path = self.inode.real().upper_path().ok_or(EIO)?;
+        let path = self.inode.real().upper_path().ok_or(reason::NOT_IN_UPPER)?;
         // Writing removes the file capabilities.
         let mut value = KVVec::new();
         let capability = match path.getxattr_growing(self.m, CAPABILITY, &mut value) {

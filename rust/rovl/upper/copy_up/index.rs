@@ -4,6 +4,7 @@
 
 use crate::{
     identity::handle,
+    object::reason,
     upper::{
         copy_up::{
             CopyUp,
@@ -34,8 +35,9 @@ impl CopyUp<'_> {
     /// in the upper layer then.
     pub(crate) fn copy_to_index(&self, access: &WriteAccess<'_>, origin: &Origin) -> Result {
         let place = Place {
-            dir: self.ofs.index_dir().ok_or(EIO)?,
-            name: &index::name(origin.handle.as_ref().ok_or(EIO)?.get()).ok_or(ENAMETOOLONG)?,
+            dir: self.ofs.index_dir().ok_or(reason::NO_INDEX)?,
+            name: &index::name(origin.handle.as_ref().ok_or(reason::NO_HANDLE)?.get())
+                .ok_or(ENAMETOOLONG)?,
         };
         let entry = self.make(access, &place, origin)?;
         let write = access.start_write();
@@ -64,7 +66,7 @@ impl CopyUp<'_> {
         let entry = upper.create_temp(Make::Dir(0))?;
         let to = handle::encode(self.m, &self.ofs.config, dir, true)?;
         upper.set_xattr(entry.dentry()?, Name::Upper, to.get().as_bytes())?;
-        let place = self.ofs.index_dir().ok_or(EIO)?;
+        let place = self.ofs.index_dir().ok_or(reason::NO_INDEX)?;
         // One of an earlier copy that was lost may be there.
         entry
             .start_moving_to_name(place, &name, Target::Any)?

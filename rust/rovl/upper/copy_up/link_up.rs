@@ -2,12 +2,15 @@
 
 //! One more name for what has been copied up under another one.
 
-use crate::upper::{
-    copy_up::{
-        CopyUp,
-        Parent, //
-    },
-    Upper, //
+use crate::{
+    object::reason,
+    upper::{
+        copy_up::{
+            CopyUp,
+            Parent, //
+        },
+        Upper, //
+    }, //
 };
 use kernel::prelude::*;
 use ondisk::nlink::Base;
@@ -21,7 +24,7 @@ impl CopyUp<'_> {
         parent: &Parent<'_>,
         name: &[u8],
     ) -> Result {
-        let old = self.inode.upper().ok_or(EIO)?;
+        let old = self.inode.upper().ok_or(reason::NOT_IN_UPPER)?;
         self.mark_parent(access, parent)?;
         let made = {
             let write = access.start_write();

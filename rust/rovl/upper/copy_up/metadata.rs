@@ -2,15 +2,18 @@
 
 //! Copying attributes.
 
-use crate::upper::{
-    copy_up::{
-        xattrs::copy_xattrs,
-        CopyUp,
-        Origin, //
-    },
-    fileattr,
-    origin::set_origin,
-    Upper, //
+use crate::{
+    object::reason,
+    upper::{
+        copy_up::{
+            xattrs::copy_xattrs,
+            CopyUp,
+            Origin, //
+        },
+        fileattr,
+        origin::set_origin,
+        Upper, //
+    }, //
 };
 use kernel::prelude::*;
 use ondisk::{
@@ -63,7 +66,7 @@ pub(crate) fn set_size_and_attributes(
     dentry: &Dentry<Layer>,
     stat: &Kstat,
 ) -> Result {
-    let lock = dentry.inode().ok_or(EIO)?.lock();
+    let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
     if stat.is_reg() {
         let size = Iattr::size(stat.size());
         upper.write.notify_change(upper.m, &lock, dentry, &size)?;
@@ -73,7 +76,7 @@ pub(crate) fn set_size_and_attributes(
 
 /// Sets mode, owner and times of `dentry`, an object of the upper layer whose inode is not locked.
 pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Layer>, stat: &Kstat) -> Result {
-    let lock = dentry.inode().ok_or(EIO)?.lock();
+    let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
     set_locked(upper, &lock, dentry, stat)
 }
 

@@ -2,15 +2,18 @@
 
 //! Making the copy, out of sight, and moving it to its place.
 
-use crate::upper::{
-    copy_up::{
-        CopyUp,
-        Origin,
-        Place, //
-    },
-    temp::Temp,
-    Make,
-    Upper, //
+use crate::{
+    object::reason,
+    upper::{
+        copy_up::{
+            CopyUp,
+            Origin,
+            Place, //
+        },
+        temp::Temp,
+        Make,
+        Upper, //
+    }, //
 };
 use kernel::{
     bindings,
@@ -97,7 +100,13 @@ impl<'a> CopyUp<'a> {
         // The name may have been taken since the lookup, and what has it is not replaced.
         let renaming = temp
             .start_moving_to_name(place.dir, place.name, Target::New)
-            .map_err(|err| if err == EEXIST { err } else { EIO })?;
+            .map_err(|err| {
+                if err == EEXIST {
+                    err
+                } else {
+                    reason::PLACE_OF_COPY
+                }
+            })?;
         self.copy_metadata(&upper, temp.dentry()?, origin)?;
         renaming.rename()?;
         if let Some(index) = index {
@@ -115,11 +124,13 @@ impl<'a> CopyUp<'a> {
         Ok(match mode {
             bindings::S_IFREG => Make::File(kind | 0o600),
             bindings::S_IFDIR => Make::Dir(kind | 0o700),
-            bindings::S_IFLNK => Make::Symlink(self.link.as_ref().ok_or(EIO)?.as_c_str()),
+            bindings::S_IFLNK => {
+                Make::Symlink(self.link.as_ref().ok_or(reason::NO_TARGET)?.as_c_str())
+            }
             bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {
                 Make::Special(kind, self.stat.rdev())
             }
-            _ => return Err(EPERM),
+            _ => return Err(reason::TYPE_OF_COPY),
         })
     }
 

@@ -2,7 +2,10 @@
 
 //! Copying extended attributes, and with them access control lists and file capabilities.
 
-use crate::upper::Upper;
+use crate::{
+    object::reason,
+    upper::Upper, //
+};
 use kernel::{
     prelude::*,
     str::CStr, //
@@ -10,6 +13,7 @@ use kernel::{
 use ondisk::escape;
 use vfs::{
     dentry::Dentry,
+    errno::WithReason,
     path::LayerPath,
     posix_acl::AclKind,
     Layer, //
@@ -33,7 +37,7 @@ pub(crate) fn copy_xattrs(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<La
     let mut value = KVVec::new();
     for name in list.split_inclusive(|&byte| byte == 0) {
         // A file system whose list does not end with a NUL is broken.
-        let name = CStr::from_bytes_with_nul(name).map_err(|_| EIO)?;
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| reason::XATTR_LIST)?;
         let private = escape::is_private(upper.ofs.config.namespace(), name.to_bytes());
         if private || !from.may_copy_up_xattr(upper.m, name)? {
             continue;
@@ -107,5 +111,5 @@ fn is_vital(name: &CStr) -> bool {
 /// Whether the error says that a file has no capabilities: anybody can store an empty attribute,
 /// which gives none and cannot be read.
 pub(crate) fn is_no_capability(err: Error) -> bool {
-    err == ENODATA || err == EOPNOTSUPP || err == EINVAL
+    err == ENODATA || err == EOPNOTSUPP || err.is(EINVAL)
 }

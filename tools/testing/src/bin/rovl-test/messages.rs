@@ -12,6 +12,7 @@ use rovl_testing::mount::Request;
 use rovl_testing::ops::mkdir;
 use rovl_testing::overlay_xattr::{METACOPY, ORIGIN, REDIRECT};
 use rovl_testing::{cases, ok, Layers, Test};
+use rustix::io::Errno;
 
 cases! {
     layers_that_are_refused,
@@ -23,6 +24,7 @@ cases! {
     directories_in_use,
     attributes_of_layers,
     redirects_that_are_not_followed,
+    errors_with_their_reason,
     layers_that_overlap,
     messages_begin_with_the_name,
 }
@@ -345,6 +347,36 @@ fn redirects_that_are_not_followed(t: &Test) {
             let _ = rustix::fs::lstat(root.join(name));
         }
     });
+}
+
+/// One errno has several reasons, and rovl says which one it was. The caller gets the errno, on both.
+fn errors_with_their_reason(t: &Test) {
+    let l = t.layers();
+    l.lower(0).dir("below");
+    l.upper().dir("d").xattr("d", REDIRECT, "below");
+    l.upper().file("f", "").xattr("f", METACOPY, "");
+    let look = |name: &str, errno: Errno, options: [(&str, &str); 2], words: [&str; 2]| {
+        let request = (options.into_iter()).fold(l.request(), |r, (key, value)| r.set(key, value));
+        let words = &words[..if t.is_rovl() { 2 } else { 1 }];
+        assert_said_in_use(&request, &l.merged(), words, |root| {
+            assert_eq!(rustix::fs::lstat(root.join(name)).err(), Some(errno));
+        });
+    };
+    look(
+        "d",
+        Errno::PERM,
+        [("redirect_dir", "nofollow"), ("metacopy", "off")],
+        ["refusing to follow redirect", "err=-1 MAY_NOT_FOLLOW)"],
+    );
+    look(
+        "f",
+        Errno::IO,
+        [("redirect_dir", "on"), ("metacopy", "on")],
+        [
+            "metacopy with no lower data found",
+            "err=-5 METACOPY_WITHOUT_DATA)",
+        ],
+    );
 }
 
 fn layers_that_overlap(t: &Test) {
