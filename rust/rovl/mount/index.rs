@@ -64,6 +64,8 @@ fn replace_work(
     (upper, base): (&NamedPath, &NamedPath),
     work: Work,
 ) -> Result<Option<Work>> {
+    // It is a directory like others now.
+    making.sb.remove_trap(work.dir.dentry());
     let lower = list.lower.first().ok_or(EINVAL)?;
     // Before write access is taken: the lower layer may be an overlay that copies up for it.
     let origin = handle::encode(making.m, making.config, lower.path.dentry(), false)?;

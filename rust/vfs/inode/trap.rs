@@ -64,7 +64,8 @@ impl<F: FileSystem> Traps<F> {
 }
 
 impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
-    /// Sets a trap at the directory `dir`, which stays as long as the super block.
+    /// Sets a trap at the directory `dir`, which stays as long as the super block, unless it is taken
+    /// back.
     ///
     /// Returns `ELOOP` where there is one already and `ENOTDIR` if it is no directory. Where `dir` is of
     /// none of the layers' file systems in the end, [`finish`](Self::finish) returns `EXDEV`.
@@ -91,6 +92,15 @@ impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
         };
         // There is room.
         Ok(self.traps_mut().0.push(trap, GFP_KERNEL)?)
+    }
+
+    /// Takes back the trap at `dir`, if there is one.
+    pub fn remove_trap(&mut self, dir: &Dentry<Layer>) {
+        let traps = &mut self.traps_mut().0;
+        if let Some(at) = traps.iter().position(|trap| trap.dir.is(dir)) {
+            // It is there.
+            let _ = traps.remove(at);
+        }
     }
 
     /// Whether there is a trap for the layer's inode `key`.
