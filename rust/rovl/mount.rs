@@ -226,24 +226,37 @@ fn finish<'a>(
     set_operations(&mut sb, &config, &layers)?;
     let num_data = context.layers.num_data;
     take_names(&mut context.layers, &mut config)?;
-    let data = Super {
-        whiteout: SharedWhiteout::new()?,
+    let given = context.given;
+    let Layers {
+        in_use,
+        mounts,
+        infos,
+        filesystems,
+        namelen,
+        no_xattr,
+        ino_space,
+        errseq,
+        ..
+    } = layers;
+    let filesystems = filesystems.into_infos()?;
+    let data = try_pin_init!(Super {
+        whiteout <- SharedWhiteout::new(),
         work,
-        in_use: layers.in_use,
-        ino_space: layers.ino_space,
-        filesystems: layers.filesystems.into_infos()?,
-        mounts: layers.mounts,
-        layers: layers.infos,
+        in_use,
+        ino_space,
+        filesystems,
+        mounts,
+        layers: infos,
         num_data,
         config,
-        given: context.given,
-        namelen: layers.namelen,
-        no_xattr: AtomicBool::new(layers.no_xattr),
+        given,
+        namelen,
+        no_xattr: AtomicBool::new(no_xattr),
         last_ino: AtomicU64::new(1),
-        errseq: layers.errseq,
+        errseq,
         casefold,
         mounter,
-    };
+    }? Error);
     sb.finish(
         data,
         |sb| {

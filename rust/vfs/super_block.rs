@@ -89,9 +89,10 @@ pub fn new_uuid() -> [u8; 16] {
 ///
 /// The order of the members is the order in which they are dropped: the traps are directories of
 /// layers, whose mounts are in `data`.
+#[pin_data]
 struct Info<F: FileSystem> {
-    #[expect(dead_code, reason = "held until the mount ends")]
     traps: Traps<F>,
+    #[pin]
     data: F::Super,
 }
 

@@ -88,25 +88,23 @@ pub(crate) struct SharedWhiteout {
 
 impl SharedWhiteout {
     /// None yet.
-    pub(crate) fn new() -> Result<Pin<KBox<Mutex<Self>>>> {
-        KBox::pin_init(
-            kernel::new_mutex!(Self {
-                whiteout: None,
-                disabled: false,
-            }),
-            GFP_KERNEL,
-        )
+    pub(crate) fn new() -> impl PinInit<Mutex<Self>> {
+        kernel::new_mutex!(Self {
+            whiteout: None,
+            disabled: false,
+        })
     }
 }
 
 /// A mounted overlay, `s_fs_info` of its super block.
+#[pin_data]
 pub(crate) struct Super {
     /// A whiteout in the work directory that new ones are hard links of; see [`SharedWhiteout`].
-    pub(crate) whiteout: Pin<KBox<Mutex<SharedWhiteout>>>,
+    #[pin]
+    pub(crate) whiteout: Mutex<SharedWhiteout>,
     /// Where things are made; `None` without an upper layer, or if it could not be made.
     pub(crate) work: Option<Work>,
     /// The directories in exclusive use.
-    #[expect(dead_code, reason = "held until the mount ends")]
     pub(crate) in_use: KVec<InUse>,
     /// The mounts of the layers.
     pub(crate) mounts: LayerMounts,

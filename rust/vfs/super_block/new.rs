@@ -208,23 +208,28 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         unsafe { (*self.raw()).s_export_op = table.cast() };
     }
 
-    /// Ends with `data` and the root that `make_root` makes. The result is what `fill_super` returns.
+    /// Ends with `data`, a value or what makes one in its place, and the root that `make_root` makes.
+    /// The result is what `fill_super` returns.
     ///
     /// `make_root` is called with the super block complete but for its root. `EXDEV` for an inode of
     /// another mount.
-    pub fn finish(
-        mut self,
-        data: F::Super,
+    pub fn finish<E>(
+        self,
+        data: impl PinInit<F::Super, E>,
         make_root: impl FnOnce(&SuperBlock<F>) -> Result<NewInode<'_, F>>,
         init_root: impl FnOnce(&Dentry<F>),
-    ) -> Result<Filled<'a, F>> {
-        let slot = KBox::new_uninit(GFP_KERNEL)?;
-        self.traps.rely_on(F::mounts(&data))?;
-        let info = Info {
-            traps: self.traps,
-            data,
-        };
-        let info: KBox<Info<F>> = KBox::write(slot, info);
+    ) -> Result<Filled<'a, F>>
+    where
+        Error: From<E>,
+    {
+        let traps = self.traps;
+        let info = try_pin_init!(Info {
+            traps,
+            data <- data,
+        }? Error);
+        let mut info: Pin<KBox<Info<F>>> = KBox::pin_init::<Error>(info, GFP_KERNEL)?;
+        let parts = info.as_mut().project();
+        parts.traps.rely_on(F::mounts(&parts.data))?;
         let sb = self.sb.as_raw();
         // SAFETY: Valid by the type invariant, and without data.
         unsafe { (*sb).s_fs_info = info.into_foreign() };
@@ -252,7 +257,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
             // SAFETY: Without a root nothing else is called for this super block, so the data is
             // taken back here. Inodes made for it are gone: `make_root` and `d_make_root()` put
             // theirs on failure.
-            let info: KBox<Info<F>> = unsafe { KBox::from_foreign((*sb).s_fs_info) };
+            let info: Pin<KBox<Info<F>>> = unsafe { ForeignOwnable::from_foreign((*sb).s_fs_info) };
             // SAFETY: As above.
             unsafe { (*sb).s_fs_info = ptr::null_mut() };
             drop(info);

@@ -178,7 +178,8 @@ impl<T: Operations> Table<T> {
         // SAFETY: Task context.
         unsafe { bindings::synchronize_rcu_expedited() };
         // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
-        let info: KBox<Info<T::FileSystem>> = unsafe { KBox::from_foreign((*sb).s_fs_info) };
+        let info: Pin<KBox<Info<T::FileSystem>>> =
+            unsafe { ForeignOwnable::from_foreign((*sb).s_fs_info) };
         // The inodes of its traps go with it, and must not find it any more.
         // SAFETY: By the safety requirements.
         unsafe { (*sb).s_fs_info = core::ptr::null_mut() };
