@@ -124,13 +124,14 @@ static TABLE: Table<RegularFile> = Table::new();
 #[vtable]
 impl Operations for RegularFile {
     type FileSystem = Rovl;
+    type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
         open::open(inode, file)
     }
 
-    fn llseek(&self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         match (offset, whence) {
             // What needs no lock and no layer.
             (0, SEEK_CUR) => return Ok(file.pos()),
@@ -140,7 +141,7 @@ impl Operations for RegularFile {
             }
             _ => {}
         }
-        let real = self.real_file(file)?;
+        let real = this.real_file(file)?;
         let inode = file.inode();
         // The position of this file is what counts; it outlives copy up. But only the layer knows
         // of holes and limits, so its file is moved from there, and not by two at once.
@@ -153,17 +154,17 @@ impl Operations for RegularFile {
     }
 
     #[inline]
-    fn read_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIterDest<'_>) -> Result<usize> {
-        io::read_iter(self, iocb, iter)
+    fn read_iter(this: &Self, iocb: Kiocb<'_, Rovl>, iter: IovIterDest<'_>) -> Result<usize> {
+        io::read_iter(this, iocb, iter)
     }
 
     #[inline]
-    fn write_iter(&self, iocb: Kiocb<'_, Rovl>, iter: IovIterSource<'_>) -> Result<usize> {
-        io::write_iter(self, iocb, iter)
+    fn write_iter(this: &Self, iocb: Kiocb<'_, Rovl>, iter: IovIterSource<'_>) -> Result<usize> {
+        io::write_iter(this, iocb, iter)
     }
 
     fn splice_read(
-        &self,
+        this: &Self,
         file: &OwnFile<Rovl>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
@@ -171,12 +172,12 @@ impl Operations for RegularFile {
         flags: u32,
     ) -> Result<usize> {
         let mounter = &file.inode().ofs().mounter;
-        self.real_file(file)?
+        this.real_file(file)?
             .splice_read::<Self>(mounter, file, pos, pipe, len, flags)
     }
 
     fn splice_write(
-        &self,
+        this: &Self,
         file: &OwnFile<Rovl>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
@@ -186,7 +187,7 @@ impl Operations for RegularFile {
         let inode = file.inode();
         let lock = inode.lock_rwsem();
         inode.copy_attr_from_real();
-        self.real_file(file)?.splice_write::<Self>(
+        this.real_file(file)?.splice_write::<Self>(
             &inode.ofs().mounter,
             (&lock, file),
             pos,
@@ -196,27 +197,27 @@ impl Operations for RegularFile {
         )
     }
 
-    fn mmap(&self, file: &OwnFile<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
-        self.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
+    fn mmap(this: &Self, file: &OwnFile<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
+        this.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
     }
 
-    fn fsync(&self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
-        range::fsync(self, file, start, end, datasync)
+    fn fsync(this: &Self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+        range::fsync(this, file, start, end, datasync)
     }
 
-    fn fallocate(&self, file: &OwnFile<Rovl>, mode: i32, offset: i64, len: i64) -> Result {
-        range::fallocate(self, file, mode, offset, len)
+    fn fallocate(this: &Self, file: &OwnFile<Rovl>, mode: i32, offset: i64, len: i64) -> Result {
+        range::fallocate(this, file, mode, offset, len)
     }
 
-    fn fadvise(&self, file: &OwnFile<Rovl>, offset: i64, len: i64, advice: i32) -> Result {
-        let real = self.real_file(file)?;
+    fn fadvise(this: &Self, file: &OwnFile<Rovl>, offset: i64, len: i64, advice: i32) -> Result {
+        let real = this.real_file(file)?;
         file.inode()
             .ofs()
             .as_mounter(|as_mounter| real.fadvise(as_mounter, offset, len, advice))
     }
 
-    fn flush(&self, file: &OwnFile<Rovl>, owner: FlOwner) -> Result {
-        self.real_file(file)?
+    fn flush(this: &Self, file: &OwnFile<Rovl>, owner: FlOwner) -> Result {
+        this.real_file(file)?
             .flush(&file.inode().ofs().mounter, owner)
     }
 

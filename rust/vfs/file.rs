@@ -22,6 +22,7 @@ pub use io::{
 };
 pub use ops::{
     Operations,
+    Private,
     RangeEnd,
     Table, //
 };

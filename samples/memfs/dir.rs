@@ -221,7 +221,7 @@ impl Operations for DirOps {
         // It has no name; link(2) may give it one.
         inode.set_nlink(0);
         file.instantiate(inode)?;
-        file.finish(RegularFile::new()?)
+        file.finish::<RegularFile>(())
     }
 
     fn getattr(

@@ -39,40 +39,36 @@ impl address_space::Operations for Pages {
     }
 }
 
-/// What is known of an open file: nothing. A box of it takes no memory.
-pub(crate) struct RegularFile(());
-
-impl RegularFile {
-    pub(crate) fn new() -> Result<KBox<Self>> {
-        Ok(KBox::new(Self(()), GFP_KERNEL)?)
-    }
-}
+/// Operations of regular files.
+pub(crate) enum RegularFile {}
 
 static TABLE: Table<RegularFile> = Table::new();
 
 #[vtable]
 impl Operations for RegularFile {
     type FileSystem = MemFs;
+    /// What is known of an open file: nothing.
+    type Ptr = ();
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(_inode: &Inode<MemFs>, _file: &OwnFile<MemFs>) -> Result<KBox<Self>> {
-        Self::new()
+    fn open(_inode: &Inode<MemFs>, _file: &OwnFile<MemFs>) -> Result {
+        Ok(())
     }
 
-    fn llseek(&self, file: &OwnFile<MemFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(_: (), file: &OwnFile<MemFs>, offset: i64, whence: i32) -> Result<i64> {
         file.generic_llseek(offset, whence)
     }
 
-    fn read_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIterDest<'_>) -> Result<usize> {
+    fn read_iter(_: (), iocb: Kiocb<'_, MemFs>, iter: IovIterDest<'_>) -> Result<usize> {
         iocb.read_page_cache(iter)
     }
 
-    fn write_iter(&self, iocb: Kiocb<'_, MemFs>, iter: IovIterSource<'_>) -> Result<usize> {
+    fn write_iter(_: (), iocb: Kiocb<'_, MemFs>, iter: IovIterSource<'_>) -> Result<usize> {
         iocb.write_page_cache(iter)
     }
 
     fn splice_read(
-        &self,
+        _: (),
         file: &OwnFile<MemFs>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
@@ -83,7 +79,7 @@ impl Operations for RegularFile {
     }
 
     fn splice_write(
-        &self,
+        _: (),
         file: &OwnFile<MemFs>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
@@ -93,12 +89,12 @@ impl Operations for RegularFile {
         file.splice_by_write(pipe, pos, len, flags)
     }
 
-    fn mmap(&self, _file: &OwnFile<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
+    fn mmap(_: (), _file: &OwnFile<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
         vma.show_page_cache::<Pages>()
     }
 
     /// There is nothing to write back to.
-    fn fsync(&self, _file: &OwnFile<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
+    fn fsync(_: (), _file: &OwnFile<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
         Ok(())
     }
 }

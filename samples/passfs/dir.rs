@@ -232,7 +232,7 @@ fn tmpfile(
             Ok(private)
         })
     });
-    file.finish(private?)
+    file.finish::<RegularFile>(private?)
 }
 
 operations! {

@@ -76,6 +76,7 @@ static TABLE: Table<RegularFile> = Table::new();
 #[vtable]
 impl Operations for RegularFile {
     type FileSystem = PassFs;
+    type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<PassFs>, file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
@@ -95,9 +96,9 @@ impl Operations for RegularFile {
         Ok(KBox::new(Self::new(below), GFP_KERNEL)?)
     }
 
-    fn llseek(&self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
-        let below = self.below(file)?;
+        let below = this.below(file)?;
         // Only the file below knows where there is data, so its position is moved, by one at a time.
         let lock = inode.lock_own();
         let pos = inode
@@ -108,17 +109,17 @@ impl Operations for RegularFile {
         Ok(pos)
     }
 
-    fn read_iter(&self, iocb: Kiocb<'_, PassFs>, iter: IovIterDest<'_>) -> Result<usize> {
+    fn read_iter(this: &Self, iocb: Kiocb<'_, PassFs>, iter: IovIterDest<'_>) -> Result<usize> {
         if iter.is_empty() {
             return Ok(0);
         }
         // The request is given up here: it may be complete, and gone, before the call returns.
         let file = iocb.file();
         let mounter = file.inode().sb().data().mounter();
-        self.below(file)?.read_iter::<Self>(mounter, iocb, iter)
+        this.below(file)?.read_iter::<Self>(mounter, iocb, iter)
     }
 
-    fn write_iter(&self, iocb: Kiocb<'_, PassFs>, iter: IovIterSource<'_>) -> Result<usize> {
+    fn write_iter(this: &Self, iocb: Kiocb<'_, PassFs>, iter: IovIterSource<'_>) -> Result<usize> {
         if iter.is_empty() {
             return Ok(0);
         }
@@ -128,12 +129,12 @@ impl Operations for RegularFile {
         // Whether the write takes set-ID bits away depends on the mode.
         refresh(inode);
         let mounter = inode.sb().data().mounter();
-        self.below(file)?
+        this.below(file)?
             .write_iter::<Self>(mounter, &lock, iocb, iter)
     }
 
     fn splice_read(
-        &self,
+        this: &Self,
         file: &OwnFile<PassFs>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
@@ -141,12 +142,12 @@ impl Operations for RegularFile {
         flags: u32,
     ) -> Result<usize> {
         let mounter = file.inode().sb().data().mounter();
-        self.below(file)?
+        this.below(file)?
             .splice_read::<Self>(mounter, file, pos, pipe, len, flags)
     }
 
     fn splice_write(
-        &self,
+        this: &Self,
         file: &OwnFile<PassFs>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
@@ -157,42 +158,42 @@ impl Operations for RegularFile {
         let lock = inode.lock_rwsem();
         refresh(inode);
         let mounter = inode.sb().data().mounter();
-        self.below(file)?
+        this.below(file)?
             .splice_write::<Self>(mounter, (&lock, file), pos, pipe, len, flags)
     }
 
-    fn mmap(&self, file: &OwnFile<PassFs>, vma: NewVma<'_, PassFs>) -> Result {
-        self.below
+    fn mmap(this: &Self, file: &OwnFile<PassFs>, vma: NewVma<'_, PassFs>) -> Result {
+        this.below
             .mmap::<Self>(file.inode().sb().data().mounter(), vma)
     }
 
-    fn fsync(&self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
-        let below = self.below(file)?;
+    fn fsync(this: &Self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
+        let below = this.below(file)?;
         file.inode()
             .sb()
             .data()
             .as_mounter(|m| below.fsync(m, start, end, datasync))
     }
 
-    fn fallocate(&self, file: &OwnFile<PassFs>, mode: i32, offset: i64, len: i64) -> Result {
+    fn fallocate(this: &Self, file: &OwnFile<PassFs>, mode: i32, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let lock = inode.lock_rwsem();
         refresh(inode);
         file.remove_privs(&lock)?;
-        let below = self.below(file)?;
+        let below = this.below(file)?;
         changing(inode, |m| below.fallocate(m, mode, offset, len))
     }
 
-    fn fadvise(&self, file: &OwnFile<PassFs>, offset: i64, len: i64, advice: i32) -> Result {
-        let below = self.below(file)?;
+    fn fadvise(this: &Self, file: &OwnFile<PassFs>, offset: i64, len: i64, advice: i32) -> Result {
+        let below = this.below(file)?;
         file.inode()
             .sb()
             .data()
             .as_mounter(|m| below.fadvise(m, offset, len, advice))
     }
 
-    fn flush(&self, file: &OwnFile<PassFs>, owner: FlOwner) -> Result {
-        self.below(file)?
+    fn flush(this: &Self, file: &OwnFile<PassFs>, owner: FlOwner) -> Result {
+        this.below(file)?
             .flush(file.inode().sb().data().mounter(), owner)
     }
 

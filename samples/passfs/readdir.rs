@@ -33,6 +33,7 @@ static TABLE: Table<DirFile> = Table::new();
 #[vtable]
 impl Operations for DirFile {
     type FileSystem = PassFs;
+    type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<PassFs>, _file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
@@ -44,26 +45,26 @@ impl Operations for DirFile {
         Ok(KBox::new(Self { below }, GFP_KERNEL)?)
     }
 
-    fn llseek(&self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let mut lock = inode.lock_rwsem();
         let pos = inode
             .sb()
             .data()
-            .as_mounter(|m| self.below.llseek(m, &mut lock.proof(), offset, whence));
-        file.set_pos(self.below.pos());
+            .as_mounter(|m| this.below.llseek(m, &mut lock.proof(), offset, whence));
+        file.set_pos(this.below.pos());
         pos
     }
 
-    fn fsync(&self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
+    fn fsync(this: &Self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
         file.inode()
             .sb()
             .data()
-            .as_mounter(|m| self.below.fsync_range(m, start, end, datasync))
+            .as_mounter(|m| this.below.fsync_range(m, start, end, datasync))
     }
 
     fn iterate(
-        &self,
+        this: &Self,
         _file: &OwnFile<PassFs>,
         mut dir: Locked<'_, PassFs>,
         ctx: &mut DirContext<'_>,
@@ -71,6 +72,6 @@ impl Operations for DirFile {
         dir.inode()
             .sb()
             .data()
-            .as_mounter(|m| self.below.pass_on(m, &mut dir, ctx))
+            .as_mounter(|m| this.below.pass_on(m, &mut dir, ctx))
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn tmpfile(
             upper.make_tmpfile(&mut file, inode, mode)
         })
     })?;
-    file.finish(private)
+    file.finish::<RegularFile>(private)
 }
 
 impl Upper<'_> {

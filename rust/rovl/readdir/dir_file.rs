@@ -122,6 +122,7 @@ static TABLE: Table<DirFile> = Table::new();
 #[vtable]
 impl Operations for DirFile {
     type FileSystem = Rovl;
+    type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
     fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
@@ -149,17 +150,17 @@ impl Operations for DirFile {
         Ok(KBox::new(this, GFP_KERNEL)?)
     }
 
-    fn release(self: KBox<Self>, inode: &Inode<Rovl>) {
-        if let Some(listing) = KBox::into_inner(self).state.into_inner().listing {
+    fn release(this: KBox<Self>, inode: &Inode<Rovl>) {
+        if let Some(listing) = KBox::into_inner(this).state.into_inner().listing {
             inode.data().dir_cache.close(listing);
         }
     }
 
-    fn llseek(&self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let mut lock = inode.lock_rwsem();
         let mut dir = lock.proof();
-        let state = self.state.get(&mut dir)?;
+        let state = this.state.get(&mut dir)?;
         if file.pos() == 0 {
             state.rewind(inode);
         }
@@ -168,22 +169,22 @@ impl Operations for DirFile {
         }
         let pos = inode
             .ofs()
-            .as_mounter(|m| self.real.llseek(m, &mut dir, offset, whence));
-        file.set_pos(self.real.pos());
+            .as_mounter(|m| this.real.llseek(m, &mut dir, offset, whence));
+        file.set_pos(this.real.pos());
         pos
     }
 
-    fn fsync(&self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+    fn fsync(this: &Self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
         let inode = file.inode();
         let ofs = inode.ofs();
         if !ofs.needs_sync()? {
             return Ok(());
         }
         ofs.as_mounter(|m| {
-            if self.is_upper {
-                return self.real.fsync_range(m, start, end, datasync);
+            if this.is_upper {
+                return this.real.fsync_range(m, start, end, datasync);
             }
-            match self.upper(m, inode)? {
+            match this.upper(m, inode)? {
                 Some(upper) => sync_range(m, upper, start, end, datasync),
                 // A lower directory does not change.
                 None => Ok(()),
@@ -192,22 +193,22 @@ impl Operations for DirFile {
     }
 
     fn iterate(
-        &self,
+        this: &Self,
         file: &OwnFile<Rovl>,
         mut dir: Locked<'_, Rovl>,
         ctx: &mut DirContext<'_>,
     ) -> Result {
         let inode = file.inode();
-        let state = self.state.get(&mut dir)?;
+        let state = this.state.get(&mut dir)?;
         if ctx.pos() == 0 {
             state.rewind(inode);
         }
         let is_real = state.is_real;
         inode.ofs().as_mounter(|m| {
             if is_real {
-                return real::emit(m, file.path(), &mut dir, &self.real, self.is_upper, ctx);
+                return real::emit(m, file.path(), &mut dir, &this.real, this.is_upper, ctx);
             }
-            let listing = self.listing(m, file, &mut dir)?;
+            let listing = this.listing(m, file, &mut dir)?;
             merged::emit(file.path(), &dir, &listing, ctx)
         })
     }

@@ -40,34 +40,42 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
+/// What the operations `T` get of what is known of an open file.
+pub type Private<'a, T> = <<T as Operations>::Ptr as ForeignOwnable>::Borrowed<'a>;
+
 /// The operations of `struct file_operations`.
 ///
-/// `Self` is the private data of an open file (`private_data`).
+/// Often `Self` is what is known of an open file, and [`Ptr`](Self::Ptr) a box of it.
 #[vtable]
-pub trait Operations: Send + Sync + Sized + 'static {
+pub trait Operations: Sized + 'static {
     /// Whose files these are.
     type FileSystem: FileSystem;
+    /// What is known of an open file, in `private_data`.
+    type Ptr: ForeignOwnable + Send + Sync;
 
     /// The table of these operations, a `static`: its address tells these files from others.
     const TABLE: &'static Table<Self>;
 
     /// Opens a file. The result is its private data, until the last close.
-    fn open(
-        inode: &Inode<Self::FileSystem>,
-        file: &OwnFile<Self::FileSystem>,
-    ) -> Result<KBox<Self>>;
+    fn open(inode: &Inode<Self::FileSystem>, file: &OwnFile<Self::FileSystem>)
+        -> Result<Self::Ptr>;
 
     /// The last close.
-    fn release(self: KBox<Self>, _inode: &Inode<Self::FileSystem>) {}
+    fn release(_private: Self::Ptr, _inode: &Inode<Self::FileSystem>) {}
 
     /// Moves the position.
-    fn llseek(&self, _file: &OwnFile<Self::FileSystem>, _offset: i64, _whence: i32) -> Result<i64> {
+    fn llseek(
+        _private: Private<'_, Self>,
+        _file: &OwnFile<Self::FileSystem>,
+        _offset: i64,
+        _whence: i32,
+    ) -> Result<i64> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Writes back what is dirty between `start` and `end`, both included.
     fn fsync(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _start: i64,
         _end: i64,
@@ -78,7 +86,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Reads into `iter`, as `iocb` says. Returns the number of bytes, or `EIOCBQUEUED`.
     fn read_iter(
-        &self,
+        _private: Private<'_, Self>,
         _iocb: Kiocb<'_, Self::FileSystem>,
         _iter: IovIterDest<'_>,
     ) -> Result<usize> {
@@ -87,7 +95,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Writes from `iter`, as `iocb` says. Returns the number of bytes, or `EIOCBQUEUED`.
     fn write_iter(
-        &self,
+        _private: Private<'_, Self>,
         _iocb: Kiocb<'_, Self::FileSystem>,
         _iter: IovIterSource<'_>,
     ) -> Result<usize> {
@@ -97,7 +105,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Moves `len` bytes from `pos` on into a pipe without copying them, and moves `pos`. Returns
     /// the number of bytes.
     fn splice_read(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _pos: &mut i64,
         _pipe: PipeDest<'_>,
@@ -110,7 +118,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
     /// Moves `len` bytes from a pipe to `pos` without copying them, and moves `pos`. Returns the
     /// number of bytes.
     fn splice_write(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _pipe: PipeSource<'_>,
         _pos: &mut i64,
@@ -122,7 +130,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Maps the file into `vma`.
     fn mmap(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _vma: NewVma<'_, Self::FileSystem>,
     ) -> Result {
@@ -131,7 +139,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Allocates, punches, zeroes, … `len` bytes from `offset` on, as `mode` (`FALLOC_FL_*`) says.
     fn fallocate(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _mode: i32,
         _offset: i64,
@@ -142,7 +150,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Takes advice on how `len` bytes from `offset` on will be used (`POSIX_FADV_*`).
     fn fadvise(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _offset: i64,
         _len: i64,
@@ -153,7 +161,11 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Runs at each close(2) of a descriptor of the file; the last one of all is followed by
     /// [`release`](Self::release).
-    fn flush(&self, _file: &OwnFile<Self::FileSystem>, _owner: FlOwner) -> Result {
+    fn flush(
+        _private: Private<'_, Self>,
+        _file: &OwnFile<Self::FileSystem>,
+        _owner: FlOwner,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -180,7 +192,7 @@ pub trait Operations: Send + Sync + Sized + 'static {
 
     /// Reads a directory, from the position on. The directory is locked for writing.
     fn iterate(
-        &self,
+        _private: Private<'_, Self>,
         _file: &OwnFile<Self::FileSystem>,
         _dir: Locked<'_, Self::FileSystem>,
         _ctx: &mut DirContext<'_>,
@@ -226,9 +238,9 @@ impl<T: Operations> Table<T> {
     /// `file` must be an open file with these operations, whose `open` has succeeded, and must stay
     /// open for `'a`.
     #[inline]
-    unsafe fn private<'a>(file: *mut bindings::file) -> &'a T {
-        // SAFETY: By the safety requirements; set by `open_callback`.
-        unsafe { &*(*file).private_data.cast() }
+    unsafe fn private<'a>(file: *mut bindings::file) -> Private<'a, T> {
+        // SAFETY: By the safety requirements; set by `open_callback`, and owned until the release.
+        unsafe { T::Ptr::borrow((*file).private_data) }
     }
 
     /// # Safety
@@ -256,7 +268,7 @@ impl<T: Operations> Table<T> {
         file: *mut bindings::file,
     ) -> c_int {
         // SAFETY: By the safety requirements; set by `open_callback`.
-        let private: KBox<T> = unsafe { KBox::from_foreign((*file).private_data) };
+        let private = unsafe { T::Ptr::from_foreign((*file).private_data) };
         // SAFETY: By the safety requirements.
         unsafe { (*file).private_data = ptr::null_mut() };
         // SAFETY: By the safety requirements.

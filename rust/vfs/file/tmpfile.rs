@@ -122,7 +122,7 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
     /// Opens the file, whose private data is `private` (`finish_open()`).
     ///
     /// Returns `EIO` where the inode has not the operations `O`.
-    pub fn finish<O: Operations<FileSystem = F>>(self, private: KBox<O>) -> Result {
+    pub fn finish<O: Operations<FileSystem = F>>(self, private: O::Ptr) -> Result {
         let dentry = self.dentry().as_raw();
         let inode = self.dentry().inode().ok_or(EIO)?.as_raw();
         // SAFETY: Valid by the type invariant of the inode; constant once it is published.
@@ -140,7 +140,7 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
         if mode & bindings::rvfs_const_RVFS_FMODE_OPENED == 0 {
             // Without the flag there will be no release.
             // SAFETY: Set above; nobody else has used it.
-            drop(unsafe { KBox::<O>::from_foreign((*self.raw).private_data) });
+            drop(unsafe { O::Ptr::from_foreign((*self.raw).private_data) });
             // SAFETY: Valid by the type invariant.
             unsafe { (*self.raw).private_data = ptr::null_mut() };
         }

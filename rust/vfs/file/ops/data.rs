@@ -18,6 +18,7 @@ use super::{
         OwnFile, //
     },
     Operations,
+    Private,
     Table, //
 };
 use crate::{
@@ -30,7 +31,7 @@ use kernel::prelude::*;
 /// files (`file_in` and `pos_in`, `file_out` and `pos_out`).
 pub struct RangeEnd<'a, T: Operations> {
     /// The private data of the open file.
-    pub private: &'a T,
+    pub private: Private<'a, T>,
     /// The file.
     pub file: &'a OwnFile<T::FileSystem>,
     /// The position at which the range begins.
