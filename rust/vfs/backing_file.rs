@@ -31,6 +31,7 @@ use crate::{
         OwnLock, //
     },
     mount::WriteGuard,
+    namei,
     path::LayerPath,
     FileSystem,
     Layer, //
@@ -245,7 +246,7 @@ impl WriteGuard<'_> {
                 user_file.as_raw(),
                 flags as c_int,
                 &parent.to_raw(),
-                mode,
+                namei::regular(mode),
                 bindings::rvfs_current_cred(),
             )
         })?;

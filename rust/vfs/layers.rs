@@ -62,6 +62,10 @@ pub unsafe trait Layers: sealed::Sealed + Send + Sync + Sized + 'static {
     #[doc(hidden)]
     fn keeps(mounts: &Self::Mounts, dentry: &Dentry<Layer>) -> bool;
 
+    /// How many file systems one on `mounts` stacks on.
+    #[doc(hidden)]
+    fn depth(mounts: &Self::Mounts) -> u32;
+
     /// No layers yet.
     #[doc(hidden)]
     fn new() -> Self;
@@ -123,6 +127,10 @@ unsafe impl Layers for NoLayers {
         false
     }
 
+    fn depth(_mounts: &()) -> u32 {
+        0
+    }
+
     fn new() -> Self {
         Self(())
     }
@@ -164,6 +172,10 @@ unsafe impl Layers for OneLayer {
 
     fn keeps(mount: &PrivateMount, dentry: &Dentry<Layer>) -> bool {
         check(mount, dentry).is_ok()
+    }
+
+    fn depth(mount: &PrivateMount) -> u32 {
+        mount.sb().stack_depth().saturating_add(1)
     }
 
     fn new() -> Self {

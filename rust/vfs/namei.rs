@@ -46,6 +46,13 @@ pub(crate) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
     })
 }
 
+/// `mode` of a regular file. Functions of C that make one without a name take any type, and file
+/// systems make what is none.
+pub(crate) fn regular(mode: u16) -> u16 {
+    // CAST: a type, in the upper bits of 16.
+    (mode & 0o7777) | bindings::S_IFREG as u16
+}
+
 /// Whether names can be looked up in `dir`; `ENOTDIR` or `ENOENT` if not.
 fn check_dir(dir: &Dentry<Layer>) -> Result {
     if dir.can_lookup() {

@@ -333,6 +333,12 @@ unsafe impl Layers for LayerStack {
         (0..=mounts.num_lower()).any(|layer| check(mounts, dentry, layer).is_ok())
     }
 
+    fn depth(mounts: &LayerMounts) -> u32 {
+        let mounts = (0..=mounts.num_lower()).filter_map(|layer| mounts.get(layer));
+        let depths = mounts.map(|mount| mount.sb().stack_depth().saturating_add(1));
+        depths.max().unwrap_or(0)
+    }
+
     fn new() -> Self {
         Self {
             upper: ManuallyDrop::new(Once::new()),

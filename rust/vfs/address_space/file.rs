@@ -43,11 +43,21 @@ impl<F: FileSystem> Inode<F> {
 }
 
 impl<F: FileSystem> Kiocb<'_, F> {
+    /// As [`Inode::check_page_cache`]; `EINVAL` also for direct I/O, which goes past the page cache by an
+    /// operation that is not there.
+    fn check_page_cache(&self) -> Result {
+        // CAST: a flag bit.
+        if self.flags() & bindings::rvfs_const_RVFS_IOCB_DIRECT as c_int != 0 {
+            return Err(EINVAL);
+        }
+        self.file().inode().check_page_cache()
+    }
+
     /// Reads from the page cache (`generic_file_read_iter()`). Returns the number of bytes.
     ///
     /// `EINVAL` where the inode has none of its own.
     pub fn read_page_cache(self, iter: IovIterDest<'_>) -> Result<usize> {
-        self.file().inode().check_page_cache()?;
+        self.check_page_cache()?;
         // SAFETY: Both are valid by their type invariants and given up; pages can be read.
         count_result(unsafe { bindings::generic_file_read_iter(self.as_raw(), iter.into_raw()) })
     }
@@ -57,7 +67,7 @@ impl<F: FileSystem> Kiocb<'_, F> {
     ///
     /// `EINVAL` where the inode has none of its own.
     pub fn write_page_cache(self, iter: IovIterSource<'_>) -> Result<usize> {
-        self.file().inode().check_page_cache()?;
+        self.check_page_cache()?;
         // SAFETY: Both are valid by their type invariants and given up; pages can be written.
         count_result(unsafe { bindings::generic_file_write_iter(self.as_raw(), iter.into_raw()) })
     }

@@ -74,9 +74,29 @@ int rvfs_sb_take_encoding(struct super_block *sb, const struct super_block *from
 	return 0;
 }
 
+/*
+ * An inode that is lost while a mount is made, which then fails, stays in the
+ * inode cache. It must not be found for another super block in this place;
+ * generic_shutdown_super() sees to that only where there is a root.
+ */
+static void poison_lost_inodes(struct super_block *sb)
+{
+	struct inode *inode;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		inode->i_op = VFS_PTR_POISON;
+		inode->i_sb = VFS_PTR_POISON;
+		inode->i_mapping = VFS_PTR_POISON;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+}
+
 /* Whoever is in RCU walk may still use the encoding, so the pointer stays. */
 void rvfs_kill_sb(struct super_block *sb)
 {
+	if (!sb->s_root)
+		poison_lost_inodes(sb);
 	kill_anon_super(sb);
 #if IS_ENABLED(CONFIG_UNICODE)
 	utf8_unload(sb->s_encoding);

@@ -142,6 +142,7 @@ impl<F: FileSystem> SuperBlock<F> {
         Ok(NewInode {
             inode: NonNull::new(inode.cast()).ok_or(ENOMEM)?,
             hashed: false,
+            has_type: false,
             _sb: PhantomData,
             _of: PhantomData,
         })
@@ -162,6 +163,7 @@ unsafe fn fetched<'a, F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetc
         Fetched::New(NewInode {
             inode: ptr,
             hashed: true,
+            has_type: false,
             _sb: PhantomData,
             _of: PhantomData,
         })
@@ -180,6 +182,8 @@ unsafe fn fetched<'a, F: FileSystem>(inode: *mut bindings::inode) -> Option<Fetc
 pub struct NewInode<'a, F: FileSystem> {
     inode: NonNull<Allocation<F>>,
     hashed: bool,
+    /// Whether `set_type` has been called.
+    has_type: bool,
     _sb: PhantomData<&'a ()>,
     _of: Of<F>,
 }
@@ -219,9 +223,21 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
         unsafe { bindings::rvfs_inode_mark_creating(self.raw()) };
     }
 
+    /// `mode` with the type that the inode has, if [`set_type`](Self::set_type) gave it one. What is in
+    /// its unions, and in which lists it may get, depends on the type, at its end too.
+    fn keep_type(&self, mode: u16) -> u16 {
+        if !self.has_type {
+            return mode;
+        }
+        // CAST: a mask.
+        let kind = bindings::S_IFMT as u16;
+        (mode & !kind) | (self.mode() & kind)
+    }
+
     /// Sets owner and mode as a new file of the caller in `dir` has them (`inode_init_owner()`),
-    /// and returns the mode.
+    /// and returns the mode. A type that was set stays.
     pub fn init_owner(&mut self, idmap: Idmap<'_>, dir: &Inode<F>, mode: u16) -> u16 {
+        let mode = self.keep_type(mode);
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::inode_init_owner(idmap.as_raw(), self.raw(), dir.as_raw(), mode) };
         // SAFETY: Valid by the type invariant.
@@ -254,6 +270,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
             return Ok(Fetched::New(NewInode {
                 inode: this.inode,
                 hashed: true,
+                has_type: this.has_type,
                 _sb: PhantomData,
                 _of: PhantomData,
             }));
@@ -262,9 +279,11 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
         unsafe { fetched(inode) }.ok_or(EEXIST)
     }
 
-    /// Sets type, device number and operations.
+    /// Sets type, device number and operations. The type can be set once; after that it stays.
     pub fn set_type(&mut self, mode: u16, rdev: u32, tables: &RawTables<F>) {
         let inode = self.raw();
+        let mode = self.keep_type(mode);
+        self.has_type = true;
         // No reference is made to it: if it is hashed, others use its list heads and its lock.
         // SAFETY: Valid by the type invariant, and nobody else uses this member.
         unsafe { (*inode).i_mode = mode };

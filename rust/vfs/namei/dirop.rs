@@ -167,8 +167,13 @@ impl<'a> Creating<'a> {
         Ok(Self(unsafe { Dirop::new(write, as_mounter, child) }?))
     }
 
-    /// Makes a device, a fifo or a socket (`vfs_mknod()`). `EEXIST` where there is something.
+    /// Makes a device, a fifo or a socket (`vfs_mknod()`). `EEXIST` where there is something, and
+    /// `EINVAL` for another type: the function of C takes any, and file systems make what is none.
     pub fn mknod(self, mode: u16, rdev: u32) -> Result<Self> {
+        match u32::from(mode) & bindings::S_IFMT {
+            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {}
+            _ => return Err(EINVAL),
+        }
         self.0.as_mounter.check()?;
         // SAFETY: By the type invariant of `Dirop`.
         to_result(unsafe {
@@ -364,6 +369,7 @@ impl WriteGuard<'_> {
         };
         // CAST: flag bits.
         let flags = (bindings::O_WRONLY | bindings::O_LARGEFILE) as c_int;
+        let mode = super::regular(mode);
         // SAFETY: The path is a directory of this mount. The current credentials are valid; the file
         // takes a reference on them.
         let file = from_err_ptr(unsafe {

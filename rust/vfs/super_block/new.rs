@@ -6,7 +6,8 @@ use super::{
     Info,
     Operations,
     SuperBlock,
-    Table, //
+    Table,
+    MAX_STACK_DEPTH, //
 };
 use crate::{
     bindings,
@@ -19,6 +20,7 @@ use crate::{
         NewInode,
         Traps, //
     },
+    layers::Layers,
     xattr::Handlers,
     FileSystem,
     Layer,
@@ -93,7 +95,8 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         &mut self.traps
     }
 
-    /// Sets how many file systems this one stacks on.
+    /// Sets how many file systems this one stacks on. [`finish`](Self::finish) does so where it is more,
+    /// by the mounts of its layers.
     ///
     /// Returns `EINVAL` where that is too deep.
     pub fn set_stack_depth(&mut self, depth: u32) -> Result {
@@ -212,7 +215,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     /// The result is what `fill_super` returns.
     ///
     /// `make_root` is called with the super block complete but for its root. `EXDEV` for an inode of
-    /// another mount.
+    /// another mount, and `EINVAL` where too many file systems would stack on each other.
     pub fn finish<E>(
         self,
         data: impl PinInit<F::Super, E>,
@@ -229,7 +232,9 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         }? Error);
         let mut info: Pin<KBox<Info<F>>> = KBox::pin_init::<Error>(info, GFP_KERNEL)?;
         let parts = info.as_mut().project();
-        parts.traps.rely_on(F::mounts(&parts.data))?;
+        let mounts = F::mounts(&parts.data);
+        parts.traps.rely_on(mounts)?;
+        check_depth(self.sb, F::Layers::depth(mounts))?;
         let sb = self.sb.as_raw();
         // SAFETY: Valid by the type invariant, and without data.
         unsafe { (*sb).s_fs_info = info.into_foreign() };
@@ -264,4 +269,18 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         }
         result
     }
+}
+
+/// Notes that `sb` stacks on `depth` file systems, or on more as it has said itself. Each takes a part
+/// of the stack of a task, so `EINVAL` where that is too deep.
+fn check_depth<F>(sb: &SuperBlock<F>, depth: u32) -> Result {
+    if depth > MAX_STACK_DEPTH {
+        return Err(EINVAL);
+    }
+    // CAST: a small number.
+    let depth = depth as c_int;
+    // SAFETY: Valid by the type invariant, and being filled, so nobody else uses this member.
+    let stored = unsafe { &mut (*sb.as_raw()).s_stack_depth };
+    *stored = depth.max(*stored);
+    Ok(())
 }
