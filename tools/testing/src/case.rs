@@ -43,7 +43,7 @@ pub struct Test {
 /// A named test function.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// Name with its module: `copy_up::keeps_holes`.
+    /// Name with its modules: `upper::copy_up_data::keeps_holes`.
     pub name: &'static str,
     /// The test.
     pub run: fn(&Test),
@@ -128,12 +128,19 @@ impl Case {
         Trial::ignorable_test(name, move || {
             let test = Test {
                 settings: (*settings).clone(),
-                name: name.replace("::", "."),
+                name: short(name),
                 log: Mutex::new(Vec::new()),
             };
             test.run(self.run)
         })
     }
+}
+
+/// Module and function of a test: its room would only make the paths of its files longer.
+fn short(name: &str) -> String {
+    let mut parts: Vec<&str> = name.rsplit("::").take(2).collect();
+    parts.reverse();
+    parts.join(".")
 }
 
 impl Test {
