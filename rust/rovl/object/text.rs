@@ -19,18 +19,16 @@ pub(crate) struct Text(KVec<u8>);
 impl Text {
     /// A copy. Returns `EINVAL` if there is a NUL in it.
     pub(crate) fn new(bytes: &[u8]) -> Result<Self> {
+        let copy = Self::copy_of(bytes)?;
+        CStr::from_bytes_with_nul(&copy.0).map_err(|_| reason::NUL_IN_TEXT)?;
+        Ok(copy)
+    }
+
+    /// A copy of what is known to have no NUL in it, as it comes from C.
+    pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self> {
         let mut copy = KVec::with_capacity(bytes.len().saturating_add(1), GFP_KERNEL)?;
         copy.extend_from_slice(bytes, GFP_KERNEL)?;
         copy.push(0, GFP_KERNEL)?;
-        CStr::from_bytes_with_nul(&copy).map_err(|_| reason::NUL_IN_TEXT)?;
-        Ok(Self(copy))
-    }
-
-    /// A copy of a text of C, which has no NUL in it.
-    pub(crate) fn copy_of(text: &CStr) -> Result<Self> {
-        let bytes = text.to_bytes_with_nul();
-        let mut copy = KVec::with_capacity(bytes.len(), GFP_KERNEL)?;
-        copy.extend_from_slice(bytes, GFP_KERNEL)?;
         Ok(Self(copy))
     }
 

@@ -121,7 +121,7 @@ impl LayerList {
                 fc.error(fmt!("lowerdir: {}", err.message()));
                 EINVAL
             })?;
-            let name = Text::new(layer.raw)?;
+            let name = Text::copy_of(layer.raw)?;
             let path = resolve(fc, Role::Lower, name.as_cstr())?;
             self.add(fc, Role::Lower, NamedPath { name, path })?;
             if layer.data_only {
@@ -135,12 +135,12 @@ impl LayerList {
     pub(crate) fn set(&mut self, fc: &FsContext, role: Role, value: Value<'_>) -> Result {
         let named = match value {
             Value::String(name) => NamedPath {
-                name: Text::copy_of(name)?,
+                name: Text::copy_of(name.to_bytes())?,
                 path: resolve(fc, role, name)?,
             },
             Value::File(file) => {
                 let path = Path::of_file(file);
-                let name = path.with_text(Text::copy_of)?;
+                let name = path.with_text(|text| Text::copy_of(text.to_bytes()))?;
                 NamedPath { name, path }
             }
             Value::Flag(_) => return Err(EINVAL),
