@@ -195,12 +195,6 @@ impl<F> Dentry<F> {
         unsafe { name_bytes(name) }
     }
 
-    /// Unhashes it, so that the next lookup asks the file system (`d_drop()`).
-    pub fn drop_from_hash(&self) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::d_drop(self.as_raw()) };
-    }
-
     /// `d_flags`.
     #[inline]
     fn flags(&self) -> u32 {
@@ -330,6 +324,12 @@ impl<F: FileSystem> Dentry<F> {
     pub fn sb(&self) -> &SuperBlock<F> {
         // SAFETY: A dentry pins its super block; `d_sb` is constant.
         unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
+    }
+
+    /// Unhashes it, so that the next lookup asks the file system (`d_drop()`).
+    pub fn drop_from_hash(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::d_drop(self.as_raw()) };
     }
 
     /// Sets bit `bit` of the word that a file system may keep in `d_fsdata`.

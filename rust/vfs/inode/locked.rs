@@ -23,15 +23,15 @@ use kernel::{
 /// An inode whose `i_rwsem` this task holds for writing: the VFS took it for an operation, or
 /// [`InodeLock`] did.
 ///
-/// Where a shared reference is given out, the lock can be shown to whatever needs it. Only a mutable
-/// one gives access to what the lock protects ([`ByInodeLock`]), so there is one of these at a time.
+/// A shared reference shows to a function that the lock is held, as it has to be to change the inode.
+/// Data that the lock protects ([`ByInodeLock`]) needs a mutable one.
 ///
 /// # Invariants
 ///
 /// - The lock is held for `'a` by this task.
-/// - Only one of an inode can be borrowed mutably at a time. Whoever shows a lock to the VFS lends it
-///   a shared reference, and so may the operation that it calls under that lock, for which there is a
-///   second one, do.
+/// - Of one inode only one is borrowed mutably at a time. There may be a second one if a function is
+///   shown the lock and the VFS calls an operation of this inode under it: as `file_remove_privs()`
+///   calls `->setattr`. Both are shared references then.
 pub struct Locked<'a, F> {
     inode: &'a Inode<F>,
     _exclusive: PhantomData<&'a mut ()>,

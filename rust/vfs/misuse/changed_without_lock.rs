@@ -11,7 +11,9 @@ use vfs::{
         OwnLock, //
     },
     mount::Idmap,
-    FileSystem, //
+    namei::Removing,
+    FileSystem,
+    Layer, //
 };
 
 fn more_links<F: FileSystem>(dir: &Inode<F>) {
@@ -46,4 +48,11 @@ fn attributes<F: FileSystem>(
     //~^ ERROR expected `&LockedDentry<'_, _>`, found `&Dentry<F>`
     change.apply(idmap, dentry)
     //~^ ERROR expected `&LockedDentry<'_, _>`, found `&Dentry<F>`
+}
+
+fn name_below(dentry: &Dentry<Layer>) -> Result {
+    dentry.drop_from_hash();
+    //~^ ERROR `drop_from_hash`
+    Removing(dentry).unlink()
+    //~^ ERROR cannot initialize a tuple struct which contains private fields
 }
