@@ -32,16 +32,16 @@ use vfs::{
         Callbacks, //
     },
     file::{
+        File,
+        FilePos,
         FlOwner,
         IovIterDest,
         IovIterSource,
         Kiocb,
         NewVma,
         Operations,
-        OwnFile,
         PipeDest,
         PipeSource,
-        RangeEnd,
         Table, //
     },
     inode::Inode,
@@ -76,14 +76,14 @@ impl RegularFile {
 
     /// The file of the layer that has the data now, with the flags of `file`.
     #[inline]
-    fn real_file(&self, file: &OwnFile<Rovl>) -> Result<&BackingFile> {
+    fn real_file(&self, file: &File<Rovl>) -> Result<&BackingFile> {
         lower_data::ensure(file.dentry())?;
         self.real_file_at(file, file.inode().data_path()?)
     }
 
     /// The file of the layer that is open on `path`, with the flags of `file`.
     #[inline]
-    fn real_file_at(&self, file: &OwnFile<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
+    fn real_file_at(&self, file: &File<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
         let real = if self.real.is_of(path.dentry) {
             &*self.real
         } else {
@@ -101,7 +101,7 @@ impl RegularFile {
     /// Returns `EIO` where the upper file is another one by now, for which somebody must have
     /// changed the upper layer under us.
     #[cold]
-    fn upper_file(&self, file: &OwnFile<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
+    fn upper_file(&self, file: &File<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
         let upper = match self.upper.get() {
             Some(upper) => upper,
             None => {
@@ -127,11 +127,11 @@ impl Operations for RegularFile {
     type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
+    fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<Self>> {
         open::open(inode, file)
     }
 
-    fn llseek(this: &Self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         match (offset, whence) {
             // What needs no lock and no layer.
             (0, SEEK_CUR) => return Ok(file.pos()),
@@ -145,7 +145,7 @@ impl Operations for RegularFile {
         let inode = file.inode();
         // The position of this file is what counts; it outlives copy up. But only the layer knows
         // of holes and limits, so its file is moved from there, and not by two at once.
-        let lock = inode.lock_own();
+        let lock = inode.lock_mutex();
         let pos = inode
             .ofs()
             .as_mounter(|as_mounter| real.llseek(as_mounter, &lock, file.pos(), offset, whence))?;
@@ -165,7 +165,7 @@ impl Operations for RegularFile {
 
     fn splice_read(
         this: &Self,
-        file: &OwnFile<Rovl>,
+        file: &File<Rovl>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
         len: usize,
@@ -178,7 +178,7 @@ impl Operations for RegularFile {
 
     fn splice_write(
         this: &Self,
-        file: &OwnFile<Rovl>,
+        file: &File<Rovl>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
@@ -197,33 +197,33 @@ impl Operations for RegularFile {
         )
     }
 
-    fn mmap(this: &Self, file: &OwnFile<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
+    fn mmap(this: &Self, file: &File<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
         this.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
     }
 
-    fn fsync(this: &Self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+    fn fsync(this: &Self, file: &File<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
         range::fsync(this, file, start, end, datasync)
     }
 
-    fn fallocate(this: &Self, file: &OwnFile<Rovl>, mode: i32, offset: i64, len: i64) -> Result {
+    fn fallocate(this: &Self, file: &File<Rovl>, mode: i32, offset: i64, len: i64) -> Result {
         range::fallocate(this, file, mode, offset, len)
     }
 
-    fn fadvise(this: &Self, file: &OwnFile<Rovl>, offset: i64, len: i64, advice: i32) -> Result {
+    fn fadvise(this: &Self, file: &File<Rovl>, offset: i64, len: i64, advice: i32) -> Result {
         let real = this.real_file(file)?;
         file.inode()
             .ofs()
             .as_mounter(|as_mounter| real.fadvise(as_mounter, offset, len, advice))
     }
 
-    fn flush(this: &Self, file: &OwnFile<Rovl>, owner: FlOwner) -> Result {
+    fn flush(this: &Self, file: &File<Rovl>, owner: FlOwner) -> Result {
         this.real_file(file)?
             .flush(&file.inode().ofs().mounter, owner)
     }
 
     fn copy_file_range(
-        src: RangeEnd<'_, Self>,
-        dst: RangeEnd<'_, Self>,
+        src: FilePos<'_, Self>,
+        dst: FilePos<'_, Self>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -231,8 +231,8 @@ impl Operations for RegularFile {
     }
 
     fn remap_file_range(
-        src: RangeEnd<'_, Self>,
-        dst: RangeEnd<'_, Self>,
+        src: FilePos<'_, Self>,
+        dst: FilePos<'_, Self>,
         len: i64,
         flags: u32,
     ) -> Result<i64> {
@@ -243,11 +243,11 @@ impl Operations for RegularFile {
 impl Callbacks for RegularFile {
     type FileSystem = Rovl;
 
-    fn accessed(file: &OwnFile<Rovl>) {
+    fn accessed(file: &File<Rovl>) {
         io::accessed(file);
     }
 
-    fn end_write(file: &OwnFile<Rovl>) {
+    fn end_write(file: &File<Rovl>) {
         // Size and times are new.
         file.inode().copy_attr_from_real();
     }

@@ -43,7 +43,7 @@ use vfs::{
         Target, //
     },
     path::LayerPath,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -59,7 +59,7 @@ pub(crate) enum Make<'a> {
     /// A symbolic link to this target.
     Symlink(&'a CStr),
     /// One more name of something in the upper layer.
-    Link(&'a Dentry<Layer>),
+    Link(&'a Dentry<Foreign>),
 }
 
 impl Make<'_> {
@@ -95,7 +95,7 @@ pub(crate) fn temp_name() -> TempName {
 fn create_locked<'a>(
     m: &'a AsMounter,
     write: &'a WriteGuard<'a>,
-    dir: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
     name: &[u8],
     what: Make<'_>,
 ) -> Result<Creating<'a>> {
@@ -122,7 +122,7 @@ fn create_locked<'a>(
 fn findable<'a>(
     m: &'a AsMounter,
     write: &'a WriteGuard<'a>,
-    dir: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
     name: &[u8],
     made: Creating<'a>,
 ) -> Result<Creating<'a>> {
@@ -142,9 +142,9 @@ fn findable<'a>(
 pub(crate) fn create_temp_in<'a>(
     m: &'a AsMounter,
     write: &'a WriteGuard<'a>,
-    dir: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
     what: Make<'_>,
-) -> Result<Ref<'a, Dentry<Layer>>> {
+) -> Result<Ref<'a, Dentry<Foreign>>> {
     Ok(create_locked(m, write, dir, temp_name().as_bytes(), what)?.keep())
 }
 
@@ -161,12 +161,12 @@ pub(crate) struct Upper<'a> {
 
 impl<'a> Upper<'a> {
     /// The work directory, or `EROFS`.
-    pub(crate) fn work(&self) -> Result<&'a Dentry<Layer>> {
+    pub(crate) fn work(&self) -> Result<&'a Dentry<Foreign>> {
         Ok(self.ofs.work()?.dir.dentry())
     }
 
     /// A dentry of the upper layer as a path.
-    pub(crate) fn path<'b>(&self, dentry: &'b Dentry<Layer>) -> Result<LayerPath<'b>>
+    pub(crate) fn path<'b>(&self, dentry: &'b Dentry<Foreign>) -> Result<LayerPath<'b>>
     where
         'a: 'b,
     {
@@ -176,19 +176,19 @@ impl<'a> Upper<'a> {
     /// Looks `name` up in the directory `dir`. The result may be negative.
     pub(crate) fn lookup(
         &self,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
         name: &[u8],
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         self.ofs.keep_upper(self.path(dir)?.lookup(self.m, name)?)
     }
 
     /// Makes something in the directory `dir`. Returns `ESTALE` where there is something already.
     pub(crate) fn create(
         &self,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
         name: &[u8],
         what: Make<'_>,
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         let made = create_locked(self.m, self.write, dir, name, what)?.keep();
         // A directory inherits from its parent whether it folds case.
         if made.is_dir() && made.is_casefolded() != self.ofs.casefold {
@@ -214,25 +214,33 @@ impl<'a> Upper<'a> {
         &self,
         name: &[u8],
         made: Creating<'a>,
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         Ok(findable(self.m, self.write, self.work()?, name, made)?.keep())
     }
 
     /// Locks `dir` to make something under `name`, see [`WriteGuard::start_creating`].
-    pub(crate) fn start_creating(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<Creating<'a>> {
+    pub(crate) fn start_creating(
+        &self,
+        dir: &Dentry<Foreign>,
+        name: &[u8],
+    ) -> Result<Creating<'a>> {
         self.write.start_creating(self.m, dir, name)
     }
 
     /// Locks `dir` to remove `name`, see [`WriteGuard::start_removing`].
-    pub(crate) fn start_removing(&self, dir: &Dentry<Layer>, name: &[u8]) -> Result<Removing<'a>> {
+    pub(crate) fn start_removing(
+        &self,
+        dir: &Dentry<Foreign>,
+        name: &[u8],
+    ) -> Result<Removing<'a>> {
         self.write.start_removing(self.m, dir, name)
     }
 
     /// Locks two directories to rename by name, see [`WriteGuard::start_renaming`].
     pub(crate) fn start_renaming(
         &self,
-        old: (&Dentry<Layer>, &[u8]),
-        new: (&'a Dentry<Layer>, &[u8]),
+        old: (&Dentry<Foreign>, &[u8]),
+        new: (&'a Dentry<Foreign>, &[u8]),
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
         self.write.start_renaming(self.m, old, new, flags)
@@ -242,8 +250,8 @@ impl<'a> Upper<'a> {
     /// [`WriteGuard::start_renaming_dentry`].
     pub(crate) fn start_renaming_dentry(
         &self,
-        old: (&Dentry<Layer>, &Dentry<Layer>),
-        new: (&'a Dentry<Layer>, &[u8]),
+        old: (&Dentry<Foreign>, &Dentry<Foreign>),
+        new: (&'a Dentry<Foreign>, &[u8]),
         target: Target,
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
@@ -255,8 +263,8 @@ impl<'a> Upper<'a> {
     /// [`WriteGuard::start_renaming_two_dentries`].
     pub(crate) fn start_renaming_two_dentries(
         &self,
-        old: (&Dentry<Layer>, &Dentry<Layer>),
-        new: (&'a Dentry<Layer>, &Dentry<Layer>),
+        old: (&Dentry<Foreign>, &Dentry<Foreign>),
+        new: (&'a Dentry<Foreign>, &Dentry<Foreign>),
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
         self.write
@@ -266,18 +274,18 @@ impl<'a> Upper<'a> {
     /// Removes `dentry` from the directory `dir`, where it is of no use any more.
     ///
     /// A failure is told and has no other effect, because there is nobody who could do better.
-    pub(crate) fn cleanup(&self, dir: &Dentry<Layer>, dentry: &Dentry<Layer>) {
+    pub(crate) fn cleanup(&self, dir: &Dentry<Foreign>, dentry: &Dentry<Foreign>) {
         cleanup::remove_logged(self.m, self.write, dir, dentry);
     }
 
     /// Whether `dentry`, of the upper layer, is a whiteout.
-    pub(crate) fn is_whiteout(&self, dentry: &Dentry<Layer>) -> bool {
+    pub(crate) fn is_whiteout(&self, dentry: &Dentry<Foreign>) -> bool {
         self.path(dentry)
             .is_ok_and(|path| self.ofs.is_whiteout(self.m, path))
     }
 
     /// Whether `dentry`, of the upper layer, is a name of `inode`.
-    pub(crate) fn is_name_of(dentry: &Dentry<Layer>, inode: Option<&Inode<Layer>>) -> bool {
+    pub(crate) fn is_name_of(dentry: &Dentry<Foreign>, inode: Option<&Inode<Foreign>>) -> bool {
         match (dentry.inode(), inode) {
             (Some(this), Some(inode)) => this.is(inode),
             _ => false,

@@ -23,18 +23,18 @@ use crate::{
     dentry::Dentry,
     file::{
         offset_result,
-        FlOwner,
-        OwnFile, //
+        File,
+        FlOwner, //
     },
     inode::{
         Inode,
-        OwnLock, //
+        InodeMutex, //
     },
     mount::WriteGuard,
     namei,
     path::LayerPath,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -90,7 +90,7 @@ impl BackingFile {
     /// Returns `EPERM` for an immutable or append-only file if `flags` ask for more.
     pub fn open<F: FileSystem>(
         as_mounter: &AsMounter,
-        user_file: &OwnFile<F>,
+        user_file: &File<F>,
         flags: u32,
         path: LayerPath<'_>,
     ) -> Result<ARef<Self>> {
@@ -129,21 +129,21 @@ impl BackingFile {
 
     /// The inode.
     #[inline]
-    pub fn inode(&self) -> &Inode<Layer> {
+    pub fn inode(&self) -> &Inode<Foreign> {
         // SAFETY: Constant while the file is open, which pins it.
         unsafe { Inode::from_raw((*self.as_raw()).f_inode) }
     }
 
     /// The dentry.
     #[inline]
-    pub fn dentry(&self) -> &Dentry<Layer> {
+    pub fn dentry(&self) -> &Dentry<Foreign> {
         // SAFETY: Constant while the file is open, which pins it.
         unsafe { Dentry::from_raw((*self.as_raw()).__bindgen_anon_1.f_path.dentry) }
     }
 
     /// Whether it is open on what `dentry` stands for.
     #[inline]
-    pub fn is_of(&self, dentry: &Dentry<Layer>) -> bool {
+    pub fn is_of(&self, dentry: &Dentry<Foreign>) -> bool {
         dentry.inode().is_some_and(|inode| inode.is(self.inode()))
     }
 
@@ -189,7 +189,7 @@ impl BackingFile {
     pub fn llseek<F: FileSystem>(
         &self,
         _as_mounter: &AsMounter,
-        lock: &OwnLock<'_, F>,
+        lock: &InodeMutex<'_, F>,
         pos: i64,
         offset: i64,
         whence: i32,
@@ -231,7 +231,7 @@ impl WriteGuard<'_> {
     pub fn backing_tmpfile<F: FileSystem>(
         &self,
         as_mounter: &AsMounter,
-        user_file: &OwnFile<F>,
+        user_file: &File<F>,
         flags: u32,
         parent: LayerPath<'_>,
         mode: u16,

@@ -11,7 +11,7 @@ use crate::{
     dentry::Dentry,
     mount::WriteGuard,
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 use kernel::{
     error::to_result,
@@ -150,11 +150,11 @@ impl WriteGuard<'_> {
     /// The dentry of an open file of this mount, for instance of an unnamed one.
     ///
     /// Returns `EXDEV` for a file of another file system.
-    pub fn dentry_of<'a>(&self, file: &'a File) -> Result<&'a Dentry<Layer>> {
+    pub fn dentry_of<'a>(&self, file: &'a File) -> Result<&'a Dentry<Foreign>> {
         // SAFETY: An open file pins its path, which is constant; that the dentry is one of a layer
         // follows from the check below.
         let dentry =
-            unsafe { Dentry::<Layer>::from_raw((*file.as_ptr()).__bindgen_anon_1.f_path.dentry) };
+            unsafe { Dentry::<Foreign>::from_raw((*file.as_ptr()).__bindgen_anon_1.f_path.dentry) };
         self.check(dentry)?;
         Ok(dentry)
     }

@@ -28,7 +28,7 @@ use crate::{
     reference::Counted,
     super_block::SuperBlock,
     FileSystem,
-    Layer,
+    Foreign,
     Of,
     Ref, //
 };
@@ -263,7 +263,7 @@ unsafe fn name_bytes<'a>(name: &bindings::qstr) -> &'a [u8] {
     unsafe { slice::from_raw_parts(name.name, len as usize) }
 }
 
-impl Dentry<Layer> {
+impl Dentry<Foreign> {
     /// Whether it is of a kind that a stacking file system cannot use: an automount point, or of a
     /// file system with its own rules for names.
     pub fn is_weird(&self) -> bool {
@@ -305,7 +305,7 @@ impl Dentry<Layer> {
     }
 
     /// The super block of the layer.
-    pub fn layer_sb(&self) -> &SuperBlock<Layer> {
+    pub fn layer_sb(&self) -> &SuperBlock<Foreign> {
         // SAFETY: A dentry pins its super block; `d_sb` is constant.
         unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
     }
@@ -351,7 +351,7 @@ impl<F: FileSystem> Dentry<F> {
     ///
     /// Does nothing in a file system without dentry operations, see
     /// [`NewSuperBlock::set_dentry_operations`](crate::super_block::NewSuperBlock::set_dentry_operations).
-    pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
+    pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
         self.replace_revalidation(REVALIDATE, flags);
     }
@@ -380,14 +380,14 @@ impl<F: FileSystem> Dentry<F> {
 
     /// As [`init_revalidation`](Self::init_revalidation), for the root: `DCACHE_OP_WEAK_REVALIDATE`
     /// only, because the root is never looked up by name.
-    pub fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Layer>>) {
+    pub fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
         let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
         self.replace_revalidation(bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE, flags);
     }
 
     /// Sets the flags of [`init_revalidation`](Self::init_revalidation) that one more dentry of a
     /// layer has.
-    pub fn add_revalidation(&self, layer: &Dentry<Layer>) {
+    pub fn add_revalidation(&self, layer: &Dentry<Foreign>) {
         if layer.is_remote() {
             self.replace_revalidation(layer.flags() & REVALIDATE, REVALIDATE);
         }

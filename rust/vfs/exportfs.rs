@@ -10,7 +10,7 @@ use crate::{
     dentry::Dentry,
     inode::Inode,
     mount::Mount,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::ptr;
@@ -22,7 +22,7 @@ use kernel::{
 /// The length of the longest identification that a file system makes (`MAX_HANDLE_SZ`).
 pub const MAX_LEN: usize = bindings::rvfs_const_RVFS_MAX_HANDLE_SZ as usize;
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// Identifies an inode of a layer (`exportfs_encode_inode_fh()`), without its directory: writes
     /// that to `fid`, which is on a boundary of words, and returns its type (`enum fid_type`) and its
     /// length, a multiple of four.
@@ -91,7 +91,7 @@ pub enum Accept {
 /// the mount that [`Mount::decode_fid`] gave.
 unsafe extern "C" fn is_in_layer(mount: *mut c_void, dentry: *mut bindings::dentry) -> c_int {
     // SAFETY: By the safety requirements.
-    let dentry = unsafe { Dentry::<Layer>::from_raw(dentry) };
+    let dentry = unsafe { Dentry::<Foreign>::from_raw(dentry) };
     // SAFETY: By the safety requirements.
     let mount = unsafe { &*mount.cast_const().cast::<Mount>() };
     let accepted = !dentry.is_dir() || (!dentry.is_unhashed() && dentry.is_subdir_of(mount.root()));
@@ -110,7 +110,7 @@ impl Mount {
         _may_decode: MayDecode,
         (kind, fid): (i32, &[u8]),
         accept: Accept,
-    ) -> Result<Ref<'_, Dentry<Layer>>> {
+    ) -> Result<Ref<'_, Dentry<Foreign>>> {
         as_mounter.check()?;
         if fid.as_ptr().cast::<u32>().is_aligned() {
             return self.decode_aligned(kind, fid, accept);
@@ -126,7 +126,7 @@ impl Mount {
         kind: i32,
         fid: &[u8],
         accept: Accept,
-    ) -> Result<Ref<'_, Dentry<Layer>>> {
+    ) -> Result<Ref<'_, Dentry<Foreign>>> {
         if !fid.as_ptr().cast::<u32>().is_aligned() {
             return Err(ESTALE);
         }
@@ -147,7 +147,7 @@ impl Mount {
             )
         })?;
         // SAFETY: A new reference to a dentry of the layer's file system.
-        let dentry: Ref<'_, Dentry<Layer>> = unsafe { Dentry::from_raw_owned(dentry) };
+        let dentry: Ref<'_, Dentry<Foreign>> = unsafe { Dentry::from_raw_owned(dentry) };
         dentry.inode().ok_or(ESTALE)?;
         Ok(dentry)
     }

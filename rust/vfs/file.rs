@@ -21,9 +21,9 @@ pub use io::{
     Source, //
 };
 pub use ops::{
+    FilePos,
     Operations,
     Private,
-    RangeEnd,
     Table, //
 };
 pub use tmpfile::TmpFile;
@@ -41,7 +41,7 @@ use crate::{
         Inode,
         Locked, //
     },
-    path::OwnPath,
+    path::PathRef,
     FileSystem,
     Of, //
 };
@@ -59,12 +59,12 @@ use kernel::{
 ///
 /// Valid as long as it is borrowed, and of the file system `F`.
 #[repr(transparent)]
-pub struct OwnFile<F> {
+pub struct File<F> {
     file: Opaque<bindings::file>,
     _of: Of<F>,
 }
 
-impl<F: FileSystem> OwnFile<F> {
+impl<F: FileSystem> File<F> {
     /// Makes a reference from a raw pointer.
     ///
     /// # Safety
@@ -90,9 +90,9 @@ impl<F: FileSystem> OwnFile<F> {
 
     /// The path by which it was opened.
     #[inline]
-    pub fn path(&self) -> OwnPath<'_, F> {
+    pub fn path(&self) -> PathRef<'_, F> {
         // SAFETY: Constant while the file is open, which pins it.
-        unsafe { OwnPath::from_raw(&raw const (*self.as_raw()).__bindgen_anon_1.f_path) }
+        unsafe { PathRef::from_raw(&raw const (*self.as_raw()).__bindgen_anon_1.f_path) }
     }
 
     /// The dentry by which it was opened.

@@ -10,7 +10,7 @@ use crate::{
     dentry::Dentry,
     mount::WriteGuard,
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -142,7 +142,7 @@ impl WriteGuard<'_> {
     pub fn set_fileattr(
         &self,
         as_mounter: &AsMounter,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         attrs: &mut FileKattr,
     ) -> Result {
         as_mounter.check()?;

@@ -21,7 +21,7 @@ use crate::{
     },
     stat::Kstat,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 use core::{
     marker::PhantomData,
@@ -104,8 +104,8 @@ impl WriteGuard<'_> {
     pub fn notify_change(
         &self,
         as_mounter: &AsMounter,
-        lock: &Locked<'_, Layer>,
-        dentry: &Dentry<Layer>,
+        lock: &Locked<'_, Foreign>,
+        dentry: &Dentry<Foreign>,
         attr: &Iattr,
     ) -> Result {
         as_mounter.check()?;
@@ -221,9 +221,9 @@ impl Setattr<'_> {
 /// # Invariants
 ///
 /// `i_writecount` of `0` is raised by one for this object.
-pub struct FileWriteAccess<'a>(&'a Inode<Layer>);
+pub struct FileWriteAccess<'a>(&'a Inode<Foreign>);
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// Gets the right to write to this file. Returns `ETXTBSY` while it is executed.
     pub fn get_write_access(&self) -> Result<FileWriteAccess<'_>> {
         // SAFETY: Valid by the type invariant.

@@ -29,19 +29,19 @@ pub use link::{
 };
 pub use lock::{
     InodeLock,
-    OwnLock, //
+    InodeMutex, //
 };
 pub use locked::{
-    ByInodeLock,
-    Locked, //
+    Locked,
+    LockedByInode, //
 };
 pub use new::{
     Fetched,
     NewInode, //
 };
 pub use ops::{
-    Operations,
-    RawTables, //
+    InodeTables,
+    Operations, //
 };
 pub use rcu::{
     RcuInode,
@@ -63,7 +63,7 @@ use crate::{
     reference::Counted,
     super_block::SuperBlock,
     FileSystem,
-    Layer,
+    Foreign,
     Of,
     Ref, //
 };
@@ -259,7 +259,7 @@ impl<F> Inode<F> {
     }
 }
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// Whether it is a whiteout device (char 0:0).
     #[inline]
     pub fn is_whiteout_device(&self) -> bool {
@@ -268,7 +268,7 @@ impl Inode<Layer> {
 
     /// Takes `i_rwsem` for writing. Only for an inode on which no other lock of the layer is held,
     /// or below that of its directory.
-    pub fn lock(&self) -> InodeLock<'_, Layer> {
+    pub fn lock(&self) -> InodeLock<'_, Foreign> {
         InodeLock::new(self)
     }
 }
@@ -301,28 +301,28 @@ impl<F: FileSystem> Inode<F> {
     }
 
     /// Takes the inode's own lock, which serialises copy up. Returns `EINTR` on a signal.
-    pub fn lock_interruptible(&self) -> Result<OwnLock<'_, F>> {
+    pub fn lock_mutex_interruptible(&self) -> Result<InodeMutex<'_, F>> {
         // SAFETY: The lock is initialised for the life of the inode.
-        to_result(unsafe { bindings::rvfs_mutex_lock_interruptible(self.own_lock()) })?;
+        to_result(unsafe { bindings::rvfs_mutex_lock_interruptible(self.mutex()) })?;
         // INVARIANT: Just locked.
-        Ok(OwnLock {
+        Ok(InodeMutex {
             inode: self,
             _not_thread_safe: NotThreadSafe,
         })
     }
 
     /// Takes the inode's own lock.
-    pub fn lock_own(&self) -> OwnLock<'_, F> {
+    pub fn lock_mutex(&self) -> InodeMutex<'_, F> {
         // SAFETY: The lock is initialised for the life of the inode.
-        unsafe { bindings::mutex_lock(self.own_lock()) };
+        unsafe { bindings::mutex_lock(self.mutex()) };
         // INVARIANT: Just locked.
-        OwnLock {
+        InodeMutex {
             inode: self,
             _not_thread_safe: NotThreadSafe,
         }
     }
 
-    fn own_lock(&self) -> *mut bindings::mutex {
+    fn mutex(&self) -> *mut bindings::mutex {
         // SAFETY: By the type invariant this is an allocation.
         unsafe { (*self.allocation()).lock.get() }
     }
@@ -335,19 +335,19 @@ impl<F: FileSystem> Inode<F> {
     /// Copies owner, permissions, times and size from an inode of a layer, with its ids seen through
     /// the layer's id mapping. The type stays. Takes `i_lock`, and may be called with `i_rwsem` or
     /// without.
-    pub fn copy_attr(&self, real: &Inode<Layer>, idmap: Idmap<'_>) {
+    pub fn copy_attr(&self, real: &Inode<Foreign>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::rvfs_copyattr(self.as_raw(), real.as_raw(), idmap.as_raw()) };
     }
 
     /// Copies the access time from an inode of a layer.
-    pub fn copy_atime(&self, real: &Inode<Layer>) {
+    pub fn copy_atime(&self, real: &Inode<Foreign>) {
         // SAFETY: Both are valid by their type invariants.
         unsafe { bindings::rvfs_copy_atime(self.as_raw(), real.as_raw()) };
     }
 
     /// Copies mtime and ctime from an inode of a layer.
-    pub fn copy_times(&self, real: &Inode<Layer>) {
+    pub fn copy_times(&self, real: &Inode<Foreign>) {
         // SAFETY: Both are valid by their type invariants.
         unsafe { bindings::rvfs_copy_times(self.as_raw(), real.as_raw()) };
     }

@@ -27,7 +27,7 @@ use crate::{
         PrivateMount, //
     },
     FileSystem,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::{
@@ -60,7 +60,7 @@ pub unsafe trait Layers: sealed::Sealed + Send + Sync + Sized + 'static {
 
     /// Whether one of `mounts` keeps the file system of `dentry` mounted.
     #[doc(hidden)]
-    fn keeps(mounts: &Self::Mounts, dentry: &Dentry<Layer>) -> bool;
+    fn keeps(mounts: &Self::Mounts, dentry: &Dentry<Foreign>) -> bool;
 
     /// How many file systems one on `mounts` stacks on.
     #[doc(hidden)]
@@ -104,7 +104,7 @@ pub(crate) mod sealed {
 
 /// Refuses a dentry that `mount` does not keep.
 #[inline]
-pub(crate) fn check(mount: &Mount, dentry: &Dentry<Layer>) -> Result {
+pub(crate) fn check(mount: &Mount, dentry: &Dentry<Foreign>) -> Result {
     if mount.sb().is(dentry.layer_sb()) {
         Ok(())
     } else {
@@ -123,7 +123,7 @@ unsafe impl Layers for NoLayers {
 
     type Mounts = ();
 
-    fn keeps(_mounts: &(), _dentry: &Dentry<Layer>) -> bool {
+    fn keeps(_mounts: &(), _dentry: &Dentry<Foreign>) -> bool {
         false
     }
 
@@ -155,7 +155,7 @@ unsafe impl Layers for NoLayers {
 /// - `0` is a dentry on which this object owns a reference until
 ///   [`put_dentries`](Layers::put_dentries), of the file system of the super block's mount.
 /// - It does not change after the inode was published.
-pub struct OneLayer(Option<NonNull<Dentry<Layer>>>);
+pub struct OneLayer(Option<NonNull<Dentry<Foreign>>>);
 
 // SAFETY: Dentries may be used and put in any task.
 unsafe impl Send for OneLayer {}
@@ -170,7 +170,7 @@ unsafe impl Layers for OneLayer {
 
     type Mounts = PrivateMount;
 
-    fn keeps(mount: &PrivateMount, dentry: &Dentry<Layer>) -> bool {
+    fn keeps(mount: &PrivateMount, dentry: &Dentry<Foreign>) -> bool {
         check(mount, dentry).is_ok()
     }
 
@@ -209,7 +209,7 @@ impl<F: FileSystem<Layers = OneLayer>> Inode<F> {
     ///
     /// If the object has several names below, it is the one by which the inode was found first.
     #[inline]
-    pub fn real(&self) -> Option<&Dentry<Layer>> {
+    pub fn real(&self) -> Option<&Dentry<Foreign>> {
         // SAFETY: By the type invariant of `OneLayer` it is referenced as long as the inode lives.
         self.layers().0.map(|dentry| unsafe { dentry.as_ref() })
     }
@@ -219,13 +219,13 @@ impl<F: FileSystem<Layers = OneLayer>> NewInode<'_, F> {
     /// Sets the dentry of the object below that this inode stands for.
     ///
     /// Returns `EXDEV` for one that is not of the file system of [`FileSystem::mounts`].
-    pub fn set_real(&mut self, real: Ref<'_, Dentry<Layer>>) -> Result {
+    pub fn set_real(&mut self, real: Ref<'_, Dentry<Foreign>>) -> Result {
         check(F::mounts(self.sb().data()), &real)?;
         // INVARIANT: The reference is passed on, and nobody else sees the inode yet.
         let old = self.layers_mut().0.replace(Ref::into_raw(real));
         if let Some(old) = old {
             // SAFETY: By the type invariant the reference was owned by the object replaced.
-            drop(unsafe { Ref::<Dentry<Layer>>::from_raw(old) });
+            drop(unsafe { Ref::<Dentry<Foreign>>::from_raw(old) });
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::{
     layers,
     path::Path,
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::{
@@ -100,14 +100,14 @@ impl Mount {
 
     /// The root of the mount.
     #[inline]
-    pub fn root(&self) -> &Dentry<Layer> {
+    pub fn root(&self) -> &Dentry<Foreign> {
         // SAFETY: A mount pins its root, which is constant.
         unsafe { Dentry::from_raw((*self.as_raw()).mnt_root) }
     }
 
     /// The super block.
     #[inline]
-    pub fn sb(&self) -> &SuperBlock<Layer> {
+    pub fn sb(&self) -> &SuperBlock<Foreign> {
         // SAFETY: A mount pins its super block, which is constant.
         unsafe { SuperBlock::from_raw((*self.as_raw()).mnt_sb) }
     }
@@ -122,7 +122,10 @@ impl Mount {
     /// `dentry`, for as long as this mount keeps its file system mounted. Returns `EXDEV` for one of
     /// another file system.
     #[inline]
-    pub fn adopt<'a>(&'a self, dentry: Ref<'_, Dentry<Layer>>) -> Result<Ref<'a, Dentry<Layer>>> {
+    pub fn adopt<'a>(
+        &'a self,
+        dentry: Ref<'_, Dentry<Foreign>>,
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         layers::check(self, &dentry)?;
         // SAFETY: The reference is passed on. A mount that is borrowed for `'a` keeps its super block
         // as long.

@@ -23,7 +23,7 @@ use crate::{
     inode::Inode,
     path::LayerPath,
     FileSystem,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::ops::Deref;
@@ -54,7 +54,7 @@ pub(crate) fn regular(mode: u16) -> u16 {
 }
 
 /// Whether names can be looked up in `dir`; `ENOTDIR` or `ENOENT` if not.
-fn check_dir(dir: &Dentry<Layer>) -> Result {
+fn check_dir(dir: &Dentry<Foreign>) -> Result {
     if dir.can_lookup() {
         Ok(())
     } else if dir.is_negative() {
@@ -141,7 +141,7 @@ impl<F> Spliced<'_, F> {
 impl<'a> LayerPath<'a> {
     /// Looks `name` up in this directory of a layer, with the mounter's permission to search it
     /// (`lookup_one_unlocked()`). The result may be negative.
-    pub fn lookup(&self, as_mounter: &AsMounter, name: &[u8]) -> Result<Ref<'a, Dentry<Layer>>> {
+    pub fn lookup(&self, as_mounter: &AsMounter, name: &[u8]) -> Result<Ref<'a, Dentry<Foreign>>> {
         as_mounter.check()?;
         check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;
@@ -166,7 +166,7 @@ impl<'a> LayerPath<'a> {
         as_mounter: &AsMounter,
         name: &[u8],
         drop_negative: bool,
-    ) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
         match self.lookup(as_mounter, name) {
             Ok(dentry) if !dentry.is_negative() => Ok(Some(dentry)),
             Ok(dentry) => {
@@ -185,7 +185,7 @@ impl<'a> LayerPath<'a> {
         &self,
         as_mounter: &AsMounter,
         name: &[u8],
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         as_mounter.check()?;
         check_dir(self.dentry)?;
         let mut qstr = qstr(name)?;

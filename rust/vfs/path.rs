@@ -10,7 +10,7 @@ use crate::{
     dentry::Dentry,
     mount::Mount,
     FileSystem,
-    Layer,
+    Foreign,
     Of,
     Ref, //
 };
@@ -76,7 +76,7 @@ impl Path {
     }
 
     /// The dentry.
-    pub fn dentry(&self) -> &Dentry<Layer> {
+    pub fn dentry(&self) -> &Dentry<Foreign> {
         // SAFETY: By the type invariant.
         unsafe { Dentry::from_raw(self.0.dentry) }
     }
@@ -158,7 +158,7 @@ impl Mount {
         &self,
         as_mounter: &AsMounter,
         name: &CStr,
-    ) -> Result<Ref<'_, Dentry<Layer>>> {
+    ) -> Result<Ref<'_, Dentry<Foreign>>> {
         as_mounter.check()?;
         let mut path = bindings::path::default();
         // SAFETY: The mount and its root are valid, the name is NUL-terminated; the path is written
@@ -191,7 +191,7 @@ pub struct Parts<'a> {
     /// The private mount of the layer.
     pub mount: &'a Mount,
     /// The dentry.
-    pub dentry: &'a Dentry<Layer>,
+    pub dentry: &'a Dentry<Foreign>,
 }
 
 impl<'a> Deref for LayerPath<'a> {
@@ -206,7 +206,7 @@ impl<'a> Deref for LayerPath<'a> {
 impl<'a> LayerPath<'a> {
     /// `dentry` as it is seen through `mount`. Returns `EXDEV` for one of another file system.
     #[inline]
-    pub fn new(mount: &'a Mount, dentry: &'a Dentry<Layer>) -> Result<Self> {
+    pub fn new(mount: &'a Mount, dentry: &'a Dentry<Foreign>) -> Result<Self> {
         if !core::ptr::eq(mount.sb(), dentry.layer_sb()) {
             return Err(EXDEV);
         }
@@ -295,21 +295,21 @@ impl LayerPath<'_> {
 /// # Invariants
 ///
 /// `raw` is valid for `'a`, and its dentry is one of `F`.
-pub struct OwnPath<'a, F> {
+pub struct PathRef<'a, F> {
     raw: *const bindings::path,
     _life: PhantomData<&'a ()>,
     _of: Of<F>,
 }
 
-impl<F> Clone for OwnPath<'_, F> {
+impl<F> Clone for PathRef<'_, F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F> Copy for OwnPath<'_, F> {}
+impl<F> Copy for PathRef<'_, F> {}
 
-impl<'a, F: FileSystem> OwnPath<'a, F> {
+impl<'a, F: FileSystem> PathRef<'a, F> {
     /// Makes one from a raw pointer.
     ///
     /// # Safety

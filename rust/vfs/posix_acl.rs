@@ -19,7 +19,7 @@ use crate::{
     },
     path::LayerPath,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 use core::{
     marker::PhantomData,
@@ -207,7 +207,7 @@ impl LayerPath<'_> {
     }
 
     /// Shows the ids in `acl`, a list of `inode`, through the layer's mount.
-    fn map_acl(&self, inode: &Inode<Layer>, acl: PosixAcl) -> Result<PosixAcl> {
+    fn map_acl(&self, inode: &Inode<Foreign>, acl: PosixAcl) -> Result<PosixAcl> {
         if !self.mount.is_idmapped() {
             return Ok(acl);
         }
@@ -231,7 +231,7 @@ impl WriteGuard<'_> {
     pub fn set_acl(
         &self,
         as_mounter: &AsMounter,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         kind: AclKind,
         acl: &PosixAcl,
     ) -> Result {
@@ -256,7 +256,7 @@ impl WriteGuard<'_> {
     pub fn remove_acl(
         &self,
         as_mounter: &AsMounter,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         kind: AclKind,
     ) -> Result {
         as_mounter.check()?;
@@ -273,7 +273,7 @@ impl WriteGuard<'_> {
     }
 }
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// Whether its file system can store access control lists.
     pub fn can_set_acl(&self) -> bool {
         // SAFETY: Valid by the type invariant; `i_op` is never null.

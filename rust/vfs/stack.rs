@@ -27,7 +27,7 @@ use crate::{
     mount::LayerMounts,
     publish::Once,
     FileSystem,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::{
@@ -50,14 +50,14 @@ use kernel::prelude::*;
 ///
 /// `dentry` is a dentry on which the [`LowerStack`] that holds this entry owns a reference.
 pub struct LowerEntry {
-    dentry: NonNull<Dentry<Layer>>,
+    dentry: NonNull<Dentry<Foreign>>,
     layer: u16,
 }
 
 impl LowerEntry {
     /// The dentry.
     #[inline]
-    pub fn dentry(&self) -> &Dentry<Layer> {
+    pub fn dentry(&self) -> &Dentry<Foreign> {
         // SAFETY: By the type invariant; the borrow of the entry borrows the stack, because entries
         // are neither made nor copied outside of it.
         unsafe { self.dentry.as_ref() }
@@ -124,7 +124,7 @@ impl<'a> LowerStack<'a> {
     }
 
     /// Adds a dentry of layer `layer` at the bottom. Returns `ENOMEM`, and puts the dentry then.
-    pub fn push(&mut self, dentry: Ref<'a, Dentry<Layer>>, layer: usize) -> Result {
+    pub fn push(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;
         match &mut self.0 {
             Entries::None => {
@@ -175,7 +175,7 @@ impl<'a> LowerStack<'a> {
         }
     }
 
-    fn push_many(&mut self, dentry: Ref<'a, Dentry<Layer>>, layer: u16) -> Result {
+    fn push_many(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: u16) -> Result {
         if let Entries::Many(many) = &mut self.0 {
             many.reserve(1, GFP_KERNEL)?;
             // INVARIANT: The reference is passed on to the stack; there is room for it.
@@ -207,7 +207,7 @@ impl<'a> LowerStack<'a> {
 
     /// The entries, topmost first, with the one that has the data of a file also where it was found
     /// after the inode was published.
-    pub fn known(&self) -> impl Iterator<Item = &LowerEntry> {
+    pub fn iter_found(&self) -> impl Iterator<Item = &LowerEntry> {
         Iterator::chain(self.as_slice().iter(), self.late())
     }
 
@@ -257,7 +257,7 @@ impl<'a> LowerStack<'a> {
     /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
     /// dropped: see [`LayerStack::free`].
     unsafe fn put_dentries(&self) {
-        for entry in self.known() {
+        for entry in self.iter_found() {
             // SAFETY: By the type invariant of the entry the stack owns this reference.
             drop(unsafe { Ref::from_raw(entry.dentry) });
         }
@@ -286,7 +286,7 @@ impl Drop for LowerStack<'_> {
 /// - Dropping neither member puts dentries: [`put_dentries`](Layers::put_dentries) does.
 #[repr(C)]
 pub struct LayerStack {
-    upper: ManuallyDrop<Once<Dentry<Layer>>>,
+    upper: ManuallyDrop<Once<Dentry<Foreign>>>,
     lower: ManuallyDrop<LowerStack<'static>>,
 }
 
@@ -302,14 +302,14 @@ impl LayerStack {
     ///
     /// Who sees it sees what copy up stored in the inode before.
     #[inline]
-    pub(crate) fn upper(&self) -> Option<&Dentry<Layer>> {
+    pub(crate) fn upper(&self) -> Option<&Dentry<Foreign>> {
         self.upper.get()
     }
 
     /// Makes `upper` visible.
     ///
     /// Returns `EEXIST`, and puts it, where there is an upper dentry already.
-    fn publish_upper(&self, upper: Ref<'_, Dentry<Layer>>) -> Result {
+    fn publish_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
         // INVARIANT: The caller has checked the dentry.
         self.upper.publish_ref(upper)
     }
@@ -329,7 +329,7 @@ unsafe impl Layers for LayerStack {
 
     type Mounts = LayerMounts;
 
-    fn keeps(mounts: &LayerMounts, dentry: &Dentry<Layer>) -> bool {
+    fn keeps(mounts: &LayerMounts, dentry: &Dentry<Foreign>) -> bool {
         (0..=mounts.num_lower()).any(|layer| check(mounts, dentry, layer).is_ok())
     }
 
@@ -348,7 +348,7 @@ unsafe impl Layers for LayerStack {
 
     fn rcu_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + '_ {
         let upper = self.upper().map(Dentry::as_raw);
-        let lower = self.lower().known();
+        let lower = self.lower().iter_found();
         Iterator::chain(
             upper.into_iter(),
             lower.map(|entry| entry.dentry().as_raw()),
@@ -371,7 +371,7 @@ unsafe impl Layers for LayerStack {
         if let Some(upper) = self.upper() {
             // SAFETY: `upper` owns this reference and is never dropped. The pointer stays: RCU walk
             // may still read it, and a dentry is freed only after a grace period.
-            drop(unsafe { Dentry::<Layer>::from_raw_owned(upper.as_raw()) });
+            drop(unsafe { Dentry::<Foreign>::from_raw_owned(upper.as_raw()) });
         }
         // SAFETY: By the safety requirements.
         unsafe { self.lower.put_dentries() };
@@ -388,7 +388,7 @@ unsafe impl Layers for LayerStack {
 impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
     /// The dentry in the upper layer.
     #[inline]
-    pub fn upper(&self) -> Option<&Dentry<Layer>> {
+    pub fn upper(&self) -> Option<&Dentry<Foreign>> {
         self.layers().upper()
     }
 
@@ -403,7 +403,7 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
     ///
     /// Returns `ENOMEM`, `EINVAL` where it has been there from the start, and `EXDEV` where it is not of
     /// the file system of that layer.
-    pub fn set_lower_data(&self, dentry: Ref<'_, Dentry<Layer>>, layer: usize) -> Result {
+    pub fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
         check(F::mounts(self.sb().data()), &dentry, layer)?;
         match &self.lower().0 {
             Entries::Deferred(deferred) => deferred.publish(dentry, layer),
@@ -419,7 +419,7 @@ impl<F: FileSystem<Layers = LayerStack>> Inode<F> {
     ///
     /// Returns `EIO` if there is an upper dentry already, and `EXDEV` where it is not of the file
     /// system of the upper layer.
-    pub fn set_upper(&self, upper: Ref<'_, Dentry<Layer>>) -> Result {
+    pub fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
         check(F::mounts(self.sb().data()), &upper, 0)?;
         let key = upper.inode().ok_or(EIO)?.as_raw();
         self.layers().publish_upper(upper).map_err(|_| EIO)?;
@@ -442,11 +442,11 @@ impl<F: FileSystem<Layers = LayerStack>> NewInode<'_, F> {
     /// is an upper dentry already.
     pub fn set_layers(
         &mut self,
-        upper: Option<Ref<'_, Dentry<Layer>>>,
+        upper: Option<Ref<'_, Dentry<Foreign>>>,
         lower: LowerStack<'_>,
     ) -> Result {
         let mounts = F::mounts(self.sb().data());
-        for entry in lower.known() {
+        for entry in lower.iter_found() {
             check(mounts, entry.dentry(), entry.layer())?;
         }
         if let Some(upper) = &upper {
@@ -461,6 +461,6 @@ impl<F: FileSystem<Layers = LayerStack>> NewInode<'_, F> {
 
 /// Refuses a dentry that is not of the file system of layer `layer`.
 #[inline]
-fn check(mounts: &LayerMounts, dentry: &Dentry<Layer>, layer: usize) -> Result {
+fn check(mounts: &LayerMounts, dentry: &Dentry<Foreign>, layer: usize) -> Result {
     layers::check(mounts.get(layer).ok_or(EXDEV)?, dentry)
 }

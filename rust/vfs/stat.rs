@@ -11,7 +11,7 @@ use crate::{
     mount::Idmap,
     path::{
         LayerPath,
-        OwnPath, //
+        PathRef, //
     },
     FileSystem, //
 };
@@ -221,7 +221,7 @@ impl LayerPath<'_> {
     }
 }
 
-impl<F: FileSystem> OwnPath<'_, F> {
+impl<F: FileSystem> PathRef<'_, F> {
     /// Fills `stat` in from the inode, and the space from its page cache (`simple_getattr()`).
     pub fn fill_from_inode(
         &self,

@@ -24,7 +24,7 @@ use crate::{
     dentry::Dentry,
     inode::Traps,
     FileSystem,
-    Layer,
+    Foreign,
     Of, //
 };
 use kernel::{
@@ -176,7 +176,7 @@ impl<F> SuperBlock<F> {
     }
 }
 
-impl SuperBlock<Layer> {
+impl SuperBlock<Foreign> {
     /// Whether both are the same file system.
     pub fn is(&self, other: &Self) -> bool {
         core::ptr::eq(self, other)

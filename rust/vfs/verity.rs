@@ -9,7 +9,7 @@ use crate::{
     cred::AsMounter,
     inode::Inode,
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 use kernel::{
     error::from_err_ptr,
@@ -40,7 +40,7 @@ impl Digest {
     }
 }
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// Whether it is protected by fs-verity (`fsverity_active()`).
     pub fn has_verity(&self) -> bool {
         // SAFETY: Valid by the type invariant.

@@ -5,7 +5,7 @@
 //! The crate mirrors the objects of C one to one and keeps their names. What it adds are types:
 //!
 //! - Every object carries whose it is: `Dentry<F>` and `Inode<F>` belong to the file system `F`
-//!   that is written with this crate, `Dentry<Layer>` and `Inode<Layer>` to a file system below.
+//!   that is written with this crate, `Dentry<Foreign>` and `Inode<Foreign>` to a file system below.
 //! - A layer is only reached with [`cred::AsMounter`] in hand, the proof that the mounter's
 //!   credentials are in force, and only changed through a [`mount::WriteGuard`].
 //! - What C pairs by hand (`start_creating()`/`end_creating()`, `mnt_want_write()`/
@@ -21,12 +21,12 @@
 //! 2. A module with a [`registration::Registration`].
 //! 3. [`fs_context::Operations`]: options, and `fill_super`, which ends with
 //!    [`NewSuperBlock::finish`](super_block::NewSuperBlock::finish). Here the root is made.
-//! 4. [`inode::Operations`] for each type of inode, and [`inode::RawTables`] of them, which
+//! 4. [`inode::Operations`] for each type of inode, and [`inode::InodeTables`] of them, which
 //!    [`NewInode::set_type`](inode::NewInode::set_type) puts into an inode.
 //! 5. [`file::Operations`] for what can be opened.
 //!
 //! ```ignore
-//! static DIR: RawTables<MemFs> = RawTables::new::<DirOps>().with_listed_dentries();
+//! static DIR: InodeTables<MemFs> = InodeTables::new::<DirOps>().with_simple_dir_operations();
 //!
 //! #[vtable]
 //! impl inode::Operations for DirOps {
@@ -119,7 +119,7 @@ pub use reference::Ref;
 use core::marker::PhantomData;
 
 /// Whose an object is: a file system below, not the one written with this crate.
-pub enum Layer {}
+pub enum Foreign {}
 
 /// A file system written with this crate.
 ///

@@ -19,7 +19,7 @@ use crate::{
     dentry::Dentry,
     mount::WriteGuard,
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 use core::ptr;
 use kernel::{
@@ -131,7 +131,7 @@ impl LayerPath<'_> {
     }
 }
 
-impl Dentry<Layer> {
+impl Dentry<Foreign> {
     /// Whether its file system can list attributes.
     pub fn lists_xattrs(&self) -> bool {
         self.inode().is_some_and(|inode| {
@@ -148,7 +148,7 @@ impl WriteGuard<'_> {
     pub fn setxattr(
         &self,
         as_mounter: &AsMounter,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         name: &CStr,
         value: &[u8],
     ) -> Result {
@@ -159,7 +159,7 @@ impl WriteGuard<'_> {
     pub fn setxattr_flags(
         &self,
         as_mounter: &AsMounter,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         name: &CStr,
         value: &[u8],
         flags: i32,
@@ -187,7 +187,7 @@ impl WriteGuard<'_> {
     pub fn removexattr(
         &self,
         as_mounter: &AsMounter,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         name: &CStr,
     ) -> Result {
         as_mounter.check()?;

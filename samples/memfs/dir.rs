@@ -41,7 +41,7 @@ use vfs::{
         RenameFlags,
         Spliced, //
     },
-    path::OwnPath,
+    path::PathRef,
     stat::{
         Kstat,
         StatRequest, //
@@ -226,7 +226,7 @@ impl Operations for DirOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, MemFs>,
+        path: PathRef<'_, MemFs>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {

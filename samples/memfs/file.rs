@@ -7,12 +7,12 @@ use kernel::prelude::*;
 use vfs::{
     address_space,
     file::{
+        File,
         IovIterDest,
         IovIterSource,
         Kiocb,
         NewVma,
         Operations,
-        OwnFile,
         PipeDest,
         PipeSource,
         Table, //
@@ -51,11 +51,11 @@ impl Operations for RegularFile {
     type Ptr = ();
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(_inode: &Inode<MemFs>, _file: &OwnFile<MemFs>) -> Result {
+    fn open(_inode: &Inode<MemFs>, _file: &File<MemFs>) -> Result {
         Ok(())
     }
 
-    fn llseek(_: (), file: &OwnFile<MemFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(_: (), file: &File<MemFs>, offset: i64, whence: i32) -> Result<i64> {
         file.generic_llseek(offset, whence)
     }
 
@@ -69,7 +69,7 @@ impl Operations for RegularFile {
 
     fn splice_read(
         _: (),
-        file: &OwnFile<MemFs>,
+        file: &File<MemFs>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
         len: usize,
@@ -80,7 +80,7 @@ impl Operations for RegularFile {
 
     fn splice_write(
         _: (),
-        file: &OwnFile<MemFs>,
+        file: &File<MemFs>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
@@ -89,12 +89,12 @@ impl Operations for RegularFile {
         file.splice_by_write(pipe, pos, len, flags)
     }
 
-    fn mmap(_: (), _file: &OwnFile<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
+    fn mmap(_: (), _file: &File<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
         vma.show_page_cache::<Pages>()
     }
 
     /// There is nothing to write back to.
-    fn fsync(_: (), _file: &OwnFile<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
+    fn fsync(_: (), _file: &File<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
         Ok(())
     }
 }

@@ -29,13 +29,13 @@ use vfs::{
     inode::{
         DelayedCall,
         Inode,
+        InodeTables,
         Link,
         NewInode,
-        Operations,
-        RawTables, //
+        Operations, //
     },
     mount::Idmap,
-    path::OwnPath,
+    path::PathRef,
     stat::{
         Kstat,
         StatRequest, //
@@ -59,11 +59,11 @@ impl MemInode {
 
 // Each type of object has its tables of operations, as in C. What a table does not have the VFS
 // refuses, or does by itself: for one, it lists the dentries of a directory.
-static DIR: RawTables<MemFs> = RawTables::new::<DirOps>().with_listed_dentries();
-static FILE: RawTables<MemFs> = RawTables::new::<FileOps>()
+static DIR: InodeTables<MemFs> = InodeTables::new::<DirOps>().with_simple_dir_operations();
+static FILE: InodeTables<MemFs> = InodeTables::new::<FileOps>()
     .with_file::<RegularFile>()
     .with_pages::<Pages>();
-static SYMLINK: RawTables<MemFs> = RawTables::new::<SymlinkOps>();
+static SYMLINK: InodeTables<MemFs> = InodeTables::new::<SymlinkOps>();
 
 /// What to make.
 #[derive(Clone, Copy)]
@@ -88,7 +88,7 @@ impl Kind<'_> {
         kind as u16 | (permissions & 0o7777)
     }
 
-    fn tables(self) -> &'static RawTables<MemFs> {
+    fn tables(self) -> &'static InodeTables<MemFs> {
         match self {
             Self::File(_) => &FILE,
             Self::Dir(_) => &DIR,
@@ -141,7 +141,7 @@ pub(crate) fn make_root(sb: &SuperBlock<MemFs>) -> Result<NewInode<'_, MemFs>> {
 /// `->getattr`: everything is in the inode, and the page cache knows the space.
 pub(crate) fn getattr(
     idmap: Idmap<'_>,
-    path: OwnPath<'_, MemFs>,
+    path: PathRef<'_, MemFs>,
     stat: &mut Kstat,
     request: StatRequest,
 ) -> Result {
@@ -167,7 +167,7 @@ impl Operations for FileOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, MemFs>,
+        path: PathRef<'_, MemFs>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {
@@ -194,7 +194,7 @@ impl Operations for SymlinkOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, MemFs>,
+        path: PathRef<'_, MemFs>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {

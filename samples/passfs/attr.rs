@@ -32,12 +32,12 @@ use vfs::{
         RcuInode, //
     },
     mount::Idmap,
-    path::OwnPath,
+    path::PathRef,
     stat::{
         Kstat,
         StatRequest, //
     },
-    Layer, //
+    Foreign, //
 };
 
 /// `->permission`: what the caller may do is decided on our inode, which has the owner, the mode and
@@ -60,7 +60,7 @@ pub(crate) fn permission_rcu(inode: RcuInode<'_, PassFs>, idmap: Idmap<'_>, mask
 /// `->getattr`
 pub(crate) fn getattr(
     idmap: Idmap<'_>,
-    path: OwnPath<'_, PassFs>,
+    path: PathRef<'_, PassFs>,
     stat: &mut Kstat,
     request: StatRequest,
 ) -> Result {
@@ -194,7 +194,7 @@ pub(crate) struct DentryOps;
 impl dentry::Operations for DentryOps {
     type FileSystem = PassFs;
 
-    fn d_real(dentry: &Dentry<PassFs>, _kind: RealKind) -> Option<&Dentry<Layer>> {
+    fn d_real(dentry: &Dentry<PassFs>, _kind: RealKind) -> Option<&Dentry<Foreign>> {
         dentry.inode().filter(|inode| inode.is_reg())?.real()
     }
 }

@@ -50,7 +50,7 @@ use vfs::{
         RenameFlags,
         Spliced, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -113,7 +113,7 @@ fn finish<'a>(
     dir: &Locked<'_, PassFs>,
     dentry: Negative<'_, PassFs>,
     inode: impl Into<Fetched<'a, PassFs>>,
-    below: &Dentry<Layer>,
+    below: &Dentry<Foreign>,
 ) -> Result {
     refresh_links(dir);
     let dentry = dentry.instantiate(inode)?;
@@ -139,7 +139,7 @@ fn link(
 }
 
 /// Whether `found`, below, is what `dentry` stands for; both may be nothing.
-fn is_expected(dentry: &Dentry<PassFs>, found: &Dentry<Layer>) -> bool {
+fn is_expected(dentry: &Dentry<PassFs>, found: &Dentry<Foreign>) -> bool {
     let expected = dentry.inode().and_then(Inode::real).and_then(Dentry::inode);
     match (expected, found.inode()) {
         (Some(expected), Some(found)) => expected.is(found),

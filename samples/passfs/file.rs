@@ -25,16 +25,16 @@ use vfs::{
     },
     cred::AsMounter,
     file::{
+        File,
+        FilePos,
         FlOwner,
         IovIterDest,
         IovIterSource,
         Kiocb,
         NewVma,
         Operations,
-        OwnFile,
         PipeDest,
         PipeSource,
-        RangeEnd,
         Table, //
     },
     inode::Inode, //
@@ -55,7 +55,7 @@ impl RegularFile {
     }
 
     /// The file below, with the flags that ours has now: fcntl(2) may have changed them.
-    fn below(&self, file: &OwnFile<PassFs>) -> Result<&BackingFile> {
+    fn below(&self, file: &File<PassFs>) -> Result<&BackingFile> {
         if (file.flags() ^ self.below.flags()) & !bindings::O_NOATIME != 0 {
             self.below.change_flags(file.flags())?;
         }
@@ -79,7 +79,7 @@ impl Operations for RegularFile {
     type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(inode: &Inode<PassFs>, file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
+    fn open(inode: &Inode<PassFs>, file: &File<PassFs>) -> Result<KBox<Self>> {
         // The VFS has checked the caller's permission, which includes that of the mounter.
         file.clear_flags(OPENING_FLAGS);
         let path = inode_path(inode)?;
@@ -96,11 +96,11 @@ impl Operations for RegularFile {
         Ok(KBox::new(Self::new(below), GFP_KERNEL)?)
     }
 
-    fn llseek(this: &Self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &File<PassFs>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let below = this.below(file)?;
         // Only the file below knows where there is data, so its position is moved, by one at a time.
-        let lock = inode.lock_own();
+        let lock = inode.lock_mutex();
         let pos = inode
             .sb()
             .data()
@@ -135,7 +135,7 @@ impl Operations for RegularFile {
 
     fn splice_read(
         this: &Self,
-        file: &OwnFile<PassFs>,
+        file: &File<PassFs>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
         len: usize,
@@ -148,7 +148,7 @@ impl Operations for RegularFile {
 
     fn splice_write(
         this: &Self,
-        file: &OwnFile<PassFs>,
+        file: &File<PassFs>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
         len: usize,
@@ -162,12 +162,12 @@ impl Operations for RegularFile {
             .splice_write::<Self>(mounter, (&lock, file), pos, pipe, len, flags)
     }
 
-    fn mmap(this: &Self, file: &OwnFile<PassFs>, vma: NewVma<'_, PassFs>) -> Result {
+    fn mmap(this: &Self, file: &File<PassFs>, vma: NewVma<'_, PassFs>) -> Result {
         this.below
             .mmap::<Self>(file.inode().sb().data().mounter(), vma)
     }
 
-    fn fsync(this: &Self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
+    fn fsync(this: &Self, file: &File<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
         let below = this.below(file)?;
         file.inode()
             .sb()
@@ -175,7 +175,7 @@ impl Operations for RegularFile {
             .as_mounter(|m| below.fsync(m, start, end, datasync))
     }
 
-    fn fallocate(this: &Self, file: &OwnFile<PassFs>, mode: i32, offset: i64, len: i64) -> Result {
+    fn fallocate(this: &Self, file: &File<PassFs>, mode: i32, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let lock = inode.lock_rwsem();
         refresh(inode);
@@ -184,7 +184,7 @@ impl Operations for RegularFile {
         changing(inode, |m| below.fallocate(m, mode, offset, len))
     }
 
-    fn fadvise(this: &Self, file: &OwnFile<PassFs>, offset: i64, len: i64, advice: i32) -> Result {
+    fn fadvise(this: &Self, file: &File<PassFs>, offset: i64, len: i64, advice: i32) -> Result {
         let below = this.below(file)?;
         file.inode()
             .sb()
@@ -192,14 +192,14 @@ impl Operations for RegularFile {
             .as_mounter(|m| below.fadvise(m, offset, len, advice))
     }
 
-    fn flush(this: &Self, file: &OwnFile<PassFs>, owner: FlOwner) -> Result {
+    fn flush(this: &Self, file: &File<PassFs>, owner: FlOwner) -> Result {
         this.below(file)?
             .flush(file.inode().sb().data().mounter(), owner)
     }
 
     fn copy_file_range(
-        src: RangeEnd<'_, Self>,
-        dst: RangeEnd<'_, Self>,
+        src: FilePos<'_, Self>,
+        dst: FilePos<'_, Self>,
         len: usize,
         flags: u32,
     ) -> Result<usize> {
@@ -218,8 +218,8 @@ impl Operations for RegularFile {
     }
 
     fn remap_file_range(
-        src: RangeEnd<'_, Self>,
-        dst: RangeEnd<'_, Self>,
+        src: FilePos<'_, Self>,
+        dst: FilePos<'_, Self>,
         len: i64,
         flags: u32,
     ) -> Result<i64> {
@@ -245,14 +245,14 @@ impl Operations for RegularFile {
 impl Callbacks for RegularFile {
     type FileSystem = PassFs;
 
-    fn accessed(file: &OwnFile<PassFs>) {
+    fn accessed(file: &File<PassFs>) {
         if file.flags() & bindings::O_NOATIME == 0 {
             refresh_times(file.inode());
             file.path().touch_atime();
         }
     }
 
-    fn end_write(file: &OwnFile<PassFs>) {
+    fn end_write(file: &File<PassFs>) {
         // Size and times are new.
         refresh(file.inode());
     }

@@ -22,13 +22,13 @@ use vfs::{
     inode::{
         Fetched,
         Inode,
+        InodeTables,
         Locked,
-        NewInode,
-        RawTables, //
+        NewInode, //
     },
     path::LayerPath,
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -38,12 +38,12 @@ pub(crate) const COPIED_FLAGS: u32 =
 
 // Each type of object has its tables of operations, as in C. What a table does not have the VFS
 // refuses, or does by itself.
-static DIR: RawTables<PassFs> = RawTables::new::<DirOps>().with_file::<DirFile>();
-static FILE: RawTables<PassFs> = RawTables::new::<FileOps>().with_file::<RegularFile>();
-static SYMLINK: RawTables<PassFs> = RawTables::new::<SymlinkOps>();
-static SPECIAL: RawTables<PassFs> = RawTables::new::<SpecialOps>();
+static DIR: InodeTables<PassFs> = InodeTables::new::<DirOps>().with_file::<DirFile>();
+static FILE: InodeTables<PassFs> = InodeTables::new::<FileOps>().with_file::<RegularFile>();
+static SYMLINK: InodeTables<PassFs> = InodeTables::new::<SymlinkOps>();
+static SPECIAL: InodeTables<PassFs> = InodeTables::new::<SpecialOps>();
 
-fn tables_for(mode: u16) -> &'static RawTables<PassFs> {
+fn tables_for(mode: u16) -> &'static InodeTables<PassFs> {
     match u32::from(mode) & bindings::S_IFMT {
         bindings::S_IFDIR => &DIR,
         bindings::S_IFREG => &FILE,
@@ -60,7 +60,7 @@ pub(crate) fn positive(dentry: &Dentry<PassFs>) -> Result<&Inode<PassFs>> {
 
 /// The object below that `inode` stands for.
 #[inline]
-pub(crate) fn real(inode: &Inode<PassFs>) -> Result<&Dentry<Layer>> {
+pub(crate) fn real(inode: &Inode<PassFs>) -> Result<&Dentry<Foreign>> {
     inode.real().ok_or(EIO)
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn path(dentry: &Dentry<PassFs>) -> Result<LayerPath<'_>> {
 /// Finds or makes the inode for the object `real`.
 pub(crate) fn get<'a>(
     sb: &'a SuperBlock<PassFs>,
-    real: Ref<'_, Dentry<Layer>>,
+    real: Ref<'_, Dentry<Foreign>>,
 ) -> Result<Ref<'a, Inode<PassFs>>> {
     let fetched = sb.iget(real.inode().ok_or(ENOENT)?)?;
     Ok(complete(sb, fetched, real)?.publish())
@@ -97,7 +97,7 @@ pub(crate) fn new(sb: &SuperBlock<PassFs>, mode: u16, rdev: u32) -> Result<NewIn
 pub(crate) fn insert<'a>(
     sb: &SuperBlock<PassFs>,
     new: NewInode<'a, PassFs>,
-    real: Ref<'_, Dentry<Layer>>,
+    real: Ref<'_, Dentry<Foreign>>,
 ) -> Result<Fetched<'a, PassFs>> {
     let fetched = new.insert(real.inode().ok_or(EIO)?)?;
     complete(sb, fetched, real)
@@ -107,7 +107,7 @@ pub(crate) fn insert<'a>(
 fn complete<'a>(
     sb: &SuperBlock<PassFs>,
     fetched: Fetched<'a, PassFs>,
-    real: Ref<'_, Dentry<Layer>>,
+    real: Ref<'_, Dentry<Foreign>>,
 ) -> Result<Fetched<'a, PassFs>> {
     let mut fetched = fetched;
     if let Fetched::New(inode) = &mut fetched {
@@ -119,7 +119,7 @@ fn complete<'a>(
 /// Makes the inode of the root. The VFS keeps it, so it need not be found.
 pub(crate) fn make_root<'a>(
     sb: &'a SuperBlock<PassFs>,
-    real: Ref<'_, Dentry<Layer>>,
+    real: Ref<'_, Dentry<Foreign>>,
 ) -> Result<NewInode<'a, PassFs>> {
     let mut inode = sb.new_inode()?;
     fill(sb, &mut inode, real)?;
@@ -130,7 +130,7 @@ pub(crate) fn make_root<'a>(
 fn fill(
     sb: &SuperBlock<PassFs>,
     inode: &mut NewInode<'_, PassFs>,
-    real: Ref<'_, Dentry<Layer>>,
+    real: Ref<'_, Dentry<Foreign>>,
 ) -> Result {
     let below = real.inode().ok_or(EIO)?;
     inode.set_type(below.mode(), below.rdev(), tables_for(below.mode()));

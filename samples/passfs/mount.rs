@@ -46,7 +46,7 @@ use vfs::{
         Statfs,
         SuperBlock, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -67,7 +67,7 @@ pub(crate) struct Super {
 impl Super {
     /// An object below as a path.
     #[inline]
-    pub(crate) fn path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
+    pub(crate) fn path<'a>(&'a self, dentry: &'a Dentry<Foreign>) -> Result<LayerPath<'a>> {
         LayerPath::new(&self.mount, dentry)
     }
 
@@ -231,7 +231,7 @@ fn fill<'a>(lower: Lower, mut sb: NewSuperBlock<'a, PassFs>) -> Result<Filled<'a
         name: lower.name,
         mounter,
     };
-    let root: Ref<'_, Dentry<Layer>> = Ref::from(lower.path.dentry());
+    let root: Ref<'_, Dentry<Foreign>> = Ref::from(lower.path.dentry());
     sb.finish(
         data,
         |sb| inode::make_root(sb, root.clone()),

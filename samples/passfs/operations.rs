@@ -36,7 +36,7 @@ macro_rules! operations {
 
             fn getattr(
                 idmap: ::vfs::mount::Idmap<'_>,
-                path: ::vfs::path::OwnPath<'_, $crate::PassFs>,
+                path: ::vfs::path::PathRef<'_, $crate::PassFs>,
                 stat: &mut ::vfs::stat::Kstat,
                 request: ::vfs::stat::StatRequest,
             ) -> Result {

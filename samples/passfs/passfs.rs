@@ -38,7 +38,7 @@ use vfs::{
 };
 
 /// The file system. It has no values: it says in `Inode<PassFs>` and `Dentry<PassFs>` whose they
-/// are, so that nobody can take them for those below, which are `Inode<Layer>` and `Dentry<Layer>`.
+/// are, so that nobody can take them for those below, which are `Inode<Foreign>` and `Dentry<Foreign>`.
 pub(crate) enum PassFs {}
 
 impl FileSystem for PassFs {

@@ -13,8 +13,8 @@ use vfs::{
         LayerDir, //
     },
     file::{
+        File,
         Operations,
-        OwnFile,
         Table, //
     },
     inode::{
@@ -36,7 +36,7 @@ impl Operations for DirFile {
     type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(inode: &Inode<PassFs>, _file: &OwnFile<PassFs>) -> Result<KBox<Self>> {
+    fn open(inode: &Inode<PassFs>, _file: &File<PassFs>) -> Result<KBox<Self>> {
         let path = inode_path(inode)?;
         let below = inode
             .sb()
@@ -45,7 +45,7 @@ impl Operations for DirFile {
         Ok(KBox::new(Self { below }, GFP_KERNEL)?)
     }
 
-    fn llseek(this: &Self, file: &OwnFile<PassFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &File<PassFs>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let mut lock = inode.lock_rwsem();
         let pos = inode
@@ -56,7 +56,7 @@ impl Operations for DirFile {
         pos
     }
 
-    fn fsync(this: &Self, file: &OwnFile<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
+    fn fsync(this: &Self, file: &File<PassFs>, start: i64, end: i64, datasync: bool) -> Result {
         file.inode()
             .sb()
             .data()
@@ -65,7 +65,7 @@ impl Operations for DirFile {
 
     fn iterate(
         this: &Self,
-        _file: &OwnFile<PassFs>,
+        _file: &File<PassFs>,
         mut dir: Locked<'_, PassFs>,
         ctx: &mut DirContext<'_>,
     ) -> Result {

@@ -22,7 +22,7 @@ use vfs::{
     dentry::Dentry,
     inode::Inode,
     mount::Idmap,
-    path::OwnPath,
+    path::PathRef,
     stat::{
         Kstat,
         StatRequest, //
@@ -32,7 +32,7 @@ use vfs::{
 /// `->getattr`
 pub(crate) fn getattr(
     idmap: Idmap<'_>,
-    path: OwnPath<'_, Rovl>,
+    path: PathRef<'_, Rovl>,
     stat: &mut Kstat,
     request: StatRequest,
 ) -> Result {

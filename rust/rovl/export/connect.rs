@@ -23,7 +23,7 @@ use vfs::{
     dentry::Dentry,
     exportfs::Accept,
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -35,7 +35,7 @@ pub(super) struct Connector<'a, 'sb> {
 }
 
 /// What `dentry` is made of in layer `layer`; 0 is the upper one.
-fn part_in(dentry: &Dentry<Rovl>, layer: usize) -> Option<&Dentry<Layer>> {
+fn part_in(dentry: &Dentry<Rovl>, layer: usize) -> Option<&Dentry<Foreign>> {
     if layer == 0 {
         return dentry.upper();
     }
@@ -44,7 +44,7 @@ fn part_in(dentry: &Dentry<Rovl>, layer: usize) -> Option<&Dentry<Layer>> {
     Some(entry.dentry())
 }
 
-fn is_part(dentry: &Dentry<Rovl>, layer: usize, real: &Dentry<Layer>) -> bool {
+fn is_part(dentry: &Dentry<Rovl>, layer: usize, real: &Dentry<Foreign>) -> bool {
     part_in(dentry, layer).is_some_and(|part| part.is(real))
 }
 
@@ -54,7 +54,7 @@ impl<'sb> Connector<'_, 'sb> {
     /// Returns `EXDEV` where it is outside of the layer.
     pub(super) fn find(
         &self,
-        real: &Dentry<Layer>,
+        real: &Dentry<Foreign>,
         layer: usize,
     ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let mut connected = self.ancestor(real, layer)?;
@@ -78,10 +78,10 @@ impl<'sb> Connector<'_, 'sb> {
     fn step_down(
         &self,
         connected: &mut Ref<'sb, Dentry<Rovl>>,
-        real: &Dentry<Layer>,
+        real: &Dentry<Foreign>,
         layer: usize,
     ) -> Result {
-        let mut next: Ref<'_, Dentry<Layer>> = Ref::from(real);
+        let mut next: Ref<'_, Dentry<Foreign>> = Ref::from(real);
         loop {
             let parent = next.parent();
             if is_part(connected, layer, &parent) {
@@ -108,7 +108,7 @@ impl<'sb> Connector<'_, 'sb> {
     fn child(
         &self,
         connected: &Ref<'sb, Dentry<Rovl>>,
-        real: &Dentry<Layer>,
+        real: &Dentry<Foreign>,
         layer: usize,
     ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         let found = real.with_name(|name| connected.lookup_to_connect(name));
@@ -127,11 +127,11 @@ impl<'sb> Connector<'_, 'sb> {
 
     /// The overlay dentry of the nearest parent of `real`, or of itself, that is known without a
     /// lookup.
-    fn ancestor(&self, real: &Dentry<Layer>, layer: usize) -> Result<Ref<'sb, Dentry<Rovl>>> {
+    fn ancestor(&self, real: &Dentry<Foreign>, layer: usize) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if self.is_layer_root(real, layer) {
             return self.root();
         }
-        let mut next: Ref<'_, Dentry<Layer>> = Ref::from(real);
+        let mut next: Ref<'_, Dentry<Foreign>> = Ref::from(real);
         loop {
             let parent = next.parent();
             if let Some(found) = self.known(&next, layer)? {
@@ -150,7 +150,11 @@ impl<'sb> Connector<'_, 'sb> {
     /// The overlay dentry of `real` if it is in the cache or has an index entry.
     ///
     /// Returns `ESTALE` if the index says that it was removed.
-    fn known(&self, real: &Dentry<Layer>, layer: usize) -> Result<Option<Ref<'sb, Dentry<Rovl>>>> {
+    fn known(
+        &self,
+        real: &Dentry<Foreign>,
+        layer: usize,
+    ) -> Result<Option<Ref<'sb, Dentry<Rovl>>>> {
         let inode = inode::find(self.sb, real, layer == 0)?;
         let mut found = inode.and_then(|inode| inode.any_alias());
         if found.is_none() && layer != 0 {
@@ -166,7 +170,7 @@ impl<'sb> Connector<'_, 'sb> {
         }
     }
 
-    fn is_layer_root(&self, real: &Dentry<Layer>, layer: usize) -> bool {
+    fn is_layer_root(&self, real: &Dentry<Foreign>, layer: usize) -> bool {
         let mount = self.ofs.mounts.get(layer);
         mount.is_some_and(|mount| mount.root().is(real))
     }

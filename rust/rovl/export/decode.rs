@@ -47,7 +47,7 @@ use vfs::{
     path::LayerPath,
     stack::LowerStack,
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -104,7 +104,7 @@ impl<'sb> Decoder<'_, 'sb> {
     }
 
     /// The overlay dentry of an upper object.
-    fn of_upper(&self, upper: Ref<'_, Dentry<Layer>>) -> Result<Ref<'sb, Dentry<Rovl>>> {
+    fn of_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if upper.is_dir() {
             return self.of_dir(&upper, 0);
         }
@@ -142,7 +142,7 @@ impl<'sb> Decoder<'_, 'sb> {
         &self,
         handle: FileHandle<'_>,
         accept: Accept,
-    ) -> Result<(Ref<'sb, Dentry<Layer>>, usize)> {
+    ) -> Result<(Ref<'sb, Dentry<Foreign>>, usize)> {
         origin::decode_in_any(self.m, Some(self.may_decode), self.ofs, handle, accept)?
             .ok_or(reason::HANDLE_OF_NOTHING)
     }
@@ -150,9 +150,9 @@ impl<'sb> Decoder<'_, 'sb> {
     /// The overlay dentry of a lower file, whose copy in the upper layer is `index`.
     fn of_file(
         &self,
-        origin: Ref<'_, Dentry<Layer>>,
+        origin: Ref<'_, Dentry<Foreign>>,
         layer: usize,
-        index: Option<Ref<'_, Dentry<Layer>>>,
+        index: Option<Ref<'_, Dentry<Foreign>>>,
     ) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if let Some(index) = &index {
             self.ofs.verify_origin(self.m, index, &origin)?;
@@ -169,9 +169,9 @@ impl<'sb> Decoder<'_, 'sb> {
     /// Returns `ESTALE` for any other file without data: where that is depends on the name.
     fn defer_data(
         &self,
-        origin: &Dentry<Layer>,
+        origin: &Dentry<Foreign>,
         layer: usize,
-        index: Option<&Dentry<Layer>>,
+        index: Option<&Dentry<Foreign>>,
         lower: &mut LowerStack<'_>,
     ) -> Result<bool> {
         // Elsewhere a file without data has no handle: it takes `metacopy=on` to look its name up. So it
@@ -206,7 +206,7 @@ impl<'sb> Decoder<'_, 'sb> {
     }
 
     /// The overlay dentry of a directory that is `real` in layer `layer`.
-    fn of_dir(&self, real: &Dentry<Layer>, layer: usize) -> Result<Ref<'sb, Dentry<Rovl>>> {
+    fn of_dir(&self, real: &Dentry<Foreign>, layer: usize) -> Result<Ref<'sb, Dentry<Rovl>>> {
         // Removed?
         if real.is_disconnected() || real.is_unhashed() {
             return Err(ENOENT);
@@ -222,7 +222,7 @@ impl<'sb> Decoder<'_, 'sb> {
     /// A dentry, which may be disconnected, of what is no directory.
     fn alias(
         &self,
-        upper: Option<Ref<'_, Dentry<Layer>>>,
+        upper: Option<Ref<'_, Dentry<Foreign>>>,
         lower: LowerStack<'_>,
         has_digest: bool,
     ) -> Result<Ref<'sb, Dentry<Rovl>>> {

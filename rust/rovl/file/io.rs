@@ -12,10 +12,10 @@ use kernel::{
     prelude::*, //
 };
 use vfs::file::{
+    File,
     IovIterDest,
     IovIterSource,
-    Kiocb,
-    OwnFile, //
+    Kiocb, //
 };
 
 /// Reads. Takes no lock.
@@ -63,7 +63,7 @@ pub(super) fn write_iter(
 ///
 /// A lower file keeps its access time.
 #[inline]
-pub(super) fn accessed(file: &OwnFile<Rovl>) {
+pub(super) fn accessed(file: &File<Rovl>) {
     if file.flags() & bindings::O_NOATIME != 0 {
         return;
     }

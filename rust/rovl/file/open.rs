@@ -21,7 +21,7 @@ use kernel::{
 };
 use vfs::{
     backing_file::BackingFile,
-    file::OwnFile,
+    file::File,
     inode::{
         mask,
         Inode, //
@@ -34,7 +34,7 @@ const OPENING_FLAGS: u32 =
     bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
 
 /// Opens `file`, after copying it up if it will be written.
-pub(super) fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<RegularFile>> {
+pub(super) fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<RegularFile>> {
     lower_data::ensure(file.dentry())?;
     maybe_copy_up(file.dentry(), file.flags())?;
     file.clear_flags(OPENING_FLAGS);
@@ -44,7 +44,7 @@ pub(super) fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Reg
 }
 
 /// Opens `path` with the flags of `file`, as far as the mounter may.
-pub(super) fn open_real(file: &OwnFile<Rovl>, path: LayerPath<'_>) -> Result<ARef<BackingFile>> {
+pub(super) fn open_real(file: &File<Rovl>, path: LayerPath<'_>) -> Result<ARef<BackingFile>> {
     let flags = file.flags() | EXTRA_FLAGS;
     file.inode().ofs().as_mounter(|as_mounter| {
         path.permission(as_mounter, permission_mask(flags))?;

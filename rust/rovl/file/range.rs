@@ -19,8 +19,8 @@ use vfs::{
     backing_file::BackingFile,
     cred::AsMounter,
     file::{
-        OwnFile,
-        RangeEnd, //
+        File,
+        FilePos, //
     },
 };
 
@@ -29,7 +29,7 @@ use vfs::{
 /// A lower file is not synced: it has not been changed, and could answer `EROFS`.
 pub(super) fn fsync(
     this: &RegularFile,
-    file: &OwnFile<Rovl>,
+    file: &File<Rovl>,
     start: i64,
     end: i64,
     datasync: bool,
@@ -53,7 +53,7 @@ pub(super) fn fsync(
 /// Allocates or frees space.
 pub(super) fn fallocate(
     this: &RegularFile,
-    file: &OwnFile<Rovl>,
+    file: &File<Rovl>,
     mode: i32,
     offset: i64,
     len: i64,
@@ -73,8 +73,8 @@ pub(super) fn fallocate(
 
 /// Copies `len` bytes.
 pub(super) fn copy(
-    src: &RangeEnd<'_, RegularFile>,
-    dst: &RangeEnd<'_, RegularFile>,
+    src: &FilePos<'_, RegularFile>,
+    dst: &FilePos<'_, RegularFile>,
     len: usize,
     flags: u32,
 ) -> Result<usize> {
@@ -92,8 +92,8 @@ pub(super) fn copy(
 
 /// Makes `len` bytes shared: those of `src` appear in `dst`, or equal ones in both become one.
 pub(super) fn remap(
-    src: &RangeEnd<'_, RegularFile>,
-    dst: &RangeEnd<'_, RegularFile>,
+    src: &FilePos<'_, RegularFile>,
+    dst: &FilePos<'_, RegularFile>,
     len: i64,
     flags: u32,
 ) -> Result<i64> {
@@ -125,8 +125,8 @@ enum Change {
 
 /// Runs `op` on the files of the layers, as the mounter of the destination.
 fn transfer<R>(
-    src: &RangeEnd<'_, RegularFile>,
-    dst: &RangeEnd<'_, RegularFile>,
+    src: &FilePos<'_, RegularFile>,
+    dst: &FilePos<'_, RegularFile>,
     change: Change,
     op: impl FnOnce(&AsMounter, &BackingFile, &BackingFile) -> Result<R>,
 ) -> Result<R> {

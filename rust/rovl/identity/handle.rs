@@ -29,7 +29,7 @@ use vfs::{
     mount::Mount,
     path::LayerPath,
     super_block::FileHandles,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -64,7 +64,7 @@ impl Room {
 pub(crate) fn of_origin(
     m: &AsMounter,
     config: &Config,
-    lower: &Dentry<Layer>,
+    lower: &Dentry<Foreign>,
 ) -> Result<Option<MadeHandle>> {
     if !config.index && lower.layer_sb().file_handles(m) == FileHandles::None {
         return Ok(None);
@@ -77,7 +77,7 @@ pub(crate) fn of_origin(
 pub(crate) fn encode(
     m: &AsMounter,
     config: &Config,
-    real: &Dentry<Layer>,
+    real: &Dentry<Foreign>,
     upper: bool,
 ) -> Result<MadeHandle> {
     let inode = real.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
@@ -100,7 +100,7 @@ pub(crate) fn decode<'a>(
     config: &Config,
     mount: &'a Mount,
     (handle, accept): (FileHandle<'_>, Accept),
-) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
     let Some(may_decode) = may_decode.filter(|_| uuid_matches(config, mount, handle)) else {
         return Ok(None);
     };
@@ -196,8 +196,8 @@ impl Super {
     pub(crate) fn verify_origin(
         &self,
         m: &AsMounter,
-        upper: &Dentry<Layer>,
-        lower: &Dentry<Layer>,
+        upper: &Dentry<Foreign>,
+        lower: &Dentry<Foreign>,
     ) -> Result {
         self.verify_stored(m, upper, Name::Origin, (lower, false))
             .inspect_err(|&err| log::warn_dentry(c"failed to verify origin", lower, err))
@@ -207,8 +207,8 @@ impl Super {
     pub(crate) fn verify_upper(
         &self,
         m: &AsMounter,
-        index: &Dentry<Layer>,
-        upper: &Dentry<Layer>,
+        index: &Dentry<Foreign>,
+        upper: &Dentry<Foreign>,
     ) -> Result {
         self.verify_stored(m, index, Name::Upper, (upper, true))
             .inspect_err(|&err| log::warn_dentry(c"failed to verify upper", upper, err))
@@ -219,9 +219,9 @@ impl Super {
     fn verify_stored(
         &self,
         m: &AsMounter,
-        holder: &Dentry<Layer>,
+        holder: &Dentry<Foreign>,
         name: Name,
-        (object, is_upper): (&Dentry<Layer>, bool),
+        (object, is_upper): (&Dentry<Foreign>, bool),
     ) -> Result {
         let handle = encode(m, &self.config, object, is_upper)?;
         verify(

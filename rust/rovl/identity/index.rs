@@ -44,7 +44,7 @@ use vfs::{
         Accept,
         MayDecode, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -52,7 +52,7 @@ use vfs::{
 ///
 /// The lower layer may be an overlay that copies up for this, so the caller holds no write access to
 /// the upper one.
-pub(crate) fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Layer>) -> Result<IndexName> {
+pub(crate) fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Foreign>) -> Result<IndexName> {
     let handle = handle::encode(m, &ofs.config, lower, false)?;
     index::name(handle.get()).ok_or(ENAMETOOLONG)
 }
@@ -69,10 +69,10 @@ pub(crate) fn name_of(m: &AsMounter, ofs: &Super, lower: &Dentry<Layer>) -> Resu
 pub(crate) fn lookup<'a>(
     m: &AsMounter,
     ofs: &'a Super,
-    upper: Option<&Dentry<Layer>>,
-    origin: &Dentry<Layer>,
+    upper: Option<&Dentry<Foreign>>,
+    origin: &Dentry<Foreign>,
     verify: bool,
-) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
     let Some(dir) = ofs.index_dir() else {
         return Ok(None);
     };
@@ -116,9 +116,9 @@ pub(crate) fn lookup<'a>(
 fn verify_dir(
     m: &AsMounter,
     ofs: &Super,
-    entry: &Dentry<Layer>,
-    upper: Option<&Dentry<Layer>>,
-    origin: &Dentry<Layer>,
+    entry: &Dentry<Foreign>,
+    upper: Option<&Dentry<Foreign>>,
+    origin: &Dentry<Foreign>,
 ) -> Result {
     let Some(upper) = upper else {
         log::warn_dentry(
@@ -147,7 +147,7 @@ pub(crate) fn of_handle<'a>(
     m: &AsMounter,
     ofs: &'a Super,
     handle: FileHandle<'_>,
-) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
     let Some(dir) = ofs.index_dir() else {
         return Ok(None);
     };
@@ -170,9 +170,9 @@ pub(crate) fn of_handle<'a>(
 pub(crate) fn upper_of<'a>(
     m: &AsMounter,
     ofs: &'a Super,
-    entry: &Dentry<Layer>,
+    entry: &Dentry<Foreign>,
     accept: Accept,
-) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
     if !entry.is_dir() {
         return ofs.keep_upper(Ref::from(entry)).map(Some);
     }

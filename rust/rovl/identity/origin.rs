@@ -31,7 +31,7 @@ use vfs::{
         MayDecode, //
     },
     path::LayerPath,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn find<'a>(
     m: &AsMounter,
     ofs: &'a Super,
     upper: LayerPath<'_>,
-) -> Result<Option<(Ref<'a, Dentry<Layer>>, usize)>> {
+) -> Result<Option<(Ref<'a, Dentry<Foreign>>, usize)>> {
     let mut room = Room::new();
     let Some(handle) = handle::read(m, &ofs.config, upper, Name::Origin, &mut room)? else {
         return Ok(None);
@@ -63,8 +63,8 @@ pub(crate) fn decode<'a>(
     m: &AsMounter,
     ofs: &'a Super,
     handle: FileHandle<'_>,
-    upper: &Dentry<Layer>,
-) -> Result<(Ref<'a, Dentry<Layer>>, usize)> {
+    upper: &Dentry<Foreign>,
+) -> Result<(Ref<'a, Dentry<Foreign>>, usize)> {
     let (origin, layer) = decode_in_any(m, MayDecode::by_mounter(m), ofs, handle, Accept::Any)?
         .ok_or(reason::HANDLE_OF_NOTHING)?;
     let wrong_type = match (upper.inode(), origin.inode()) {
@@ -90,7 +90,7 @@ pub(crate) fn decode_in_any<'a>(
     ofs: &'a Super,
     handle: FileHandle<'_>,
     accept: Accept,
-) -> Result<Option<(Ref<'a, Dentry<Layer>>, usize)>> {
+) -> Result<Option<(Ref<'a, Dentry<Foreign>>, usize)>> {
     for layer in 1..=ofs.num_merged() {
         if has_ambiguous_uuid(ofs, layer) {
             continue;

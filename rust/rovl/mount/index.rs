@@ -28,7 +28,7 @@ use vfs::{
     errno::WithReason,
     fs_context::FsContext,
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 
 /// Makes the index directory the work directory, if there is to be an index.
@@ -96,7 +96,7 @@ fn replace_work(
 }
 
 /// Checks that `index` is the index of `upper`, or makes it so.
-fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Layer>) -> Result {
+fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Foreign>) -> Result {
     let (m, config) = (making.m, &*making.config);
     let path = upper_path(making, index)?;
     let handle = handle::encode(m, config, upper.path.dentry(), true)?;
@@ -118,7 +118,10 @@ fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Layer>) -> 
     })
 }
 
-fn upper_path<'a>(making: &'a Making<'_, '_>, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
+fn upper_path<'a>(
+    making: &'a Making<'_, '_>,
+    dentry: &'a Dentry<Foreign>,
+) -> Result<LayerPath<'a>> {
     LayerPath::new(making.layers.mounts.upper().ok_or(EROFS)?, dentry)
 }
 

@@ -34,7 +34,7 @@ use vfs::{
         FileHandles,
         SuperBlock, //
     },
-    Layer, //
+    Foreign, //
 };
 
 const NULL_UUID: [u8; 16] = [0; 16];
@@ -321,7 +321,7 @@ fn add_one(making: &mut Making<'_, '_>, named: &NamedPath, fsid: usize, casefold
 /// Folds the case of names as the first layer does, and refuses others that do it differently.
 pub(crate) fn take_encoding(
     making: &mut Making<'_, '_>,
-    sb: &SuperBlock<Layer>,
+    sb: &SuperBlock<Foreign>,
     name: &Text,
 ) -> Result {
     if !making.sb.has_encoding() {

@@ -43,7 +43,7 @@ use vfs::{
     },
     posix_acl::AclKind,
     super_block::FileHandles,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -146,8 +146,8 @@ impl<'a> Making<'a> {
     fn told(
         &self,
         name: &CStr,
-        made: Result<Ref<'a, Dentry<Layer>>, Unclean>,
-    ) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+        made: Result<Ref<'a, Dentry<Foreign>>, Unclean>,
+    ) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
         match made {
             Ok(dir) => Ok(Some(dir)),
             Err(Unclean::Incompatible(feature)) => {
@@ -181,7 +181,7 @@ impl<'a> Making<'a> {
     }
 
     /// Makes the directory `work`, in place of that of an earlier mount.
-    fn fresh(&self) -> Result<Ref<'a, Dentry<Layer>>, Unclean> {
+    fn fresh(&self) -> Result<Ref<'a, Dentry<Foreign>>, Unclean> {
         let base = self.base.path.dentry();
         let start = || self.write.start_creating(self.m, base, WORK.to_bytes());
         let creating = start().map_err(Unclean::Failed)?;
@@ -200,7 +200,7 @@ impl<'a> Making<'a> {
     }
 
     /// Makes the directory `name`, or takes over what an earlier mount has made.
-    fn keep_or_make(&self, name: &CStr) -> Result<Ref<'a, Dentry<Layer>>, Unclean> {
+    fn keep_or_make(&self, name: &CStr) -> Result<Ref<'a, Dentry<Foreign>>, Unclean> {
         let base = self.base.path.dentry();
         let creating = self
             .write
@@ -215,7 +215,7 @@ impl<'a> Making<'a> {
     }
 
     /// Makes a directory for its owner only, whatever it inherits.
-    fn make_bare(&self, creating: Creating<'a>) -> Result<Ref<'a, Dentry<Layer>>> {
+    fn make_bare(&self, creating: Creating<'a>) -> Result<Ref<'a, Dentry<Foreign>>> {
         let dir = creating.mkdir(DIR_MODE)?.keep();
         // There are file systems that make an object and leave the dentry negative.
         let inode = dir.inode().ok_or(EINVAL)?;
@@ -234,7 +234,7 @@ impl<'a> Making<'a> {
 
     /// Leaves the mark of a volatile mount, which only a sync of everything allows to remove.
     fn leave_dirty_mark(&self) -> Result {
-        let mut dir: Ref<'a, Dentry<Layer>> = Ref::from(self.base.path.dentry());
+        let mut dir: Ref<'a, Dentry<Foreign>> = Ref::from(self.base.path.dentry());
         let mut names = VOLATILE_DIRTY.iter().peekable();
         while let Some(name) = names.next() {
             let is_dir = names.peek().is_some();

@@ -56,7 +56,7 @@ use vfs::{
     },
     stack::LowerStack,
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -234,7 +234,7 @@ impl Upper<'_> {
     }
 
     /// Gives an object of the work directory what it would have got in its own directory.
-    fn inherit(&self, made: &Dentry<Layer>, acls: &Inherited) -> Result {
+    fn inherit(&self, made: &Dentry<Foreign>, acls: &Inherited) -> Result {
         let inode = made.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
         // The work directory may have taken bits away, that of the set-group-id for one.
         if inode.mode() != acls.mode {
@@ -254,9 +254,9 @@ impl Upper<'_> {
     /// Gives `dentry` its inode, now that `made` is in its place in the upper layer.
     fn finish(
         &self,
-        (dir, upper_dir): (&Locked<'_, Rovl>, &Dentry<Layer>),
+        (dir, upper_dir): (&Locked<'_, Rovl>, &Dentry<Foreign>),
         dentry: Negative<'_, Rovl>,
-        made: &Dentry<Layer>,
+        made: &Dentry<Foreign>,
         instance: Instance<'_>,
     ) -> Result {
         dir_modified(dir, false);
@@ -271,7 +271,7 @@ impl Upper<'_> {
     pub(crate) fn new_inode<'b>(
         &self,
         sb: &'b SuperBlock<Rovl>,
-        made: &Dentry<Layer>,
+        made: &Dentry<Foreign>,
         new: NewInode<'b, Rovl>,
     ) -> Result<Fetched<'b, Rovl>> {
         let parts = Parts {
@@ -289,7 +289,7 @@ impl Upper<'_> {
     fn instantiate(
         &self,
         dentry: Negative<'_, Rovl>,
-        made: &Dentry<Layer>,
+        made: &Dentry<Foreign>,
         instance: Instance<'_>,
     ) -> Result {
         dentry.mark(DentryFlag::UpperAlias);

@@ -47,7 +47,7 @@ use vfs::{
         LowerStack, //
     },
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -71,7 +71,7 @@ struct Lookup<'a, 'sb> {
     /// The data of the file that was found is below.
     metacopy: bool,
     /// The lower object that a file in the upper layer says to be its origin, and its layer.
-    origin: Option<(Ref<'sb, Dentry<Layer>>, usize)>,
+    origin: Option<(Ref<'sb, Dentry<Foreign>>, usize)>,
     /// The topmost lower object is the origin of the upper one.
     is_origin_known: bool,
     /// The file that was found says with which digest its data has to be.
@@ -191,7 +191,7 @@ impl<'sb> Lookup<'_, 'sb> {
         }
         let upper = parts.upper.clone();
         let inode = inode::get(self.m, self.sb, parts)?;
-        let lower = inode.lower().known().map(LowerEntry::dentry);
+        let lower = inode.lower().iter_found().map(LowerEntry::dentry);
         dentry.init_revalidation(Iterator::chain(upper.as_deref().into_iter(), lower));
         // A directory is asked for too often, see `made_again`.
         if upper.is_none() && !inode.is_dir() {
@@ -205,7 +205,7 @@ impl<'sb> Lookup<'_, 'sb> {
         &mut self,
         path: LayerPath<'sb>,
         dir: &Inode<Rovl>,
-    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         let level = Level {
             dir: path,
             layer: 0,
@@ -229,7 +229,7 @@ impl<'sb> Lookup<'_, 'sb> {
         &mut self,
         dir: &'sb Inode<Rovl>,
         dentry: &Dentry<Rovl>,
-        upper: Option<&Dentry<Layer>>,
+        upper: Option<&Dentry<Foreign>>,
     ) -> Result<LowerStack<'sb>> {
         let mut lower = LowerStack::new();
         let all = match self.sb.root().and_then(Dentry::inode) {
@@ -301,7 +301,7 @@ impl<'sb> Lookup<'_, 'sb> {
         &mut self,
         entry: &'sb LowerEntry,
         last: bool,
-    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         self.in_layer(&Level {
             dir: self.ofs.lower_path(entry).ok_or(reason::NO_SUCH_LAYER)?,
             layer: entry.layer(),

@@ -51,7 +51,7 @@ pub(crate) fn change_links<R>(
     if ofs.needs_index(inode) && !dentry.has(DentryFlag::UpperAlias) {
         copy_up(dentry)?;
     }
-    let _lock = inode.lock_interruptible()?;
+    let _lock = inode.lock_mutex_interruptible()?;
     let result = {
         let write = &ofs.upper_mount()?.want_write()?;
         ofs.as_mounter(|m| {

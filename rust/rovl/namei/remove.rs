@@ -38,7 +38,7 @@ use vfs::{
         RenameFlags,
         Target, //
     },
-    Layer, //
+    Foreign, //
 };
 
 /// `->unlink`
@@ -94,7 +94,7 @@ pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>, inode: &Locked<'_, Rovl>) {
 }
 
 /// Whether `found` is what the overlay knows as `upper`.
-fn check_found(found: &Dentry<Layer>, upper: &Dentry<Layer>) -> Result {
+fn check_found(found: &Dentry<Foreign>, upper: &Dentry<Foreign>) -> Result {
     if Upper::is_name_of(found, upper.inode()) {
         Ok(())
     } else {
@@ -159,8 +159,8 @@ impl Upper<'_> {
     /// goes to the work directory, where nobody sees it being emptied.
     fn remove_with_whiteouts(
         &self,
-        dir: &Dentry<Layer>,
-        found: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
+        found: &Dentry<Foreign>,
         whiteouts: &Names,
     ) -> Result {
         let work = self.work()?;

@@ -46,7 +46,7 @@ use vfs::{
         RenameFlags,
         Renaming, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -100,7 +100,7 @@ fn can_move(dentry: &Dentry<Rovl>) -> bool {
 }
 
 /// Whether `found` is what the overlay knows as the upper part of `dentry`.
-fn matches_upper(dentry: &Dentry<Rovl>, found: &Dentry<Layer>) -> bool {
+fn matches_upper(dentry: &Dentry<Rovl>, found: &Dentry<Foreign>) -> bool {
     let inode = dentry.upper().and_then(Dentry::inode);
     Upper::is_name_of(found, inode)
 }
@@ -207,7 +207,7 @@ impl<'a> Rename<'a> {
         &self,
         upper: &Upper<'_>,
         renaming: &Renaming<'_>,
-        cleared: Option<&Dentry<Layer>>,
+        cleared: Option<&Dentry<Foreign>>,
     ) -> Result {
         let found = renaming.new_dentry();
         if !matches_upper(&self.old, renaming.old()) {

@@ -32,7 +32,7 @@ use vfs::{
         LowerEntry,
         LowerStack, //
     },
-    Layer, //
+    Foreign, //
 };
 
 /// Flags of an overlay inode.
@@ -218,7 +218,7 @@ pub(crate) struct PathType {
 #[derive(Clone, Copy)]
 pub(crate) struct Real<'a> {
     ofs: &'a Super,
-    upper: Option<&'a Dentry<Layer>>,
+    upper: Option<&'a Dentry<Foreign>>,
     lower: &'a LowerStack<'a>,
     /// No older than `upper`: what copy up noted before it published that is seen.
     flags: FlagSet,
@@ -229,7 +229,7 @@ pub(crate) struct Real<'a> {
 impl<'a> Real<'a> {
     /// The dentry in the upper layer.
     #[inline]
-    pub(crate) fn upper(&self) -> Option<&'a Dentry<Layer>> {
+    pub(crate) fn upper(&self) -> Option<&'a Dentry<Foreign>> {
         self.upper
     }
 
@@ -265,7 +265,7 @@ impl<'a> Real<'a> {
 
     /// The inode that shows the attributes.
     #[inline]
-    pub(crate) fn top_inode(&self) -> Result<&'a Inode<Layer>> {
+    pub(crate) fn top_inode(&self) -> Result<&'a Inode<Foreign>> {
         let dentry = match self.upper {
             Some(upper) => upper,
             None => self.lower.first().ok_or(reason::NO_LAYERS)?.dentry(),
@@ -334,9 +334,9 @@ pub(crate) trait InodeExt {
     /// The path that has the data of a regular file, see [`Real::data`].
     fn data_path(&self) -> Result<LayerPath<'_>>;
     /// The upper inode.
-    fn upper_inode(&self) -> Option<&Inode<Layer>>;
+    fn upper_inode(&self) -> Option<&Inode<Foreign>>;
     /// The topmost lower inode.
-    fn lower_inode(&self) -> Option<&Inode<Layer>>;
+    fn lower_inode(&self) -> Option<&Inode<Foreign>>;
     /// Copies owner, mode, times and size from the layer that shows them.
     fn copy_attr_from_real(&self);
     /// Whether its entries may be read straight from its layer.
@@ -368,11 +368,11 @@ impl InodeExt for Inode<Rovl> {
         self.real().data()
     }
 
-    fn upper_inode(&self) -> Option<&Inode<Layer>> {
+    fn upper_inode(&self) -> Option<&Inode<Foreign>> {
         self.upper()?.inode()
     }
 
-    fn lower_inode(&self) -> Option<&Inode<Layer>> {
+    fn lower_inode(&self) -> Option<&Inode<Foreign>> {
         self.lower().first()?.dentry().inode()
     }
 
@@ -403,7 +403,7 @@ pub(crate) fn dir_modified(dir: &Locked<'_, Rovl>, impurity: bool) {
 /// What an overlay dentry is made of. A negative one is made of nothing.
 pub(crate) trait DentryExt {
     /// The dentry in the upper layer.
-    fn upper(&self) -> Option<&Dentry<Layer>>;
+    fn upper(&self) -> Option<&Dentry<Foreign>>;
     /// The dentries in the lower layers, topmost first.
     fn lower(&self) -> &[LowerEntry];
     /// Of which layers it is made.
@@ -422,7 +422,7 @@ pub(crate) trait DentryExt {
 
 impl DentryExt for Dentry<Rovl> {
     #[inline]
-    fn upper(&self) -> Option<&Dentry<Layer>> {
+    fn upper(&self) -> Option<&Dentry<Foreign>> {
         self.inode()?.upper()
     }
 

@@ -34,13 +34,13 @@ use vfs::{
     inode::{
         Fetched,
         Inode,
-        NewInode,
-        RawTables, //
+        InodeTables,
+        NewInode, //
     },
     path::LayerPath,
     stack::LowerStack,
     super_block::SuperBlock,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -57,13 +57,13 @@ pub(crate) const COPIED_FLAGS: u32 = bindings::S_APPEND
 /// those.
 pub(crate) trait Operations {
     /// The tables for inodes with the type of `mode`.
-    fn tables_for(mode: u16) -> &'static RawTables<Rovl>;
+    fn tables_for(mode: u16) -> &'static InodeTables<Rovl>;
 }
 
 /// What an object is made of, as a lookup found it or a creation made it.
 pub(crate) struct Parts<'a> {
     /// The dentry in the upper layer.
-    pub(crate) upper: Option<Ref<'a, Dentry<Layer>>>,
+    pub(crate) upper: Option<Ref<'a, Dentry<Foreign>>>,
     /// The dentries in the lower layers; of a file in the upper layer, its origin.
     pub(crate) lower: LowerStack<'a>,
     /// Where the object is in the layers below, of one in the upper layer that says so.
@@ -77,11 +77,11 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn upper_inode(&self) -> Option<&Inode<Layer>> {
+    fn upper_inode(&self) -> Option<&Inode<Foreign>> {
         self.upper.as_ref()?.inode()
     }
 
-    fn lower_inode(&self) -> Option<&Inode<Layer>> {
+    fn lower_inode(&self) -> Option<&Inode<Foreign>> {
         self.lower.first()?.dentry().inode()
     }
 
@@ -114,7 +114,7 @@ impl Parts<'_> {
     }
 
     /// The number of links, of which the upper object may not have all.
-    fn nlink(&self, m: &AsMounter, ofs: &Super, real: &Inode<Layer>) -> u32 {
+    fn nlink(&self, m: &AsMounter, ofs: &Super, real: &Inode<Foreign>) -> u32 {
         match (&self.upper, self.lower.first()) {
             _ if real.is_dir() => 1,
             (Some(upper), Some(lower)) => {
@@ -151,7 +151,7 @@ impl Parts<'_> {
         }
         // Where we know less than the cache, that is no contradiction: the name of a hard link that
         // was copied up under another name has no upper dentry, and an origin may not be found.
-        let same = |ours: Option<&Inode<Layer>>, cached: Option<&Inode<Layer>>| {
+        let same = |ours: Option<&Inode<Foreign>>, cached: Option<&Inode<Foreign>>| {
             ours.is_none_or(|ours| cached.is_some_and(|cached| cached.is(ours)))
         };
         same(lower, inode.lower_inode()) && same(upper, inode.upper_inode())
@@ -180,7 +180,7 @@ pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInod
 /// Returns `ESTALE` if it is made of something else.
 pub(crate) fn find<'a>(
     sb: &'a SuperBlock<Rovl>,
-    real: &Dentry<Layer>,
+    real: &Dentry<Foreign>,
     is_upper: bool,
 ) -> Result<Option<Ref<'a, Inode<Rovl>>>> {
     let key = real.inode().ok_or(reason::NEGATIVE)?;

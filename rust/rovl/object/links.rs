@@ -23,13 +23,13 @@ use ondisk::{
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    Layer, //
+    Foreign, //
 };
 
 /// An upper object and its origin.
 pub(crate) struct Links<'a> {
-    pub(crate) lower: &'a Dentry<Layer>,
-    pub(crate) upper: &'a Dentry<Layer>,
+    pub(crate) lower: &'a Dentry<Foreign>,
+    pub(crate) upper: &'a Dentry<Foreign>,
 }
 
 impl Links<'_> {

@@ -22,7 +22,7 @@ use vfs::{
     dentry::Dentry,
     inode::Inode,
     mount::Mount,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn ensure(dentry: &Dentry<Rovl>) -> Result {
 
 #[cold]
 fn find(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, place: &[u8]) -> Result {
-    let _lock = inode.lock_interruptible()?;
+    let _lock = inode.lock_mutex_interruptible()?;
     if inode.lower().data().is_some() {
         return Ok(());
     }
@@ -66,7 +66,7 @@ fn find_in_layers<'a>(
     m: &AsMounter,
     ofs: &'a Super,
     place: &[u8],
-) -> Result<(Ref<'a, Dentry<Layer>>, usize)> {
+) -> Result<(Ref<'a, Dentry<Foreign>>, usize)> {
     let mut text = KVec::with_capacity(place.len().saturating_add(1), GFP_KERNEL)?;
     text.extend_from_slice(place, GFP_KERNEL)?;
     text.push(0, GFP_KERNEL)?;
@@ -86,7 +86,7 @@ fn find_in_layer<'a>(
     m: &AsMounter,
     mount: &'a Mount,
     place: &CStr,
-) -> Result<Ref<'a, Dentry<Layer>>> {
+) -> Result<Ref<'a, Dentry<Foreign>>> {
     let data = mount.lookup_beneath(m, place)?;
     if data.is_weird() {
         return Err(reason::WEIRD_OBJECT);

@@ -45,7 +45,7 @@ use vfs::{
     },
     stack::LowerEntry,
     super_block::AnonDev,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -150,15 +150,15 @@ impl Super {
 
     /// `dentry` of the upper layer as a path.
     #[inline]
-    pub(crate) fn upper_path<'a>(&'a self, dentry: &'a Dentry<Layer>) -> Result<LayerPath<'a>> {
+    pub(crate) fn upper_path<'a>(&'a self, dentry: &'a Dentry<Foreign>) -> Result<LayerPath<'a>> {
         LayerPath::new(self.upper_mount()?, dentry)
     }
 
     /// `dentry` of the upper layer, for as long as the overlay is mounted.
     pub(crate) fn keep_upper(
         &self,
-        dentry: Ref<'_, Dentry<Layer>>,
-    ) -> Result<Ref<'_, Dentry<Layer>>> {
+        dentry: Ref<'_, Dentry<Foreign>>,
+    ) -> Result<Ref<'_, Dentry<Foreign>>> {
         self.upper_mount()?.adopt(dentry)
     }
 
@@ -225,7 +225,7 @@ impl Super {
     }
 
     /// The index directory, if there is one.
-    pub(crate) fn index_dir(&self) -> Option<&Dentry<Layer>> {
+    pub(crate) fn index_dir(&self) -> Option<&Dentry<Foreign>> {
         let work = self.work.as_ref().filter(|_| self.config.index)?;
         Some(work.dir.dentry())
     }

@@ -48,7 +48,7 @@ pub(crate) fn ensure(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
     if !inode.data().test(Flag::HasDigest) {
         return without_digest(mode, dentry);
     }
-    let _lock = inode.lock_interruptible()?;
+    let _lock = inode.lock_mutex_interruptible()?;
     // Copy up, under the same lock, makes another file of it.
     let real = inode.real();
     if is_verified(real) {

@@ -20,7 +20,7 @@ use kernel::{
         SEEK_CUR,
         SEEK_SET, //
     },
-    fs::File,
+    fs,
     prelude::*,
     sync::Arc, //
 };
@@ -33,14 +33,14 @@ use vfs::{
     },
     errno::WithReason,
     file::{
+        File,
         Operations,
-        OwnFile,
         Table, //
     },
     inode::{
-        ByInodeLock,
         Inode,
-        Locked, //
+        Locked,
+        LockedByInode, //
     },
     publish::Once, //
 };
@@ -52,8 +52,8 @@ pub(crate) struct DirFile {
     /// Whether that is the upper layer.
     is_upper: bool,
     /// The directory of the upper layer, where it was copied up since and has been needed.
-    upper: Once<File>,
-    state: ByInodeLock<Rovl, State>,
+    upper: Once<fs::File>,
+    state: LockedByInode<Rovl, State>,
 }
 
 /// How the directory is read.
@@ -78,7 +78,7 @@ impl State {
 
 impl DirFile {
     /// The open directory of the upper layer, of one that was opened before copy up.
-    fn upper(&self, m: &AsMounter, inode: &Inode<Rovl>) -> Result<Option<&File>> {
+    fn upper(&self, m: &AsMounter, inode: &Inode<Rovl>) -> Result<Option<&fs::File>> {
         let Some(path) = inode.real().upper_path() else {
             return Ok(None);
         };
@@ -89,7 +89,7 @@ impl DirFile {
     }
 
     /// Moves the position in the entries of a merged directory.
-    fn seek_merged(file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+    fn seek_merged(file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         let start = match u32::try_from(whence) {
             Ok(SEEK_SET) => 0,
             Ok(SEEK_CUR) => file.pos(),
@@ -105,7 +105,7 @@ impl DirFile {
     fn listing(
         &self,
         m: &AsMounter,
-        file: &OwnFile<Rovl>,
+        file: &File<Rovl>,
         dir: &mut Locked<'_, Rovl>,
     ) -> Result<Arc<Listing>> {
         if let Some(listing) = &self.state.get(dir)?.listing {
@@ -125,7 +125,7 @@ impl Operations for DirFile {
     type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
-    fn open(inode: &Inode<Rovl>, file: &OwnFile<Rovl>) -> Result<KBox<Self>> {
+    fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<Self>> {
         if forget_if_removed(file.dentry(), None) {
             return Err(reason::LOWER_REMOVED);
         }
@@ -145,7 +145,7 @@ impl Operations for DirFile {
             real,
             is_upper: kind.upper,
             upper: Once::new(),
-            state: ByInodeLock::new(inode, state),
+            state: LockedByInode::new(inode, state),
         };
         Ok(KBox::new(this, GFP_KERNEL)?)
     }
@@ -156,7 +156,7 @@ impl Operations for DirFile {
         }
     }
 
-    fn llseek(this: &Self, file: &OwnFile<Rovl>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek(this: &Self, file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let mut lock = inode.lock_rwsem();
         let mut dir = lock.proof();
@@ -174,7 +174,7 @@ impl Operations for DirFile {
         pos
     }
 
-    fn fsync(this: &Self, file: &OwnFile<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+    fn fsync(this: &Self, file: &File<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
         let inode = file.inode();
         let ofs = inode.ofs();
         if !ofs.needs_sync()? {
@@ -194,7 +194,7 @@ impl Operations for DirFile {
 
     fn iterate(
         this: &Self,
-        file: &OwnFile<Rovl>,
+        file: &File<Rovl>,
         mut dir: Locked<'_, Rovl>,
         ctx: &mut DirContext<'_>,
     ) -> Result {

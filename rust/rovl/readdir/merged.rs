@@ -46,7 +46,7 @@ use vfs::{
     inode::Locked,
     path::{
         LayerPath,
-        OwnPath, //
+        PathRef, //
     },
 };
 
@@ -306,7 +306,7 @@ pub(crate) fn open_listing(
 
 /// Passes the entries on, from the position of `ctx` on.
 pub(crate) fn emit(
-    dir: OwnPath<'_, Rovl>,
+    dir: PathRef<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
     listing: &Listing,
     ctx: &mut DirContext<'_>,

@@ -22,7 +22,7 @@ use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     inode::Locked,
-    path::OwnPath,
+    path::PathRef,
     stat::StatRequest,
     Ref, //
 };
@@ -42,7 +42,7 @@ pub(crate) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> 
 ///
 /// The parent of a directory may be in layers above those that the directory is in. The number is
 /// taken for one of the parent's topmost layer all the same, as the in-tree module does it.
-fn shown(dir: OwnPath<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -> Result<u64> {
+fn shown(dir: PathRef<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -> Result<u64> {
     let found = dentry.path_type();
     if found.origin {
         return Ok(dir.getattr_of(dentry, StatRequest::INO)?.ino());
@@ -57,7 +57,7 @@ fn shown(dir: OwnPath<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -
 
 /// Looks up the entry `name` of `dir`. Returns `None` where there is none any more, or a whiteout.
 fn lookup<'a>(
-    dir: OwnPath<'a, Rovl>,
+    dir: PathRef<'a, Rovl>,
     lock: &Locked<'_, Rovl>,
     name: &[u8],
 ) -> Result<Option<Ref<'a, Dentry<Rovl>>>> {
@@ -74,7 +74,7 @@ fn lookup<'a>(
 
 /// Completes `entry` of `dir`, which is called `name`: its inode number, or that it is hidden.
 pub(crate) fn complete(
-    dir: OwnPath<'_, Rovl>,
+    dir: PathRef<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
     name: &[u8],
     entry: &Entry,

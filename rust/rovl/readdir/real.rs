@@ -39,7 +39,7 @@ use vfs::{
         Inode,
         Locked, //
     },
-    path::OwnPath,
+    path::PathRef,
     stat::StatRequest, //
 };
 
@@ -48,7 +48,7 @@ use vfs::{
 /// `upper` says that it is one of the upper layer and was so when it was opened.
 pub(crate) fn emit(
     m: &AsMounter,
-    dir: OwnPath<'_, Rovl>,
+    dir: PathRef<'_, Rovl>,
     lock: &mut Locked<'_, Rovl>,
     file: &LayerDir<Rovl>,
     upper: bool,
@@ -87,7 +87,7 @@ pub(crate) fn emit(
 
 /// The number that `stat()` shows for the parent, if it is a merged directory: then it is not the
 /// one of the layer's parent.
-fn number_of_merged_parent(dir: OwnPath<'_, Rovl>) -> Result<Option<u64>> {
+fn number_of_merged_parent(dir: PathRef<'_, Rovl>) -> Result<Option<u64>> {
     // Even a locked directory can be moved by d_splice_alias(), hence the reference.
     let parent = dir.dentry().parent();
     if !parent.path_type().merge {
@@ -101,7 +101,7 @@ fn number_of_merged_parent(dir: OwnPath<'_, Rovl>) -> Result<Option<u64>> {
 /// Returns `None` where there are none, and takes the mark from the directory then.
 fn open_impure(
     m: &AsMounter,
-    dir: OwnPath<'_, Rovl>,
+    dir: PathRef<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
 ) -> Result<Option<Arc<Listing>>> {
     let inode = lock.inode();
@@ -124,7 +124,7 @@ fn open_impure(
 
 fn read_impure(
     m: &AsMounter,
-    dir: OwnPath<'_, Rovl>,
+    dir: PathRef<'_, Rovl>,
     lock: &Locked<'_, Rovl>,
 ) -> Result<(Entries, NameIndex)> {
     let upper = lock

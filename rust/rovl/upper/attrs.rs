@@ -19,7 +19,7 @@ use vfs::{
         PosixAcl, //
     },
     xattr::Change,
-    Layer, //
+    Foreign, //
 };
 
 impl Super {
@@ -42,7 +42,7 @@ impl Upper<'_> {
     /// Changes an attribute of the user's.
     pub(crate) fn change_xattr(
         &self,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         name: &CStr,
         change: Change<'_>,
     ) -> Result {
@@ -57,7 +57,7 @@ impl Upper<'_> {
     /// Sets or removes an access control list.
     pub(crate) fn change_acl(
         &self,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         kind: AclKind,
         acl: Option<&PosixAcl>,
     ) -> Result {
@@ -68,12 +68,12 @@ impl Upper<'_> {
     }
 
     /// Sets file attributes.
-    pub(crate) fn set_fileattr(&self, dentry: &Dentry<Layer>, attrs: &mut FileKattr) -> Result {
+    pub(crate) fn set_fileattr(&self, dentry: &Dentry<Foreign>, attrs: &mut FileKattr) -> Result {
         self.write.set_fileattr(self.m, dentry, attrs)
     }
 
     /// Sets attributes of an inode, which is not locked.
-    pub(crate) fn set_attr(&self, dentry: &Dentry<Layer>, attr: &Iattr) -> Result {
+    pub(crate) fn set_attr(&self, dentry: &Dentry<Foreign>, attr: &Iattr) -> Result {
         let lock = dentry.inode().ok_or(ENOENT)?.lock();
         self.write.notify_change(self.m, &lock, dentry, attr)
     }

@@ -23,7 +23,7 @@ use vfs::{
         Target, //
     },
     path::LayerPath,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -38,8 +38,8 @@ pub(crate) const DIR_MODE: u16 = kernel::bindings::S_IFDIR as u16 | 0o700;
 pub(crate) fn remove(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    child: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
+    child: &Dentry<Foreign>,
 ) -> Result {
     let removing = write.start_removing_dentry(m, dir, child)?;
     if let Err(err) = removing.remove() {
@@ -52,8 +52,8 @@ pub(crate) fn remove(
 pub(crate) fn remove_logged(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    child: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
+    child: &Dentry<Foreign>,
 ) {
     if let Err(err) = remove(m, write, dir, child) {
         log::warn_dentry(c"cleanup of what is left over failed", child, err);
@@ -64,7 +64,7 @@ pub(crate) fn remove_logged(
 pub(crate) fn cleanup_whiteouts(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
     whiteouts: &Names,
 ) {
     for name in whiteouts.iter() {
@@ -105,8 +105,8 @@ const MAX_NAMES: usize = 4096;
 pub(crate) fn remove_work(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    base: &Dentry<Layer>,
-    work: &Dentry<Layer>,
+    base: &Dentry<Foreign>,
+    work: &Dentry<Foreign>,
 ) -> Result<(), Unclean> {
     if work.is_dir() {
         if try_rmdir(m, write, base, work)? {
@@ -124,8 +124,8 @@ pub(crate) fn remove_work(
 pub(crate) fn remove_leftover(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    dir: &Dentry<Layer>,
-    entry: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
+    entry: &Dentry<Foreign>,
 ) -> Result {
     if !entry.is_dir() {
         return unlink(m, write, dir, entry);
@@ -156,8 +156,8 @@ pub(crate) fn remove_leftover(
 fn remove_entries<'a>(
     m: &AsMounter,
     write: &WriteGuard<'a>,
-    dir: &Dentry<Layer>,
-) -> Result<Option<Ref<'a, Dentry<Layer>>>> {
+    dir: &Dentry<Foreign>,
+) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
     let path = LayerPath::new(write.mount(), dir)?;
     let mut removed = false;
     for name in some_names(m, path, MAX_NAMES)?.iter() {
@@ -188,8 +188,8 @@ fn remove_entries<'a>(
 fn try_rmdir(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    parent: &Dentry<Layer>,
-    dir: &Dentry<Layer>,
+    parent: &Dentry<Foreign>,
+    dir: &Dentry<Foreign>,
 ) -> Result<bool> {
     match write.start_removing_dentry(m, parent, dir)?.rmdir() {
         Ok(()) => Ok(true),
@@ -202,14 +202,14 @@ fn try_rmdir(
 fn unlink(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    parent: &Dentry<Layer>,
-    child: &Dentry<Layer>,
+    parent: &Dentry<Foreign>,
+    child: &Dentry<Foreign>,
 ) -> Result {
     let removing = write.start_removing_dentry(m, parent, child)?;
     removing.unlink().or_else(|err| told(child, err))
 }
 
-fn told<T>(dentry: &Dentry<Layer>, err: Error) -> Result<T> {
+fn told<T>(dentry: &Dentry<Foreign>, err: Error) -> Result<T> {
     log::warn_dentry(c"cleanup of what is left over failed", dentry, err);
     Err(err)
 }
@@ -218,8 +218,8 @@ fn told<T>(dentry: &Dentry<Layer>, err: Error) -> Result<T> {
 fn move_up(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    (dir, inside): (&Dentry<Layer>, &Dentry<Layer>),
-    top: &Dentry<Layer>,
+    (dir, inside): (&Dentry<Foreign>, &Dentry<Foreign>),
+    top: &Dentry<Foreign>,
 ) -> Result {
     // Its entry `..` is written.
     make_accessible(m, write, inside);
@@ -234,7 +234,7 @@ fn move_up(
 /// Gives the owner of a directory the right to use it, which the in-tree module takes from its own.
 ///
 /// Who does not own it may have the right otherwise.
-pub(crate) fn make_accessible(m: &AsMounter, write: &WriteGuard<'_>, dir: &Dentry<Layer>) {
+pub(crate) fn make_accessible(m: &AsMounter, write: &WriteGuard<'_>, dir: &Dentry<Foreign>) {
     // Anything may be in the place of one.
     if !dir.is_dir() {
         return;
@@ -250,7 +250,7 @@ pub(crate) fn make_accessible(m: &AsMounter, write: &WriteGuard<'_>, dir: &Dentr
 fn check_features(
     m: &AsMounter,
     write: &WriteGuard<'_>,
-    work: &Dentry<Layer>,
+    work: &Dentry<Foreign>,
 ) -> Result<(), Unclean> {
     let path = LayerPath::new(write.mount(), work)?;
     let dir = path.lookup(m, INCOMPAT.to_bytes())?;

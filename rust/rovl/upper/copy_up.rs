@@ -61,7 +61,7 @@ use vfs::{
         Kstat,
         StatRequest, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -219,7 +219,7 @@ struct CopyUp<'a> {
 struct Parent<'a> {
     dentry: &'a Dentry<Rovl>,
     /// Its upper part.
-    dir: &'a Dentry<Layer>,
+    dir: &'a Dentry<Foreign>,
     /// The times of that before.
     times: Iattr,
 }
@@ -242,7 +242,7 @@ impl<'a> Parent<'a> {
 
 /// Where the copy is put.
 struct Place<'a> {
-    dir: &'a Dentry<Layer>,
+    dir: &'a Dentry<Foreign>,
     name: &'a [u8],
 }
 
@@ -300,7 +300,7 @@ impl<'a> CopyUp<'a> {
 
     /// Copies it up, unless somebody else has done so meanwhile.
     fn run(&self) -> Result {
-        let _lock = self.inode.lock_interruptible()?;
+        let _lock = self.inode.lock_mutex_interruptible()?;
         if is_done(self.dentry, self.need) {
             return Ok(());
         }
@@ -373,7 +373,7 @@ impl<'a> CopyUp<'a> {
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         if self.stat.is_reg() && self.ofs.work()?.tmpfile {
             self.by_tmpfile(access, place, origin)
         } else {
@@ -382,7 +382,7 @@ impl<'a> CopyUp<'a> {
     }
 
     /// Lets others see `upper`, the copy.
-    fn publish(&self, upper: Ref<'_, Dentry<Layer>>, origin: &Origin) -> Result {
+    fn publish(&self, upper: Ref<'_, Dentry<Foreign>>, origin: &Origin) -> Result {
         // Who sees the upper dentry sees these flags.
         if origin.indexed {
             self.inode.data().set(Flag::Index);
@@ -425,7 +425,7 @@ impl<'a> CopyUp<'a> {
     }
 
     /// Notes that there is an upper dentry for this name.
-    fn settle(&self, access: &WriteAccess<'_>, parent: &Parent<'_>, upper: &Dentry<Layer>) {
+    fn settle(&self, access: &WriteAccess<'_>, parent: &Parent<'_>, upper: &Dentry<Foreign>) {
         self.restore_times(access, parent);
         self.dentry.mark(DentryFlag::UpperAlias);
         self.dentry.add_revalidation(upper);

@@ -33,7 +33,7 @@ use vfs::{
     },
     inode::Inode,
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 
 /// Moves the protecting attributes from `attrs` to `protattr` of `upper`, the upper object of
@@ -43,7 +43,7 @@ use vfs::{
 pub(crate) fn store_protattr(
     layer: &Upper<'_>,
     inode: &Inode<Rovl>,
-    upper: &Dentry<Layer>,
+    upper: &Dentry<Foreign>,
     attrs: &mut FileKattr,
 ) -> Result {
     let attr = Protattr {
@@ -88,7 +88,7 @@ pub(crate) fn copy(
     layer: &Upper<'_>,
     inode: &Inode<Rovl>,
     old: &FileKattr,
-    to: &Dentry<Layer>,
+    to: &Dentry<Foreign>,
 ) -> Result {
     if old.has(Attr::APPEND) || old.has(Attr::IMMUTABLE) {
         let mut protecting = FileKattr::for_flags();

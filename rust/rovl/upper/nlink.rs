@@ -26,7 +26,7 @@ use ondisk::{
 use vfs::{
     dentry::Dentry,
     inode::Inode,
-    Layer, //
+    Foreign, //
 };
 
 impl Upper<'_> {
@@ -39,7 +39,7 @@ impl Upper<'_> {
     /// The same with `upper`, which may not be that of `inode` yet.
     pub(crate) fn store_nlink_in(
         &self,
-        upper: &Dentry<Layer>,
+        upper: &Dentry<Foreign>,
         inode: &Inode<Rovl>,
         base: Base,
     ) -> Result {

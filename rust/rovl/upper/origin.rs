@@ -21,13 +21,13 @@ use vfs::{
     dentry::Dentry,
     errno::WithReason,
     inode::Inode,
-    Layer, //
+    Foreign, //
 };
 
 /// Stores `handle` as the origin of `dentry`, an object of the upper layer whose inode is not locked.
 pub(crate) fn set_origin(
     upper: &Upper<'_>,
-    dentry: &Dentry<Layer>,
+    dentry: &Dentry<Foreign>,
     handle: Option<FileHandle<'_>>,
 ) -> Result {
     let value = handle.map_or(&[][..], FileHandle::as_bytes);
@@ -44,8 +44,8 @@ pub(crate) fn fix_origin(
     m: &AsMounter,
     ofs: &Super,
     dir: &Inode<Rovl>,
-    lower: &Dentry<Layer>,
-    upper: &Dentry<Layer>,
+    lower: &Dentry<Foreign>,
+    upper: &Dentry<Foreign>,
 ) -> Result {
     if ofs.has_xattr(m, ofs.upper_path(upper)?, Name::Origin) {
         return Ok(());

@@ -14,7 +14,7 @@ use vfs::{
         Renaming,
         Target, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -24,13 +24,13 @@ use vfs::{
 /// dropped, inside the life of this.
 pub(crate) struct Temp<'a> {
     upper: Upper<'a>,
-    dir: &'a Dentry<Layer>,
-    dentry: Option<Ref<'a, Dentry<Layer>>>,
+    dir: &'a Dentry<Foreign>,
+    dentry: Option<Ref<'a, Dentry<Foreign>>>,
 }
 
 impl<'a> Temp<'a> {
     /// Takes over something in the work directory.
-    pub(crate) fn new(upper: Upper<'a>, dentry: Ref<'a, Dentry<Layer>>) -> Result<Self> {
+    pub(crate) fn new(upper: Upper<'a>, dentry: Ref<'a, Dentry<Foreign>>) -> Result<Self> {
         Ok(Self {
             upper,
             dir: upper.work()?,
@@ -39,15 +39,15 @@ impl<'a> Temp<'a> {
     }
 
     /// The object.
-    pub(crate) fn dentry(&self) -> Result<&Dentry<Layer>> {
+    pub(crate) fn dentry(&self) -> Result<&Dentry<Foreign>> {
         self.dentry.as_deref().ok_or(reason::TEMP_GONE)
     }
 
     /// Prepares to move it to the place of `new` in the directory `new_dir`.
     pub(crate) fn start_moving_to(
         &self,
-        new_dir: &'a Dentry<Layer>,
-        new: &Dentry<Layer>,
+        new_dir: &'a Dentry<Foreign>,
+        new: &Dentry<Foreign>,
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
         self.upper
@@ -57,7 +57,7 @@ impl<'a> Temp<'a> {
     /// Prepares to move it to `name` in the directory `new_dir`.
     pub(crate) fn start_moving_to_name(
         &self,
-        new_dir: &'a Dentry<Layer>,
+        new_dir: &'a Dentry<Foreign>,
         name: &[u8],
         target: Target,
     ) -> Result<Renaming<'a>> {
@@ -70,7 +70,7 @@ impl<'a> Temp<'a> {
     }
 
     /// Gives it up without removing it: it was moved to its place.
-    pub(crate) fn moved(mut self) -> Result<Ref<'a, Dentry<Layer>>> {
+    pub(crate) fn moved(mut self) -> Result<Ref<'a, Dentry<Foreign>>> {
         self.dentry.take().ok_or(reason::TEMP_GONE)
     }
 }

@@ -29,7 +29,7 @@ use vfs::{
         RenameFlags,
         Target, //
     },
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -101,8 +101,8 @@ impl<'a> Upper<'a> {
     /// may be negative. In a directory nothing may be but `whiteouts`, which go with it.
     pub(crate) fn replace_by_whiteout(
         &self,
-        dir: &'a Dentry<Layer>,
-        dentry: &Dentry<Layer>,
+        dir: &'a Dentry<Foreign>,
+        dentry: &Dentry<Foreign>,
         whiteouts: &Names,
     ) -> Result {
         let is_dir = dentry.is_dir();

@@ -27,7 +27,7 @@ use vfs::{
     dentry::Dentry,
     inode::Inode,
     mount::WriteGuard,
-    Layer, //
+    Foreign, //
 };
 
 /// What became of an attribute that was to be set.
@@ -46,7 +46,7 @@ impl Super {
         &self,
         m: &AsMounter,
         guard: &WriteGuard<'_>,
-        upper: &Dentry<Layer>,
+        upper: &Dentry<Foreign>,
         name: Name,
         value: &[u8],
     ) -> Result<Stored> {
@@ -70,7 +70,7 @@ impl Super {
         &self,
         m: &AsMounter,
         guard: &WriteGuard<'_>,
-        upper: &Dentry<Layer>,
+        upper: &Dentry<Foreign>,
         name: Name,
     ) -> Result {
         guard.removexattr(m, upper, self.xattr_name(name))
@@ -98,20 +98,20 @@ impl Super {
 
 impl Upper<'_> {
     /// Sets one of our attributes.
-    pub(crate) fn set_xattr(&self, dentry: &Dentry<Layer>, name: Name, value: &[u8]) -> Result {
+    pub(crate) fn set_xattr(&self, dentry: &Dentry<Foreign>, name: Name, value: &[u8]) -> Result {
         self.write
             .setxattr(self.m, dentry, self.ofs.xattr_name(name), value)
     }
 
     /// Removes one of our attributes. `ENODATA` where there is none.
-    pub(crate) fn remove_xattr(&self, dentry: &Dentry<Layer>, name: Name) -> Result {
+    pub(crate) fn remove_xattr(&self, dentry: &Dentry<Foreign>, name: Name) -> Result {
         self.ofs.remove_xattr(self.m, self.write, dentry, name)
     }
 
     /// Sets one of our attributes, or returns `unsupported` where the upper layer has none.
     pub(crate) fn set_xattr_or(
         &self,
-        dentry: &Dentry<Layer>,
+        dentry: &Dentry<Foreign>,
         name: Name,
         value: &[u8],
         unsupported: Result,
@@ -136,7 +136,7 @@ impl Upper<'_> {
     pub(crate) fn set_opaque(
         &self,
         dentry: &Dentry<Rovl>,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
         unsupported: Error,
     ) -> Result {
         self.set_xattr_or(dir, Name::Opaque, Opaque::YES, Err(unsupported))?;

@@ -8,11 +8,11 @@ use crate::{
     file::{
         count_result,
         offset_result,
+        File,
         IovIterDest,
         IovIterSource,
         Kiocb,
         NewVma,
-        OwnFile,
         PipeDest,
         PipeSource, //
     },
@@ -73,7 +73,7 @@ impl<F: FileSystem> Kiocb<'_, F> {
     }
 }
 
-impl<F: FileSystem> OwnFile<F> {
+impl<F: FileSystem> File<F> {
     /// Splices `len` bytes of the page cache from `pos` on into `pipe` (`filemap_splice_read()`),
     /// and moves `pos`. Returns the number of bytes.
     pub fn splice_page_cache(
@@ -124,7 +124,7 @@ impl<F: FileSystem> NewVma<'_, F> {
     /// `EINVAL` where the page cache of the file has not the operations `T`.
     pub fn show_page_cache<T: Operations<FileSystem = F>>(self) -> Result {
         // SAFETY: Valid by the type invariant; the area's file is open.
-        let file = unsafe { OwnFile::<F>::from_raw((*self.as_raw()).vm_file) };
+        let file = unsafe { File::<F>::from_raw((*self.as_raw()).vm_file) };
         if !ptr::eq(file.inode().page_operations(), T::TABLE.as_raw()) {
             return Err(EINVAL);
         }

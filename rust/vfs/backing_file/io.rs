@@ -11,11 +11,11 @@ use crate::{
     cred::Mounter,
     file::{
         count_result,
+        File,
         IovIterDest,
         IovIterSource,
         Kiocb,
         NewVma,
-        OwnFile,
         PipeDest,
         PipeSource, //
     },
@@ -35,13 +35,13 @@ pub trait Callbacks {
     type FileSystem: FileSystem;
 
     /// Data has been read through `file`, or `file` was mapped.
-    fn accessed(file: &OwnFile<Self::FileSystem>);
+    fn accessed(file: &File<Self::FileSystem>);
 
     /// Data has been written through `file`.
     ///
     /// Is called by another task, and without the lock of the inode, at the end of an asynchronous
     /// write.
-    fn end_write(file: &OwnFile<Self::FileSystem>);
+    fn end_write(file: &File<Self::FileSystem>);
 }
 
 /// The callbacks of `C` as C calls them.
@@ -53,7 +53,7 @@ impl<C: Callbacks> Context<C> {
     /// To be called by the functions for backing files, with a file of `C::FileSystem`.
     unsafe extern "C" fn accessed_callback(file: *mut bindings::file) {
         // SAFETY: By the safety requirements.
-        C::accessed(unsafe { OwnFile::from_raw(file) });
+        C::accessed(unsafe { File::from_raw(file) });
     }
 
     /// # Safety
@@ -62,7 +62,7 @@ impl<C: Callbacks> Context<C> {
     /// `C::FileSystem`.
     unsafe extern "C" fn end_write_callback(iocb: *mut bindings::kiocb, _ret: isize) {
         // SAFETY: By the safety requirements.
-        C::end_write(unsafe { OwnFile::from_raw((*iocb).ki_filp) });
+        C::end_write(unsafe { File::from_raw((*iocb).ki_filp) });
     }
 
     #[inline]
@@ -140,7 +140,7 @@ impl BackingFile {
     pub fn splice_read<C: Callbacks>(
         &self,
         mounter: &Mounter,
-        user_file: &OwnFile<C::FileSystem>,
+        user_file: &File<C::FileSystem>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
         len: usize,
@@ -169,7 +169,7 @@ impl BackingFile {
     pub fn splice_write<C: Callbacks>(
         &self,
         mounter: &Mounter,
-        (lock, user_file): (&InodeLock<'_, C::FileSystem>, &OwnFile<C::FileSystem>),
+        (lock, user_file): (&InodeLock<'_, C::FileSystem>, &File<C::FileSystem>),
         pos: &mut i64,
         pipe: PipeSource<'_>,
         len: usize,
@@ -203,7 +203,7 @@ impl BackingFile {
 
 /// Refuses the lock of another inode than that of `file`.
 #[inline]
-fn check_lock<F: FileSystem>(lock: &InodeLock<'_, F>, file: &OwnFile<F>) -> Result {
+fn check_lock<F: FileSystem>(lock: &InodeLock<'_, F>, file: &File<F>) -> Result {
     if lock.inode().is(file.inode()) {
         Ok(())
     } else {
@@ -213,7 +213,7 @@ fn check_lock<F: FileSystem>(lock: &InodeLock<'_, F>, file: &OwnFile<F>) -> Resu
 
 /// Runs `f` with a synchronous request for `file` at `pos`, and moves `pos` to where it ended.
 fn with_sync_kiocb<F: FileSystem>(
-    file: &OwnFile<F>,
+    file: &File<F>,
     pos: &mut i64,
     f: impl FnOnce(*mut bindings::kiocb) -> isize,
 ) -> isize {

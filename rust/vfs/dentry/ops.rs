@@ -11,7 +11,7 @@ use crate::{
     errno::from_result,
     inode::RcuInode,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 use core::{
     marker::PhantomData,
@@ -40,7 +40,7 @@ pub trait Operations {
     /// The layer's dentry that stands for this one, or `None` where it stands for itself.
     ///
     /// Must not sleep for [`RealKind::Metadata`].
-    fn d_real(_dentry: &Dentry<Self::FileSystem>, _kind: RealKind) -> Option<&Dentry<Layer>> {
+    fn d_real(_dentry: &Dentry<Self::FileSystem>, _kind: RealKind) -> Option<&Dentry<Foreign>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

@@ -14,9 +14,9 @@ use crate::{
     cred::AsMounter,
     file::offset_result,
     inode::{
-        ByInodeLock,
         Inode,
-        Locked, //
+        Locked,
+        LockedByInode, //
     },
     path::LayerPath,
     FileSystem, //
@@ -36,7 +36,7 @@ use kernel::{
 /// another inode.
 pub struct LayerDir<F> {
     file: ARef<File>,
-    position: ByInodeLock<F, ()>,
+    position: LockedByInode<F, ()>,
 }
 
 impl<F: FileSystem> LayerDir<F> {
@@ -44,7 +44,7 @@ impl<F: FileSystem> LayerDir<F> {
     pub fn open(as_mounter: &AsMounter, inode: &Inode<F>, path: LayerPath<'_>) -> Result<Self> {
         Ok(Self {
             file: path.open(as_mounter, false)?,
-            position: ByInodeLock::new(inode, ()),
+            position: LockedByInode::new(inode, ()),
         })
     }
 

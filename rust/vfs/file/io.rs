@@ -8,7 +8,7 @@
 //! These types are passed by value: who starts an asynchronous request gives up its [`Kiocb`],
 //! which another task may complete and free before the call that started it has returned.
 
-use super::OwnFile;
+use super::File;
 use crate::{
     bindings,
     errno::WithReason,
@@ -72,9 +72,9 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
 
     /// The file.
     #[inline]
-    pub fn file(&self) -> &'a OwnFile<F> {
+    pub fn file(&self) -> &'a File<F> {
         // SAFETY: By the type invariant.
-        unsafe { OwnFile::from_raw((*self.raw).ki_filp) }
+        unsafe { File::from_raw((*self.raw).ki_filp) }
     }
 
     /// How it is to be done (`IOCB_*`).

@@ -4,15 +4,15 @@
 
 mod data;
 
-pub use data::RangeEnd;
+pub use data::FilePos;
 
 use super::{
+    File,
     FlOwner,
     IovIterDest,
     IovIterSource,
     Kiocb,
     NewVma,
-    OwnFile,
     PipeDest,
     PipeSource, //
 };
@@ -57,8 +57,7 @@ pub trait Operations: Sized + 'static {
     const TABLE: &'static Table<Self>;
 
     /// Opens a file. The result is its private data, until the last close.
-    fn open(inode: &Inode<Self::FileSystem>, file: &OwnFile<Self::FileSystem>)
-        -> Result<Self::Ptr>;
+    fn open(inode: &Inode<Self::FileSystem>, file: &File<Self::FileSystem>) -> Result<Self::Ptr>;
 
     /// The last close.
     fn release(_private: Self::Ptr, _inode: &Inode<Self::FileSystem>) {}
@@ -66,7 +65,7 @@ pub trait Operations: Sized + 'static {
     /// Moves the position.
     fn llseek(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _offset: i64,
         _whence: i32,
     ) -> Result<i64> {
@@ -76,7 +75,7 @@ pub trait Operations: Sized + 'static {
     /// Writes back what is dirty between `start` and `end`, both included.
     fn fsync(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _start: i64,
         _end: i64,
         _datasync: bool,
@@ -106,7 +105,7 @@ pub trait Operations: Sized + 'static {
     /// the number of bytes.
     fn splice_read(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _pos: &mut i64,
         _pipe: PipeDest<'_>,
         _len: usize,
@@ -119,7 +118,7 @@ pub trait Operations: Sized + 'static {
     /// number of bytes.
     fn splice_write(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _pipe: PipeSource<'_>,
         _pos: &mut i64,
         _len: usize,
@@ -131,7 +130,7 @@ pub trait Operations: Sized + 'static {
     /// Maps the file into `vma`.
     fn mmap(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _vma: NewVma<'_, Self::FileSystem>,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -140,7 +139,7 @@ pub trait Operations: Sized + 'static {
     /// Allocates, punches, zeroes, … `len` bytes from `offset` on, as `mode` (`FALLOC_FL_*`) says.
     fn fallocate(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _mode: i32,
         _offset: i64,
         _len: i64,
@@ -151,7 +150,7 @@ pub trait Operations: Sized + 'static {
     /// Takes advice on how `len` bytes from `offset` on will be used (`POSIX_FADV_*`).
     fn fadvise(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _offset: i64,
         _len: i64,
         _advice: i32,
@@ -163,7 +162,7 @@ pub trait Operations: Sized + 'static {
     /// [`release`](Self::release).
     fn flush(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _owner: FlOwner,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -171,8 +170,8 @@ pub trait Operations: Sized + 'static {
 
     /// Copies `len` bytes. Returns the number of bytes copied.
     fn copy_file_range(
-        _src: RangeEnd<'_, Self>,
-        _dst: RangeEnd<'_, Self>,
+        _src: FilePos<'_, Self>,
+        _dst: FilePos<'_, Self>,
         _len: usize,
         _flags: u32,
     ) -> Result<usize> {
@@ -182,8 +181,8 @@ pub trait Operations: Sized + 'static {
     /// Shares the extents of `len` bytes, as `flags` (`REMAP_FILE_*`) say. Returns the number of bytes
     /// shared.
     fn remap_file_range(
-        _src: RangeEnd<'_, Self>,
-        _dst: RangeEnd<'_, Self>,
+        _src: FilePos<'_, Self>,
+        _dst: FilePos<'_, Self>,
         _len: i64,
         _flags: u32,
     ) -> Result<i64> {
@@ -193,7 +192,7 @@ pub trait Operations: Sized + 'static {
     /// Reads a directory, from the position on. The directory is locked for writing.
     fn iterate(
         _private: Private<'_, Self>,
-        _file: &OwnFile<Self::FileSystem>,
+        _file: &File<Self::FileSystem>,
         _dir: Locked<'_, Self::FileSystem>,
         _ctx: &mut DirContext<'_>,
     ) -> Result {
@@ -252,7 +251,7 @@ impl<T: Operations> Table<T> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: By the safety requirements.
-            let (inode, this) = unsafe { (Inode::from_raw(inode), OwnFile::from_raw(file)) };
+            let (inode, this) = unsafe { (Inode::from_raw(inode), File::from_raw(file)) };
             let private = T::open(inode, this)?;
             // SAFETY: By the safety requirements.
             unsafe { (*file).private_data = private.into_foreign() };
@@ -285,7 +284,7 @@ impl<T: Operations> Table<T> {
         whence: c_int,
     ) -> bindings::loff_t {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         match T::llseek(private, this, offset, whence) {
             Ok(pos) => pos,
             Err(err) => i64::from(err.class().to_errno()),
@@ -302,7 +301,7 @@ impl<T: Operations> Table<T> {
         datasync: c_int,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         from_result(|| T::fsync(private, this, start, end, datasync != 0).map(|()| 0))
     }
 
@@ -325,7 +324,7 @@ impl<T: Operations> Table<T> {
         ctx: *mut bindings::dir_context,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         // SAFETY: The VFS passes a valid context.
         let mut ctx = unsafe { DirContext::from_raw(ctx) };
         // SAFETY: `wrap_directory_iterator()` holds the lock, and calls this once.

@@ -3,8 +3,8 @@
 //! Making files without a name (`O_TMPFILE`).
 
 use super::{
-    Operations,
-    OwnFile, //
+    File,
+    Operations, //
 };
 use crate::{
     backing_file::BackingFile,
@@ -85,7 +85,7 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
     }
 
     /// Makes a file without a name in `parent`, a directory of a layer, to stand for this one, see
-    /// [`WriteGuard::backing_tmpfile`] and [`OwnFile::take_direct_io`].
+    /// [`WriteGuard::backing_tmpfile`] and [`File::take_direct_io`].
     pub fn open_backing(
         &self,
         as_mounter: &AsMounter,
@@ -96,7 +96,7 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
     ) -> Result<ARef<BackingFile>> {
         // SAFETY: Valid by the type invariant. That the file has no inode yet does not matter,
         // because the function only looks at its path.
-        let file = unsafe { OwnFile::<F>::from_raw(self.raw) };
+        let file = unsafe { File::<F>::from_raw(self.raw) };
         let real = write.backing_tmpfile(as_mounter, file, flags, parent, mode)?;
         file.take_direct_io(&real);
         Ok(real)

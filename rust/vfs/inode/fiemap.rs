@@ -13,7 +13,7 @@ use crate::{
     bindings,
     cred::AsMounter,
     errno::from_result,
-    Layer, //
+    Foreign, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -31,7 +31,7 @@ pub struct Fiemap<'a> {
     _life: PhantomData<&'a ()>,
 }
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// The extents of the `len` bytes from `start` on (`->fiemap`). Returns `EOPNOTSUPP`.
     pub fn fiemap(
         &self,

@@ -9,7 +9,7 @@ use crate::{
         LayerPath,
         Path, //
     },
-    Layer, //
+    Foreign, //
 };
 
 /// A directory of a layer that this mount uses exclusively, as upper or work directory, as long as
@@ -42,7 +42,7 @@ impl Drop for InUse {
     }
 }
 
-impl Inode<Layer> {
+impl Inode<Foreign> {
     /// Whether an overlay uses it as its upper or work directory.
     pub fn is_inuse(&self) -> bool {
         // SAFETY: Valid by the type invariant.

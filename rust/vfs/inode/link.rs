@@ -6,7 +6,7 @@ use crate::{
     bindings,
     cred::AsMounter,
     dentry::Dentry,
-    Layer, //
+    Foreign, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -37,7 +37,7 @@ impl<'a> Link<'a> {
     }
 }
 
-impl Dentry<Layer> {
+impl Dentry<Foreign> {
     /// The target of a symbolic link of a layer (`vfs_get_link()`).
     pub fn get_link<'a>(
         &'a self,
@@ -79,7 +79,7 @@ impl Drop for LinkTarget<'_> {
     }
 }
 
-impl Dentry<Layer> {
+impl Dentry<Foreign> {
     /// The target of a symbolic link of a layer, to be read here. Returns `EIO` where there is none.
     pub fn read_link(&self, as_mounter: &AsMounter) -> Result<LinkTarget<'_>> {
         let mut done = bindings::delayed_call::default();

@@ -48,26 +48,26 @@ impl<F> Drop for InodeLock<'_, F> {
     }
 }
 
-/// The inode's own lock, see [`Inode::lock_interruptible`].
+/// The inode's own lock, see [`Inode::lock_mutex_interruptible`].
 ///
 /// # Invariants
 ///
 /// The lock is held by this task.
-pub struct OwnLock<'a, F: FileSystem> {
+pub struct InodeMutex<'a, F: FileSystem> {
     pub(super) inode: &'a Inode<F>,
     pub(super) _not_thread_safe: NotThreadSafe,
 }
 
-impl<'a, F: FileSystem> OwnLock<'a, F> {
+impl<'a, F: FileSystem> InodeMutex<'a, F> {
     /// The inode whose lock it is.
     pub fn inode(&self) -> &'a Inode<F> {
         self.inode
     }
 }
 
-impl<F: FileSystem> Drop for OwnLock<'_, F> {
+impl<F: FileSystem> Drop for InodeMutex<'_, F> {
     fn drop(&mut self) {
         // SAFETY: Held by the type invariant.
-        unsafe { bindings::mutex_unlock(self.inode.own_lock()) };
+        unsafe { bindings::mutex_unlock(self.inode.mutex()) };
     }
 }

@@ -24,7 +24,7 @@ use kernel::{
 /// [`InodeLock`] did.
 ///
 /// A shared reference shows to a function that the lock is held, as it has to be to change the inode.
-/// Data that the lock protects ([`ByInodeLock`]) needs a mutable one.
+/// Data that the lock protects ([`LockedByInode`]) needs a mutable one.
 ///
 /// # Invariants
 ///
@@ -142,18 +142,18 @@ impl<F> InodeLock<'_, F> {
 ///
 /// That is the lock under which the VFS reads a directory and moves its position, so that what is
 /// known of an open directory needs no lock of its own.
-pub struct ByInodeLock<F, T> {
+pub struct LockedByInode<F, T> {
     /// Compared only.
     inode: *const Inode<F>,
     data: UnsafeCell<T>,
 }
 
 // SAFETY: The pointer is only compared, and the data may be sent.
-unsafe impl<F, T: Send> Send for ByInodeLock<F, T> {}
+unsafe impl<F, T: Send> Send for LockedByInode<F, T> {}
 // SAFETY: A shared reference gives access to the data in one task at a time: see `get`.
-unsafe impl<F, T: Send> Sync for ByInodeLock<F, T> {}
+unsafe impl<F, T: Send> Sync for LockedByInode<F, T> {}
 
-impl<F: FileSystem, T> ByInodeLock<F, T> {
+impl<F: FileSystem, T> LockedByInode<F, T> {
     /// Data that the lock of `inode` protects.
     pub const fn new(inode: &Inode<F>, data: T) -> Self {
         Self {

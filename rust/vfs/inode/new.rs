@@ -3,7 +3,7 @@
 //! Inodes that nobody else sees yet.
 
 use super::{
-    ops::RawTables,
+    ops::InodeTables,
     Allocation,
     Inode,
     SETTABLE_FLAGS, //
@@ -15,7 +15,7 @@ use crate::{
     mount::Idmap,
     super_block::SuperBlock,
     FileSystem,
-    Layer,
+    Foreign,
     Of,
     Ref, //
 };
@@ -102,7 +102,7 @@ impl<F: FileSystem> SuperBlock<F> {
     /// Finds or makes the inode for the layer's inode `key` (`iget5_locked()`).
     ///
     /// Returns `ENOMEM`, and `ESTALE` while another task is in the middle of creating it.
-    pub fn iget(&self, key: &Inode<Layer>) -> Result<Fetched<'_, F>> {
+    pub fn iget(&self, key: &Inode<Foreign>) -> Result<Fetched<'_, F>> {
         let data = key.as_raw();
         // SAFETY: The super block is valid, the callbacks match, `data` is only compared.
         let inode = unsafe {
@@ -125,7 +125,7 @@ impl<F: FileSystem> SuperBlock<F> {
     }
 
     /// The inode for the layer's inode `key`, if it is cached (`ilookup5()`).
-    pub fn ilookup(&self, key: &Inode<Layer>) -> Option<Ref<'_, Inode<F>>> {
+    pub fn ilookup(&self, key: &Inode<Foreign>) -> Option<Ref<'_, Inode<F>>> {
         let data = key.as_raw();
         // SAFETY: As for `iget`.
         let inode =
@@ -255,7 +255,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     ///
     /// Returns `EEXIST` where another one is in the middle of being created, and `EINVAL` for one from
     /// the inode cache, which has it in one of its lists already.
-    pub fn insert(self, key: &Inode<Layer>) -> Result<Fetched<'a, F>> {
+    pub fn insert(self, key: &Inode<Foreign>) -> Result<Fetched<'a, F>> {
         if self.hashed {
             return Err(EINVAL);
         }
@@ -280,7 +280,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     }
 
     /// Sets type, device number and operations. The type can be set once; after that it stays.
-    pub fn set_type(&mut self, mode: u16, rdev: u32, tables: &RawTables<F>) {
+    pub fn set_type(&mut self, mode: u16, rdev: u32, tables: &InodeTables<F>) {
         let inode = self.raw();
         let mode = self.keep_type(mode);
         self.has_type = true;
@@ -314,7 +314,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     }
 
     /// Without operations it keeps those that refuse to open it.
-    fn set_file_operations(&mut self, tables: &RawTables<F>) {
+    fn set_file_operations(&mut self, tables: &InodeTables<F>) {
         if !tables.file.is_null() {
             // SAFETY: As for `i_op` in `set_type`.
             unsafe { (*self.raw()).__bindgen_anon_3.i_fop = tables.file };
@@ -376,7 +376,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
 
     /// Copies owner, permissions, times and size from an inode of a layer. The type is what
     /// [`set_type`](Self::set_type) makes it.
-    pub fn copy_attr(&mut self, real: &Inode<Layer>, idmap: Idmap<'_>) {
+    pub fn copy_attr(&mut self, real: &Inode<Foreign>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
         unsafe { bindings::rvfs_copyattr(self.raw(), real.as_raw(), idmap.as_raw()) };
     }

@@ -30,7 +30,7 @@ use crate::{
         RenameFlags,
         Spliced, //
     },
-    path::OwnPath,
+    path::PathRef,
     posix_acl::{
         AclKind,
         PosixAcl,
@@ -56,7 +56,7 @@ use kernel::{
 };
 
 /// The tables of one type of inode of `F`.
-pub struct RawTables<F> {
+pub struct InodeTables<F> {
     pub(crate) inode: *const bindings::inode_operations,
     pub(crate) file: *const bindings::file_operations,
     pub(crate) pages: *const bindings::address_space_operations,
@@ -64,11 +64,11 @@ pub struct RawTables<F> {
 }
 
 // SAFETY: The tables are constants.
-unsafe impl<F> Sync for RawTables<F> {}
+unsafe impl<F> Sync for InodeTables<F> {}
 // SAFETY: The tables are constants.
-unsafe impl<F> Send for RawTables<F> {}
+unsafe impl<F> Send for InodeTables<F> {}
 
-impl<F: FileSystem> RawTables<F> {
+impl<F: FileSystem> InodeTables<F> {
     /// The tables of inodes with the operations `I`, which cannot be opened by the file system.
     pub const fn new<I: Operations<FileSystem = F>>() -> Self {
         Self {
@@ -97,7 +97,7 @@ impl<F: FileSystem> RawTables<F> {
 
     /// Adds operations of open directories whose entries are persistent dentries
     /// (`simple_dir_operations`), see [`Negative::make_persistent`].
-    pub const fn with_listed_dentries(self) -> Self {
+    pub const fn with_simple_dir_operations(self) -> Self {
         Self {
             file: &raw const bindings::simple_dir_operations,
             ..self
@@ -246,7 +246,7 @@ pub trait Operations {
     /// Fills in `stat`.
     fn getattr(
         _idmap: Idmap<'_>,
-        _path: OwnPath<'_, Self::FileSystem>,
+        _path: PathRef<'_, Self::FileSystem>,
         _stat: &mut Kstat,
         _request: StatRequest,
     ) -> Result {

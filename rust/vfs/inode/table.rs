@@ -31,7 +31,7 @@ use crate::{
         InLookup,
         RenameFlags, //
     },
-    path::OwnPath,
+    path::PathRef,
     stat::{
         Kstat,
         StatRequest, //
@@ -315,7 +315,7 @@ impl<T: Operations> Table<T> {
         flags: c_uint,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (idmap, path) = unsafe { (Idmap::from_raw(idmap), OwnPath::from_raw(path)) };
+        let (idmap, path) = unsafe { (Idmap::from_raw(idmap), PathRef::from_raw(path)) };
         // SAFETY: The VFS passes its own `struct kstat`, initialised.
         let stat = unsafe { Kstat::from_raw(stat) };
         from_result(|| T::getattr(idmap, path, stat, StatRequest { mask, flags }).map(|()| 0))

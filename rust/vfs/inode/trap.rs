@@ -21,7 +21,7 @@ use crate::{
         SuperBlock, //
     },
     FileSystem,
-    Layer,
+    Foreign,
     Ref, //
 };
 use kernel::prelude::*;
@@ -37,7 +37,7 @@ struct Trap<F: FileSystem> {
     _inode: Ref<'static, Inode<F>>,
     // After that, in the order in which members are dropped: without it the memory of the key could
     // become that of another inode of the layer, which would then be taken for the trap.
-    dir: Ref<'static, Dentry<Layer>>,
+    dir: Ref<'static, Dentry<Foreign>>,
     path: Option<Path>,
 }
 
@@ -95,7 +95,7 @@ impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
     }
 
     /// Takes back the trap at `dir`, if there is one.
-    pub fn remove_trap(&mut self, dir: &Dentry<Layer>) {
+    pub fn remove_trap(&mut self, dir: &Dentry<Foreign>) {
         let traps = &mut self.traps_mut().0;
         if let Some(at) = traps.iter().position(|trap| trap.dir.is(dir)) {
             // It is there.
@@ -104,14 +104,14 @@ impl<F: FileSystem<Layers = LayerStack>> NewSuperBlock<'_, F> {
     }
 
     /// Whether there is a trap for the layer's inode `key`.
-    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+    pub fn is_trap(&self, key: &Inode<Foreign>) -> bool {
         self.sb_for_inodes().is_trap(key)
     }
 }
 
 impl<F: FileSystem<Layers = LayerStack>> SuperBlock<F> {
     /// Whether the inode for `key` is a trap, see [`NewSuperBlock::set_trap`].
-    pub fn is_trap(&self, key: &Inode<Layer>) -> bool {
+    pub fn is_trap(&self, key: &Inode<Foreign>) -> bool {
         self.ilookup(key).is_some_and(|inode| {
             // SAFETY: Valid by the type invariant.
             let dead = unsafe { bindings::rvfs_is_deaddir(inode.as_raw()) };

@@ -21,5 +21,5 @@ fn under_rwsem<F: FileSystem>(
     lock: &InodeLock<'_, F>,
 ) -> Result<i64> {
     file.llseek(m, lock, 0, 0, 0)
-    //~^ ERROR expected `&OwnLock<'_, _>`, found `&InodeLock<'_, F>`
+    //~^ ERROR expected `&InodeMutex<'_, _>`, found `&InodeLock<'_, F>`
 }

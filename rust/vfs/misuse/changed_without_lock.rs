@@ -8,12 +8,12 @@ use vfs::{
     iattr::Setattr,
     inode::{
         Inode,
-        OwnLock, //
+        InodeMutex, //
     },
     mount::Idmap,
     namei::Removing,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 
 fn more_links<F: FileSystem>(dir: &Inode<F>) {
@@ -21,7 +21,7 @@ fn more_links<F: FileSystem>(dir: &Inode<F>) {
     //~^ ERROR no method named `inc_nlink` found
 }
 
-fn fewer_links<F: FileSystem>(lock: &OwnLock<'_, F>) {
+fn fewer_links<F: FileSystem>(lock: &InodeMutex<'_, F>) {
     lock.inode().drop_nlink();
     //~^ ERROR no method named `drop_nlink` found
 }
@@ -50,7 +50,7 @@ fn attributes<F: FileSystem>(
     //~^ ERROR expected `&LockedDentry<'_, _>`, found `&Dentry<F>`
 }
 
-fn name_below(dentry: &Dentry<Layer>) -> Result {
+fn name_below(dentry: &Dentry<Foreign>) -> Result {
     dentry.drop_from_hash();
     //~^ ERROR `drop_from_hash`
     Removing(dentry).unlink()

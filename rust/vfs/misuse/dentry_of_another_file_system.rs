@@ -10,7 +10,7 @@ use vfs::{
     mount::WriteGuard,
     namei::Creating,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 
 fn made_in_itself<'a, F: FileSystem>(
@@ -19,17 +19,17 @@ fn made_in_itself<'a, F: FileSystem>(
     dir: &Dentry<F>,
 ) -> Result<Creating<'a>> {
     write.start_creating(m, dir, b"name")
-    //~^ ERROR expected `&Dentry<Layer>`, found `&Dentry<F>`
+    //~^ ERROR expected `&Dentry<Foreign>`, found `&Dentry<F>`
 }
 
 fn attributes_of_its_own<F: FileSystem>(inode: &Inode<F>, idmap: vfs::mount::Idmap<'_>) {
     inode.copy_attr(inode, idmap);
-    //~^ ERROR expected `&Inode<Layer>`, found `&Inode<F>`
+    //~^ ERROR expected `&Inode<Foreign>`, found `&Inode<F>`
 }
 
-fn data_of_a_layer(inode: &Inode<Layer>) {
+fn data_of_a_layer(inode: &Inode<Foreign>) {
     inode.data();
-    //~^ ERROR the method `data` exists for reference `&Inode<Layer>`, but its trait bounds were not satisfied
+    //~^ ERROR the method `data` exists for reference `&Inode<Foreign>`, but its trait bounds were not satisfied
 }
 
 fn two_file_systems<F: FileSystem, G: FileSystem>(dentry: &Dentry<F>) -> &Dentry<G> {

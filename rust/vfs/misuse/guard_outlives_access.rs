@@ -14,10 +14,10 @@ use vfs::{
         WriteGuard, //
     },
     namei::Creating,
-    Layer, //
+    Foreign, //
 };
 
-fn name_outlives_guard(mount: &Mount, m: &AsMounter, dir: &Dentry<Layer>) -> Result {
+fn name_outlives_guard(mount: &Mount, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
     let write = mount.want_write()?;
     let name = write.start_creating(m, dir, b"name")?;
     drop(write);
@@ -34,7 +34,7 @@ fn guard_outlives_count(mount: &Mount) -> Result<WriteGuard<'_>> {
 fn name_outlives_credentials<'a>(
     mounter: &Mounter,
     write: &'a WriteGuard<'a>,
-    dir: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
 ) -> Result<Creating<'a>> {
     mounter.run(|m| write.start_creating(m, dir, b"name"))
     //~^ ERROR lifetime may not live long enough

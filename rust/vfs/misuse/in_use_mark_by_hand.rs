@@ -8,10 +8,10 @@ use vfs::{
         Inode, //
     },
     path::Path,
-    Layer, //
+    Foreign, //
 };
 
-fn unmark(inode: &Inode<Layer>) {
+fn unmark(inode: &Inode<Foreign>) {
     inode.inuse_unlock();
     //~^ ERROR no method named `inuse_unlock` found
 }

@@ -6,28 +6,28 @@ use kernel::prelude::*;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    file::OwnFile,
+    file::File,
     iattr::Iattr,
     inode::{
         InodeLock,
-        OwnLock, //
+        InodeMutex, //
     },
     mount::WriteGuard,
     FileSystem,
-    Layer, //
+    Foreign, //
 };
 
 fn of_ours<F: FileSystem>(
     write: &WriteGuard<'_>,
     m: &AsMounter,
     lock: &InodeLock<'_, F>,
-    dentry: &Dentry<Layer>,
+    dentry: &Dentry<Foreign>,
 ) -> Result {
     write.notify_change(m, lock, dentry, &Iattr::mode(0))
-    //~^ ERROR expected `&Locked<'_, Layer>`, found `&InodeLock<'_, F>`
+    //~^ ERROR expected `&Locked<'_, Foreign>`, found `&InodeLock<'_, F>`
 }
 
-fn own_lock<F: FileSystem>(file: &OwnFile<F>, lock: &OwnLock<'_, F>) -> Result {
+fn inode_mutex<F: FileSystem>(file: &File<F>, lock: &InodeMutex<'_, F>) -> Result {
     file.remove_privs(lock)
-    //~^ ERROR expected `&Locked<'_, F>`, found `&OwnLock<'_, F>`
+    //~^ ERROR expected `&Locked<'_, F>`, found `&InodeMutex<'_, F>`
 }

@@ -5,15 +5,15 @@
 use kernel::prelude::*;
 use vfs::{
     inode::{
-        ByInodeLock,
         Inode,
         InodeLock,
-        Locked, //
+        Locked,
+        LockedByInode, //
     },
     FileSystem, //
 };
 
-fn after_unlock<F: FileSystem, T>(inode: &Inode<F>, data: &ByInodeLock<F, T>) {
+fn after_unlock<F: FileSystem, T>(inode: &Inode<F>, data: &LockedByInode<F, T>) {
     let mut lock = inode.lock_rwsem();
     let mut proof = lock.proof();
     drop(lock);
@@ -21,14 +21,14 @@ fn after_unlock<F: FileSystem, T>(inode: &Inode<F>, data: &ByInodeLock<F, T>) {
     let _ = data.get(&mut proof);
 }
 
-fn two_proofs<F: FileSystem, T>(mut lock: InodeLock<'_, F>, data: &ByInodeLock<F, T>) {
+fn two_proofs<F: FileSystem, T>(mut lock: InodeLock<'_, F>, data: &LockedByInode<F, T>) {
     let mut one = lock.proof();
     let mut other = lock.proof();
     //~^ ERROR cannot borrow `lock` as mutable more than once at a time
     let _ = (data.get(&mut one), data.get(&mut other));
 }
 
-fn two_borrows<F: FileSystem, T>(mut lock: Locked<'_, F>, data: &ByInodeLock<F, T>) -> Result {
+fn two_borrows<F: FileSystem, T>(mut lock: Locked<'_, F>, data: &LockedByInode<F, T>) -> Result {
     let one = data.get(&mut lock)?;
     let other = data.get(&mut lock)?;
     //~^ ERROR cannot borrow `lock` as mutable more than once at a time
@@ -38,14 +38,14 @@ fn two_borrows<F: FileSystem, T>(mut lock: Locked<'_, F>, data: &ByInodeLock<F, 
 
 fn data_after_unlock<'a, F: FileSystem, T>(
     inode: &'a Inode<F>,
-    data: &'a ByInodeLock<F, T>,
+    data: &'a LockedByInode<F, T>,
 ) -> Result<&'a mut T> {
     let mut lock = inode.lock_rwsem();
     data.get(&mut lock.proof())
     //~^ ERROR cannot return value referencing
 }
 
-fn shared<F: FileSystem, T>(lock: &Locked<'_, F>, data: &ByInodeLock<F, T>) {
+fn shared<F: FileSystem, T>(lock: &Locked<'_, F>, data: &LockedByInode<F, T>) {
     let _ = data.get(lock);
     //~^ ERROR types differ in mutability
 }

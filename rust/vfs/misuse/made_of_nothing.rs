@@ -18,11 +18,11 @@ use vfs::{
         Locked, //
     },
     layers,
-    Layer, //
+    Foreign, //
 };
 
 fn from_a_pointer(dentry: *mut core::ffi::c_void) {
-    let _ = Dentry::<Layer>::from_raw(dentry.cast());
+    let _ = Dentry::<Foreign>::from_raw(dentry.cast());
     //~^ ERROR associated function `from_raw` is private
 }
 

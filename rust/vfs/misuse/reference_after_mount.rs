@@ -11,7 +11,7 @@ use vfs::{
         PrivateMount, //
     },
     path::Path,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -27,7 +27,7 @@ fn in_a_scope(path: &Path) -> Result<bool> {
 
 struct MountFirst {
     mount: PrivateMount,
-    root: Ref<'static, Dentry<Layer>>,
+    root: Ref<'static, Dentry<Foreign>>,
 }
 
 fn in_a_struct(mount: PrivateMount) -> MountFirst {
@@ -37,7 +37,7 @@ fn in_a_struct(mount: PrivateMount) -> MountFirst {
     //~^ ERROR cannot move out of `mount` because it is borrowed
 }
 
-fn adopted(mount: PrivateMount, dentry: &Dentry<Layer>) -> Result<Ref<'_, Dentry<Layer>>> {
+fn adopted(mount: PrivateMount, dentry: &Dentry<Foreign>) -> Result<Ref<'_, Dentry<Foreign>>> {
     mount.adopt(Ref::from(dentry))
     //~^ ERROR cannot return value referencing function parameter `mount`
 }

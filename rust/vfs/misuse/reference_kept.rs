@@ -19,13 +19,13 @@ use vfs::{
     stack::LowerStack,
     super_block::SuperBlock,
     FileSystem,
-    Layer,
+    Foreign,
     Ref, //
 };
 
-static KEPT: SetOnce<Ref<'static, Dentry<Layer>>> = SetOnce::new();
+static KEPT: SetOnce<Ref<'static, Dentry<Foreign>>> = SetOnce::new();
 
-fn in_a_static(dentry: &Dentry<Layer>) {
+fn in_a_static(dentry: &Dentry<Foreign>) {
     KEPT.populate(Ref::from(dentry));
     //~^ ERROR borrowed data escapes outside of function
 }
@@ -51,7 +51,7 @@ fn parent<F>(dentry: &Dentry<F>) -> Ref<'static, Dentry<F>> {
     //~^ ERROR lifetime may not live long enough
 }
 
-fn stack(mut lower: LowerStack<'static>, dentry: &Dentry<Layer>) -> Result<LowerStack<'static>> {
+fn stack(mut lower: LowerStack<'static>, dentry: &Dentry<Foreign>) -> Result<LowerStack<'static>> {
     lower.push(Ref::from(dentry), 1)?;
     //~^ ERROR borrowed data escapes outside of function
     Ok(lower)

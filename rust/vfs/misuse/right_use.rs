@@ -4,7 +4,7 @@
 //! is what is written in them, and not the way in which they are built.
 
 use kernel::{
-    fs::File,
+    fs,
     prelude::*, //
 };
 use vfs::{
@@ -25,10 +25,10 @@ use vfs::{
         Positive, //
     },
     file::{
+        File,
         IovIterDest,
         IovIterSource,
         Kiocb,
-        OwnFile,
         PipeDest,
         PipeSource, //
     },
@@ -37,10 +37,10 @@ use vfs::{
         Setattr, //
     },
     inode::{
-        ByInodeLock,
         Inode,
         InodeLock,
         Locked,
+        LockedByInode,
         NewInode,
         RcuInode, //
     },
@@ -64,7 +64,7 @@ use vfs::{
         SuperBlock, //
     },
     FileSystem,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -91,17 +91,17 @@ fn write<C: Callbacks>(
     real.write_iter::<C>(mounter, lock, iocb.without_sync(), iter)
 }
 
-fn splice<F: FileSystem>(file: &OwnFile<F>, to: PipeDest<'_>, from: PipeSource<'_>) -> Result {
+fn splice<F: FileSystem>(file: &File<F>, to: PipeDest<'_>, from: PipeSource<'_>) -> Result {
     file.splice_page_cache(&mut 0, to, 1, 0)?;
     file.splice_by_write(from, &mut 0, 1, 0).map(drop)
 }
 
 fn seek<F: FileSystem>(m: &AsMounter, file: &BackingFile, inode: &Inode<F>) -> Result<i64> {
-    let lock = inode.lock_own();
+    let lock = inode.lock_mutex();
     file.llseek(m, &lock, 0, 0, 0)
 }
 
-fn copy(mounter: &Mounter, from: LayerPath<'_>, to: &File) -> Result<i64> {
+fn copy(mounter: &Mounter, from: LayerPath<'_>, to: &fs::File) -> Result<i64> {
     mounter.run(|m| DataCopy::new(m, from, to)?.share(1))
 }
 
@@ -150,18 +150,18 @@ fn links<F: FileSystem>(inode: &Inode<F>) {
     inode.lock_rwsem().set_nlink(1);
 }
 
-fn make(mount: &Mount, m: &AsMounter, dir: &Dentry<Layer>) -> Result {
+fn make(mount: &Mount, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
     let write = mount.want_write()?;
     let name: Creating<'_> = write.start_creating(m, dir, b"name")?;
     name.create(0).map(drop)
 }
 
-fn change(write: &WriteGuard<'_>, m: &AsMounter, dentry: &Dentry<Layer>) -> Result {
+fn change(write: &WriteGuard<'_>, m: &AsMounter, dentry: &Dentry<Foreign>) -> Result {
     let lock = dentry.inode().ok_or(ENOENT)?.lock();
     write.notify_change(m, &lock, dentry, &Iattr::mode(0))
 }
 
-fn proof<F: FileSystem>(inode: &Inode<F>, data: &ByInodeLock<F, u32>) -> Result<u32> {
+fn proof<F: FileSystem>(inode: &Inode<F>, data: &LockedByInode<F, u32>) -> Result<u32> {
     let mut lock = inode.lock_rwsem();
     let mut proof: Locked<'_, F> = lock.proof();
     Ok(*data.get(&mut proof)?)
@@ -181,12 +181,12 @@ fn rcu<'a, F: FileSystem>(inode: &RcuInode<'a, F>) -> &'a F::Super {
 
 fn kept_by_the_mount<'a>(
     mount: &'a Mount,
-    dentry: &Dentry<Layer>,
-) -> Result<Ref<'a, Dentry<Layer>>> {
+    dentry: &Dentry<Foreign>,
+) -> Result<Ref<'a, Dentry<Foreign>>> {
     mount.adopt(Ref::from(dentry))
 }
 
-fn kept_for_ever(mount: &Mount, dentry: &Dentry<Layer>) -> Result<Path> {
+fn kept_for_ever(mount: &Mount, dentry: &Dentry<Foreign>) -> Result<Path> {
     Ok(LayerPath::new(mount, dentry)?.to_path())
 }
 

@@ -11,8 +11,8 @@ use vfs::{
     },
     inode::{
         InodeLock,
-        Locked,
-        OwnLock, //
+        InodeMutex,
+        Locked, //
     },
     mount::WriteGuard,
     FileSystem, //
@@ -29,7 +29,7 @@ fn sent<F: FileSystem>() {
     //~^ ERROR cannot be sent between threads safely
     send::<InodeLock<'static, F>>();
     //~^ ERROR cannot be sent between threads safely
-    send::<OwnLock<'static, F>>();
+    send::<InodeMutex<'static, F>>();
     //~^ ERROR cannot be sent between threads safely
     send::<Locked<'static, F>>();
     //~^ ERROR cannot be sent between threads safely

@@ -6,7 +6,7 @@ use super::Mount;
 use crate::{
     bindings,
     dentry::Dentry,
-    Layer, //
+    Foreign, //
 };
 use kernel::{
     error::to_result,
@@ -112,7 +112,7 @@ impl<'a> WriteGuard<'a> {
 
     /// Refuses a dentry of another file system, for which this guard would mean nothing.
     #[inline]
-    pub(crate) fn check(&self, dentry: &Dentry<Layer>) -> Result {
+    pub(crate) fn check(&self, dentry: &Dentry<Foreign>) -> Result {
         if core::ptr::eq(dentry.layer_sb(), self.mount.sb()) {
             Ok(())
         } else {

@@ -24,7 +24,7 @@ use crate::{
     dentry::Dentry,
     inode::Inode,
     mount::WriteGuard,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::{
@@ -83,20 +83,20 @@ impl<'a> Dirop<'a> {
         self.child.as_ptr()
     }
 
-    fn dentry(&self) -> &Dentry<Layer> {
+    fn dentry(&self) -> &Dentry<Foreign> {
         // SAFETY: By the type invariant it is referenced as long as `self` lives.
         unsafe { Dentry::from_raw(self.raw()) }
     }
 
     /// A reference on the child.
-    fn hold(&self) -> Ref<'a, Dentry<Layer>> {
+    fn hold(&self) -> Ref<'a, Dentry<Foreign>> {
         let child = Ref::into_raw(Ref::from(self.dentry()));
         // SAFETY: Taken just now; its file system is that of the mount of `write`, which is there for
         // `'a`.
         unsafe { Ref::from_raw(child) }
     }
 
-    fn dir(&self) -> &Inode<Layer> {
+    fn dir(&self) -> &Inode<Foreign> {
         // SAFETY: By the type invariant the parent is locked, and so stays; it is positive.
         unsafe { Inode::from_raw((*(*self.raw()).d_parent).d_inode) }
     }
@@ -119,7 +119,7 @@ impl Drop for Dirop<'_> {
 }
 
 /// Whether names can be looked up in `dir`; `ENOTDIR` or `ENOENT` if not.
-fn check_dir(write: &WriteGuard<'_>, dir: &Dentry<Layer>) -> Result {
+fn check_dir(write: &WriteGuard<'_>, dir: &Dentry<Foreign>) -> Result {
     write.check(dir)?;
     super::check_dir(dir)
 }
@@ -132,12 +132,12 @@ pub struct Creating<'a>(Dirop<'a>);
 
 impl<'a> Creating<'a> {
     /// What is there: it may be negative.
-    pub fn dentry(&self) -> &Dentry<Layer> {
+    pub fn dentry(&self) -> &Dentry<Foreign> {
         self.0.dentry()
     }
 
     /// Unlocks the directory and keeps the dentry (`end_creating_keep()`).
-    pub fn keep(self) -> Ref<'a, Dentry<Layer>> {
+    pub fn keep(self) -> Ref<'a, Dentry<Foreign>> {
         self.0.hold()
     }
 
@@ -208,7 +208,7 @@ impl<'a> Creating<'a> {
     /// Makes another name of `old` (`vfs_link()`). `EEXIST` where there is something.
     ///
     /// `EMLINK` where there are too many names. `old` may be an unnamed file.
-    pub fn link(self, old: &Dentry<Layer>) -> Result<Self> {
+    pub fn link(self, old: &Dentry<Foreign>) -> Result<Self> {
         self.0.as_mounter.check()?;
         self.0.write.check(old)?;
         // SAFETY: By the type invariant of `Dirop`; `old` is valid and of the same file system.
@@ -240,7 +240,7 @@ pub struct Removing<'a>(Dirop<'a>);
 
 impl Removing<'_> {
     /// What is there: it is positive.
-    pub fn dentry(&self) -> &Dentry<Layer> {
+    pub fn dentry(&self) -> &Dentry<Foreign> {
         self.0.dentry()
     }
 
@@ -301,7 +301,7 @@ impl WriteGuard<'_> {
     pub fn start_creating<'a>(
         &'a self,
         as_mounter: &'a AsMounter,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
         name: &[u8],
     ) -> Result<Creating<'a>> {
         as_mounter.check()?;
@@ -321,7 +321,7 @@ impl WriteGuard<'_> {
     pub fn start_removing<'a>(
         &'a self,
         as_mounter: &'a AsMounter,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
         name: &[u8],
     ) -> Result<Removing<'a>> {
         as_mounter.check()?;
@@ -341,8 +341,8 @@ impl WriteGuard<'_> {
     pub fn start_removing_dentry<'a>(
         &'a self,
         as_mounter: &'a AsMounter,
-        dir: &Dentry<Layer>,
-        child: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
+        child: &Dentry<Foreign>,
     ) -> Result<Removing<'a>> {
         as_mounter.check()?;
         check_dir(self, dir)?;
@@ -358,7 +358,7 @@ impl WriteGuard<'_> {
     pub fn tmpfile(
         &self,
         as_mounter: &AsMounter,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
         mode: u16,
     ) -> Result<ARef<File>> {
         as_mounter.check()?;

@@ -7,7 +7,7 @@ use crate::{
     bindings,
     dentry::Dentry,
     inode::Locked,
-    path::OwnPath,
+    path::PathRef,
     FileSystem,
     Ref, //
 };
@@ -16,7 +16,7 @@ use kernel::{
     prelude::*, //
 };
 
-impl<'a, F: FileSystem> OwnPath<'a, F> {
+impl<'a, F: FileSystem> PathRef<'a, F> {
     /// Looks `name` up in this directory, as a caller would (`lookup_one()`). The result may be
     /// negative.
     ///

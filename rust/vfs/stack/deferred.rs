@@ -5,7 +5,7 @@
 use super::LowerEntry;
 use crate::{
     dentry::Dentry,
-    Layer,
+    Foreign,
     Ref, //
 };
 use core::{
@@ -75,7 +75,7 @@ impl Deferred {
     /// where there is one already.
     ///
     /// Returns `ENOMEM`.
-    pub(super) fn publish(&self, dentry: Ref<'_, Dentry<Layer>>, layer: usize) -> Result {
+    pub(super) fn publish(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;
         let slot = KBox::<LowerEntry>::new_uninit(GFP_KERNEL)?;
         // INVARIANT: The reference is passed on to the stack if the entry becomes part of it below,

@@ -23,7 +23,7 @@ use crate::{
     layers::Layers,
     xattr::Handlers,
     FileSystem,
-    Layer,
+    Foreign,
     Of,
     Ref, //
 };
@@ -112,7 +112,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     ///
     /// The VFS has classes for the locks of super blocks by their type, so a file system that takes
     /// those of a layer under its own must not stack on its own type.
-    pub fn is_type_of(&self, layer: &SuperBlock<Layer>) -> bool {
+    pub fn is_type_of(&self, layer: &SuperBlock<Foreign>) -> bool {
         // SAFETY: Valid by the type invariant; constant.
         let own = unsafe { (*self.raw()).s_type };
         // SAFETY: Valid by the type invariant; constant.
@@ -120,7 +120,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     }
 
     /// Takes the granularity of times and the lack of security attributes from the upper layer.
-    pub fn take_upper_traits(&mut self, upper: &SuperBlock<Layer>) {
+    pub fn take_upper_traits(&mut self, upper: &SuperBlock<Foreign>) {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.raw()).s_time_gran = upper.time_gran() };
         if upper.is_nosec() {
@@ -143,13 +143,13 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     /// Folds the case of names as `layer` does, from now on.
     ///
     /// Returns `EINVAL` for strict encodings, `EEXIST` where there is an encoding already, and `ENOMEM`.
-    pub fn take_encoding(&mut self, layer: &SuperBlock<Layer>) -> Result {
+    pub fn take_encoding(&mut self, layer: &SuperBlock<Foreign>) -> Result {
         // SAFETY: Both are valid, and nobody else uses this one.
         to_result(unsafe { bindings::rvfs_sb_take_encoding(self.raw(), layer.as_raw()) })
     }
 
     /// Whether `layer` folds the case of names in the same way.
-    pub fn same_encoding(&self, layer: &SuperBlock<Layer>) -> bool {
+    pub fn same_encoding(&self, layer: &SuperBlock<Foreign>) -> bool {
         // SAFETY: Both are valid.
         unsafe { bindings::rvfs_sb_same_encoding(self.raw(), layer.as_raw()) }
     }

@@ -28,7 +28,7 @@ use vfs::{
     dentry::Dentry,
     errno::WithReason,
     exportfs::Accept,
-    Layer, //
+    Foreign, //
 };
 
 /// What an entry of the index is worth.
@@ -49,7 +49,7 @@ pub(crate) enum Worth {
 pub(crate) fn examine(
     m: &AsMounter,
     ofs: &Super,
-    entry: &Dentry<Layer>,
+    entry: &Dentry<Foreign>,
     name: &[u8],
 ) -> Result<Worth> {
     match try_examine(m, ofs, entry, name) {
@@ -70,7 +70,7 @@ pub(crate) fn examine(
 }
 
 /// As [`examine`], with `ESTALE` for [`Worth::Stale`].
-fn try_examine(m: &AsMounter, ofs: &Super, entry: &Dentry<Layer>, name: &[u8]) -> Result<Worth> {
+fn try_examine(m: &AsMounter, ofs: &Super, entry: &Dentry<Foreign>, name: &[u8]) -> Result<Worth> {
     let mut bytes = index::Bytes::default();
     let handle = parse_name(name, &mut bytes)?;
     // Whiteouts have no attributes. Whether a directory's upper one is still there is only worth

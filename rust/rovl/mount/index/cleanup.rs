@@ -25,7 +25,7 @@ use ondisk::temp_name;
 use vfs::{
     cred::AsMounter,
     dentry::Dentry,
-    Layer, //
+    Foreign, //
 };
 
 /// Removes what is of no use from the index directory, before the mount is used.
@@ -51,8 +51,8 @@ pub(crate) fn cleanup(m: &AsMounter, ofs: &Super) -> Result {
 fn cleanup_entry(
     m: &AsMounter,
     ofs: &Super,
-    dir: &Dentry<Layer>,
-    entry: &Dentry<Layer>,
+    dir: &Dentry<Foreign>,
+    entry: &Dentry<Foreign>,
     name: &[u8],
 ) -> Result {
     let is_leftover = temp_name::is_leftover(name);

@@ -19,7 +19,7 @@ use vfs::{
         Operations,
         RealKind, //
     },
-    Layer, //
+    Foreign, //
 };
 
 /// Operations of dentries.
@@ -29,7 +29,7 @@ pub(crate) struct DentryOps;
 impl Operations for DentryOps {
     type FileSystem = Rovl;
 
-    fn d_real(dentry: &Dentry<Rovl>, kind: RealKind) -> Option<&Dentry<Layer>> {
+    fn d_real(dentry: &Dentry<Rovl>, kind: RealKind) -> Option<&Dentry<Foreign>> {
         // Only regular files are asked for: by uprobes and for the execution of a file.
         if !dentry.is_reg() {
             return None;

@@ -49,10 +49,10 @@ use vfs::{
         DelayedCall,
         Fiemap,
         Inode,
+        InodeTables,
         Link,
         Locked,
         Operations,
-        RawTables,
         RcuInode, //
     },
     mount::Idmap,
@@ -61,7 +61,7 @@ use vfs::{
         RenameFlags,
         Spliced, //
     },
-    path::OwnPath,
+    path::PathRef,
     posix_acl::{
         AclKind,
         PosixAcl,
@@ -187,7 +187,7 @@ impl Operations for DirOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, Rovl>,
+        path: PathRef<'_, Rovl>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {
@@ -257,7 +257,7 @@ impl Operations for FileOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, Rovl>,
+        path: PathRef<'_, Rovl>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {
@@ -330,7 +330,7 @@ impl Operations for SymlinkOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, Rovl>,
+        path: PathRef<'_, Rovl>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {
@@ -367,7 +367,7 @@ impl Operations for SpecialOps {
 
     fn getattr(
         idmap: Idmap<'_>,
-        path: OwnPath<'_, Rovl>,
+        path: PathRef<'_, Rovl>,
         stat: &mut Kstat,
         request: StatRequest,
     ) -> Result {
@@ -408,13 +408,13 @@ impl Operations for SpecialOps {
     }
 }
 
-static DIR: RawTables<Rovl> = RawTables::new::<DirOps>().with_file::<DirFile>();
-static FILE: RawTables<Rovl> = RawTables::new::<FileOps>().with_file::<RegularFile>();
-static SYMLINK: RawTables<Rovl> = RawTables::new::<SymlinkOps>();
-static SPECIAL: RawTables<Rovl> = RawTables::new::<SpecialOps>();
+static DIR: InodeTables<Rovl> = InodeTables::new::<DirOps>().with_file::<DirFile>();
+static FILE: InodeTables<Rovl> = InodeTables::new::<FileOps>().with_file::<RegularFile>();
+static SYMLINK: InodeTables<Rovl> = InodeTables::new::<SymlinkOps>();
+static SPECIAL: InodeTables<Rovl> = InodeTables::new::<SpecialOps>();
 
 impl crate::object::inode::Operations for Rovl {
-    fn tables_for(mode: u16) -> &'static RawTables<Rovl> {
+    fn tables_for(mode: u16) -> &'static InodeTables<Rovl> {
         match u32::from(mode) & kernel::bindings::S_IFMT {
             kernel::bindings::S_IFDIR => &DIR,
             kernel::bindings::S_IFREG => &FILE,

@@ -33,7 +33,7 @@ use vfs::{
         Target, //
     },
     path::LayerPath,
-    Layer, //
+    Foreign, //
 };
 
 /// What the upper file system can do.
@@ -52,7 +52,7 @@ impl Probe {
     pub(crate) fn run(
         making: &Making<'_>,
         config: &mut Config,
-        work: &Dentry<Layer>,
+        work: &Dentry<Foreign>,
     ) -> Result<Self> {
         let (fc, name) = (making.fc, &making.base.name);
         let d_type = making.d_type()?;
@@ -102,12 +102,12 @@ impl Making<'_> {
         })
     }
 
-    fn tmpfile(&self, work: &Dentry<Layer>) -> bool {
+    fn tmpfile(&self, work: &Dentry<Foreign>) -> bool {
         self.write.tmpfile(self.m, work, FILE_MODE).is_ok()
     }
 
     /// Whether a rename can leave a whiteout.
-    fn rename_whiteout(&self, work: &Dentry<Layer>) -> Result<bool> {
+    fn rename_whiteout(&self, work: &Dentry<Foreign>) -> Result<bool> {
         let temp = upper::create_temp_in(self.m, self.write, work, Make::File(FILE_MODE))?;
         temp.with_name(|old| {
             let result = self.rename_leaving_whiteout(work, &temp, old);
@@ -119,8 +119,8 @@ impl Making<'_> {
     /// Renames `temp`, which is called `old`. Whether that left a whiteout, which is removed.
     fn rename_leaving_whiteout(
         &self,
-        work: &Dentry<Layer>,
-        temp: &Dentry<Layer>,
+        work: &Dentry<Foreign>,
+        temp: &Dentry<Foreign>,
         old: &[u8],
     ) -> Result<bool> {
         let new = upper::temp_name();
@@ -146,12 +146,12 @@ impl Making<'_> {
     }
 
     /// Removes `dentry` from the work directory. What stays is removed by the next mount.
-    fn clean_up(&self, work: &Dentry<Layer>, dentry: &Dentry<Layer>) {
+    fn clean_up(&self, work: &Dentry<Foreign>, dentry: &Dentry<Foreign>) {
         cleanup::remove_logged(self.m, self.write, work, dentry);
     }
 
     /// Sets and removes one of our attributes.
-    fn xattr(&self, config: &Config, work: &Dentry<Layer>) -> Result {
+    fn xattr(&self, config: &Config, work: &Dentry<Foreign>) -> Result {
         let name = Name::Opaque.full(config.namespace());
         self.write.setxattr(self.m, work, name, marker::PROBE)?;
         // It means nothing, so it may as well stay.

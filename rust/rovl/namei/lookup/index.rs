@@ -17,7 +17,7 @@ use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     stack::LowerStack,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -29,8 +29,8 @@ impl<'sb> Lookup<'_, 'sb> {
     /// `ESTALE` for a file whose data is below and whose origin is another one.
     pub(crate) fn is_origin(
         &mut self,
-        upper: &Dentry<Layer>,
-        lower: &Dentry<Layer>,
+        upper: &Dentry<Foreign>,
+        lower: &Dentry<Foreign>,
     ) -> Result<bool> {
         let must_verify = if self.is_dir {
             self.ofs.config.index_all()
@@ -53,9 +53,9 @@ impl<'sb> Lookup<'_, 'sb> {
     /// The entry in the index of what was found.
     pub(crate) fn in_index(
         &self,
-        upper: Option<&Dentry<Layer>>,
+        upper: Option<&Dentry<Foreign>>,
         lower: &LowerStack<'_>,
-    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         let is_origin_known = upper.is_none() || self.is_origin_known;
         let Some(origin) = lower.first().filter(|_| is_origin_known) else {
             return Ok(None);
@@ -70,7 +70,7 @@ impl<'sb> Lookup<'_, 'sb> {
     pub(crate) fn parts_of_index(
         &mut self,
         dentry: &Dentry<Rovl>,
-        index: Ref<'sb, Dentry<Layer>>,
+        index: Ref<'sb, Dentry<Foreign>>,
         lower: LowerStack<'sb>,
     ) -> Result<Parts<'sb>> {
         let path = self.ofs.upper_path(&index)?;

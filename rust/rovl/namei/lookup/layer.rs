@@ -23,7 +23,7 @@ use ondisk::{
 use vfs::{
     dentry::Dentry,
     path::LayerPath,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -72,7 +72,7 @@ impl<'sb> Lookup<'_, 'sb> {
     pub(crate) fn in_layer(
         &mut self,
         level: &Level<'sb>,
-    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         // A redirect that is found on the way takes the place of this one for the layers below.
         let Some(redirect) = self.redirect.take() else {
             return self.take_step(level, level.dir, Step::only(self.name));
@@ -93,8 +93,8 @@ impl<'sb> Lookup<'_, 'sb> {
         &mut self,
         level: &Level<'sb>,
         whole: &[u8],
-    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
-        let mut found: Option<Ref<'sb, Dentry<Layer>>> = None;
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
+        let mut found: Option<Ref<'sb, Dentry<Foreign>>> = None;
         let mut path = whole.strip_prefix(b"/").unwrap_or(whole);
         loop {
             let end = path.iter().position(|&byte| byte == b'/');
@@ -117,7 +117,7 @@ impl<'sb> Lookup<'_, 'sb> {
         level: &Level<'sb>,
         dir: LayerPath<'_>,
         step: Step<'_>,
-    ) -> Result<Option<Ref<'sb, Dentry<Layer>>>> {
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         if self.ofs.casefold != dir.dentry.is_casefolded() {
             return fail(dir, c"parent wrong casefold", reason::PARENT_CASEFOLD);
         }

@@ -24,7 +24,7 @@ use vfs::{
     },
     namei::RenameFlag,
     stat::StatRequest,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -37,7 +37,7 @@ impl<'a> Upper<'a> {
         &self,
         dentry: Child<'_, Rovl>,
         whiteouts: &Names,
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         let work = self.work()?;
         let dir = dentry.dir().upper().ok_or(reason::NOT_IN_UPPER)?;
         let upper = dentry.upper().ok_or(reason::NOT_IN_UPPER_ANY_MORE)?;

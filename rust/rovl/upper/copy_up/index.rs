@@ -27,7 +27,7 @@ use vfs::{
     dentry::Dentry,
     mount::WriteAccess,
     namei::Target,
-    Layer, //
+    Foreign, //
 };
 
 impl CopyUp<'_> {
@@ -60,7 +60,7 @@ impl CopyUp<'_> {
         &'b self,
         upper: &Upper<'b>,
         handle: FileHandle<'_>,
-        dir: &Dentry<Layer>,
+        dir: &Dentry<Foreign>,
     ) -> Result<Temp<'b>> {
         let name = index::name(handle).ok_or(ENAMETOOLONG)?;
         let entry = upper.create_temp(Make::Dir(0))?;

@@ -27,7 +27,7 @@ use vfs::{
     iattr::Iattr,
     inode::Locked,
     stat::Kstat,
-    Layer, //
+    Foreign, //
 };
 
 impl CopyUp<'_> {
@@ -35,7 +35,7 @@ impl CopyUp<'_> {
     pub(crate) fn copy_metadata(
         &self,
         upper: &Upper<'_>,
-        temp: &Dentry<Layer>,
+        temp: &Dentry<Foreign>,
         origin: &Origin,
     ) -> Result {
         copy_xattrs(upper, self.lower, temp)?;
@@ -63,7 +63,7 @@ impl CopyUp<'_> {
 /// locked.
 pub(crate) fn set_size_and_attributes(
     upper: &Upper<'_>,
-    dentry: &Dentry<Layer>,
+    dentry: &Dentry<Foreign>,
     stat: &Kstat,
 ) -> Result {
     let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
@@ -75,15 +75,15 @@ pub(crate) fn set_size_and_attributes(
 }
 
 /// Sets mode, owner and times of `dentry`, an object of the upper layer whose inode is not locked.
-pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Layer>, stat: &Kstat) -> Result {
+pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Foreign>, stat: &Kstat) -> Result {
     let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
     set_locked(upper, &lock, dentry, stat)
 }
 
 fn set_locked(
     upper: &Upper<'_>,
-    lock: &Locked<'_, Layer>,
-    dentry: &Dentry<Layer>,
+    lock: &Locked<'_, Foreign>,
+    dentry: &Dentry<Foreign>,
     stat: &Kstat,
 ) -> Result {
     let set = |attr: &Iattr| upper.write.notify_change(upper.m, lock, dentry, attr);

@@ -23,7 +23,7 @@ use vfs::{
     dentry::Dentry,
     mount::WriteAccess,
     namei::Target,
-    Layer,
+    Foreign,
     Ref, //
 };
 
@@ -35,7 +35,7 @@ impl<'a> CopyUp<'a> {
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         let work = self.ofs.work()?.dir.dentry();
         let file = self.m.for_copy_up(self.dentry, |m| {
             let write = access.start_write();
@@ -65,7 +65,7 @@ impl<'a> CopyUp<'a> {
         access: &WriteAccess<'_>,
         place: &Place<'_>,
         origin: &Origin,
-    ) -> Result<Ref<'a, Dentry<Layer>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         let made = self.m.for_copy_up(self.dentry, |m| {
             let write = access.start_write();
             let upper = Upper {
@@ -134,7 +134,7 @@ impl<'a> CopyUp<'a> {
         })
     }
 
-    fn copy_data_to(&self, made: &Dentry<Layer>) -> Result {
+    fn copy_data_to(&self, made: &Dentry<Foreign>) -> Result {
         if !self.stat.is_reg() || self.stat.size() == 0 || self.leaves_data() {
             return Ok(());
         }

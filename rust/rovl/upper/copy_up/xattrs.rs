@@ -16,7 +16,7 @@ use vfs::{
     errno::WithReason,
     path::LayerPath,
     posix_acl::AclKind,
-    Layer, //
+    Foreign, //
 };
 
 /// The namespace whose attributes have to be copied.
@@ -26,7 +26,7 @@ const SECURITY_PREFIX: &[u8] = b"security.";
 pub(crate) const CAPABILITY: &CStr = c"security.capability";
 
 /// Copies the attributes of `from` to `to`, apart from our own. The inode of `to` is not locked.
-pub(crate) fn copy_xattrs(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Layer>) -> Result {
+pub(crate) fn copy_xattrs(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Foreign>) -> Result {
     if !from.dentry.lists_xattrs() || !to.lists_xattrs() {
         return Ok(());
     }
@@ -76,7 +76,7 @@ fn list_once(upper: &Upper<'_>, from: LayerPath<'_>) -> Result<KVVec<u8>> {
     Ok(list)
 }
 
-fn copy_acl(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Layer>, kind: AclKind) -> Result {
+fn copy_acl(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Foreign>, kind: AclKind) -> Result {
     match from.get_acl(upper.m, kind) {
         Ok(acl) => upper.write.set_acl(upper.m, to, kind, &acl),
         Err(err) if err == ENODATA || err == EOPNOTSUPP => Ok(()),
@@ -87,7 +87,7 @@ fn copy_acl(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Layer>, kind: Ac
 fn copy_xattr(
     upper: &Upper<'_>,
     from: LayerPath<'_>,
-    to: &Dentry<Layer>,
+    to: &Dentry<Foreign>,
     name: &CStr,
     value: &mut KVVec<u8>,
 ) -> Result {

@@ -15,7 +15,7 @@ use super::{
             PipeDest,
             PipeSource, //
         },
-        OwnFile, //
+        File, //
     },
     Operations,
     Private,
@@ -29,11 +29,11 @@ use kernel::prelude::*;
 
 /// A position in an open file: the source or the destination of an operation that moves data between
 /// files (`file_in` and `pos_in`, `file_out` and `pos_out`).
-pub struct RangeEnd<'a, T: Operations> {
+pub struct FilePos<'a, T: Operations> {
     /// The private data of the open file.
     pub private: Private<'a, T>,
     /// The file.
-    pub file: &'a OwnFile<T::FileSystem>,
+    pub file: &'a File<T::FileSystem>,
     /// The position at which the range begins.
     pub pos: i64,
 }
@@ -49,14 +49,14 @@ impl<T: Operations> Table<T> {
     /// # Safety
     ///
     /// Both must be open files, valid for `'a`.
-    unsafe fn range_ends<'a>(
+    unsafe fn both_positions<'a>(
         src: (*mut bindings::file, i64),
         dst: (*mut bindings::file, i64),
-    ) -> Result<(RangeEnd<'a, T>, RangeEnd<'a, T>)> {
+    ) -> Result<(FilePos<'a, T>, FilePos<'a, T>)> {
         // SAFETY: By the safety requirements.
-        let src = unsafe { Self::range_end(src.0, src.1) }?;
+        let src = unsafe { Self::position(src.0, src.1) }?;
         // SAFETY: By the safety requirements.
-        Ok((src, unsafe { Self::range_end(dst.0, dst.1) }?))
+        Ok((src, unsafe { Self::position(dst.0, dst.1) }?))
     }
 
     /// `file` at `pos`. Returns `EXDEV` where it has not these operations.
@@ -64,17 +64,17 @@ impl<T: Operations> Table<T> {
     /// # Safety
     ///
     /// `file` must be an open file, valid for `'a`.
-    unsafe fn range_end<'a>(file: *mut bindings::file, pos: i64) -> Result<RangeEnd<'a, T>> {
+    unsafe fn position<'a>(file: *mut bindings::file, pos: i64) -> Result<FilePos<'a, T>> {
         // SAFETY: By the safety requirements; constant while the file is open.
         let operations = unsafe { (*file).f_op };
         if !T::TABLE.is(operations) {
             return Err(EXDEV);
         }
-        Ok(RangeEnd {
+        Ok(FilePos {
             // SAFETY: An open file, which has these operations.
             private: unsafe { Self::private(file) },
             // SAFETY: These operations are those of files of `T::FileSystem`.
-            file: unsafe { OwnFile::from_raw(file) },
+            file: unsafe { File::from_raw(file) },
             pos,
         })
     }
@@ -120,7 +120,7 @@ impl<T: Operations> Table<T> {
         flags: c_uint,
     ) -> isize {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the position is the caller's.
         let (pos, pipe) = unsafe { (&mut *pos, PipeDest::from_raw(pipe)) };
         from_count(T::splice_read(private, this, pos, pipe, len, flags), len)
@@ -137,7 +137,7 @@ impl<T: Operations> Table<T> {
         flags: c_uint,
     ) -> isize {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the position is the caller's.
         let (pos, pipe) = unsafe { (&mut *pos, PipeSource::from_raw(pipe)) };
         from_count(T::splice_write(private, this, pipe, pos, len, flags), len)
@@ -151,7 +151,7 @@ impl<T: Operations> Table<T> {
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         // SAFETY: By the safety requirements; the area was made for this file.
         let vma = unsafe { NewVma::from_raw(vma) };
         from_result(|| T::mmap(private, this, vma).map(|()| 0))
@@ -167,7 +167,7 @@ impl<T: Operations> Table<T> {
         len: bindings::loff_t,
     ) -> c_long {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         from_result(|| T::fallocate(private, this, mode, offset, len).map(|()| 0))
     }
 
@@ -181,7 +181,7 @@ impl<T: Operations> Table<T> {
         advice: c_int,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         from_result(|| T::fadvise(private, this, offset, len, advice).map(|()| 0))
     }
 
@@ -193,7 +193,7 @@ impl<T: Operations> Table<T> {
         id: bindings::fl_owner_t,
     ) -> c_int {
         // SAFETY: By the safety requirements.
-        let (this, private) = unsafe { (OwnFile::from_raw(file), Self::private(file)) };
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
         from_result(|| T::flush(private, this, FlOwner(id)).map(|()| 0))
     }
 
@@ -209,7 +209,7 @@ impl<T: Operations> Table<T> {
         flags: c_uint,
     ) -> isize {
         // SAFETY: By the safety requirements.
-        let ends = unsafe { Self::range_ends((src, src_pos), (dst, dst_pos)) };
+        let ends = unsafe { Self::both_positions((src, src_pos), (dst, dst_pos)) };
         let copied = ends.and_then(|(src, dst)| T::copy_file_range(src, dst, len, flags));
         from_count(copied, len)
     }
@@ -226,7 +226,7 @@ impl<T: Operations> Table<T> {
         flags: c_uint,
     ) -> bindings::loff_t {
         // SAFETY: By the safety requirements.
-        let ends = unsafe { Self::range_ends((src, src_pos), (dst, dst_pos)) };
+        let ends = unsafe { Self::both_positions((src, src_pos), (dst, dst_pos)) };
         from_offset(ends.and_then(|(src, dst)| T::remap_file_range(src, dst, len, flags)))
     }
 }

@@ -3,15 +3,15 @@
 //! Renaming in a layer.
 
 use super::{
-    super::qstr, //
-    check_dir,
+    super::qstr,
+    check_dir, //
 };
 use crate::{
     bindings,
     cred::AsMounter,
     dentry::Dentry,
     mount::WriteGuard,
-    Layer, //
+    Foreign, //
 };
 use kernel::{
     error::to_result,
@@ -74,18 +74,18 @@ pub struct Renaming<'a> {
     /// The mounter's credentials are in force as long as the names are locked.
     as_mounter: &'a AsMounter,
     /// Not referenced by `data`.
-    _new_dir: &'a Dentry<Layer>,
+    _new_dir: &'a Dentry<Foreign>,
 }
 
 impl Renaming<'_> {
     /// What is renamed. It is positive if it was looked up by name.
-    pub fn old(&self) -> &Dentry<Layer> {
+    pub fn old(&self) -> &Dentry<Foreign> {
         // SAFETY: Referenced by the type invariant.
         unsafe { Dentry::from_raw(self.data.old_dentry) }
     }
 
     /// What is at the new name: it may be negative.
-    pub fn new_dentry(&self) -> &Dentry<Layer> {
+    pub fn new_dentry(&self) -> &Dentry<Foreign> {
         // SAFETY: Referenced by the type invariant.
         unsafe { Dentry::from_raw(self.data.new_dentry) }
     }
@@ -114,8 +114,8 @@ impl Drop for Renaming<'_> {
 impl WriteGuard<'_> {
     fn renamedata(
         &self,
-        old_dir: &Dentry<Layer>,
-        new_dir: &Dentry<Layer>,
+        old_dir: &Dentry<Foreign>,
+        new_dir: &Dentry<Foreign>,
         flags: RenameFlags,
     ) -> Result<bindings::renamedata> {
         check_dir(self, old_dir)?;
@@ -136,8 +136,8 @@ impl WriteGuard<'_> {
     pub fn start_renaming<'a>(
         &'a self,
         as_mounter: &'a AsMounter,
-        old: (&Dentry<Layer>, &[u8]),
-        new: (&'a Dentry<Layer>, &[u8]),
+        old: (&Dentry<Foreign>, &[u8]),
+        new: (&'a Dentry<Foreign>, &[u8]),
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
         as_mounter.check()?;
@@ -160,8 +160,8 @@ impl WriteGuard<'_> {
     pub fn start_renaming_dentry<'a>(
         &'a self,
         as_mounter: &'a AsMounter,
-        (old_dir, old): (&Dentry<Layer>, &Dentry<Layer>),
-        (new_dir, new_name): (&'a Dentry<Layer>, &[u8]),
+        (old_dir, old): (&Dentry<Foreign>, &Dentry<Foreign>),
+        (new_dir, new_name): (&'a Dentry<Foreign>, &[u8]),
         target: Target,
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
@@ -193,8 +193,8 @@ impl WriteGuard<'_> {
     pub fn start_renaming_two_dentries<'a>(
         &'a self,
         as_mounter: &'a AsMounter,
-        (old_dir, old): (&Dentry<Layer>, &Dentry<Layer>),
-        (new_dir, new): (&'a Dentry<Layer>, &Dentry<Layer>),
+        (old_dir, old): (&Dentry<Foreign>, &Dentry<Foreign>),
+        (new_dir, new): (&'a Dentry<Foreign>, &Dentry<Foreign>),
         flags: RenameFlags,
     ) -> Result<Renaming<'a>> {
         as_mounter.check()?;
