@@ -38,7 +38,7 @@ use core::{
 };
 use kernel::types::Opaque;
 
-/// `struct dentry` of the file system `F`, or of a layer.
+/// `struct dentry` of the file system `F`, or of any other one.
 ///
 /// # Invariants
 ///

@@ -109,7 +109,7 @@ const SETTABLE_FLAGS: u32 = bindings::S_SYNC
 /// The device number of a character device that is a whiteout.
 pub const WHITEOUT_DEV: u32 = bindings::rvfs_const_RVFS_WHITEOUT_DEV;
 
-/// `struct inode` of the file system `F`, or of a layer.
+/// `struct inode` of the file system `F`, or of any other one.
 ///
 /// # Invariants
 ///
@@ -300,7 +300,8 @@ impl<F: FileSystem> Inode<F> {
         unsafe { &(*self.allocation()).layers }
     }
 
-    /// Takes the inode's own lock, which serialises copy up. Returns `EINTR` on a signal.
+    /// As [`lock_mutex`](Self::lock_mutex), but returns `EINTR` on a signal
+    /// (`mutex_lock_interruptible()`).
     pub fn lock_mutex_interruptible(&self) -> Result<InodeMutex<'_, F>> {
         // SAFETY: The lock is initialised for the life of the inode.
         to_result(unsafe { bindings::rvfs_mutex_lock_interruptible(self.mutex()) })?;
@@ -311,7 +312,8 @@ impl<F: FileSystem> Inode<F> {
         })
     }
 
-    /// Takes the inode's own lock.
+    /// Takes the mutex that each inode has beside `i_rwsem`, for what the file system needs: copy up,
+    /// for one (`mutex_lock()`).
     pub fn lock_mutex(&self) -> InodeMutex<'_, F> {
         // SAFETY: The lock is initialised for the life of the inode.
         unsafe { bindings::mutex_lock(self.mutex()) };

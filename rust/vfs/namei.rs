@@ -5,7 +5,7 @@
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h)
 
 mod dirop;
-mod own;
+mod locked;
 
 pub use dirop::{
     Creating,

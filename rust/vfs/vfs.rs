@@ -5,7 +5,7 @@
 //! The crate mirrors the objects of C one to one and keeps their names. What it adds are types:
 //!
 //! - Every object carries whose it is: `Dentry<F>` and `Inode<F>` belong to the file system `F`
-//!   that is written with this crate, `Dentry<Foreign>` and `Inode<Foreign>` to a file system below.
+//!   that is written with this crate, `Dentry<Foreign>` and `Inode<Foreign>` to any other one.
 //! - A layer is only reached with [`cred::AsMounter`] in hand, the proof that the mounter's
 //!   credentials are in force, and only changed through a [`mount::WriteGuard`].
 //! - What C pairs by hand (`start_creating()`/`end_creating()`, `mnt_want_write()`/
@@ -118,7 +118,8 @@ pub use reference::Ref;
 
 use core::marker::PhantomData;
 
-/// Whose an object is: a file system below, not the one written with this crate.
+/// Whose an object is: any other file system's, of whatever type. A layer is one, and so is what the
+/// path of a mount option leads to.
 pub enum Foreign {}
 
 /// A file system written with this crate.

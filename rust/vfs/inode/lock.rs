@@ -48,7 +48,7 @@ impl<F> Drop for InodeLock<'_, F> {
     }
 }
 
-/// The inode's own lock, see [`Inode::lock_mutex_interruptible`].
+/// The mutex that each inode has beside `i_rwsem`, see [`Inode::lock_mutex`].
 ///
 /// # Invariants
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lock of an inode of another file system, or the inode's own lock, where `i_rwsem` is needed.
+//! The lock of an inode of another file system, or the mutex of the inode, where `i_rwsem` is needed.
 
 use kernel::prelude::*;
 use vfs::{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Looking up names in the file system itself.
+//! Looking up names in a directory that is locked already.
 
 use super::qstr;
 use crate::{
