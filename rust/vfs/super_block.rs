@@ -96,7 +96,7 @@ struct Info<F: FileSystem> {
     data: F::Super,
 }
 
-/// `struct super_block` of the file system `F`, or of a layer.
+/// `struct super_block` of the file system `F`, or of any other one.
 ///
 /// # Invariants
 ///
