@@ -28,6 +28,7 @@ pub fn unescaped(text: &[u8]) -> impl Iterator<Item = u8> + Clone + '_ {
 
 /// Writes `text` without its escapes to `buf` and returns the part of `buf` that was written; or
 /// nothing when it does not fit. It fits when `buf` is as long as `text`.
+#[inline]
 pub fn unescape<'b>(text: &[u8], buf: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut len = 0;
     for byte in unescaped(text) {

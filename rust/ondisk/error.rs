@@ -49,6 +49,7 @@ macro_rules! impl_fault {
         }
 
         impl core::fmt::Display for $type {
+            #[inline]
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.write_str($crate::error::Fault::message(self))
             }

@@ -49,6 +49,7 @@ impl_fault!(ListError {
 pub type NameBuf = [u8; XATTR_NAME_MAX + 1];
 
 /// Returns whether `name` starts with the prefix of the mount, escaped or not.
+#[inline]
 pub fn is_own(namespace: Namespace, name: &[u8]) -> bool {
     name.starts_with(namespace.prefix().to_bytes())
 }
@@ -92,6 +93,7 @@ pub fn escape<'b>(
 /// each other; or nothing when they see none.
 ///
 /// The second part is empty unless a level was taken off.
+#[inline]
 pub fn unescape(namespace: Namespace, name: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(suffix) = name.strip_prefix(namespace.escape_prefix().to_bytes()) {
         return Some((namespace.prefix().to_bytes(), suffix));

@@ -226,6 +226,7 @@ impl PartialEq for FileHandle<'_> {
 impl Eq for FileHandle<'_> {}
 
 impl core::fmt::Debug for FileHandle<'_> {
+    #[inline]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("FileHandle(")?;
         for byte in self.as_bytes() {

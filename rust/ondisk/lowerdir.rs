@@ -54,6 +54,7 @@ pub struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     /// Writes the path without its escapes to `buf`, as [`unescape`] does.
+    #[inline]
     pub fn unescape<'b>(&self, buf: &'b mut [u8]) -> Option<&'b [u8]> {
         unescape(self.raw, buf)
     }

@@ -18,6 +18,7 @@ pub struct MountOption<'a> {
 }
 
 /// Splits off the first option: returns it and, if a comma ended it, all that follows.
+#[inline]
 pub fn next_option(data: &[u8]) -> (&[u8], Option<&[u8]>) {
     match find_unescaped(data, b',').and_then(|at| data.split_at_checked(at)) {
         Some((option, rest)) => (option, rest.strip_prefix(b",")),
@@ -39,6 +40,7 @@ pub struct Options<'a> {
 impl<'a> Iterator for Options<'a> {
     type Item = MountOption<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (option, rest) = next_option(self.rest?);

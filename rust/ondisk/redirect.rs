@@ -56,6 +56,7 @@ impl<'a> Redirect<'a> {
     }
 
     /// Returns the names along the way: one if it is relative.
+    #[inline]
     pub fn components(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
         let text = self.as_bytes();
         text.strip_prefix(b"/")

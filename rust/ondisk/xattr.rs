@@ -129,6 +129,7 @@ const fn literal(bytes: &'static [u8]) -> &'static CStr {
 
 impl Name {
     /// Returns which overlay xattr `name` (without NUL) is, if it is one.
+    #[inline]
     pub fn from_full(namespace: Namespace, name: &[u8]) -> Option<Self> {
         let suffix = name.strip_prefix(namespace.prefix().to_bytes())?;
         Self::ALL

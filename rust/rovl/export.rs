@@ -35,6 +35,7 @@ pub(crate) struct Fids;
 impl Operations for Fids {
     type FileSystem = Rovl;
 
+    #[inline]
     fn encode_fh(
         inode: &Inode<Rovl>,
         handle: &mut [u8],
@@ -51,6 +52,7 @@ pub(crate) struct Exported;
 impl Operations for Exported {
     type FileSystem = Rovl;
 
+    #[inline]
     fn encode_fh(
         inode: &Inode<Rovl>,
         handle: &mut [u8],
@@ -59,10 +61,12 @@ impl Operations for Exported {
         encode::encode(inode, handle, parent)
     }
 
+    #[inline]
     fn fh_to_dentry<'a>(sb: &'a SuperBlock<Rovl>, handle: Handle<'_>) -> Found<'a, Rovl> {
         decode::decode(sb, handle)
     }
 
+    #[inline]
     fn fh_to_parent<'a>(_sb: &'a SuperBlock<Rovl>, _handle: Handle<'_>) -> Found<'a, Rovl> {
         log::warn(
             c"connectable file handles not supported; use 'no_subtree_check' exportfs option",

@@ -127,10 +127,12 @@ impl Operations for RegularFile {
     type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
+    #[inline]
     fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<Self>> {
         open::open(inode, file)
     }
 
+    #[inline]
     fn llseek(this: &Self, file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         match (offset, whence) {
             // What needs no lock and no layer.
@@ -163,6 +165,7 @@ impl Operations for RegularFile {
         io::write_iter(this, iocb, iter)
     }
 
+    #[inline]
     fn splice_read(
         this: &Self,
         file: &File<Rovl>,
@@ -176,6 +179,7 @@ impl Operations for RegularFile {
             .splice_read::<Self>(mounter, file, pos, pipe, len, flags)
     }
 
+    #[inline]
     fn splice_write(
         this: &Self,
         file: &File<Rovl>,
@@ -197,18 +201,22 @@ impl Operations for RegularFile {
         )
     }
 
+    #[inline]
     fn mmap(this: &Self, file: &File<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
         this.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
     }
 
+    #[inline]
     fn fsync(this: &Self, file: &File<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
         range::fsync(this, file, start, end, datasync)
     }
 
+    #[inline]
     fn fallocate(this: &Self, file: &File<Rovl>, mode: i32, offset: i64, len: i64) -> Result {
         range::fallocate(this, file, mode, offset, len)
     }
 
+    #[inline]
     fn fadvise(this: &Self, file: &File<Rovl>, offset: i64, len: i64, advice: i32) -> Result {
         let real = this.real_file(file)?;
         file.inode()
@@ -216,11 +224,13 @@ impl Operations for RegularFile {
             .as_mounter(|as_mounter| real.fadvise(as_mounter, offset, len, advice))
     }
 
+    #[inline]
     fn flush(this: &Self, file: &File<Rovl>, owner: FlOwner) -> Result {
         this.real_file(file)?
             .flush(&file.inode().ofs().mounter, owner)
     }
 
+    #[inline]
     fn copy_file_range(
         src: FilePos<'_, Self>,
         dst: FilePos<'_, Self>,
@@ -230,6 +240,7 @@ impl Operations for RegularFile {
         range::copy(&src, &dst, len, flags)
     }
 
+    #[inline]
     fn remap_file_range(
         src: FilePos<'_, Self>,
         dst: FilePos<'_, Self>,

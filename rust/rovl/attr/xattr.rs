@@ -81,6 +81,7 @@ impl<N: In> Handler for Escaped<N> {
 
     const PREFIX: &'static CStr = N::NAMESPACE.prefix();
 
+    #[inline]
     fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
         let mut buf: NameBuf = [0; XATTR_NAME_MAX + 1];
         let name =
@@ -88,6 +89,7 @@ impl<N: In> Handler for Escaped<N> {
         get(inode, name, value)
     }
 
+    #[inline]
     fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
         let mut buf: NameBuf = [0; XATTR_NAME_MAX + 1];
         let name =
@@ -104,10 +106,12 @@ impl Handler for Plain {
 
     const PREFIX: &'static CStr = c"";
 
+    #[inline]
     fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
         get(inode, name, value)
     }
 
+    #[inline]
     fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
         set(dentry, name, change)
     }

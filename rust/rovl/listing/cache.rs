@@ -108,6 +108,7 @@ impl CacheSlot {
     }
 
     /// Ends what [`open`](Self::open) started.
+    #[inline]
     pub(crate) fn close(&self, listing: Arc<Listing>) {
         let mut current = self.current.lock();
         // ORDERING: The lock orders it.

@@ -70,6 +70,7 @@ fn with_type(mode: u16, kind: u32) -> u16 {
 }
 
 /// `->create`
+#[inline]
 pub(crate) fn create(
     idmap: Idmap<'_>,
     dir: &Locked<'_, Rovl>,
@@ -81,6 +82,7 @@ pub(crate) fn create(
 }
 
 /// `->mkdir`
+#[inline]
 pub(crate) fn mkdir(
     idmap: Idmap<'_>,
     dir: &Locked<'_, Rovl>,
@@ -94,6 +96,7 @@ pub(crate) fn mkdir(
 /// `->mknod`
 ///
 /// Returns `EPERM` for what would be a whiteout.
+#[inline]
 pub(crate) fn mknod(
     idmap: Idmap<'_>,
     dir: &Locked<'_, Rovl>,
@@ -109,6 +112,7 @@ pub(crate) fn mknod(
 }
 
 /// `->symlink`
+#[inline]
 pub(crate) fn symlink(
     idmap: Idmap<'_>,
     dir: &Locked<'_, Rovl>,

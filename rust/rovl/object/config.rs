@@ -100,6 +100,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// The defaults, as the module parameters have them now.
+    #[inline]
     pub(crate) fn new() -> Self {
         Self {
             upperdir: None,

@@ -28,10 +28,7 @@ use vfs::{
         Locked, //
     },
     path::LayerPath,
-    stack::{
-        LowerEntry,
-        LowerStack, //
-    },
+    stack::LowerEntry,
     Foreign, //
 };
 
@@ -217,13 +214,10 @@ pub(crate) struct PathType {
 /// in the next. Who needs more than one fact takes them from one of these.
 #[derive(Clone, Copy)]
 pub(crate) struct Real<'a> {
-    ofs: &'a Super,
+    inode: &'a Inode<Rovl>,
     upper: Option<&'a Dentry<Foreign>>,
-    lower: &'a LowerStack<'a>,
     /// No older than `upper`: what copy up noted before it published that is seen.
     flags: FlagSet,
-    is_dir: bool,
-    is_reg: bool,
 }
 
 impl<'a> Real<'a> {
@@ -242,13 +236,13 @@ impl<'a> Real<'a> {
     /// The upper path, of an object in the upper layer.
     #[inline]
     pub(crate) fn upper_path(&self) -> Option<LayerPath<'a>> {
-        LayerPath::new(self.ofs.mounts.upper()?, self.upper?).ok()
+        LayerPath::new(self.inode.ofs().mounts.upper()?, self.upper?).ok()
     }
 
     /// The topmost lower path.
     #[inline]
     pub(crate) fn lower_path(&self) -> Option<LayerPath<'a>> {
-        self.ofs.lower_path(self.lower.first()?)
+        self.inode.ofs().lower_path(self.inode.lower().first()?)
     }
 
     /// The path that shows the attributes: the upper one, or the topmost lower one.
@@ -268,7 +262,12 @@ impl<'a> Real<'a> {
     pub(crate) fn top_inode(&self) -> Result<&'a Inode<Foreign>> {
         let dentry = match self.upper {
             Some(upper) => upper,
-            None => self.lower.first().ok_or(reason::NO_LAYERS)?.dentry(),
+            None => self
+                .inode
+                .lower()
+                .first()
+                .ok_or(reason::NO_LAYERS)?
+                .dentry(),
         };
         dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)
     }
@@ -288,23 +287,23 @@ impl<'a> Real<'a> {
     /// The lower path that has data of a regular file, if it has been looked for.
     #[inline]
     pub(crate) fn lower_data(&self) -> Option<LayerPath<'a>> {
-        self.ofs.lower_path(self.lower.data()?)
+        self.inode.ofs().lower_path(self.inode.lower().data()?)
     }
 
     /// Whether what is in the upper layer has its data there.
     #[inline]
     pub(crate) fn has_upper_data(&self) -> bool {
         // The flag is not kept for what was never copied up from a file.
-        self.flags.has(Flag::UpperData) || !self.is_reg || self.lower.is_empty()
+        self.flags.has(Flag::UpperData) || !self.inode.is_reg() || self.inode.lower().is_empty()
     }
 
     /// Whether it is a file whose data is in a lower layer than its attributes.
     #[inline]
     pub(crate) fn is_metacopy(&self) -> bool {
         match self.upper {
-            _ if !self.is_reg => false,
+            _ if !self.inode.is_reg() => false,
             Some(_) => !self.has_upper_data(),
-            None => self.lower.is_merged(),
+            None => self.inode.lower().is_merged(),
         }
     }
 
@@ -313,14 +312,15 @@ impl<'a> Real<'a> {
     pub(crate) fn path_type(&self) -> PathType {
         if self.upper.is_none() {
             return PathType {
-                merge: self.lower.is_merged(),
+                merge: self.inode.lower().is_merged(),
                 ..PathType::default()
             };
         }
         PathType {
             upper: true,
-            merge: !self.lower.is_empty() && (self.is_dir || !self.has_upper_data()),
-            origin: !self.lower.is_empty() && self.flags.has(Flag::ConstIno),
+            merge: !self.inode.lower().is_empty()
+                && (self.inode.is_dir() || !self.has_upper_data()),
+            origin: !self.inode.lower().is_empty() && self.flags.has(Flag::ConstIno),
         }
     }
 }
@@ -353,12 +353,9 @@ impl InodeExt for Inode<Rovl> {
     fn real(&self) -> Real<'_> {
         let upper = self.upper();
         Real {
-            ofs: self.ofs(),
+            inode: self,
             upper,
-            lower: self.lower(),
             flags: self.data().flags(),
-            is_dir: self.is_dir(),
-            is_reg: self.is_reg(),
         }
     }
 
@@ -368,14 +365,17 @@ impl InodeExt for Inode<Rovl> {
         self.real().data()
     }
 
+    #[inline]
     fn upper_inode(&self) -> Option<&Inode<Foreign>> {
         self.upper()?.inode()
     }
 
+    #[inline]
     fn lower_inode(&self) -> Option<&Inode<Foreign>> {
         self.lower().first()?.dentry().inode()
     }
 
+    #[inline]
     fn copy_attr_from_real(&self) {
         if let Ok(path) = self.real().top() {
             if let Some(real) = path.dentry.inode() {
@@ -384,6 +384,7 @@ impl InodeExt for Inode<Rovl> {
         }
     }
 
+    #[inline]
     fn is_real_dir(&self) -> bool {
         !self.data().test(Flag::Whiteouts)
     }
@@ -431,27 +432,33 @@ impl DentryExt for Dentry<Rovl> {
         self.inode().map_or(&[], |inode| inode.lower().as_slice())
     }
 
+    #[inline]
     fn path_type(&self) -> PathType {
         self.inode()
             .map_or(PathType::default(), |inode| inode.real().path_type())
     }
 
+    #[inline]
     fn has(&self, flag: DentryFlag) -> bool {
         self.test_flag(flag as u32)
     }
 
+    #[inline]
     fn mark(&self, flag: DentryFlag) {
         self.set_flag(flag as u32);
     }
 
+    #[inline]
     fn is_whiteout(&self) -> bool {
         self.is_negative() && self.has(DentryFlag::Opaque)
     }
 
+    #[inline]
     fn positive(&self) -> Result<&Inode<Rovl>> {
         self.inode().ok_or(reason::NEGATIVE)
     }
 
+    #[inline]
     fn is_pure_upper(&self) -> bool {
         self.lower().is_empty() && self.inode().is_some_and(InodeExt::is_real_dir)
     }

@@ -187,6 +187,7 @@ impl Super {
     /// Whether what is written has to reach the disk when asked to.
     ///
     /// A volatile mount only reports that something it wrote has been lost meanwhile.
+    #[inline]
     pub(crate) fn needs_sync(&self) -> Result<bool> {
         if self.config.should_sync() {
             return Ok(true);

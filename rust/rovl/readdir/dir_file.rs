@@ -78,6 +78,7 @@ impl State {
 
 impl DirFile {
     /// The open directory of the upper layer, of one that was opened before copy up.
+    #[inline]
     fn upper(&self, m: &AsMounter, inode: &Inode<Rovl>) -> Result<Option<&fs::File>> {
         let Some(path) = inode.real().upper_path() else {
             return Ok(None);
@@ -89,6 +90,7 @@ impl DirFile {
     }
 
     /// Moves the position in the entries of a merged directory.
+    #[inline]
     fn seek_merged(file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         let start = match u32::try_from(whence) {
             Ok(SEEK_SET) => 0,
@@ -125,6 +127,7 @@ impl Operations for DirFile {
     type Ptr = KBox<Self>;
     const TABLE: &'static Table<Self> = &TABLE;
 
+    #[inline]
     fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<Self>> {
         if forget_if_removed(file.dentry(), None) {
             return Err(reason::LOWER_REMOVED);
@@ -150,12 +153,14 @@ impl Operations for DirFile {
         Ok(KBox::new(this, GFP_KERNEL)?)
     }
 
+    #[inline]
     fn release(this: KBox<Self>, inode: &Inode<Rovl>) {
         if let Some(listing) = KBox::into_inner(this).state.into_inner().listing {
             inode.data().dir_cache.close(listing);
         }
     }
 
+    #[inline]
     fn llseek(this: &Self, file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let mut lock = inode.lock_rwsem();
@@ -174,6 +179,7 @@ impl Operations for DirFile {
         pos
     }
 
+    #[inline]
     fn fsync(this: &Self, file: &File<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
         let inode = file.inode();
         let ofs = inode.ofs();
@@ -192,6 +198,7 @@ impl Operations for DirFile {
         })
     }
 
+    #[inline]
     fn iterate(
         this: &Self,
         file: &File<Rovl>,

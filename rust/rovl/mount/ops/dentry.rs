@@ -29,6 +29,7 @@ pub(crate) struct DentryOps;
 impl Operations for DentryOps {
     type FileSystem = Rovl;
 
+    #[inline]
     fn d_real(dentry: &Dentry<Rovl>, kind: RealKind) -> Option<&Dentry<Foreign>> {
         // Only regular files are asked for: by uprobes and for the execution of a file.
         if !dentry.is_reg() {

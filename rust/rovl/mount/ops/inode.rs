@@ -74,6 +74,7 @@ use vfs::{
 };
 
 /// `->get_link`
+#[inline]
 fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
     let path = dentry.positive()?.real().top()?;
     dentry
@@ -84,6 +85,7 @@ fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<
 
 /// `->update_time` for the access time: that of the upper object, which the mount's flags and the
 /// file system may leave as it is. Lower objects keep theirs.
+#[inline]
 fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
     let Some(upper) = inode.real().upper_path() else {
         return Ok(());
@@ -105,10 +107,12 @@ struct DirOps;
 impl Operations for DirOps {
     type FileSystem = Rovl;
 
+    #[inline]
     fn lookup<'a>(dir: &Inode<Rovl>, dentry: InLookup<'a, Rovl>) -> Result<Spliced<'a, Rovl>> {
         lookup(dir, dentry)
     }
 
+    #[inline]
     fn create(
         idmap: Idmap<'_>,
         dir: &Locked<'_, Rovl>,
@@ -118,6 +122,7 @@ impl Operations for DirOps {
         create::create(idmap, dir, dentry, mode)
     }
 
+    #[inline]
     fn link(
         old: &LockedDentry<'_, Rovl>,
         dir: &Locked<'_, Rovl>,
@@ -126,10 +131,12 @@ impl Operations for DirOps {
         link(old, dir, new)
     }
 
+    #[inline]
     fn unlink(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Result {
         remove::unlink(dir, dentry)
     }
 
+    #[inline]
     fn symlink(
         idmap: Idmap<'_>,
         dir: &Locked<'_, Rovl>,
@@ -139,6 +146,7 @@ impl Operations for DirOps {
         create::symlink(idmap, dir, dentry, target)
     }
 
+    #[inline]
     fn mkdir(
         idmap: Idmap<'_>,
         dir: &Locked<'_, Rovl>,
@@ -148,10 +156,12 @@ impl Operations for DirOps {
         create::mkdir(idmap, dir, dentry, mode)
     }
 
+    #[inline]
     fn rmdir(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Result {
         remove::rmdir(dir, dentry)
     }
 
+    #[inline]
     fn mknod(
         idmap: Idmap<'_>,
         dir: &Locked<'_, Rovl>,
@@ -162,6 +172,7 @@ impl Operations for DirOps {
         create::mknod(idmap, dir, dentry, mode, rdev)
     }
 
+    #[inline]
     fn rename(
         old_dir: &Locked<'_, Rovl>,
         old: Child<'_, Rovl>,
@@ -173,18 +184,22 @@ impl Operations for DirOps {
         rename((old_dir, old), (new_dir, new), replaced, flags)
     }
 
+    #[inline]
     fn tmpfile(idmap: Idmap<'_>, dir: &Inode<Rovl>, file: TmpFile<'_, Rovl>, mode: u16) -> Result {
         tmpfile(idmap, dir, file, mode)
     }
 
+    #[inline]
     fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
         permission(inode, idmap, mask)
     }
 
+    #[inline]
     fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
         permission_rcu(inode, idmap, mask)
     }
 
+    #[inline]
     fn getattr(
         idmap: Idmap<'_>,
         path: PathRef<'_, Rovl>,
@@ -194,30 +209,37 @@ impl Operations for DirOps {
         getattr(idmap, path, stat, request)
     }
 
+    #[inline]
     fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
+    #[inline]
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
 
+    #[inline]
     fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
         listxattr(dentry, list)
     }
 
+    #[inline]
     fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
         acl::get_inode_acl(inode, kind)
     }
 
+    #[inline]
     fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
         acl::get_inode_acl_rcu(inode, kind)
     }
 
+    #[inline]
     fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
         acl::get_acl(dentry, kind)
     }
 
+    #[inline]
     fn set_acl(
         idmap: Idmap<'_>,
         dentry: &LockedDentry<'_, Rovl>,
@@ -227,10 +249,12 @@ impl Operations for DirOps {
         acl::set_acl(idmap, dentry, acl, kind)
     }
 
+    #[inline]
     fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
         fileattr::get(dentry, attrs)
     }
 
+    #[inline]
     fn fileattr_set(
         _idmap: Idmap<'_>,
         dentry: &LockedDentry<'_, Rovl>,
@@ -247,14 +271,17 @@ struct FileOps;
 impl Operations for FileOps {
     type FileSystem = Rovl;
 
+    #[inline]
     fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
         permission(inode, idmap, mask)
     }
 
+    #[inline]
     fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
         permission_rcu(inode, idmap, mask)
     }
 
+    #[inline]
     fn getattr(
         idmap: Idmap<'_>,
         path: PathRef<'_, Rovl>,
@@ -264,30 +291,37 @@ impl Operations for FileOps {
         getattr(idmap, path, stat, request)
     }
 
+    #[inline]
     fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
+    #[inline]
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
 
+    #[inline]
     fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
         listxattr(dentry, list)
     }
 
+    #[inline]
     fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
         acl::get_inode_acl(inode, kind)
     }
 
+    #[inline]
     fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
         acl::get_inode_acl_rcu(inode, kind)
     }
 
+    #[inline]
     fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
         acl::get_acl(dentry, kind)
     }
 
+    #[inline]
     fn set_acl(
         idmap: Idmap<'_>,
         dentry: &LockedDentry<'_, Rovl>,
@@ -297,10 +331,12 @@ impl Operations for FileOps {
         acl::set_acl(idmap, dentry, acl, kind)
     }
 
+    #[inline]
     fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
         fileattr::get(dentry, attrs)
     }
 
+    #[inline]
     fn fileattr_set(
         _idmap: Idmap<'_>,
         dentry: &LockedDentry<'_, Rovl>,
@@ -309,6 +345,7 @@ impl Operations for FileOps {
         fileattr::set(dentry, attrs)
     }
 
+    #[inline]
     fn fiemap(inode: &Inode<Rovl>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
         let data = inode.data_path()?.dentry.inode().ok_or(EIO)?;
         inode
@@ -324,10 +361,12 @@ struct SymlinkOps;
 impl Operations for SymlinkOps {
     type FileSystem = Rovl;
 
+    #[inline]
     fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
         get_link(dentry, done)
     }
 
+    #[inline]
     fn getattr(
         idmap: Idmap<'_>,
         path: PathRef<'_, Rovl>,
@@ -337,14 +376,17 @@ impl Operations for SymlinkOps {
         getattr(idmap, path, stat, request)
     }
 
+    #[inline]
     fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
+    #[inline]
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
 
+    #[inline]
     fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
         listxattr(dentry, list)
     }
@@ -357,14 +399,17 @@ struct SpecialOps;
 impl Operations for SpecialOps {
     type FileSystem = Rovl;
 
+    #[inline]
     fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
         permission(inode, idmap, mask)
     }
 
+    #[inline]
     fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
         permission_rcu(inode, idmap, mask)
     }
 
+    #[inline]
     fn getattr(
         idmap: Idmap<'_>,
         path: PathRef<'_, Rovl>,
@@ -374,30 +419,37 @@ impl Operations for SpecialOps {
         getattr(idmap, path, stat, request)
     }
 
+    #[inline]
     fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
         setattr(idmap, dentry, change)
     }
 
+    #[inline]
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
         update_atime(inode, nowait)
     }
 
+    #[inline]
     fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
         listxattr(dentry, list)
     }
 
+    #[inline]
     fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
         acl::get_inode_acl(inode, kind)
     }
 
+    #[inline]
     fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
         acl::get_inode_acl_rcu(inode, kind)
     }
 
+    #[inline]
     fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
         acl::get_acl(dentry, kind)
     }
 
+    #[inline]
     fn set_acl(
         idmap: Idmap<'_>,
         dentry: &LockedDentry<'_, Rovl>,
@@ -414,6 +466,7 @@ static SYMLINK: InodeTables<Rovl> = InodeTables::new::<SymlinkOps>();
 static SPECIAL: InodeTables<Rovl> = InodeTables::new::<SpecialOps>();
 
 impl crate::object::inode::Operations for Rovl {
+    #[inline]
     fn tables_for(mode: u16) -> &'static InodeTables<Rovl> {
         match u32::from(mode) & kernel::bindings::S_IFMT {
             kernel::bindings::S_IFDIR => &DIR,

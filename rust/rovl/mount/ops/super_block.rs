@@ -30,6 +30,7 @@ pub(crate) struct SuperOps;
 impl Operations for SuperOps {
     type FileSystem = Rovl;
 
+    #[inline]
     fn statfs(dentry: &Dentry<Rovl>, buf: &mut Statfs) -> Result {
         let sb = dentry.sb();
         let root = sb.root().and_then(Dentry::inode).ok_or(EIO)?;
@@ -41,6 +42,7 @@ impl Operations for SuperOps {
         Ok(())
     }
 
+    #[inline]
     fn sync_fs(sb: &SuperBlock<Rovl>, wait: bool) -> Result {
         let ofs = sb.data();
         let Some(upper) = ofs.mounts.upper() else {
@@ -57,10 +59,12 @@ impl Operations for SuperOps {
         Ok(())
     }
 
+    #[inline]
     fn put_super(sb: &SuperBlock<Rovl>) {
         sb.data().remove_shared_whiteout();
     }
 
+    #[inline]
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
         let same_fs = ofs.ino_space == InoSpace::OneFs;

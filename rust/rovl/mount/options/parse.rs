@@ -66,10 +66,12 @@ impl Operations for MountOps {
     type Context = Context;
     type Changes = Changes;
 
+    #[inline]
     fn parameters() -> ParameterTable {
         overlay_tables::parameters()
     }
 
+    #[inline]
     fn init(_fc: &FsContext) -> Result<Context> {
         Ok(Context {
             config: Config::new(),
@@ -79,6 +81,7 @@ impl Operations for MountOps {
         })
     }
 
+    #[inline]
     fn reconfigure_param(
         changes: &mut Changes,
         sb: &SuperBlock<Rovl>,
@@ -92,6 +95,7 @@ impl Operations for MountOps {
         changes.take(sb.data(), fc, &param)
     }
 
+    #[inline]
     fn parse_param(context: &mut Context, fc: &FsContext, param: Param<'_>) -> Result {
         let opt = Opt::from_number(param.opt).ok_or(EINVAL)?;
         match opt {
@@ -108,6 +112,7 @@ impl Operations for MountOps {
         }
     }
 
+    #[inline]
     fn fill_super<'a>(
         context: &mut Context,
         fc: &FsContext,
@@ -116,6 +121,7 @@ impl Operations for MountOps {
         mount::fill_super(context, fc, sb)
     }
 
+    #[inline]
     fn reconfigure(changes: &mut Changes, sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
         changes.check_complete(sb.data(), fc)?;
         mount::reconfigure(sb, fc)
@@ -124,6 +130,7 @@ impl Operations for MountOps {
 
 impl Context {
     /// `override_creds` and `nooverride_creds`.
+    #[inline]
     fn set_creds(&mut self, fc: &FsContext, value: &Value<'_>) -> Result {
         self.mounter = match value {
             Value::Flag(true) => None,
