@@ -276,7 +276,7 @@ fn in_a_layer_with_many_names(t: &Test) {
     let l = t.layers_in(&t.dir_on("tmpfs"));
     l.lower(0).dir("early");
     let early = tmpfs(&l.lower(0).path("early"));
-    for number in 0..t.scaled(30_000).max(4096) {
+    for number in 0..4096 {
         drop(ok(File::create(l.lower(0).path(number.to_string()))));
     }
     let start = Instant::now();
