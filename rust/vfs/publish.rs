@@ -27,10 +27,15 @@ use kernel::{
 
 /// A reference that appears once and stays.
 ///
+/// The kernel crate's [`SetOnce`](kernel::sync::SetOnce) has a moment in which a second value is refused
+/// and the first one cannot be read yet, so that two tasks that both find nothing could not go on
+/// with the same. It is no pointer either, as tools want it behind `struct inode`. For what no two
+/// tasks set at a time it is right.
+///
 /// # Memory order
 ///
 /// Who sees the reference sees everything that its publisher wrote before, in the object and
-/// elsewhere: [`publish`](Self::publish) is a release, [`get`](Self::get) an acquire, and so is a
+/// elsewhere: publishing is a release, [`get`](Self::get) an acquire, and so is a
 /// publication that comes too late, because it hands out the earlier reference. Two different
 /// references are never seen.
 ///

@@ -100,7 +100,7 @@ struct Info<F: FileSystem> {
 ///
 /// # Invariants
 ///
-/// Valid as long as it is borrowed. Of a [`FileSystem`], `s_fs_info` is an [`Info`], until the mount
+/// Valid as long as it is borrowed. Of a [`FileSystem`], `s_fs_info` is an `Info`, until the mount
 /// ends.
 #[repr(transparent)]
 pub struct SuperBlock<F> {
