@@ -18,7 +18,11 @@ macro_rules! reasons {
         )*)*
 
         /// The place of each reason in [`NAMES`].
-        #[allow(non_camel_case_types, reason = "named as the reasons are")]
+        #[allow(
+            clippy::upper_case_acronyms,
+            non_camel_case_types,
+            reason = "named as the reasons are"
+        )]
         enum Index {
             $($($name,)*)*
         }
