@@ -55,20 +55,20 @@ impl Operations for RegularFile {
         Ok(())
     }
 
-    fn llseek(_: (), file: &File<MemFs>, offset: i64, whence: i32) -> Result<i64> {
+    fn llseek((): (), file: &File<MemFs>, offset: i64, whence: i32) -> Result<i64> {
         file.generic_llseek(offset, whence)
     }
 
-    fn read_iter(_: (), iocb: Kiocb<'_, MemFs>, iter: IovIterDest<'_>) -> Result<usize> {
+    fn read_iter((): (), iocb: Kiocb<'_, MemFs>, iter: IovIterDest<'_>) -> Result<usize> {
         iocb.read_page_cache(iter)
     }
 
-    fn write_iter(_: (), iocb: Kiocb<'_, MemFs>, iter: IovIterSource<'_>) -> Result<usize> {
+    fn write_iter((): (), iocb: Kiocb<'_, MemFs>, iter: IovIterSource<'_>) -> Result<usize> {
         iocb.write_page_cache(iter)
     }
 
     fn splice_read(
-        _: (),
+        (): (),
         file: &File<MemFs>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
@@ -79,7 +79,7 @@ impl Operations for RegularFile {
     }
 
     fn splice_write(
-        _: (),
+        (): (),
         file: &File<MemFs>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
@@ -89,12 +89,12 @@ impl Operations for RegularFile {
         file.splice_by_write(pipe, pos, len, flags)
     }
 
-    fn mmap(_: (), _file: &File<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
+    fn mmap((): (), _file: &File<MemFs>, vma: NewVma<'_, MemFs>) -> Result {
         vma.show_page_cache::<Pages>()
     }
 
     /// There is nothing to write back to.
-    fn fsync(_: (), _file: &File<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
+    fn fsync((): (), _file: &File<MemFs>, _start: i64, _end: i64, _datasync: bool) -> Result {
         Ok(())
     }
 }

@@ -235,10 +235,9 @@ impl Changes {
     }
 
     /// Takes an option if it is a part of a name that was cut at its commas.
-    // Rarely needed, and not to be a part of what takes each option.
-    #[inline(never)]
     fn take_part(&mut self, ofs: &Super, param: &RawParam<'_>) -> Result<bool> {
-        let (key, value) = (param.key().to_bytes(), param.text().map(CStr::to_bytes));
+        let key = param.key().to_bytes();
+        let value = param.text().map(CStr::to_bytes);
         if value.is_none() && !param.is_flag() {
             return Ok(false);
         }
