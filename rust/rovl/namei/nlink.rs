@@ -73,7 +73,7 @@ pub(crate) fn change_links<R>(
 /// Removes the entry of `inode`, whose last name is gone. With NFS export a whiteout stays in its
 /// place, so that no file handle leads to it any more.
 ///
-/// The caller holds the inode's own lock, and no write access to the upper layer.
+/// The caller holds the inode's mutex, and no write access to the upper layer.
 fn remove_entry(m: &AsMounter, ofs: &Super, inode: &Locked<'_, Rovl>) -> Result {
     let dir = ofs.index_dir().ok_or(reason::NO_INDEX)?;
     let lower = inode.lower().first().ok_or(reason::NO_LAYERS)?;

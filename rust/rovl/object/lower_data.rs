@@ -29,7 +29,7 @@ use vfs::{
 /// Looks for the data of `dentry` in the lower layers if that has not been done yet, and has its
 /// digest verified, if it is a file without data of its own.
 ///
-/// To be called before the data is used. May sleep, and takes the inode's own lock the first time:
+/// To be called before the data is used. May sleep, and takes the inode's mutex the first time:
 /// the caller does not hold it, nor write access to the upper layer. Returns `EINTR` on a signal,
 /// `EIO` for the wrong digest, and for data that cannot be found the error of the last data-only
 /// layer, such as `ENOENT`.

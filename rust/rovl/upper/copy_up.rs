@@ -4,7 +4,7 @@
 //!
 //! The copy is made in the work directory, where nobody sees it, and moved to its place when it is
 //! complete. With the option `metacopy` the data of a file stays below until it is changed. Parents
-//! are copied up first. The inode's own lock makes one copy of what several tasks
+//! are copied up first. The inode's mutex makes one copy of what several tasks
 //! want to change at once; write access to the upper layer is held all the time, but freezing it is
 //! only prevented while its directories are changed, not while data is copied.
 

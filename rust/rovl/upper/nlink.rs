@@ -31,7 +31,7 @@ use vfs::{
 
 impl Upper<'_> {
     /// Stores the number of links of `inode`, which is in the upper layer, relative to that of one of
-    /// its real inodes. The caller holds the inode's own lock.
+    /// its real inodes. The caller holds the inode's mutex.
     pub(crate) fn store_nlink(&self, inode: &Inode<Rovl>, base: Base) -> Result {
         self.store_nlink_in(inode.upper().ok_or(reason::NOT_IN_UPPER)?, inode, base)
     }
