@@ -17,6 +17,7 @@ pub(crate) mod links;
 pub(crate) mod log;
 pub(crate) mod lower_data;
 pub(crate) mod made_again;
+pub(crate) mod module_parameters;
 pub(crate) mod protattr;
 pub(crate) mod reason;
 pub(crate) mod super_data;

@@ -50,6 +50,10 @@ impl FileSystem for Rovl {
     const INODE_CACHE: &'static CStr = c"rovl_inode";
     #[cfg(rovl_dropin)]
     const INODE_CACHE: &'static CStr = c"ovl_inode";
+    // The drop-in's messages are those of fs/overlayfs, where that has them: programs look for them.
+    #[cfg(rovl_dropin)]
+    const LOG_PREFIX: &'static CStr = c"overlayfs";
+    const MOUNTS_LOG_TO_KERNEL: bool = cfg!(rovl_dropin);
     type Super = Super;
     type Inode = OvlInode;
     type Layers = LayerStack;

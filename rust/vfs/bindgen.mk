@@ -45,11 +45,11 @@ rovl_bindgen_functions := $(rovl_bindgen_functions)|end_renaming|end_dirop|kern_
 rovl_bindgen_functions := $(rovl_bindgen_functions)|backing_.*|exportfs_.*|posix_acl_.*|get_inode_acl
 rovl_bindgen_functions := $(rovl_bindgen_functions)|get_cached_acl_rcu|vfs_(get|set|remove)_acl
 rovl_bindgen_functions := $(rovl_bindgen_functions)|vfs_fileattr_(get|set)|do_splice_direct|generic_setlease
-rovl_bindgen_functions := $(rovl_bindgen_functions)|get_tree_nodev|__fs_parse|fs_param_is_(string|file_or_string)|vfs_parse_monolithic_sep|vfs_statfs
+rovl_bindgen_functions := $(rovl_bindgen_functions)|get_tree_nodev|__fs_parse|fs_param_is_(string|file_or_string|enum)|vfs_parse_monolithic_sep|vfs_statfs
 
 rovl_bindgen_types := fs_context|fs_context_operations|fs_context_purpose|fs_context_phase|handle_to_path_ctx|handle_to_path_flags|exportfs_block_ops|fs_parameter|fs_value_type
 rovl_bindgen_types := $(rovl_bindgen_types)|fs_parse_result|fs_parse_result__bindgen_ty_.*|p_log|fc_log
-rovl_bindgen_types := $(rovl_bindgen_types)|fs_parameter__bindgen_ty_.*|fs_parameter_spec|fs_param_type
+rovl_bindgen_types := $(rovl_bindgen_types)|fs_parameter__bindgen_ty_.*|fs_parameter_spec|constant_table|fs_param_type
 rovl_bindgen_types := $(rovl_bindgen_types)|kstatfs|__kernel_fsid_t|backing_file_ctx|export_operations|fid.*
 rovl_bindgen_types := $(rovl_bindgen_types)|file_kattr|rvfs_.*
 

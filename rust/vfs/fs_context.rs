@@ -9,12 +9,14 @@ mod parameter;
 pub use parameter::{
     Parameter,
     ParameterTable,
-    Parameters, //
+    Parameters,
+    Words, //
 };
 
 use crate::{
     bindings,
     errno::from_result,
+    registration,
     super_block::{
         self,
         Filled,
@@ -132,7 +134,8 @@ impl<'a> RawParam<'a> {
 ///
 /// # Invariants
 ///
-/// Valid as long as it is borrowed, and only used by one task at a time.
+/// Valid as long as it is borrowed, only used by one task at a time, and of a file system written with
+/// this crate.
 #[repr(transparent)]
 pub struct FsContext(Opaque<bindings::fs_context>);
 
@@ -141,7 +144,7 @@ impl FsContext {
     ///
     /// # Safety
     ///
-    /// `ptr` must be valid for `'a`.
+    /// `ptr` must be valid for `'a`, and of a file system written with this crate.
     unsafe fn from_raw<'a>(ptr: *mut bindings::fs_context) -> &'a Self {
         // SAFETY: By the safety requirements; the type is transparent.
         unsafe { &*ptr.cast() }
@@ -183,32 +186,55 @@ impl FsContext {
         mask & bindings::rvfs_const_RVFS_SB_RDONLY != 0 && !self.is_rdonly()
     }
 
-    /// Puts an error into the log of the mount, which mount(8) shows. A drop-in module puts it, and
-    /// the other two, into the kernel's log if it is about more than an option.
+    /// Puts an error into the log of the mount, which mount(8) shows.
+    ///
+    /// This and the other two put what is found while a mount is made or changed into the kernel's log
+    /// for a file system that says so ([`FileSystem::MOUNTS_LOG_TO_KERNEL`]): one that stands in for
+    /// another must not make mount(8) print what that one has in the kernel's log. Users in a namespace
+    /// cannot flood it: what is too much for it stays in the log of the mount.
     pub fn error(&self, message: fmt::Arguments<'_>) {
-        self.log(message, bindings::rvfs_fc_error);
+        self.log(message, bindings::rvfs_fc_error, bindings::rvfs_pr_err);
     }
 
     /// Puts a warning into the log of the mount.
     pub fn warn(&self, message: fmt::Arguments<'_>) {
-        self.log(message, bindings::rvfs_fc_warn);
+        self.log(message, bindings::rvfs_fc_warn, bindings::rvfs_pr_warn);
     }
 
     /// Puts a note into the log of the mount.
     pub fn info(&self, message: fmt::Arguments<'_>) {
-        self.log(message, bindings::rvfs_fc_info);
+        self.log(message, bindings::rvfs_fc_info, bindings::rvfs_pr_info);
     }
 
+    #[inline(never)]
     fn log(
         &self,
         message: fmt::Arguments<'_>,
         put: unsafe extern "C" fn(*mut bindings::fs_context, *const c_char),
+        put_to_kernel: unsafe extern "C" fn(*const c_char, *const c_char),
     ) {
         // Without memory for the message the error number has to do.
-        if let Ok(text) = CString::try_from_fmt(message) {
+        let Ok(text) = CString::try_from_fmt(message) else {
+            return;
+        };
+        match self.kernel_log() {
+            // SAFETY: Both texts are NUL-terminated.
+            Some(prefix) => unsafe { put_to_kernel(prefix.as_char_ptr(), text.as_char_ptr()) },
             // SAFETY: Valid by the type invariant; the text is NUL-terminated.
-            unsafe { put(self.as_raw(), text.as_char_ptr()) };
+            None => unsafe { put(self.as_raw(), text.as_char_ptr()) },
         }
+    }
+
+    /// What a message begins with that is to go to the kernel's log now.
+    fn kernel_log(&self) -> Option<&'static CStr> {
+        // SAFETY: By the type invariant the context is of a type that was registered with this crate.
+        let prefix = unsafe { registration::mounts_log((*self.as_raw()).fs_type) }?;
+        // SAFETY: Valid by the type invariant.
+        let is_making = unsafe { bindings::rvfs_fc_is_making(self.as_raw()) };
+        // SAFETY: As above.
+        let is_initial = unsafe { bindings::rvfs_fc_in_init_userns(self.as_raw()) };
+        // SAFETY: May be called anywhere.
+        (is_making && (is_initial || unsafe { bindings::rvfs_fc_ratelimit() })).then_some(prefix)
     }
 }
 

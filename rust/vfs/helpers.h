@@ -90,6 +90,8 @@ enum rvfs_const {
 	RVFS_ATTR_FILE = ATTR_FILE,
 	RVFS_ATTR_OPEN = ATTR_OPEN,
 	RVFS_SPLICE_F_MOVE = SPLICE_F_MOVE,
+	RVFS_PARAM_NEG_WITH_NO = fs_param_neg_with_no,
+	RVFS_PARAM_CAN_BE_EMPTY = fs_param_can_be_empty,
 	RVFS_VERITY_MAX_DIGEST_SIZE = FS_VERITY_MAX_DIGEST_SIZE,
 };
 
@@ -246,9 +248,15 @@ bool rvfs_fc_is_reconfigure(const struct fs_context *fc);
 bool rvfs_fc_is_oldapi(const struct fs_context *fc);
 bool rvfs_fc_in_current_userns(const struct fs_context *fc);
 bool rvfs_current_in_userns_of(const struct fs_context *fc);
+bool rvfs_fc_is_making(const struct fs_context *fc);
+bool rvfs_fc_in_init_userns(const struct fs_context *fc);
+bool rvfs_fc_ratelimit(void);
 void rvfs_fc_error(struct fs_context *fc, const char *msg);
 void rvfs_fc_warn(struct fs_context *fc, const char *msg);
 void rvfs_fc_info(struct fs_context *fc, const char *msg);
+void rvfs_pr_err(const char *prefix, const char *msg);
+void rvfs_pr_warn(const char *prefix, const char *msg);
+void rvfs_pr_info(const char *prefix, const char *msg);
 enum fs_value_type rvfs_param_type(const struct fs_parameter *param);
 char *rvfs_next_option(char **s);
 
@@ -265,45 +273,27 @@ bool rvfs_fatal_signal_pending(void);
 /* Reports */
 void rvfs_seq_show_option(struct seq_file *m, const char *name,
 			  const char *value);
-/* How messages in the kernel's log begin: the drop-in's as the in-tree module's. */
-#define RVFS_LOG_PREFIX (RVFS_DROPIN ? "overlayfs" : THIS_MODULE->name)
+void rvfs_warn_dentry(const char *prefix, const char *msg, int len,
+		      struct dentry *dentry, int err, const char *reason,
+		      int reason_len);
+void rvfs_warn_name(const char *prefix, const char *msg, struct dentry *dir,
+		    const char *name, int len, int err, const char *reason,
+		    int reason_len);
+void rvfs_warn(const char *prefix, const char *msg);
 
-void rvfs_warn_dentry(const char *msg, int len, struct dentry *dentry, int err,
-		      const char *reason, int reason_len);
-void rvfs_warn_name(const char *msg, struct dentry *dir, const char *name,
-		    int len, int err, const char *reason, int reason_len);
-void rvfs_warn(const char *msg);
-
-/* What the overlay's own tables and parameters are: see overlay_tables.c */
-extern const struct fs_parameter_spec rvfs_overlay_parameters[];
-
-enum rvfs_overlay_opt {
-	RVFS_OPT_LOWERDIR,
-	RVFS_OPT_LOWERDIR_ADD,
-	RVFS_OPT_DATADIR_ADD,
-	RVFS_OPT_UPPERDIR,
-	RVFS_OPT_WORKDIR,
-	RVFS_OPT_DEFAULT_PERMISSIONS,
-	RVFS_OPT_REDIRECT_DIR,
-	RVFS_OPT_INDEX,
-	RVFS_OPT_UUID,
-	RVFS_OPT_NFS_EXPORT,
-	RVFS_OPT_USERXATTR,
-	RVFS_OPT_XINO,
-	RVFS_OPT_METACOPY,
-	RVFS_OPT_VERITY,
-	RVFS_OPT_FSYNC,
-	RVFS_OPT_VOLATILE,
-	RVFS_OPT_OVERRIDE_CREDS,
-	RVFS_OPT_REQUIRE_RW,
-};
-
-bool rvfs_param_redirect_dir(void);
-bool rvfs_param_redirect_always_follow(void);
-unsigned short rvfs_param_redirect_max(void);
-bool rvfs_param_xino_auto(void);
-bool rvfs_param_index(void);
-bool rvfs_param_nfs_export(void);
-bool rvfs_param_metacopy(void);
+/*
+ * A module parameter, which the macro module_parameters! of the crate reads.  Its
+ * type is a part of the function's name, so that Rust cannot take it for another.
+ */
+#define rvfs_module_parameter(type, name, value, text)			\
+	static type rvfs_##name##_value = value;			\
+	module_param_named(name, rvfs_##name##_value, type, 0644);	\
+	MODULE_PARM_DESC(name, text);					\
+	type rvfs_parameter_##type##_##name(void);			\
+	type rvfs_parameter_##type##_##name(void)			\
+	{								\
+		return READ_ONCE(rvfs_##name##_value);			\
+	}								\
+	static_assert(true)
 
 #endif /* ROVL_VFS_HELPERS_H */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Messages in the kernel's log, limited in rate (`pr_warn_ratelimited()`).
+//! Messages in the kernel's log, limited in rate (`pr_warn_ratelimited()`), which begin as the file
+//! system says ([`FileSystem::LOG_PREFIX`]).
 
 use crate::{
     bindings,
     dentry::Dentry,
-    errno::WithReason, //
+    errno::WithReason,
+    FileSystem, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -26,16 +28,17 @@ impl<'a, F> From<&'a Dentry<F>> for Subject<'a> {
 
 /// Warns about `subject` (`%pd2`), with an error and the name of the reason behind it, if it has one.
 #[cold]
-pub fn warn_about(message: &[u8], subject: Subject<'_>, err: Error, reason: &[u8]) {
+pub fn warn_about<F: FileSystem>(message: &[u8], subject: Subject<'_>, err: Error, reason: &[u8]) {
     let (Ok(len), Ok(reason_len)) = (
         c_int::try_from(message.len()),
         c_int::try_from(reason.len()),
     ) else {
         return;
     };
-    // SAFETY: The texts have these lengths, and the dentry is borrowed.
+    // SAFETY: The texts have these lengths or end with a NUL, and the dentry is borrowed.
     unsafe {
         bindings::rvfs_warn_dentry(
+            F::LOG_PREFIX.as_char_ptr(),
             message.as_ptr().cast(),
             len,
             subject.0,
@@ -48,14 +51,21 @@ pub fn warn_about(message: &[u8], subject: Subject<'_>, err: Error, reason: &[u8
 
 /// The same about the entry `name` of the directory `dir`.
 #[cold]
-pub fn warn_name(message: &CStr, dir: Subject<'_>, name: &[u8], err: Error, reason: &[u8]) {
+pub fn warn_name<F: FileSystem>(
+    message: &CStr,
+    dir: Subject<'_>,
+    name: &[u8],
+    err: Error,
+    reason: &[u8],
+) {
     let (Ok(len), Ok(reason_len)) = (c_int::try_from(name.len()), c_int::try_from(reason.len()))
     else {
         return;
     };
-    // SAFETY: The message ends with a NUL, the others have these lengths, and the dentry is borrowed.
+    // SAFETY: Prefix and message end with a NUL, the others have these lengths, and the dentry is borrowed.
     unsafe {
         bindings::rvfs_warn_name(
+            F::LOG_PREFIX.as_char_ptr(),
             message.as_char_ptr(),
             dir.0,
             name.as_ptr().cast(),
@@ -68,7 +78,7 @@ pub fn warn_name(message: &CStr, dir: Subject<'_>, name: &[u8], err: Error, reas
 }
 
 /// Warns.
-pub fn warn(message: &CStr) {
-    // SAFETY: The message is NUL-terminated.
-    unsafe { bindings::rvfs_warn(message.as_char_ptr()) };
+pub fn warn<F: FileSystem>(message: &CStr) {
+    // SAFETY: Both texts are NUL-terminated.
+    unsafe { bindings::rvfs_warn(F::LOG_PREFIX.as_char_ptr(), message.as_char_ptr()) };
 }

@@ -20,6 +20,19 @@ use kernel::{
     types::Opaque, //
 };
 
+/// The part of a [`Registration`] that does not depend on whose it is, and lies at its start.
+#[repr(C)]
+#[pin_data]
+struct Head {
+    #[pin]
+    fs_type: Opaque<bindings::file_system_type>,
+    cache: *mut bindings::kmem_cache,
+    /// What messages about mounts begin with in the kernel's log, if they belong there.
+    mounts_log: Option<&'static CStr>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
 /// A registered file system type, with the slab cache of its inodes.
 ///
 /// It ends with the module, of which it should be the last member: its drop waits until nothing of
@@ -28,16 +41,13 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// - `fs_type` is registered.
-/// - `cache` is a slab cache for `Allocation`s of `F`.
+/// - `fs_type` of `head` is registered.
+/// - `cache` of `head` is a slab cache for `Allocation`s of `F`.
 #[repr(C)]
 #[pin_data(PinnedDrop)]
 pub struct Registration<F: FileSystem> {
     #[pin]
-    fs_type: Opaque<bindings::file_system_type>,
-    cache: *mut bindings::kmem_cache,
-    #[pin]
-    _pin: PhantomPinned,
+    head: Head,
     _of: Of<F>,
 }
 
@@ -52,18 +62,7 @@ impl<F: FileSystem> Registration<F> {
     /// Returns `EBUSY` where the name is taken.
     pub fn new<O: fs_context::Operations<FileSystem = F>>() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            cache: new_cache::<F>()?,
-            fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
-                // SAFETY: `slot` is valid for a write.
-                unsafe { slot.write(file_system_type::<F, O>()) };
-                // SAFETY: The type is complete, and stays where it is until it is unregistered.
-                to_result(unsafe { bindings::register_filesystem(slot) }).inspect_err(|err| {
-                    explain::<F>(*err);
-                    // SAFETY: No inode was allocated.
-                    unsafe { bindings::kmem_cache_destroy(cache_of::<F>(slot)) };
-                })
-            }),
-            _pin: PhantomPinned,
+            head <- Head::new::<F, O>(),
             _of: PhantomData,
         })
     }
@@ -74,22 +73,46 @@ impl<F: FileSystem> Registration<F> {
     ///
     /// `sb` must be a super block of `F`.
     pub(crate) unsafe fn inode_cache(sb: *mut bindings::super_block) -> *mut bindings::kmem_cache {
-        // SAFETY: A super block pins its type, which by the type invariant is the first member of
-        // a registration.
-        unsafe { cache_of::<F>((*sb).s_type) }
+        // SAFETY: A super block pins its type, which is that of a registration.
+        unsafe { (*Head::of((*sb).s_type)).cache }
     }
 }
 
-/// The cache of the registration that `fs_type` is part of.
+impl Head {
+    fn new<F: FileSystem, O: fs_context::Operations<FileSystem = F>>() -> impl PinInit<Self, Error>
+    {
+        try_pin_init!(Self {
+            cache: new_cache::<F>()?,
+            mounts_log: F::MOUNTS_LOG_TO_KERNEL.then_some(F::LOG_PREFIX),
+            fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
+                // SAFETY: `slot` is valid for a write.
+                unsafe { slot.write(file_system_type::<F, O>()) };
+                // SAFETY: The type is complete, and stays where it is until it is unregistered.
+                to_result(unsafe { bindings::register_filesystem(slot) }).inspect_err(|err| {
+                    explain::<F>(*err);
+                    // SAFETY: No inode was allocated.
+                    unsafe { bindings::kmem_cache_destroy((*Self::of(slot)).cache) };
+                })
+            }),
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// What `fs_type` is part of.
+    fn of(fs_type: *mut bindings::file_system_type) -> *mut Self {
+        // `repr(C)` puts the type at the start.
+        fs_type.cast()
+    }
+}
+
+/// What messages about the mounts of `fs_type` begin with in the kernel's log, if they belong there.
 ///
 /// # Safety
 ///
-/// `fs_type` must be the first member of a [`Registration`] of `F` whose cache is set.
-unsafe fn cache_of<F: FileSystem>(
-    fs_type: *mut bindings::file_system_type,
-) -> *mut bindings::kmem_cache {
-    // SAFETY: By the safety requirements; `repr(C)` puts the type at the start.
-    unsafe { (*fs_type.cast::<Registration<F>>()).cache }
+/// `fs_type` must be that of a [`Registration`].
+pub(crate) unsafe fn mounts_log(fs_type: *mut bindings::file_system_type) -> Option<&'static CStr> {
+    // SAFETY: By the safety requirements.
+    unsafe { (*Head::of(fs_type)).mounts_log }
 }
 
 /// Says why a file system could not be registered.
@@ -139,7 +162,7 @@ fn file_system_type<F: FileSystem, O: fs_context::Operations<FileSystem = F>>(
 #[pinned_drop]
 impl<F: FileSystem> PinnedDrop for Registration<F> {
     fn drop(self: Pin<&mut Self>) {
-        let fs_type = self.fs_type.get();
+        let fs_type = self.head.fs_type.get();
         // SAFETY: By the type invariant.
         unsafe { bindings::unregister_filesystem(fs_type) };
         // Nobody finds the type any more. Every mount, and every context of one, refers to it, and has
@@ -150,6 +173,6 @@ impl<F: FileSystem> PinnedDrop for Registration<F> {
         // SAFETY: Task context.
         unsafe { bindings::rcu_barrier() };
         // SAFETY: By the type invariant, and no inode is left.
-        unsafe { bindings::kmem_cache_destroy(self.cache) };
+        unsafe { bindings::kmem_cache_destroy(self.head.cache) };
     }
 }

@@ -73,7 +73,7 @@
 //! | data of files below | [`backing_file`], [`copy`], [`verity`] |
 //! | what an inode holds of the layers | [`layers`], [`stack`], [`publish`] |
 //!
-//! [`overlay_tables`] is the overlay's own: options and module parameters that only C can declare.
+//! Module parameters, which C has to declare, are read with [`module_parameters!`].
 
 use kernel::prelude::*;
 
@@ -98,10 +98,10 @@ pub mod iattr;
 pub mod inode;
 pub mod layers;
 pub mod log;
+mod module_parameters;
 pub mod mount;
 pub mod name_hash;
 pub mod namei;
-pub mod overlay_tables;
 pub mod path;
 pub mod posix_acl;
 pub mod publish;
@@ -130,6 +130,11 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     const NAME: &'static CStr;
     /// The name of the slab cache of its inodes, as /proc/slabinfo shows it.
     const INODE_CACHE: &'static CStr;
+    /// How messages in the kernel's log begin.
+    const LOG_PREFIX: &'static CStr = Self::NAME;
+    /// Whether the kernel's log, and not the mount's own, has what is found while a mount is made or
+    /// changed: see [`fs_context::FsContext::error`].
+    const MOUNTS_LOG_TO_KERNEL: bool = false;
     /// What a mounted instance knows, in `s_fs_info`.
     type Super: Send + Sync;
     /// What an inode knows beside its layers.

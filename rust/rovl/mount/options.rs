@@ -6,4 +6,5 @@ pub(crate) mod layer_list;
 pub(crate) mod parse;
 pub(crate) mod reconfigure;
 pub(crate) mod show;
+pub(crate) mod table;
 mod verify;

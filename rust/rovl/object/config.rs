@@ -2,10 +2,12 @@
 
 //! The options of a mount, as they are in force.
 
-use crate::object::text::Text;
+use crate::object::{
+    module_parameters,
+    text::Text, //
+};
 use kernel::prelude::*;
 use ondisk::xattr::Namespace;
-use vfs::overlay_tables::module_parameters;
 
 /// The option `redirect_dir`.
 #[derive(Clone, Copy, PartialEq, Eq)]

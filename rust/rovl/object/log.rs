@@ -2,7 +2,10 @@
 
 //! Messages in the kernel's log, limited in rate, which name the reason of an error.
 
-use crate::object::reason;
+use crate::{
+    object::reason,
+    Rovl, //
+};
 use kernel::{
     prelude::*,
     str::CStr, //
@@ -12,7 +15,10 @@ use vfs::{
     log::Subject, //
 };
 
-pub(crate) use vfs::log::warn;
+/// Warns.
+pub(crate) fn warn(message: &CStr) {
+    vfs::log::warn::<Rovl>(message);
+}
 
 /// Warns about a dentry, with an error.
 #[inline]
@@ -29,12 +35,12 @@ pub(crate) fn warn_text<F>(message: &str, dentry: &Dentry<F>, err: Error) {
 #[cold]
 #[inline(never)]
 fn warn_about(message: &[u8], dentry: Subject<'_>, err: Error) {
-    vfs::log::warn_about(message, dentry, err, reason::name(err));
+    vfs::log::warn_about::<Rovl>(message, dentry, err, reason::name(err));
 }
 
 /// Warns about the entry `name` of `dir`, with an error.
 #[cold]
 #[inline(never)]
 pub(crate) fn warn_name<F>(message: &CStr, dir: &Dentry<F>, name: &[u8], err: Error) {
-    vfs::log::warn_name(message, dir.into(), name, err, reason::name(err));
+    vfs::log::warn_name::<Rovl>(message, dir.into(), name, err, reason::name(err));
 }

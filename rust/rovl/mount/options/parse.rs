@@ -11,7 +11,11 @@ use crate::{
                 LayerList,
                 Role, //
             },
-            reconfigure::Changes, //
+            reconfigure::Changes,
+            table::{
+                self,
+                Opt, //
+            }, //
         }, //
     },
     object::config::{
@@ -35,10 +39,6 @@ use vfs::{
         ParameterTable,
         RawParam,
         Value, //
-    },
-    overlay_tables::{
-        self,
-        Opt, //
     },
     super_block::{
         Filled,
@@ -68,7 +68,7 @@ impl Operations for MountOps {
 
     #[inline]
     fn parameters() -> ParameterTable {
-        overlay_tables::parameters()
+        table::parameters()
     }
 
     #[inline]

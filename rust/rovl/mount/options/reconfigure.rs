@@ -10,7 +10,8 @@ use crate::{
             Role, //
         },
         parse,
-        show::on_off, //
+        show::on_off,
+        table::Opt, //
     },
     object::{
         config::{
@@ -42,7 +43,6 @@ use vfs::{
         Value, //
     },
     mount::Mount,
-    overlay_tables::Opt,
     path::Path, //
 };
 

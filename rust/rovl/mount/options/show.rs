@@ -2,19 +2,19 @@
 
 //! Mount options as `/proc/mounts` shows them.
 
-use crate::object::config::{
-    Config,
-    FsyncMode,
-    RedirectMode,
-    UuidMode,
-    VerityMode,
-    XinoMode, //
+use crate::object::{
+    config::{
+        Config,
+        FsyncMode,
+        RedirectMode,
+        UuidMode,
+        VerityMode,
+        XinoMode, //
+    },
+    module_parameters, //
 };
 use kernel::str::CStr;
-use vfs::{
-    overlay_tables::module_parameters,
-    super_block::SeqOptions, //
-};
+use vfs::super_block::SeqOptions;
 
 pub(crate) fn on_off(on: bool) -> &'static CStr {
     if on {

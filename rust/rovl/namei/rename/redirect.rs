@@ -10,6 +10,7 @@ use crate::{
             RedirectText, //
         },
         log,
+        module_parameters,
         reason, //
     },
     upper::Upper,
@@ -22,7 +23,6 @@ use vfs::{
         Child,
         Dentry, //
     },
-    overlay_tables::module_parameters,
     Ref, //
 };
 
@@ -83,7 +83,7 @@ fn is_lower_link(dentry: &Dentry<Rovl>) -> bool {
 ///
 /// Returns `EXDEV` if it is longer than the module parameter `redirect_max`.
 fn absolute_path(dentry: &Dentry<Rovl>) -> Result<KBox<RedirectText>> {
-    let max = module_parameters::redirect_max();
+    let max = usize::from(module_parameters::redirect_max());
     let mut path = FromEnd::new(max)?;
     let mut dentry = Ref::from(dentry);
     while !dentry.is_root() {
