@@ -26,11 +26,14 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use vfs::{
+use stacking::{
     backing_file::{
         BackingFile,
         Callbacks, //
     },
+    path::LayerPath, //
+};
+use vfs::{
     file::{
         File,
         FilePos,
@@ -45,7 +48,6 @@ use vfs::{
         Table, //
     },
     inode::Inode,
-    path::LayerPath,
     publish::Once, //
 };
 

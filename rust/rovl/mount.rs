@@ -59,18 +59,21 @@ use core::{
 };
 use kernel::prelude::*;
 use ondisk::marker::Opaque;
-use vfs::{
+use stacking::{
     cred::{
         AsMounter,
         Mounter, //
     },
-    dentry::Dentry,
-    fs_context::FsContext,
-    mount::Mount,
+    prelude::*,
     stack::{
         LowerEntry,
         LowerStack, //
-    },
+    }, //
+};
+use vfs::{
+    dentry::Dentry,
+    fs_context::FsContext,
+    mount::Mount,
     super_block::{
         Filled,
         NewSuperBlock,

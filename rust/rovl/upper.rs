@@ -30,19 +30,21 @@ use core::sync::atomic::{
 };
 use kernel::prelude::*;
 use ondisk::temp_name::TempName;
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    dentry::Dentry,
-    inode::Inode,
     mount::WriteGuard,
     namei::{
         Creating,
         Removing,
-        RenameFlags,
         Renaming,
         Target, //
     },
-    path::LayerPath,
+    path::LayerPath, //
+};
+use vfs::{
+    dentry::Dentry,
+    inode::Inode,
+    namei::RenameFlags,
     Foreign,
     Ref, //
 };

@@ -62,7 +62,8 @@ impl<T: Operations> Table<T> {
     }
 
     /// The table of the page cache as C wants it.
-    pub(crate) const fn as_raw(&self) -> *const bindings::address_space_operations {
+    #[inline]
+    pub const fn as_raw(&self) -> *const bindings::address_space_operations {
         &raw const self.raw
     }
 

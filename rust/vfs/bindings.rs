@@ -28,4 +28,4 @@ mod generated {
     include!(concat!(env!("ROVL_OBJ"), "/rust/vfs/bindings_generated.rs"));
 }
 
-pub(crate) use generated::*;
+pub use generated::*;

@@ -77,7 +77,7 @@ impl<F> Dentry<F> {
     ///
     /// `ptr` must be valid, of a file system that `F` names, and referenced for all of `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::dentry) -> &'a Self {
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::dentry) -> &'a Self {
         // SAFETY: By the safety requirements; the type is transparent.
         unsafe { &*ptr.cast() }
     }
@@ -89,7 +89,7 @@ impl<F> Dentry<F> {
     /// `ptr` must be valid, of a file system that `F` names and that is mounted for `'a`, and the
     /// caller must own a reference.
     #[inline]
-    pub(crate) unsafe fn from_raw_owned<'a>(ptr: *mut bindings::dentry) -> Ref<'a, Self> {
+    pub unsafe fn from_raw_owned<'a>(ptr: *mut bindings::dentry) -> Ref<'a, Self> {
         // SAFETY: By the safety requirements `ptr` is valid, hence not null.
         let ptr = unsafe { NonNull::new_unchecked(ptr.cast()) };
         // SAFETY: The caller passes on its reference.
@@ -98,7 +98,7 @@ impl<F> Dentry<F> {
 
     /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::dentry {
+    pub fn as_raw(&self) -> *mut bindings::dentry {
         self.dentry.get()
     }
 
@@ -177,7 +177,7 @@ impl<F> Dentry<F> {
 
     /// The name as C has it.
     #[inline]
-    pub(crate) fn name_raw(&self) -> *const bindings::qstr {
+    pub fn name_raw(&self) -> *const bindings::qstr {
         // SAFETY: Valid by the type invariant; only the address is taken.
         unsafe { (&raw const (*self.as_raw()).__bindgen_anon_1.d_name).cast() }
     }
@@ -284,7 +284,10 @@ impl Dentry<Foreign> {
 
     /// Whether the layer wants to revalidate it, as network file systems do.
     pub fn is_remote(&self) -> bool {
-        self.flags() & REVALIDATE != 0
+        self.flags()
+            & (bindings::dentry_flags_DCACHE_OP_REVALIDATE
+                | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE)
+            != 0
     }
 
     /// Whether it is a whiteout device (char 0:0).
@@ -310,13 +313,6 @@ impl Dentry<Foreign> {
         unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
     }
 }
-
-/// The flags with which a dentry asks for `d_revalidate` and `d_weak_revalidate`.
-const REVALIDATE: u32 =
-    bindings::dentry_flags_DCACHE_OP_REVALIDATE | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
-
-/// The bit of the word in `d_fsdata` that says that no layer asks for a revalidation.
-const ONLY_WATCHED: u32 = usize::BITS - 1;
 
 impl<F: FileSystem> Dentry<F> {
     /// The super block.
@@ -346,62 +342,12 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { bindings::rvfs_d_fsdata_test_bit(self.as_raw(), bit % usize::BITS) }
     }
 
-    /// Sets `DCACHE_OP_REVALIDATE` and `DCACHE_OP_WEAK_REVALIDATE` if a dentry of the layers has it,
-    /// and clears it otherwise, so that the VFS revalidates this dentry only where that has an effect.
-    ///
-    /// Does nothing in a file system without dentry operations, see
-    /// [`NewSuperBlock::set_dentry_operations`](crate::super_block::NewSuperBlock::set_dentry_operations).
-    pub fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
-        let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
-        self.replace_revalidation(REVALIDATE, flags);
-    }
-
-    /// Sets `DCACHE_OP_REVALIDATE`, so that a lookup notices if the topmost object, in a lower layer,
-    /// was removed from there behind our back. To be called after
-    /// [`init_revalidation`](Self::init_revalidation), which clears it; without dentry operations it
-    /// does nothing, either.
-    ///
-    /// A mount point stays, and so does a directory in which something is used.
-    pub fn watch_lower(&self) {
-        let flag = bindings::dentry_flags_DCACHE_OP_REVALIDATE;
-        if self.flags() & flag == 0 {
-            self.set_flag(ONLY_WATCHED);
-            self.replace_revalidation(flag, flag);
-        }
-    }
-
     /// Whether something is mounted on it, or something below it but `child` is used. What is only
     /// cached below it goes. May sleep.
     pub fn is_in_use(&self, child: Option<&Self>) -> bool {
         let child = child.map_or(core::ptr::null_mut(), Self::as_raw);
         // SAFETY: Valid by the type invariant; the other one is only compared.
         unsafe { bindings::rvfs_d_is_in_use(self.as_raw(), child) }
-    }
-
-    /// As [`init_revalidation`](Self::init_revalidation), for the root: `DCACHE_OP_WEAK_REVALIDATE`
-    /// only, because the root is never looked up by name.
-    pub fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
-        let flags = layers.fold(0, |flags, dentry| flags | dentry.flags());
-        self.replace_revalidation(bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE, flags);
-    }
-
-    /// Sets the flags of [`init_revalidation`](Self::init_revalidation) that one more dentry of a
-    /// layer has.
-    pub fn add_revalidation(&self, layer: &Dentry<Foreign>) {
-        if layer.is_remote() {
-            self.replace_revalidation(layer.flags() & REVALIDATE, REVALIDATE);
-        }
-    }
-
-    /// Sets those of the flags in `mask` that are in `flags`, and clears the others of `mask`.
-    fn replace_revalidation(&self, mask: u32, flags: u32) {
-        // SAFETY: Valid by the type invariant; constant since the dentry was made.
-        if unsafe { (*self.as_raw()).d_op }.is_null() {
-            // The VFS would call what the flags ask for without a look whether it is there.
-            return;
-        }
-        // SAFETY: Valid by the type invariant, and all tables of operations have these.
-        unsafe { bindings::rvfs_d_replace_flags(self.as_raw(), mask, flags) };
     }
 
     /// Whether another name of the inode is hashed.

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading directories: those of layers, and passing entries to whoever reads ours.
+//! Passing the entries of directories to whoever reads them.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
-
-mod layer_dir;
-mod read;
-
-pub use layer_dir::LayerDir;
-pub use read::DirEntry;
 
 use crate::bindings;
 use core::marker::PhantomData;
@@ -30,12 +24,19 @@ impl DirContext<'_> {
     /// # Safety
     ///
     /// The type invariant must hold.
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::dir_context) -> Self {
+    #[inline]
+    pub unsafe fn from_raw(raw: *mut bindings::dir_context) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
             _life: PhantomData,
         }
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&mut self) -> *mut bindings::dir_context {
+        self.raw
     }
 
     /// The position of the next entry.
@@ -58,52 +59,5 @@ impl DirContext<'_> {
         };
         // SAFETY: Valid by the type invariant; the name has that length.
         unsafe { bindings::rvfs_dir_emit(self.raw, name.as_ptr().cast(), len, ino, kind) }
-    }
-}
-
-/// Changes inode numbers on the way to another context.
-///
-/// # Invariants
-///
-/// `to` is valid, and not used otherwise while this is.
-#[repr(C)]
-struct Translator<F> {
-    ctx: bindings::dir_context,
-    to: *mut bindings::dir_context,
-    ino: F,
-}
-
-impl<F: FnMut(DirEntry<'_>) -> u64> Translator<F> {
-    /// The actor for a closure of a type that has no name.
-    fn actor_of(_: &F) -> read::Actor {
-        Self::actor
-    }
-
-    /// # Safety
-    ///
-    /// To be called by `iterate_dir()` with the first member of a valid `Self`.
-    unsafe extern "C" fn actor(
-        ctx: *mut bindings::dir_context,
-        name: *const c_char,
-        len: c_int,
-        offset: bindings::loff_t,
-        ino: u64,
-        kind: c_uint,
-    ) -> bool {
-        // SAFETY: By the safety requirements; nobody else uses it during the call.
-        let this = unsafe { &mut *ctx.cast::<Self>() };
-        // SAFETY: The caller passes a name of that length.
-        let entry = unsafe { DirEntry::from_raw(name, len, ino, kind) };
-        let ino = (this.ino)(entry);
-        let to = this.to;
-        // SAFETY: Valid by the type invariant.
-        let Some(actor) = (unsafe { (*to).actor }) else {
-            return false;
-        };
-        // SAFETY: The arguments are those that the actor of the other context would have got.
-        let more = unsafe { actor(to, name, len, offset, ino, kind) };
-        // SAFETY: Valid by the type invariant.
-        this.ctx.count = unsafe { (*to).count };
-        more
     }
 }

@@ -129,7 +129,8 @@ impl<F: FileSystem> Dentry<F> {
 impl<F: FileSystem> Ref<'_, Dentry<F>> {
     /// Looks `name` up in this directory to connect what a handle was decoded to, which needs no
     /// permission to search the directory: it is for callers of [`Operations::fh_to_dentry`] only,
-    /// after [`MayDecode::by_caller`](crate::exportfs::MayDecode) (`lookup_noperm_unlocked()`). The result may be negative.
+    /// after a check that the caller may have handles decoded (`MayDecode` of the crate `stacking`;
+    /// `lookup_noperm_unlocked()`). The result may be negative.
     ///
     /// Takes the directory's `i_rwsem`. `ENOTDIR` if it is no directory.
     pub fn lookup_to_connect(&self, name: &[u8]) -> Result<Self> {

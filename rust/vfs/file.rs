@@ -28,13 +28,13 @@ pub use ops::{
 };
 pub use tmpfile::TmpFile;
 
-pub(crate) use io::{
+#[doc(hidden)]
+pub use io::{
     count_result,
     offset_result, //
 };
 
 use crate::{
-    backing_file::BackingFile,
     bindings,
     dentry::Dentry,
     inode::{
@@ -71,13 +71,14 @@ impl<F: FileSystem> File<F> {
     ///
     /// `ptr` must be a file of `F`, valid for `'a`.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::file) -> &'a Self {
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::file) -> &'a Self {
         // SAFETY: By the safety requirements; the type is transparent.
         unsafe { &*ptr.cast() }
     }
 
+    /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::file {
+    pub fn as_raw(&self) -> *mut bindings::file {
         self.file.get()
     }
 
@@ -113,14 +114,6 @@ impl<F: FileSystem> File<F> {
         let flags = self.flags() & !flags;
         // SAFETY: Valid by the type invariant; a racy write of an integer, as in C.
         unsafe { (&raw mut (*self.as_raw()).f_flags).write_volatile(flags) };
-    }
-
-    /// Lets `O_DIRECT` be asked for where `real`, the file that does the I/O, can do it
-    /// (`FMODE_CAN_ODIRECT`). To be called in `->open`; without it open(2) and fcntl(2) refuse
-    /// `O_DIRECT` with `EINVAL`.
-    pub fn take_direct_io(&self, real: &BackingFile) {
-        // SAFETY: Both are valid by their type invariants.
-        unsafe { bindings::rvfs_file_take_direct_io(self.as_raw(), real.as_raw()) };
     }
 
     /// Takes away what a change of the file's content takes away: set-user-ID, set-group-ID and

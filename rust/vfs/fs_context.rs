@@ -130,6 +130,19 @@ impl<'a> RawParam<'a> {
     }
 }
 
+/// How much a message matters, as the log of a mount has it.
+#[derive(Clone, Copy)]
+enum Level {
+    Error,
+    Warning,
+    Note,
+}
+
+/// What puts a message into the log of a mount.
+type Put = unsafe extern "C" fn(*mut bindings::fs_context, *const c_char);
+/// What puts one into the kernel's log, with what it begins with.
+type PutToKernel = unsafe extern "C" fn(*const c_char, *const c_char);
+
 /// `struct fs_context`.
 ///
 /// # Invariants
@@ -150,7 +163,9 @@ impl FsContext {
         unsafe { &*ptr.cast() }
     }
 
-    pub(crate) fn as_raw(&self) -> *mut bindings::fs_context {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::fs_context {
         self.0.get()
     }
 
@@ -193,29 +208,28 @@ impl FsContext {
     /// another must not make mount(8) print what that one has in the kernel's log. Users in a namespace
     /// cannot flood it: what is too much for it stays in the log of the mount.
     pub fn error(&self, message: fmt::Arguments<'_>) {
-        self.log(message, bindings::rvfs_fc_error, bindings::rvfs_pr_err);
+        self.log(message, Level::Error);
     }
 
     /// Puts a warning into the log of the mount.
     pub fn warn(&self, message: fmt::Arguments<'_>) {
-        self.log(message, bindings::rvfs_fc_warn, bindings::rvfs_pr_warn);
+        self.log(message, Level::Warning);
     }
 
     /// Puts a note into the log of the mount.
     pub fn info(&self, message: fmt::Arguments<'_>) {
-        self.log(message, bindings::rvfs_fc_info, bindings::rvfs_pr_info);
+        self.log(message, Level::Note);
     }
 
-    #[inline(never)]
-    fn log(
-        &self,
-        message: fmt::Arguments<'_>,
-        put: unsafe extern "C" fn(*mut bindings::fs_context, *const c_char),
-        put_to_kernel: unsafe extern "C" fn(*const c_char, *const c_char),
-    ) {
+    fn log(&self, message: fmt::Arguments<'_>, level: Level) {
         // Without memory for the message the error number has to do.
         let Ok(text) = CString::try_from_fmt(message) else {
             return;
+        };
+        let (put, put_to_kernel): (Put, PutToKernel) = match level {
+            Level::Error => (bindings::rvfs_fc_error, bindings::rvfs_pr_err),
+            Level::Warning => (bindings::rvfs_fc_warn, bindings::rvfs_pr_warn),
+            Level::Note => (bindings::rvfs_fc_info, bindings::rvfs_pr_info),
         };
         match self.kernel_log() {
             // SAFETY: Both texts are NUL-terminated.

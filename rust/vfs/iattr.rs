@@ -6,19 +6,9 @@
 
 use crate::{
     bindings,
-    cred::AsMounter,
-    dentry::{
-        Dentry,
-        LockedDentry, //
-    },
-    inode::{
-        Inode,
-        Locked, //
-    },
-    mount::{
-        Idmap,
-        WriteGuard, //
-    },
+    dentry::LockedDentry,
+    inode::Inode,
+    mount::Idmap,
     stat::Kstat,
     FileSystem,
     Foreign, //
@@ -49,6 +39,12 @@ impl Iattr {
             ia_valid: valid,
             ..Default::default()
         })
+    }
+
+    /// As C has it: the file in it is not used.
+    #[doc(hidden)]
+    pub fn to_raw(self) -> bindings::iattr {
+        self.0
     }
 
     /// The permissions of `mode`.
@@ -96,41 +92,6 @@ impl Iattr {
     }
 }
 
-impl WriteGuard<'_> {
-    /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked.
-    ///
-    /// Returns `EINVAL` if `lock` is not that of the inode, `ENOENT` of a negative dentry, and
-    /// `EWOULDBLOCK` while somebody holds a lease on the file.
-    pub fn notify_change(
-        &self,
-        as_mounter: &AsMounter,
-        lock: &Locked<'_, Foreign>,
-        dentry: &Dentry<Foreign>,
-        attr: &Iattr,
-    ) -> Result {
-        as_mounter.check()?;
-        self.check(dentry)?;
-        let inode = dentry.inode().ok_or(ENOENT)?;
-        if !lock.inode().is(inode) {
-            return Err(EINVAL);
-        }
-        let mut attr = attr.0;
-        // File systems take over all of it, and an inode must not change its type. CAST: a mask.
-        let kind = bindings::S_IFMT as u16;
-        attr.ia_mode = (attr.ia_mode & !kind) | (inode.mode() & kind);
-        // SAFETY: The dentry is valid and of this mount's file system; its inode is locked; the
-        // attributes are a copy, and the file in them is not used.
-        to_result(unsafe {
-            bindings::notify_change(
-                self.mount().idmap().as_raw(),
-                dentry.as_raw(),
-                &mut attr,
-                ptr::null_mut(),
-            )
-        })
-    }
-}
-
 /// A change of attributes that a caller asks for, as `->setattr` gets it.
 ///
 /// # Invariants
@@ -147,7 +108,8 @@ impl Setattr<'_> {
     /// # Safety
     ///
     /// The type invariant must hold.
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::iattr) -> Self {
+    #[inline]
+    pub unsafe fn from_raw(raw: *mut bindings::iattr) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,

@@ -10,7 +10,6 @@
 
 mod allocation;
 mod fiemap;
-mod in_use;
 mod link;
 mod lock;
 mod locked;
@@ -18,14 +17,11 @@ mod new;
 mod ops;
 mod rcu;
 mod table;
-mod trap;
 
 pub use fiemap::Fiemap;
-pub use in_use::InUse;
 pub use link::{
     DelayedCall,
-    Link,
-    LinkTarget, //
+    Link, //
 };
 pub use lock::{
     InodeLock,
@@ -43,10 +39,7 @@ pub use ops::{
     InodeTables,
     Operations, //
 };
-pub use rcu::{
-    RcuInode,
-    RcuReal, //
-};
+pub use rcu::RcuInode;
 pub use table::Table;
 
 pub(crate) use allocation::{
@@ -55,7 +48,6 @@ pub(crate) use allocation::{
     free_inode,
     Allocation, //
 };
-pub(crate) use trap::Traps;
 
 use crate::{
     bindings,
@@ -146,7 +138,7 @@ impl<F> Inode<F> {
     ///
     /// `ptr` must be valid for `'a` and of a file system that `F` names.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::inode) -> &'a Self {
         // SAFETY: By the safety requirements; the type is transparent.
         unsafe { &*ptr.cast() }
     }
@@ -157,7 +149,8 @@ impl<F> Inode<F> {
     ///
     /// As for [`from_raw`](Self::from_raw), the file system must be mounted for `'a`, and the caller
     /// must own a reference.
-    pub(crate) unsafe fn from_raw_owned<'a>(ptr: *mut bindings::inode) -> Ref<'a, Self> {
+    #[inline]
+    pub unsafe fn from_raw_owned<'a>(ptr: *mut bindings::inode) -> Ref<'a, Self> {
         // SAFETY: Valid, hence not null.
         let ptr = unsafe { NonNull::new_unchecked(ptr.cast()) };
         // SAFETY: The caller passes on its reference.
@@ -166,7 +159,7 @@ impl<F> Inode<F> {
 
     /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::inode {
+    pub fn as_raw(&self) -> *mut bindings::inode {
         self.inode.get()
     }
 
@@ -294,8 +287,9 @@ impl<F: FileSystem> Inode<F> {
     }
 
     /// What it holds of the layers.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn layers(&self) -> &F::Layers {
+    pub fn layers(&self) -> &F::Layers {
         // SAFETY: As for `data`.
         unsafe { &(*self.allocation()).layers }
     }

@@ -4,26 +4,19 @@
 //!
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h)
 
-mod dirop;
 mod locked;
+mod rename_flags;
 
-pub use dirop::{
-    Creating,
-    Removing,
+pub use rename_flags::{
     RenameFlag,
-    RenameFlags,
-    Renaming,
-    Target, //
+    RenameFlags, //
 };
 
 use crate::{
     bindings,
-    cred::AsMounter,
     dentry::Dentry,
     inode::Inode,
-    path::LayerPath,
     FileSystem,
-    Foreign,
     Ref, //
 };
 use core::ops::Deref;
@@ -35,7 +28,8 @@ use kernel::{
 /// A name as the functions of C take it. The hash is filled in by them.
 ///
 /// Returns `ENAMETOOLONG` for one that cannot be a name.
-pub(crate) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
+#[doc(hidden)]
+pub fn qstr(name: &[u8]) -> Result<bindings::qstr> {
     let len = u32::try_from(name.len()).map_err(|_| ENAMETOOLONG)?;
     let hash_len = bindings::qstr__bindgen_ty_1__bindgen_ty_1 { hash: 0, len };
     Ok(bindings::qstr {
@@ -44,24 +38,6 @@ pub(crate) fn qstr(name: &[u8]) -> Result<bindings::qstr> {
             __bindgen_anon_1: hash_len,
         },
     })
-}
-
-/// `mode` of a regular file. Functions of C that make one without a name take any type, and file
-/// systems make what is none.
-pub(crate) fn regular(mode: u16) -> u16 {
-    // CAST: a type, in the upper bits of 16.
-    (mode & 0o7777) | bindings::S_IFREG as u16
-}
-
-/// Whether names can be looked up in `dir`; `ENOTDIR` or `ENOENT` if not.
-fn check_dir(dir: &Dentry<Foreign>) -> Result {
-    if dir.can_lookup() {
-        Ok(())
-    } else if dir.is_negative() {
-        Err(ENOENT)
-    } else {
-        Err(ENOTDIR)
-    }
 }
 
 /// A dentry of `F` in lookup, which nobody else uses before its end.
@@ -88,7 +64,8 @@ impl<'a, F: FileSystem> InLookup<'a, F> {
     /// # Safety
     ///
     /// `dentry` must be a dentry of `F` in lookup for `'a`.
-    pub(crate) unsafe fn from_raw(dentry: *mut bindings::dentry) -> Self {
+    #[inline]
+    pub unsafe fn from_raw(dentry: *mut bindings::dentry) -> Self {
         // INVARIANT: By the safety requirements.
         // SAFETY: By the safety requirements.
         Self(unsafe { Dentry::from_raw(dentry) })
@@ -131,74 +108,11 @@ pub struct Spliced<'a, F> {
 
 impl<F> Spliced<'_, F> {
     /// What `->lookup` returns: null, or the alias with its reference.
-    pub(crate) fn into_raw(self) -> *mut bindings::dentry {
+    #[inline]
+    pub fn into_raw(self) -> *mut bindings::dentry {
         self.alias.map_or(core::ptr::null_mut(), |alias| {
             Ref::into_raw(alias).as_ptr().cast()
         })
-    }
-}
-
-impl<'a> LayerPath<'a> {
-    /// Looks `name` up in this directory of a layer, with the mounter's permission to search it
-    /// (`lookup_one_unlocked()`). The result may be negative.
-    pub fn lookup(&self, as_mounter: &AsMounter, name: &[u8]) -> Result<Ref<'a, Dentry<Foreign>>> {
-        as_mounter.check()?;
-        check_dir(self.dentry)?;
-        let mut qstr = qstr(name)?;
-        // SAFETY: Mount and directory are valid, the latter is one, and the name is not kept.
-        let dentry = from_err_ptr(unsafe {
-            bindings::lookup_one_unlocked(
-                self.mount.idmap().as_raw(),
-                &mut qstr,
-                self.dentry.as_raw(),
-            )
-        })?;
-        // SAFETY: A new reference to a dentry of the layer.
-        Ok(unsafe { Dentry::from_raw_owned(dentry) })
-    }
-
-    /// Looks `name` up in this directory of a layer. Returns `None` where there is nothing.
-    ///
-    /// A negative dentry that only this lookup made is dropped if `drop_negative`, because the
-    /// overlay caches that the name is free in its own dentry.
-    pub fn lookup_positive(
-        &self,
-        as_mounter: &AsMounter,
-        name: &[u8],
-        drop_negative: bool,
-    ) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
-        match self.lookup(as_mounter, name) {
-            Ok(dentry) if !dentry.is_negative() => Ok(Some(dentry)),
-            Ok(dentry) => {
-                if drop_negative {
-                    dentry.drop_if_unused_negative();
-                }
-                Ok(None)
-            }
-            Err(err) if err == ENOENT || err == ENAMETOOLONG => Ok(None),
-            Err(err) => Err(err),
-        }
-    }
-
-    /// As [`lookup_positive`](Self::lookup_positive), but gives up with `EINTR` at a fatal signal.
-    pub fn lookup_positive_killable(
-        &self,
-        as_mounter: &AsMounter,
-        name: &[u8],
-    ) -> Result<Ref<'a, Dentry<Foreign>>> {
-        as_mounter.check()?;
-        check_dir(self.dentry)?;
-        let mut qstr = qstr(name)?;
-        // SAFETY: Mount and directory are valid, the latter is one, and the name is not kept.
-        let dentry = from_err_ptr(unsafe {
-            bindings::lookup_one_positive_killable(
-                self.mount.idmap().as_raw(),
-                &mut qstr,
-                self.dentry.as_raw(),
-            )
-        })?;
-        // SAFETY: A new reference to a dentry of the layer.
-        Ok(unsafe { Dentry::from_raw_owned(dentry) })
     }
 }
 

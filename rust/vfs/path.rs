@@ -6,18 +6,13 @@
 
 use crate::{
     bindings,
-    cred::AsMounter,
     dentry::Dentry,
     mount::Mount,
     FileSystem,
     Foreign,
-    Of,
-    Ref, //
+    Of, //
 };
-use core::{
-    marker::PhantomData,
-    ops::Deref, //
-};
+use core::marker::PhantomData;
 use kernel::{
     error::{
         from_err_ptr,
@@ -25,8 +20,7 @@ use kernel::{
     },
     fs::File,
     prelude::*,
-    str::CStr,
-    sync::aref::ARef, //
+    str::CStr, //
 };
 
 /// A referenced path of whatever file system, as a mount option names it, or as something that is
@@ -45,6 +39,17 @@ unsafe impl Send for Path {}
 unsafe impl Sync for Path {}
 
 impl Path {
+    /// Takes over references from C.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub unsafe fn from_raw(path: bindings::path) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self(path)
+    }
+
     /// Resolves `name` for the current task, following links (`kern_path()`).
     pub fn lookup(name: &CStr) -> Result<Self> {
         let mut path = bindings::path::default();
@@ -70,8 +75,9 @@ impl Path {
         Self(path)
     }
 
+    /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *const bindings::path {
+    pub fn as_raw(&self) -> *const bindings::path {
         &self.0
     }
 
@@ -85,15 +91,6 @@ impl Path {
     pub fn mount(&self) -> &Mount {
         // SAFETY: By the type invariant.
         unsafe { Mount::from_raw(self.0.mnt) }
-    }
-
-    /// As a path in a layer.
-    pub fn as_layer_path(&self) -> LayerPath<'_> {
-        // INVARIANT: A path is that of a dentry in its mount.
-        LayerPath(Parts {
-            mount: self.mount(),
-            dentry: self.dentry(),
-        })
     }
 
     /// Whether the mount is read-only (`__mnt_is_readonly()`).
@@ -148,148 +145,6 @@ impl Drop for Path {
     }
 }
 
-impl Mount {
-    /// Looks `name`, which may start with slashes, up from the root of the mount for the mounter
-    /// (`vfs_path_lookup()`). What is found is positive.
-    ///
-    /// Follows no link of any kind (`ELOOP`), no `..` out of the mount and no mount on top of it
-    /// (`EXDEV`).
-    pub fn lookup_beneath(
-        &self,
-        as_mounter: &AsMounter,
-        name: &CStr,
-    ) -> Result<Ref<'_, Dentry<Foreign>>> {
-        as_mounter.check()?;
-        let mut path = bindings::path::default();
-        // SAFETY: The mount and its root are valid, the name is NUL-terminated; the path is written
-        // on success.
-        to_result(unsafe {
-            bindings::vfs_path_lookup(
-                self.root().as_raw(),
-                self.as_raw(),
-                name.as_char_ptr(),
-                bindings::rvfs_const_RVFS_LOOKUP_IN_LAYER,
-                &mut path,
-            )
-        })?;
-        // INVARIANT: `vfs_path_lookup()` returns references.
-        self.adopt(Ref::from(Path(path).dentry()))
-    }
-}
-
-/// A dentry of a layer with the layer's private mount.
-///
-/// # Invariants
-///
-/// Both are of one file system, so that what is opened by such a path keeps that one mounted.
-#[derive(Clone, Copy)]
-pub struct LayerPath<'a>(Parts<'a>);
-
-/// What a [`LayerPath`] consists of.
-#[derive(Clone, Copy)]
-pub struct Parts<'a> {
-    /// The private mount of the layer.
-    pub mount: &'a Mount,
-    /// The dentry.
-    pub dentry: &'a Dentry<Foreign>,
-}
-
-impl<'a> Deref for LayerPath<'a> {
-    type Target = Parts<'a>;
-
-    #[inline]
-    fn deref(&self) -> &Parts<'a> {
-        &self.0
-    }
-}
-
-impl<'a> LayerPath<'a> {
-    /// `dentry` as it is seen through `mount`. Returns `EXDEV` for one of another file system.
-    #[inline]
-    pub fn new(mount: &'a Mount, dentry: &'a Dentry<Foreign>) -> Result<Self> {
-        if !core::ptr::eq(mount.sb(), dentry.layer_sb()) {
-            return Err(EXDEV);
-        }
-        // INVARIANT: Just checked.
-        Ok(Self(Parts { mount, dentry }))
-    }
-}
-
-impl LayerPath<'_> {
-    /// Takes references on both, for what is to be kept.
-    pub fn to_path(&self) -> Path {
-        let path = self.to_raw();
-        // SAFETY: Mount and dentry are valid.
-        unsafe { bindings::path_get(&path) };
-        // INVARIANT: References were taken just now, and both are of one file system.
-        Path(path)
-    }
-
-    /// As C has it, without references: valid as long as `self`.
-    #[inline]
-    pub(crate) fn to_raw(self) -> bindings::path {
-        bindings::path {
-            mnt: self.mount.as_raw(),
-            dentry: self.dentry.as_raw(),
-        }
-    }
-
-    /// Checks the mounter's permissions (`inode_permission()`).
-    #[inline]
-    pub fn permission(&self, _as_mounter: &AsMounter, mask: i32) -> Result {
-        let inode = self.dentry.inode().ok_or(ENOENT)?;
-        // SAFETY: Mount and inode are valid.
-        to_result(unsafe {
-            bindings::inode_permission(self.mount.idmap().as_raw(), inode.as_raw(), mask)
-        })
-    }
-
-    /// Updates the access time, as the mount's flags and the file system have it.
-    pub fn touch_atime(&self) {
-        if self.dentry.inode().is_some() {
-            // SAFETY: The path is valid and positive.
-            unsafe { bindings::touch_atime(&self.to_raw()) };
-        }
-    }
-
-    /// Opens it for the mounter, for reading or for writing, checking the mounter's permissions.
-    pub fn open(&self, as_mounter: &AsMounter, write: bool) -> Result<ARef<File>> {
-        as_mounter.check()?;
-        let (mut flags, mask) = if write {
-            (bindings::O_WRONLY, bindings::rvfs_const_RVFS_MAY_WRITE)
-        } else {
-            (bindings::O_RDONLY, bindings::rvfs_const_RVFS_MAY_READ)
-        };
-        flags |= bindings::O_LARGEFILE;
-        // CAST: flag bits.
-        self.permission(
-            as_mounter,
-            (mask | bindings::rvfs_const_RVFS_MAY_OPEN) as i32,
-        )?;
-        if self.owner_or_capable(as_mounter) {
-            flags |= bindings::O_NOATIME;
-        }
-        // SAFETY: The path is valid, and the current credentials are the mounter's.
-        let file = from_err_ptr(unsafe {
-            bindings::dentry_open(
-                &self.to_raw(),
-                flags as c_int,
-                bindings::rvfs_current_cred(),
-            )
-        })?;
-        // SAFETY: `dentry_open()` returns a new reference; the file has no position lock in use.
-        Ok(unsafe { ARef::from_raw(core::ptr::NonNull::new_unchecked(file.cast())) })
-    }
-
-    /// Whether the mounter owns the file or may act as its owner.
-    pub fn owner_or_capable(&self, _as_mounter: &AsMounter) -> bool {
-        self.dentry.inode().is_some_and(|inode| {
-            // SAFETY: Mount and inode are valid.
-            unsafe { bindings::inode_owner_or_capable(self.mount.idmap().as_raw(), inode.as_raw()) }
-        })
-    }
-}
-
 /// A path of the file system `F` itself, as the VFS passes it.
 ///
 /// # Invariants
@@ -315,7 +170,8 @@ impl<'a, F: FileSystem> PathRef<'a, F> {
     /// # Safety
     ///
     /// The type invariant must hold.
-    pub(crate) unsafe fn from_raw(raw: *const bindings::path) -> Self {
+    #[inline]
+    pub unsafe fn from_raw(raw: *const bindings::path) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
@@ -324,8 +180,9 @@ impl<'a, F: FileSystem> PathRef<'a, F> {
         }
     }
 
+    /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *const bindings::path {
+    pub fn as_raw(&self) -> *const bindings::path {
         self.raw
     }
 

@@ -6,18 +6,9 @@
 
 use crate::{
     bindings,
-    cred::AsMounter,
-    dentry::Dentry,
     errno::WithReason,
-    inode::{
-        Inode,
-        RcuReal, //
-    },
-    mount::{
-        Idmap,
-        WriteGuard, //
-    },
-    path::LayerPath,
+    inode::Inode,
+    mount::Idmap,
     FileSystem,
     Foreign, //
 };
@@ -30,10 +21,7 @@ use core::{
     },
 };
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     prelude::*,
     str::CStr, //
 };
@@ -60,7 +48,8 @@ impl AclKind {
     }
 
     /// The kind for one of `ACL_TYPE_*`. Returns `EINVAL` for another number.
-    pub(crate) fn from_raw(kind: c_int) -> Result<Self> {
+    #[inline]
+    pub fn from_raw(kind: c_int) -> Result<Self> {
         match u32::try_from(kind)? {
             bindings::rvfs_const_RVFS_ACL_TYPE_ACCESS => Ok(Self::Access),
             bindings::rvfs_const_RVFS_ACL_TYPE_DEFAULT => Ok(Self::Default),
@@ -68,7 +57,8 @@ impl AclKind {
         }
     }
 
-    fn as_raw(self) -> c_int {
+    /// As C has it (`ACL_TYPE_*`).
+    pub fn as_raw(self) -> c_int {
         // CAST: constants that fit.
         match self {
             Self::Access => bindings::rvfs_const_RVFS_ACL_TYPE_ACCESS as c_int,
@@ -101,18 +91,21 @@ impl PosixAcl {
     /// # Safety
     ///
     /// `acl` must be null, or valid and a reference on it owned by the caller.
-    pub(crate) unsafe fn from_raw_owned(acl: *mut bindings::posix_acl) -> Option<Self> {
+    #[inline]
+    pub unsafe fn from_raw_owned(acl: *mut bindings::posix_acl) -> Option<Self> {
         // INVARIANT: By the safety requirements.
         NonNull::new(acl).map(Self)
     }
 
     /// The raw pointer.
-    pub(crate) fn as_raw(&self) -> *mut bindings::posix_acl {
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::posix_acl {
         self.0.as_ptr()
     }
 
     /// The raw pointer, with the reference.
-    pub(crate) fn into_raw(self) -> *mut bindings::posix_acl {
+    #[inline]
+    pub fn into_raw(self) -> *mut bindings::posix_acl {
         ManuallyDrop::new(self).as_raw()
     }
 
@@ -168,111 +161,6 @@ impl Drop for PosixAcl {
     }
 }
 
-impl LayerPath<'_> {
-    /// Reads an access control list of a layer's object, for the mounter (`vfs_get_acl()`), with
-    /// its ids seen through the layer's mount.
-    ///
-    /// Returns `ENODATA` where there is none and `EOPNOTSUPP` where there can be none.
-    pub fn get_acl(&self, _as_mounter: &AsMounter, kind: AclKind) -> Result<PosixAcl> {
-        let inode = self.dentry.inode().ok_or(ENOENT)?;
-        // SAFETY: Mount and dentry are valid, the latter positive, and the name NUL-terminated.
-        let acl = from_err_ptr(unsafe {
-            bindings::rvfs_vfs_get_acl(
-                self.mount.idmap().as_raw(),
-                self.dentry.as_raw(),
-                kind.xattr_name().as_char_ptr(),
-            )
-        })?;
-        // SAFETY: `vfs_get_acl()` returns a new reference.
-        let acl = unsafe { PosixAcl::from_raw_owned(acl) }.ok_or(ENODATA)?;
-        self.map_acl(inode, acl)
-    }
-
-    /// Reads an access control list of a layer's object for a check of permissions, which security
-    /// modules are not asked for (`get_inode_acl()`). Ids are as for [`get_acl`](Self::get_acl).
-    ///
-    /// Returns `None` where there is none.
-    pub fn get_inode_acl(
-        &self,
-        _as_mounter: &AsMounter,
-        kind: AclKind,
-    ) -> Result<Option<PosixAcl>> {
-        let inode = self.dentry.inode().ok_or(ENOENT)?;
-        // SAFETY: The inode is valid.
-        let acl = unsafe { bindings::rvfs_get_inode_acl(inode.as_raw(), kind.as_raw()) };
-        let acl = from_err_ptr(acl)?;
-        // SAFETY: `get_inode_acl()` returns null or a new reference.
-        let acl = unsafe { PosixAcl::from_raw_owned(acl) };
-        acl.map(|acl| self.map_acl(inode, acl)).transpose()
-    }
-
-    /// Shows the ids in `acl`, a list of `inode`, through the layer's mount.
-    fn map_acl(&self, inode: &Inode<Foreign>, acl: PosixAcl) -> Result<PosixAcl> {
-        if !self.mount.is_idmapped() {
-            return Ok(acl);
-        }
-        // The file system caches the list, so only a copy may be changed.
-        let mapped = acl.try_clone()?;
-        // SAFETY: All are valid, and nobody else has the copy.
-        unsafe {
-            bindings::rvfs_posix_acl_map(
-                mapped.as_raw(),
-                inode.as_raw(),
-                self.mount.idmap().as_raw(),
-            )
-        };
-        Ok(mapped)
-    }
-}
-
-impl WriteGuard<'_> {
-    /// Sets an access control list of a layer's object, whose inode is not locked
-    /// (`vfs_set_acl()`). Ids in it are as this mount shows them.
-    pub fn set_acl(
-        &self,
-        as_mounter: &AsMounter,
-        dentry: &Dentry<Foreign>,
-        kind: AclKind,
-        acl: &PosixAcl,
-    ) -> Result {
-        as_mounter.check()?;
-        self.check(dentry)?;
-        dentry.inode().ok_or(ENOENT)?;
-        // The function maps the ids in place.
-        let acl = acl.try_clone()?;
-        // SAFETY: The dentry is valid and positive, the list ours alone.
-        to_result(unsafe {
-            bindings::rvfs_vfs_set_acl(
-                self.mount().idmap().as_raw(),
-                dentry.as_raw(),
-                kind.xattr_name().as_char_ptr(),
-                acl.as_raw(),
-            )
-        })
-    }
-
-    /// Removes an access control list of a layer's object, whose inode is not locked
-    /// (`vfs_remove_acl()`).
-    pub fn remove_acl(
-        &self,
-        as_mounter: &AsMounter,
-        dentry: &Dentry<Foreign>,
-        kind: AclKind,
-    ) -> Result {
-        as_mounter.check()?;
-        self.check(dentry)?;
-        dentry.inode().ok_or(ENOENT)?;
-        // SAFETY: The dentry is valid and positive.
-        to_result(unsafe {
-            bindings::rvfs_vfs_remove_acl(
-                self.mount().idmap().as_raw(),
-                dentry.as_raw(),
-                kind.xattr_name().as_char_ptr(),
-            )
-        })
-    }
-}
-
 impl Inode<Foreign> {
     /// Whether its file system can store access control lists.
     pub fn can_set_acl(&self) -> bool {
@@ -298,6 +186,20 @@ pub struct RcuAcl<'a> {
 }
 
 impl RcuAcl<'_> {
+    /// Makes one from what C has for RCU walk.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be one of the marks, or a list that is not freed before the end of the lifetime that the
+    /// caller chooses.
+    #[inline]
+    pub unsafe fn from_raw(raw: *mut bindings::posix_acl) -> Self {
+        Self {
+            raw,
+            _life: PhantomData,
+        }
+    }
+
     /// There is no list.
     pub fn none() -> Self {
         Self {
@@ -307,19 +209,8 @@ impl RcuAcl<'_> {
     }
 
     /// For the VFS, which knows the marks.
-    pub(crate) fn as_raw(&self) -> *mut bindings::posix_acl {
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::posix_acl {
         self.raw
-    }
-}
-
-impl<'a> RcuReal<'a> {
-    /// The cached list of an inode of a layer (`get_cached_acl_rcu()`).
-    pub fn cached_acl(&self, kind: AclKind) -> RcuAcl<'a> {
-        RcuAcl {
-            // SAFETY: The inode is not freed by its type invariant, and neither is a list that it
-            // has now: both wait for a grace period.
-            raw: unsafe { bindings::rvfs_get_cached_acl_rcu(self.as_raw(), kind.as_raw()) },
-            _life: PhantomData,
-        }
     }
 }

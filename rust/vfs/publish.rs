@@ -68,9 +68,12 @@ impl<T: Counted> Once<T> {
         Some(unsafe { ptr.as_ref() })
     }
 
-    /// Publishes `value`, whose file system has to be mounted as long as this object is there. Returns
-    /// `EEXIST`, and puts it, where something has been published before.
-    pub(crate) fn publish_ref(&self, value: Ref<'_, T>) -> Result {
+    /// Publishes `value`. Returns `EEXIST`, and puts it, where something has been published before.
+    ///
+    /// # Safety
+    ///
+    /// The file system of `value` must be mounted as long as this object is there.
+    pub unsafe fn publish_ref(&self, value: Ref<'_, T>) -> Result {
         let raw = Ref::into_raw(value);
         // ORDERING: Release, see the type. Acquire on failure is for `get_or_publish`.
         let stored = self.ptr.compare_exchange(
@@ -96,7 +99,8 @@ impl<T: AlwaysRefCounted> Once<T> {
         // SAFETY: The reference is passed on. Such an object needs nothing else to be kept.
         let value = unsafe { Ref::from_raw(ARef::into_raw(value)) };
         // What was there before will do.
-        let _ = self.publish_ref(value);
+        // SAFETY: It is kept by its count alone.
+        let _ = unsafe { self.publish_ref(value) };
         self.get()
     }
 }

@@ -75,7 +75,7 @@ impl<T: Counted> Ref<'_, T> {
     ///
     /// The type invariant must hold for the lifetime that the caller chooses.
     #[inline]
-    pub(crate) unsafe fn from_raw(ptr: NonNull<T>) -> Self {
+    pub unsafe fn from_raw(ptr: NonNull<T>) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             ptr,
@@ -86,7 +86,7 @@ impl<T: Counted> Ref<'_, T> {
 
     /// Gives the reference up to the caller.
     #[inline]
-    pub(crate) fn into_raw(this: Self) -> NonNull<T> {
+    pub fn into_raw(this: Self) -> NonNull<T> {
         ManuallyDrop::new(this).ptr
     }
 }

@@ -6,16 +6,11 @@
 
 use crate::{
     bindings,
-    cred::AsMounter,
     inode::Inode,
     mount::Idmap,
-    path::{
-        LayerPath,
-        PathRef, //
-    },
+    path::PathRef,
     FileSystem, //
 };
-use core::mem::MaybeUninit;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -71,18 +66,34 @@ impl StatRequest {
 pub struct Kstat(bindings::kstat);
 
 impl Kstat {
+    /// Attributes that C has filled in.
+    #[doc(hidden)]
+    #[inline]
+    pub fn new(stat: bindings::kstat) -> Self {
+        Self(stat)
+    }
+
     /// Makes a reference from a raw pointer.
     ///
     /// # Safety
     ///
     /// `ptr` must be valid and not used otherwise for `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::kstat) -> &'a mut Self {
+    #[inline]
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::kstat) -> &'a mut Self {
         // SAFETY: By the safety requirements; the type is transparent.
         unsafe { &mut *ptr.cast() }
     }
 
-    pub(crate) fn as_raw(&self) -> &bindings::kstat {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> &bindings::kstat {
         &self.0
+    }
+
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw_mut(&mut self) -> *mut bindings::kstat {
+        &mut self.0
     }
 
     /// Type and permissions.
@@ -178,46 +189,6 @@ impl Kstat {
     pub fn map_owner<F: FileSystem>(&mut self, inode: &Inode<F>, idmap: Idmap<'_>) {
         // SAFETY: All are valid.
         unsafe { bindings::rvfs_kstat_map_owner(&mut self.0, inode.as_raw(), idmap.as_raw()) };
-    }
-
-    /// Fills it in from a layer, without the security hooks that the VFS has called already.
-    pub fn fill_from_layer(
-        &mut self,
-        _as_mounter: &AsMounter,
-        path: LayerPath<'_>,
-        request: StatRequest,
-    ) -> Result {
-        path.dentry.inode().ok_or(ENOENT)?;
-        // SAFETY: The path is valid and positive, and the buffer ours.
-        to_result(unsafe {
-            bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
-        })
-    }
-}
-
-impl LayerPath<'_> {
-    /// The attributes of an object of a layer, for the mounter (`vfs_getattr()`).
-    // Inline, so that the attributes are made in their place and not copied there.
-    #[inline]
-    pub fn getattr(&self, _as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
-        self.dentry.inode().ok_or(ENOENT)?;
-        let mut stat = MaybeUninit::<bindings::kstat>::uninit();
-        let (mask, flags) = (request.mask, request.flags);
-        // SAFETY: The path is valid and positive, and the buffer local.
-        to_result(unsafe {
-            bindings::vfs_getattr(&self.to_raw(), stat.as_mut_ptr(), mask, flags)
-        })?;
-        // SAFETY: Where it does not fail, `vfs_getattr()` has zeroed it first.
-        Ok(Kstat(unsafe { stat.assume_init() }))
-    }
-
-    /// As [`getattr`](Self::getattr), where security hooks have been called for the overlay's own
-    /// object (`vfs_getattr_nosec()`).
-    #[inline]
-    pub fn getattr_nosec(&self, as_mounter: &AsMounter, request: StatRequest) -> Result<Kstat> {
-        let mut stat = Kstat(bindings::kstat::default());
-        stat.fill_from_layer(as_mounter, *self, request)?;
-        Ok(stat)
     }
 }
 

@@ -12,7 +12,6 @@ pub use new::{
     NewSuperBlock, //
 };
 pub use ops::{
-    layer_namelen,
     Operations,
     SeqOptions,
     Statfs,
@@ -22,7 +21,7 @@ pub use ops::{
 use crate::{
     bindings,
     dentry::Dentry,
-    inode::Traps,
+    layers::Layers,
     FileSystem,
     Foreign,
     Of, //
@@ -35,17 +34,6 @@ use kernel::{
 
 /// How many file systems may stack on each other (`FILESYSTEM_MAX_STACK_DEPTH`).
 pub const MAX_STACK_DEPTH: u32 = bindings::rvfs_const_RVFS_MAX_STACK_DEPTH;
-
-/// How a layer's file system makes file handles, see [`SuperBlock::file_handles`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum FileHandles {
-    /// It has none, or the mounter may not decode them.
-    None,
-    /// The default kind, with an inode number of 32 bits.
-    Ino32,
-    /// A kind of its own.
-    Other,
-}
 
 /// A device number for something that has none (`get_anon_bdev()`).
 ///
@@ -87,11 +75,11 @@ pub fn new_uuid() -> [u8; 16] {
 
 /// What `s_fs_info` points to.
 ///
-/// The order of the members is the order in which they are dropped: the traps are directories of
-/// layers, whose mounts are in `data`.
+/// The order of the members is the order in which they are dropped: what is kept is of layers, whose
+/// mounts are in `data`.
 #[pin_data]
 struct Info<F: FileSystem> {
-    traps: Traps<F>,
+    kept: <F::Layers as Layers>::Kept<F>,
     #[pin]
     data: F::Super,
 }
@@ -120,13 +108,14 @@ impl<F> SuperBlock<F> {
     ///
     /// `ptr` must be valid for `'a` and of a file system that `F` names.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::super_block) -> &'a Self {
         // SAFETY: By the safety requirements; the type is transparent.
         unsafe { &*ptr.cast() }
     }
 
+    /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::super_block {
+    pub fn as_raw(&self) -> *mut bindings::super_block {
         self.sb.get()
     }
 
@@ -203,16 +192,6 @@ impl SuperBlock<Foreign> {
     pub fn uuid(&self) -> [u8; 16] {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.as_raw()).s_uuid.b }
-    }
-
-    /// How it makes file handles. The mounter's credentials have to be in force.
-    pub fn file_handles(&self, _as_mounter: &crate::cred::AsMounter) -> FileHandles {
-        // SAFETY: Valid by the type invariant.
-        match unsafe { bindings::rvfs_can_decode_fh(self.as_raw()) } {
-            0 => FileHandles::None,
-            1 => FileHandles::Ino32,
-            _ => FileHandles::Other,
-        }
     }
 
     /// Writes everything back (`sync_filesystem()`).

@@ -6,12 +6,11 @@
 //!
 //! - Every object carries whose it is: `Dentry<F>` and `Inode<F>` belong to the file system `F`
 //!   that is written with this crate, `Dentry<Foreign>` and `Inode<Foreign>` to any other one.
-//! - A layer is only reached with [`cred::AsMounter`] in hand, the proof that the mounter's
-//!   credentials are in force, and only changed through a [`mount::WriteGuard`].
-//! - What C pairs by hand (`start_creating()`/`end_creating()`, `mnt_want_write()`/
-//!   `mnt_drop_write()`, inode locks) is a guard.
+//! - What C pairs by hand, as the locks of inodes, is a guard.
+//! - What is true for a while, as that a lock is held, is a type that ends with it.
 //!
-//! All unsafe code of a module is in this crate. `Documentation/vfs.rst` has the rules on ownership,
+//! A file system that stacks on others needs the crate `stacking` as well, which has what is done with
+//! objects of those. All unsafe code of a module is in these two. `Documentation/vfs.rst` has the rules on ownership,
 //! context, locks and credentials; `samples/` has two small file systems to read.
 //!
 //! # A file system in five steps
@@ -60,18 +59,9 @@
 //! | open files, requests, mappings | [`mod@file`] |
 //! | listings of directories | [`dir_context`] |
 //! | data in the page cache | [`address_space`] |
-//! | file handles | [`mod@export`], [`exportfs`] |
-//!
-//! and for file systems that stack on others:
-//!
-//! | For | see |
-//! |---|---|
-//! | credentials | [`cred`] |
-//! | mounts below, write access | [`mount`] |
-//! | paths below, and looking up, opening and reading there | [`path`], [`namei`], [`dir_context`] |
-//! | changing directories below | [`namei::Creating`], [`namei::Removing`], [`namei::Renaming`] |
-//! | data of files below | [`backing_file`], [`copy`], [`verity`] |
-//! | what an inode holds of the layers | [`layers`], [`stack`], [`publish`] |
+//! | paths, mounts and their ids | [`path`], [`mount`] |
+//! | file handles | [`mod@export`] |
+//! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
 //! Module parameters, which C has to declare, are read with [`module_parameters!`].
 
@@ -80,17 +70,14 @@ use kernel::prelude::*;
 // What `pr_*!` puts before a message, in a crate without `module!`.
 const __LOG_PREFIX: &[u8] = b"vfs\0";
 
-mod bindings;
+#[doc(hidden)]
+pub mod bindings;
 
 pub mod address_space;
-pub mod backing_file;
-pub mod copy;
-pub mod cred;
 pub mod dentry;
 pub mod dir_context;
 pub mod errno;
 pub mod export;
-pub mod exportfs;
 pub mod file;
 pub mod fileattr;
 pub mod fs_context;
@@ -107,8 +94,6 @@ pub mod posix_acl;
 pub mod publish;
 mod reference;
 pub mod registration;
-pub mod security;
-pub mod stack;
 pub mod stat;
 pub mod super_block;
 pub mod verity;

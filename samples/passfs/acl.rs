@@ -15,6 +15,7 @@ use kernel::{
     bindings,
     prelude::*, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::{
         Dentry,

@@ -15,6 +15,7 @@ use crate::{
     PassFs, //
 };
 use kernel::prelude::*;
+use stacking::prelude::*;
 use vfs::{
     dentry::{
         self,

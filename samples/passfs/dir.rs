@@ -27,8 +27,12 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use vfs::{
+use stacking::{
     cred::Creator,
+    namei::Creating,
+    prelude::*, //
+};
+use vfs::{
     dentry::{
         Child,
         Dentry,
@@ -45,7 +49,6 @@ use vfs::{
     },
     mount::Idmap,
     namei::{
-        Creating,
         InLookup,
         RenameFlags,
         Spliced, //

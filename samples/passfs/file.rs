@@ -18,12 +18,15 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use vfs::{
+use stacking::{
     backing_file::{
         BackingFile,
         Callbacks, //
     },
     cred::AsMounter,
+    prelude::*, //
+};
+use vfs::{
     file::{
         File,
         FilePos,

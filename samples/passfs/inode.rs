@@ -17,6 +17,10 @@ use kernel::{
     bindings,
     prelude::*, //
 };
+use stacking::{
+    path::LayerPath,
+    prelude::*, //
+};
 use vfs::{
     dentry::Dentry,
     inode::{
@@ -26,7 +30,6 @@ use vfs::{
         Locked,
         NewInode, //
     },
-    path::LayerPath,
     super_block::SuperBlock,
     Foreign,
     Ref, //

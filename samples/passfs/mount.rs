@@ -13,11 +13,20 @@ use kernel::{
     prelude::*,
     str::CString, //
 };
-use vfs::{
+use stacking::{
     cred::{
         AsMounter,
         Mounter, //
     },
+    mount::{
+        LayerKind,
+        PrivateMount, //
+    },
+    path::LayerPath,
+    prelude::*,
+    super_block::layer_namelen, //
+};
+use vfs::{
     dentry::Dentry,
     fs_context::{
         self,
@@ -29,17 +38,9 @@ use vfs::{
         RawParam,
         Value, //
     },
-    mount::{
-        LayerKind,
-        PrivateMount, //
-    },
-    path::{
-        LayerPath,
-        Path, //
-    },
+    path::Path,
     super_block::{
         self,
-        layer_namelen,
         Filled,
         NewSuperBlock,
         SeqOptions,

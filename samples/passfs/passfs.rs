@@ -30,9 +30,11 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use vfs::{
+use stacking::{
     layers::OneLayer,
-    mount::PrivateMount,
+    mount::PrivateMount, //
+};
+use vfs::{
     registration::Registration,
     FileSystem, //
 };

@@ -7,11 +7,9 @@ use crate::{
     PassFs, //
 };
 use kernel::prelude::*;
+use stacking::dir_context::LayerDir;
 use vfs::{
-    dir_context::{
-        DirContext,
-        LayerDir, //
-    },
+    dir_context::DirContext,
     file::{
         File,
         Operations,
@@ -20,7 +18,7 @@ use vfs::{
     inode::{
         Inode,
         Locked, //
-    },
+    }, //
 };
 
 /// What is known of an open directory. Its position is that of our file.

@@ -16,8 +16,11 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use vfs::{
+use stacking::{
     cred,
+    prelude::*, //
+};
+use vfs::{
     dentry::{
         Dentry,
         LockedDentry, //
@@ -27,7 +30,7 @@ use vfs::{
         Change,
         Handler,
         Handlers, //
-    },
+    }, //
 };
 
 /// The handlers of a mount: one for all names.

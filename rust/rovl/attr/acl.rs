@@ -17,6 +17,7 @@ use kernel::{
     bindings,
     prelude::*, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::{
         Dentry,

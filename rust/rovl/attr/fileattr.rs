@@ -26,6 +26,7 @@ use kernel::{
     bindings,
     prelude::*, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::{
         Dentry,

@@ -17,8 +17,11 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     inode::Inode,
     mount::Idmap,

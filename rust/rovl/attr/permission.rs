@@ -7,6 +7,7 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::prelude::*;
 use vfs::{
     inode::{
         mask,

@@ -32,8 +32,11 @@ use ondisk::{
     },
     Namespace, //
 };
-use vfs::{
+use stacking::{
     cred,
+    prelude::*, //
+};
+use vfs::{
     dentry::{
         Dentry,
         LockedDentry, //
@@ -43,7 +46,7 @@ use vfs::{
         Change,
         Handler,
         Handlers, //
-    },
+    }, //
 };
 
 /// The handlers of a mount whose own attributes are in `namespace`.

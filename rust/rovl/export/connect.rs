@@ -18,10 +18,12 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    exportfs::Accept, //
+};
+use vfs::{
     dentry::Dentry,
-    exportfs::Accept,
     super_block::SuperBlock,
     Foreign,
     Ref, //

@@ -32,20 +32,22 @@ use ondisk::{
     metacopy,
     redirect::Redirect, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    exportfs::{
+        Accept,
+        MayDecode, //
+    },
+    path::LayerPath,
+    stack::LowerStack, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
     export::{
         Found,
         Handle, //
     },
-    exportfs::{
-        Accept,
-        MayDecode, //
-    },
-    path::LayerPath,
-    stack::LowerStack,
     super_block::SuperBlock,
     Foreign,
     Ref, //

@@ -32,6 +32,7 @@ use ondisk::file_handle::{
     MadeHandle,
     WIRE_TYPE, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     export::Encoded,

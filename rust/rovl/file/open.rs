@@ -19,14 +19,17 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use vfs::{
+use stacking::{
     backing_file::BackingFile,
+    path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
     file::File,
     inode::{
         mask,
         Inode, //
-    },
-    path::LayerPath, //
+    }, //
 };
 
 /// The flags that have done their work when a file is open.

@@ -15,13 +15,14 @@ use kernel::{
     bindings,
     prelude::*, //
 };
-use vfs::{
+use stacking::{
     backing_file::BackingFile,
     cred::AsMounter,
-    file::{
-        File,
-        FilePos, //
-    },
+    prelude::*, //
+};
+use vfs::file::{
+    File,
+    FilePos, //
 };
 
 /// Syncs the upper file.

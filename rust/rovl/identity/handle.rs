@@ -18,17 +18,20 @@ use ondisk::{
     },
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    dentry::Dentry,
-    errno::WithReason,
     exportfs::{
         Accept,
         MayDecode, //
     },
-    mount::Mount,
     path::LayerPath,
-    super_block::FileHandles,
+    prelude::*,
+    super_block::FileHandles, //
+};
+use vfs::{
+    dentry::Dentry,
+    errno::WithReason,
+    mount::Mount,
     Foreign,
     Ref, //
 };

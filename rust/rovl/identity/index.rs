@@ -36,14 +36,16 @@ use ondisk::{
     },
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    dentry::Dentry,
-    errno::WithReason,
     exportfs::{
         Accept,
         MayDecode, //
-    },
+    }, //
+};
+use vfs::{
+    dentry::Dentry,
+    errno::WithReason,
     Foreign,
     Ref, //
 };

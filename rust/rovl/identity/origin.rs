@@ -22,15 +22,17 @@ use ondisk::{
     file_handle::FileHandle,
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    dentry::Dentry,
-    errno::WithReason,
     exportfs::{
         Accept,
         MayDecode, //
     },
-    path::LayerPath,
+    path::LayerPath, //
+};
+use vfs::{
+    dentry::Dentry,
+    errno::WithReason,
     Foreign,
     Ref, //
 };

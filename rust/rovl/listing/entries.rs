@@ -10,7 +10,7 @@ use core::sync::atomic::{
     Ordering, //
 };
 use kernel::prelude::*;
-use vfs::dir_context::DirEntry;
+use stacking::dir_context::DirEntry;
 
 /// What is known of an entry.
 #[derive(Clone, Copy)]

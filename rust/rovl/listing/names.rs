@@ -5,7 +5,7 @@
 use kernel::{
     prelude::*, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
     dir_context::DirEntry,
     path::LayerPath, //

@@ -22,12 +22,15 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::xattr::Name;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
     fs_context::FsContext,
-    path::LayerPath,
     Foreign, //
 };
 

@@ -22,16 +22,21 @@ use crate::{
 };
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
-use vfs::{
-    errno::WithReason,
-    inode::InUse,
+use stacking::{
+    in_use::InUse,
     mount::LayerMounts,
     path::LayerPath,
-    stat::StatRequest,
+    prelude::*,
     super_block::{
         layer_namelen,
+        FileHandles, //
+    }, //
+};
+use vfs::{
+    errno::WithReason,
+    stat::StatRequest,
+    super_block::{
         AnonDev,
-        FileHandles,
         SuperBlock, //
     },
     Foreign, //

@@ -11,6 +11,7 @@ use crate::mount::{
     Making, //
 };
 use kernel::prelude::*;
+use stacking::prelude::*;
 use vfs::Ref;
 
 /// Refuses lower layers below another layer of this mount, and tells, or refuses with an index, where

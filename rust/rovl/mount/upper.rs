@@ -23,9 +23,10 @@ use crate::{
     object::super_data::Work, //
 };
 use kernel::prelude::*;
-use vfs::{
-    inode::InUse,
+use stacking::{
+    in_use::InUse,
     path::LayerPath,
+    prelude::*,
     super_block::FileHandles, //
 };
 

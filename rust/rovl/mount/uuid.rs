@@ -14,11 +14,14 @@ use ondisk::{
     },
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
     errno::WithReason,
     fs_context::FsContext,
-    path::LayerPath,
     super_block, //
 };
 

@@ -26,23 +26,22 @@ use ondisk::workdir::{
     VOLATILE_DIRTY,
     WORK, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    mount::WriteGuard,
+    namei::Creating,
+    path::LayerPath,
+    prelude::*,
+    super_block::FileHandles, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
     fs_context::FsContext,
     iattr::Iattr,
-    mount::{
-        Mount,
-        WriteGuard, //
-    },
-    namei::Creating,
-    path::{
-        LayerPath,
-        Path, //
-    },
+    mount::Mount,
+    path::Path,
     posix_acl::AclKind,
-    super_block::FileHandles,
     Foreign,
     Ref, //
 };

@@ -31,8 +31,12 @@ use kernel::{
     bindings,
     prelude::*, //
 };
-use vfs::{
+use stacking::{
     cred::Creator,
+    prelude::*,
+    stack::LowerStack, //
+};
+use vfs::{
     dentry::{
         Dentry,
         Negative, //
@@ -54,7 +58,6 @@ use vfs::{
         AclKind,
         Inherited, //
     },
-    stack::LowerStack,
     super_block::SuperBlock,
     Foreign,
     Ref, //

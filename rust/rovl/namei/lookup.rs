@@ -32,19 +32,22 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    path::LayerPath,
+    prelude::*,
+    stack::{
+        LowerEntry,
+        LowerStack, //
+    }, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
     inode::Inode,
     namei::{
         InLookup,
         Spliced, //
-    },
-    path::LayerPath,
-    stack::{
-        LowerEntry,
-        LowerStack, //
     },
     super_block::SuperBlock,
     Foreign,

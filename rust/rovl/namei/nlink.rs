@@ -32,8 +32,11 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::nlink::Base;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     inode::Locked, //
 };

@@ -28,16 +28,17 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::{
+    namei::Target,
+    prelude::*, //
+};
 use vfs::{
     dentry::{
         Dentry,
         Positive, //
     },
     inode::Locked,
-    namei::{
-        RenameFlags,
-        Target, //
-    },
+    namei::RenameFlags,
     Foreign, //
 };
 

@@ -35,6 +35,10 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::{
+    namei::Renaming,
+    prelude::*, //
+};
 use vfs::{
     dentry::{
         Child,
@@ -43,8 +47,7 @@ use vfs::{
     inode::Locked,
     namei::{
         RenameFlag,
-        RenameFlags,
-        Renaming, //
+        RenameFlags, //
     },
     Foreign,
     Ref, //

@@ -23,8 +23,11 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
-use vfs::{
+use stacking::{
     cred::Creator,
+    prelude::*, //
+};
+use vfs::{
     file::TmpFile,
     inode::{
         Inode,

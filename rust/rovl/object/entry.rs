@@ -21,14 +21,17 @@ use kernel::{
         SpinLock, //
     },
 };
+use stacking::{
+    path::LayerPath,
+    prelude::*,
+    stack::LowerEntry, //
+};
 use vfs::{
     dentry::Dentry,
     inode::{
         Inode,
         Locked, //
     },
-    path::LayerPath,
-    stack::LowerEntry,
     Foreign, //
 };
 

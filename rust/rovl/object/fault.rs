@@ -11,7 +11,7 @@ use ondisk::{
     Errno,
     Fault, //
 };
-use vfs::path::LayerPath;
+use stacking::path::LayerPath;
 
 /// The same, after a message in the kernel's log on the object of the layer.
 pub(crate) fn told(path: LayerPath<'_>, fault: impl Fault) -> Error {

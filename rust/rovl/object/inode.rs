@@ -28,8 +28,13 @@ use kernel::{
     prelude::*, //
 };
 use ondisk::xattr::Name;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    path::LayerPath,
+    prelude::*,
+    stack::LowerStack, //
+};
+use vfs::{
     dentry::Dentry,
     inode::{
         Fetched,
@@ -37,8 +42,6 @@ use vfs::{
         InodeTables,
         NewInode, //
     },
-    path::LayerPath,
-    stack::LowerStack,
     super_block::SuperBlock,
     Foreign,
     Ref, //

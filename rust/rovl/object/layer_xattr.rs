@@ -15,7 +15,7 @@ use ondisk::{
     redirect::Redirect,
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
     path::LayerPath, //
 };

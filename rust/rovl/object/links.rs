@@ -20,8 +20,8 @@ use ondisk::{
     },
     xattr::Name, //
 };
+use stacking::cred::AsMounter;
 use vfs::{
-    cred::AsMounter,
     dentry::Dentry,
     Foreign, //
 };

@@ -8,6 +8,7 @@
 //! looked up in it that is not cached.
 
 use crate::Rovl;
+use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     inode::Inode,

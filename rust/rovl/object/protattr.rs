@@ -22,11 +22,11 @@ use ondisk::{
     },
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    inode::NewInode,
     path::LayerPath, //
 };
+use vfs::inode::NewInode;
 
 /// The flags of an inode that `protattr` holds.
 pub(crate) const PROTECTED_FLAGS: u32 = bindings::S_APPEND | bindings::S_IMMUTABLE;

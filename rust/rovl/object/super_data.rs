@@ -25,25 +25,21 @@ use kernel::{
     prelude::*,
     sync::Mutex, //
 };
-use vfs::{
+use stacking::{
     cred::{
         AsMounter,
         Mounter, //
     },
+    in_use::InUse,
+    mount::LayerMounts,
+    path::LayerPath,
+    stack::LowerEntry, //
+};
+use vfs::{
     dentry::Dentry,
-    inode::{
-        InUse,
-        Inode, //
-    },
-    mount::{
-        LayerMounts,
-        Mount, //
-    },
-    path::{
-        LayerPath,
-        Path, //
-    },
-    stack::LowerEntry,
+    inode::Inode,
+    mount::Mount,
+    path::Path,
     super_block::AnonDev,
     Foreign,
     Ref, //

@@ -28,11 +28,13 @@ use ondisk::{
     },
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    dentry::Dentry,
-    inode::Inode,
     path::LayerPath, //
+};
+use vfs::{
+    dentry::Dentry,
+    inode::Inode, //
 };
 
 /// Verifies the digest of the data of `inode`, if it is a file without data and that has not been

@@ -24,13 +24,13 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
-use vfs::{
+use stacking::{
     copy::sync_range,
     cred::AsMounter,
-    dir_context::{
-        DirContext,
-        LayerDir, //
-    },
+    dir_context::LayerDir, //
+};
+use vfs::{
+    dir_context::DirContext,
     errno::WithReason,
     file::{
         File,

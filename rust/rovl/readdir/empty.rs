@@ -14,10 +14,8 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
-use vfs::{
-    cred::AsMounter,
-    dentry::Dentry, //
-};
+use stacking::cred::AsMounter;
+use vfs::dentry::Dentry;
 
 /// Checks that nothing shows in a directory. Returns the names of the whiteouts in its upper layer,
 /// which have to go before the upper directory can be removed.

@@ -36,18 +36,17 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    dir_context::DirEntry,
+    path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
-    dir_context::{
-        DirContext,
-        DirEntry, //
-    },
+    dir_context::DirContext,
     inode::Locked,
-    path::{
-        LayerPath,
-        PathRef, //
-    },
+    path::PathRef, //
 };
 
 /// What the entries are read for.

@@ -19,6 +19,7 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     inode::Locked,

@@ -29,12 +29,13 @@ use kernel::{
     sync::Arc, //
 };
 use ondisk::xattr::Name;
-use vfs::{
+use stacking::{
     cred::AsMounter,
-    dir_context::{
-        DirContext,
-        LayerDir, //
-    },
+    dir_context::LayerDir,
+    prelude::*, //
+};
+use vfs::{
+    dir_context::DirContext,
     inode::{
         Inode,
         Locked, //

@@ -10,6 +10,7 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     fileattr::FileKattr,

@@ -12,17 +12,17 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::workdir::INCOMPAT;
-use vfs::{
+use stacking::{
     copy,
     cred::AsMounter,
+    mount::WriteGuard,
+    namei::Target,
+    path::LayerPath, //
+};
+use vfs::{
     dentry::Dentry,
     iattr::Iattr,
-    mount::WriteGuard,
-    namei::{
-        RenameFlags,
-        Target, //
-    },
-    path::LayerPath,
+    namei::RenameFlags,
     Foreign,
     Ref, //
 };

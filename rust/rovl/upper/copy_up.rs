@@ -46,17 +46,18 @@ use ondisk::{
     file_handle::MadeHandle,
     metacopy::Metacopy, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    link::LinkTarget,
+    mount::WriteAccess,
+    path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     fileattr::FileKattr,
     iattr::Iattr,
-    inode::{
-        Inode,
-        LinkTarget, //
-    },
-    mount::WriteAccess,
-    path::LayerPath,
+    inode::Inode,
     stat::{
         Kstat,
         StatRequest, //

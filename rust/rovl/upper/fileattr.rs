@@ -23,8 +23,11 @@ use ondisk::{
     protattr::Protattr,
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    path::LayerPath, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
     fileattr::{
@@ -32,7 +35,6 @@ use vfs::{
         FileKattr, //
     },
     inode::Inode,
-    path::LayerPath,
     Foreign, //
 };
 

@@ -23,6 +23,7 @@ use ondisk::{
     },
     xattr::Name, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     inode::Inode,

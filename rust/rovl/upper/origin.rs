@@ -16,8 +16,11 @@ use ondisk::{
     },
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
     inode::Inode,

@@ -7,13 +7,13 @@ use crate::{
     upper::Upper, //
 };
 use kernel::prelude::*;
+use stacking::namei::{
+    Renaming,
+    Target, //
+};
 use vfs::{
     dentry::Dentry,
-    namei::{
-        RenameFlags,
-        Renaming,
-        Target, //
-    },
+    namei::RenameFlags,
     Foreign,
     Ref, //
 };

@@ -22,12 +22,15 @@ use crate::{
     }, //
 };
 use kernel::prelude::*;
+use stacking::{
+    namei::Target,
+    prelude::*, //
+};
 use vfs::{
     dentry::Dentry,
     namei::{
         RenameFlag,
-        RenameFlags,
-        Target, //
+        RenameFlags, //
     },
     Foreign,
     Ref, //

@@ -22,11 +22,14 @@ use ondisk::{
     marker::Opaque,
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    mount::WriteGuard,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     inode::Inode,
-    mount::WriteGuard,
     Foreign, //
 };
 

@@ -2,21 +2,15 @@
 
 //! `struct dentry_operations`.
 
-use super::{
-    Dentry,
-    ONLY_WATCHED, //
-};
+use super::Dentry;
 use crate::{
     bindings,
     errno::from_result,
-    inode::RcuInode,
+    layers::Layers,
     FileSystem,
     Foreign, //
 };
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
+use core::marker::PhantomData;
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     prelude::*, //
@@ -45,53 +39,18 @@ pub trait Operations {
     }
 }
 
-/// Revalidation of a stacked dentry: as long as all of its layers are valid, it is too.
+/// Revalidation by the layers, if there are any.
 ///
-/// The calls are made in the crate itself, because in RCU walk neither the overlay dentry nor those
-/// of the layers may be referenced.
-fn revalidate_layers<F: FileSystem>(
+/// # Safety
+///
+/// See [`Layers::revalidate`].
+unsafe fn revalidate<F: FileSystem>(
     dentry: *mut bindings::dentry,
     flags: u32,
     weak: bool,
 ) -> Result<c_int> {
-    // SAFETY: `dentry` is valid for the callback, in RCU walk at least until the end of the RCU
-    // section; `d_inode` is read once.
-    let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
-    if inode.is_null() {
-        // Only a race with the end of the dentry, or with a lookup, shows a negative one here.
-        return Err(ECHILD);
-    }
-    // SAFETY: The inode of a dentry that is in use or seen under RCU is not freed before the end
-    // of this RCU section or of the caller's reference.
-    let inode = unsafe { RcuInode::<F>::from_raw(inode) };
-    let in_rcu_walk = flags & bindings::rvfs_const_RVFS_LOOKUP_RCU != 0;
-    // Without the flag the dentry is referenced, and this may sleep.
-    // SAFETY: As above.
-    let is_in_use = || unsafe { bindings::rvfs_d_is_in_use(dentry, ptr::null()) };
-    if !weak {
-        if inode.is_lower_removed() {
-            if in_rcu_walk {
-                return Err(ECHILD);
-            }
-            return Ok(c_int::from(is_in_use()));
-        }
-        // SAFETY: As for `inode`.
-        if unsafe { bindings::rvfs_d_fsdata_test_bit(dentry, ONLY_WATCHED) } {
-            return Ok(1);
-        }
-    }
-    for layer in inode.layer_dentries() {
-        // SAFETY: Held by the inode, and freed by RCU only after that.
-        let ret = unsafe { bindings::rvfs_revalidate(layer, flags, weak) };
-        if ret == ESTALE.to_errno() && !in_rcu_walk && inode.is_lower_removed() && !is_in_use() {
-            // The layer has just noticed. Another try would not get further.
-            return Ok(0);
-        }
-        if ret <= 0 {
-            return Ok(ret);
-        }
-    }
-    Ok(1)
+    // SAFETY: By the safety requirements.
+    unsafe { F::Layers::revalidate::<F>(dentry, flags, weak) }
 }
 
 /// The table of an implementation of [`Operations`].
@@ -128,7 +87,8 @@ impl<T: Operations> Table<T> {
         dentry: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
-        from_result(|| revalidate_layers::<T::FileSystem>(dentry, flags, false))
+        // SAFETY: By the safety requirements.
+        from_result(|| unsafe { revalidate::<T::FileSystem>(dentry, flags, false) })
     }
 
     /// # Safety
@@ -138,7 +98,8 @@ impl<T: Operations> Table<T> {
         dentry: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
-        from_result(|| revalidate_layers::<T::FileSystem>(dentry, flags, true))
+        // SAFETY: By the safety requirements.
+        from_result(|| unsafe { revalidate::<T::FileSystem>(dentry, flags, true) })
     }
 
     const OPS: bindings::dentry_operations = bindings::dentry_operations {

@@ -59,7 +59,7 @@ impl<'a, F> Child<'a, F> {
     ///
     /// As for [`Dentry::from_raw`], and the type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+    pub unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
         // INVARIANT: By the safety requirements.
         // SAFETY: By the safety requirements.
         Self(unsafe { Dentry::from_raw(ptr) })
@@ -111,7 +111,7 @@ impl<'a, F: FileSystem> Negative<'a, F> {
     ///
     /// As for [`Child::from_raw`], and the type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+    pub unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
         // INVARIANT: By the safety requirements.
         // SAFETY: By the safety requirements.
         Self(unsafe { Child::from_raw(ptr) })
@@ -237,7 +237,7 @@ impl<'a, F> Unhashed<'a, F> {
     ///
     /// As for [`Dentry::from_raw`], and the type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+    pub unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
         // INVARIANT: By the safety requirements.
         // SAFETY: By the safety requirements.
         Self(unsafe { Dentry::from_raw(ptr) })

@@ -53,7 +53,7 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
     ///
     /// The type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
+    pub unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
@@ -66,7 +66,7 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
 
     /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::kiocb {
+    pub fn as_raw(&self) -> *mut bindings::kiocb {
         self.raw
     }
 
@@ -79,7 +79,7 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
 
     /// How it is to be done (`IOCB_*`).
     #[inline]
-    pub(crate) fn flags(&self) -> c_int {
+    pub fn flags(&self) -> c_int {
         self.flags
     }
 
@@ -117,14 +117,14 @@ impl IovIterDest<'_> {
     /// `raw` must be valid, of this direction (`iov_iter_rw()`), and used by nobody else as long as
     /// this object exists.
     #[inline]
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
+    pub unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
         // SAFETY: By the safety requirements; the type is transparent.
         Self(unsafe { &mut *raw.cast() })
     }
 
     /// The raw pointer, to be given up.
     #[inline]
-    pub(crate) fn into_raw(self) -> *mut bindings::iov_iter {
+    pub fn into_raw(self) -> *mut bindings::iov_iter {
         self.0.as_raw().cast()
     }
 }
@@ -159,14 +159,14 @@ impl IovIterSource<'_> {
     /// `raw` must be valid, of this direction (`iov_iter_rw()`), and used by nobody else as long as
     /// this object exists.
     #[inline]
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
+    pub unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
         // SAFETY: By the safety requirements; the type is transparent.
         Self(unsafe { &mut *raw.cast() })
     }
 
     /// The raw pointer, to be given up.
     #[inline]
-    pub(crate) fn into_raw(self) -> *mut bindings::iov_iter {
+    pub fn into_raw(self) -> *mut bindings::iov_iter {
         self.0.as_raw().cast()
     }
 }
@@ -221,7 +221,7 @@ impl<D> Pipe<'_, D> {
     ///
     /// The type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::pipe_inode_info) -> Self {
+    pub unsafe fn from_raw(raw: *mut bindings::pipe_inode_info) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
@@ -232,7 +232,7 @@ impl<D> Pipe<'_, D> {
 
     /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(self) -> *mut bindings::pipe_inode_info {
+    pub fn as_raw(self) -> *mut bindings::pipe_inode_info {
         self.raw
     }
 }
@@ -256,7 +256,7 @@ impl<F: FileSystem> NewVma<'_, F> {
     ///
     /// As for [`VmaNew::from_raw`], and the type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::vm_area_struct) -> Self {
+    pub unsafe fn from_raw(raw: *mut bindings::vm_area_struct) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             // SAFETY: By the safety requirements.
@@ -267,7 +267,7 @@ impl<F: FileSystem> NewVma<'_, F> {
 
     /// The raw pointer.
     #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::vm_area_struct {
+    pub fn as_raw(&self) -> *mut bindings::vm_area_struct {
         self.vma.as_ptr().cast()
     }
 }
@@ -276,9 +276,17 @@ impl<F: FileSystem> NewVma<'_, F> {
 #[derive(Clone, Copy)]
 pub struct FlOwner(pub(crate) bindings::fl_owner_t);
 
+impl FlOwner {
+    /// As C has it.
+    #[inline]
+    pub fn as_raw(&self) -> bindings::fl_owner_t {
+        self.0
+    }
+}
+
 /// Turns a count of bytes or a negative errno into a result.
 #[inline]
-pub(crate) fn count_result(ret: isize) -> Result<usize> {
+pub fn count_result(ret: isize) -> Result<usize> {
     match usize::try_from(ret) {
         Ok(count) => Ok(count),
         // CAST: a negative value is an errno.
@@ -288,7 +296,7 @@ pub(crate) fn count_result(ret: isize) -> Result<usize> {
 
 /// Turns an offset or a negative errno into a result.
 #[inline]
-pub(crate) fn offset_result(ret: bindings::loff_t) -> Result<i64> {
+pub fn offset_result(ret: bindings::loff_t) -> Result<i64> {
     if ret < 0 {
         // CAST: a negative value is an errno.
         Err(errno(ret as c_int))

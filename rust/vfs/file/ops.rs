@@ -221,7 +221,8 @@ impl<T: Operations> Table<T> {
     }
 
     /// The table as C wants it.
-    pub(crate) const fn as_raw(&self) -> *const bindings::file_operations {
+    #[inline]
+    pub const fn as_raw(&self) -> *const bindings::file_operations {
         &raw const self.raw
     }
 

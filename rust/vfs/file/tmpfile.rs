@@ -2,18 +2,11 @@
 
 //! Making files without a name (`O_TMPFILE`).
 
-use super::{
-    File,
-    Operations, //
-};
+use super::Operations;
 use crate::{
-    backing_file::BackingFile,
     bindings,
-    cred::AsMounter,
     dentry::Unhashed,
     inode::Fetched,
-    mount::WriteGuard,
-    path::LayerPath,
     super_block::SuperBlock,
     FileSystem,
     Of, //
@@ -25,7 +18,6 @@ use core::{
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::aref::ARef,
     types::ForeignOwnable, //
 };
 
@@ -56,13 +48,20 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
     /// # Safety
     ///
     /// The type invariant must hold.
-    pub(crate) unsafe fn from_raw(raw: *mut bindings::file) -> Self {
+    #[inline]
+    pub unsafe fn from_raw(raw: *mut bindings::file) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
             _life: PhantomData,
             _of: PhantomData,
         }
+    }
+
+    /// The raw pointer. The file is not open, and has no inode yet.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::file {
+        self.raw
     }
 
     /// `f_flags` (`O_*`).
@@ -82,24 +81,6 @@ impl<'a, F: FileSystem> TmpFile<'a, F> {
         // SAFETY: By the type invariant nobody else changes the dentry, and what changes its name
         // here takes `&mut self`.
         unsafe { Unhashed::from_raw((*self.raw).__bindgen_anon_1.f_path.dentry) }
-    }
-
-    /// Makes a file without a name in `parent`, a directory of a layer, to stand for this one, see
-    /// [`WriteGuard::backing_tmpfile`] and [`File::take_direct_io`].
-    pub fn open_backing(
-        &self,
-        as_mounter: &AsMounter,
-        write: &WriteGuard<'_>,
-        flags: u32,
-        parent: LayerPath<'_>,
-        mode: u16,
-    ) -> Result<ARef<BackingFile>> {
-        // SAFETY: Valid by the type invariant. That the file has no inode yet does not matter,
-        // because the function only looks at its path.
-        let file = unsafe { File::<F>::from_raw(self.raw) };
-        let real = write.backing_tmpfile(as_mounter, file, flags, parent, mode)?;
-        file.take_direct_io(&real);
-        Ok(real)
     }
 
     /// Gives the dentry its inode, and a name that shows the inode number (`d_mark_tmpfile()`).

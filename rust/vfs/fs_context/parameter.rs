@@ -146,7 +146,9 @@ impl<const N: usize> Parameters<N> {
 pub struct ParameterTable(*const bindings::fs_parameter_spec);
 
 impl ParameterTable {
-    pub(crate) fn as_raw(&self) -> *const bindings::fs_parameter_spec {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> *const bindings::fs_parameter_spec {
         self.0
     }
 }

@@ -84,7 +84,7 @@ pub(crate) unsafe extern "C" fn alloc_inode<F: FileSystem>(
 pub(crate) unsafe extern "C" fn destroy_inode<F: FileSystem>(inode: *mut bindings::inode) {
     let this = inode.cast::<Allocation<F>>();
     // SAFETY: By the safety requirements; called once for each inode.
-    unsafe { (*this).layers.put_dentries() };
+    unsafe { (*this).layers.put() };
     // SAFETY: Initialised in `alloc_inode`; RCU walk does not look at it.
     unsafe { ptr::drop_in_place((*this).data.as_mut_ptr()) };
 }

@@ -11,15 +11,10 @@ use super::{
 };
 use crate::{
     bindings,
-    cred::AsMounter,
-    errno::from_result,
-    Foreign, //
+    errno::from_result, //
 };
 use core::marker::PhantomData;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// A request for the extents of a file, `struct fiemap_extent_info`.
 ///
@@ -31,19 +26,11 @@ pub struct Fiemap<'a> {
     _life: PhantomData<&'a ()>,
 }
 
-impl Inode<Foreign> {
-    /// The extents of the `len` bytes from `start` on (`->fiemap`). Returns `EOPNOTSUPP`.
-    pub fn fiemap(
-        &self,
-        _as_mounter: &AsMounter,
-        request: Fiemap<'_>,
-        start: u64,
-        len: u64,
-    ) -> Result {
-        // SAFETY: An inode has operations, which are constant.
-        let fiemap = unsafe { (*(*self.as_raw()).i_op).fiemap }.ok_or(EOPNOTSUPP)?;
-        // SAFETY: Both are valid by their type invariants.
-        to_result(unsafe { fiemap(self.as_raw(), request.raw, start, len) })
+impl Fiemap<'_> {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::fiemap_extent_info {
+        self.raw
     }
 }
 

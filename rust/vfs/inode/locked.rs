@@ -54,13 +54,13 @@ impl<'a, F> Locked<'a, F> {
         }
     }
 
-    /// As [`new`](Self::new), from a raw pointer.
+    /// From a raw pointer.
     ///
     /// # Safety
     ///
     /// As for [`Inode::from_raw`], and the type invariant must hold.
     #[inline]
-    pub(crate) unsafe fn from_raw(ptr: *mut bindings::inode) -> Self {
+    pub unsafe fn from_raw(ptr: *mut bindings::inode) -> Self {
         // SAFETY: By the safety requirements.
         unsafe { Self::new(Inode::from_raw(ptr)) }
     }

@@ -70,15 +70,18 @@ impl<'a, F: FileSystem> Fetched<'a, F> {
         }
     }
 
-    pub(crate) fn as_raw(&self) -> *mut bindings::inode {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::inode {
         match self {
-            Self::New(inode) => inode.raw(),
+            Self::New(inode) => inode.as_raw(),
             Self::Existing(inode) => inode.as_raw(),
         }
     }
 
     /// The inode with its reference; a new one that is hashed is still to be unlocked.
-    pub(crate) fn into_raw(self) -> *mut bindings::inode {
+    #[inline]
+    pub fn into_raw(self) -> *mut bindings::inode {
         match self {
             Self::New(inode) => inode.into_raw(),
             Self::Existing(inode) => Ref::into_raw(inode).as_ptr().cast(),
@@ -189,15 +192,16 @@ pub struct NewInode<'a, F: FileSystem> {
 }
 
 impl<'a, F: FileSystem> NewInode<'a, F> {
+    /// The raw pointer.
     #[inline]
-    pub(super) fn raw(&self) -> *mut bindings::inode {
+    pub fn as_raw(&self) -> *mut bindings::inode {
         self.inode.as_ptr().cast()
     }
 
     /// The super block.
     pub fn sb(&self) -> &'a SuperBlock<F> {
         // SAFETY: By the type invariant.
-        unsafe { SuperBlock::from_raw((*self.raw()).i_sb) }
+        unsafe { SuperBlock::from_raw((*self.as_raw()).i_sb) }
     }
 
     /// Whether the inode cache knows it, and has others wait for it.
@@ -206,21 +210,22 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     }
 
     /// The inode with its reference; one that is hashed is still to be unlocked.
-    pub(crate) fn into_raw(self) -> *mut bindings::inode {
-        ManuallyDrop::new(self).raw()
+    #[inline]
+    pub fn into_raw(self) -> *mut bindings::inode {
+        ManuallyDrop::new(self).as_raw()
     }
 
     /// The type and the permissions.
     #[inline]
     pub fn mode(&self) -> u16 {
         // SAFETY: Valid by the type invariant, and nobody else uses this member.
-        unsafe { (*self.raw()).i_mode }
+        unsafe { (*self.as_raw()).i_mode }
     }
 
     /// Marks it as in creation, so that a racing search waits for nothing (`I_CREATING`).
     pub fn mark_creating(&mut self) {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_inode_mark_creating(self.raw()) };
+        unsafe { bindings::rvfs_inode_mark_creating(self.as_raw()) };
     }
 
     /// `mode` with the type that the inode has, if [`set_type`](Self::set_type) gave it one. What is in
@@ -239,15 +244,15 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     pub fn init_owner(&mut self, idmap: Idmap<'_>, dir: &Inode<F>, mode: u16) -> u16 {
         let mode = self.keep_type(mode);
         // SAFETY: All are valid by their type invariants.
-        unsafe { bindings::inode_init_owner(idmap.as_raw(), self.raw(), dir.as_raw(), mode) };
+        unsafe { bindings::inode_init_owner(idmap.as_raw(), self.as_raw(), dir.as_raw(), mode) };
         // SAFETY: Valid by the type invariant.
-        unsafe { (*self.raw()).i_mode }
+        unsafe { (*self.as_raw()).i_mode }
     }
 
     /// The owner, as [`init_owner`](Self::init_owner) set it.
-    pub(crate) fn owner(&self) -> (bindings::kuid_t, bindings::kgid_t) {
+    pub fn owner(&self) -> (bindings::kuid_t, bindings::kgid_t) {
         // SAFETY: Valid by the type invariant.
-        unsafe { ((*self.raw()).i_uid, (*self.raw()).i_gid) }
+        unsafe { ((*self.as_raw()).i_uid, (*self.as_raw()).i_gid) }
     }
 
     /// Looks for the inode of the layer's inode `key`, and makes this one it if there is none
@@ -262,9 +267,15 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
         let data = key.as_raw();
         // SAFETY: Valid and not hashed; the callbacks match; `data` is only compared.
         let inode = unsafe {
-            bindings::inode_insert5(self.raw(), data as u64, Some(test), Some(set), data.cast())
+            bindings::inode_insert5(
+                self.as_raw(),
+                data as u64,
+                Some(test),
+                Some(set),
+                data.cast(),
+            )
         };
-        if inode == self.raw() {
+        if inode == self.as_raw() {
             let this = ManuallyDrop::new(self);
             // INVARIANT: Now hashed and locked by I_NEW. The reference is the same one.
             return Ok(Fetched::New(NewInode {
@@ -281,7 +292,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
 
     /// Sets type, device number and operations. The type can be set once; after that it stays.
     pub fn set_type(&mut self, mode: u16, rdev: u32, tables: &InodeTables<F>) {
-        let inode = self.raw();
+        let inode = self.as_raw();
         let mode = self.keep_type(mode);
         self.has_type = true;
         // No reference is made to it: if it is hashed, others use its list heads and its lock.
@@ -317,12 +328,17 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     fn set_file_operations(&mut self, tables: &InodeTables<F>) {
         if !tables.file.is_null() {
             // SAFETY: As for `i_op` in `set_type`.
-            unsafe { (*self.raw()).__bindgen_anon_3.i_fop = tables.file };
+            unsafe { (*self.as_raw()).__bindgen_anon_3.i_fop = tables.file };
         }
     }
 
     /// What it holds of the layers.
-    pub(crate) fn layers_mut(&mut self) -> &mut F::Layers {
+    ///
+    /// # Safety
+    ///
+    /// It must stay that of this inode, and be as its own type wants it.
+    #[doc(hidden)]
+    pub unsafe fn layers_mut(&mut self) -> &mut F::Layers {
         // SAFETY: By the type invariant nobody else uses it.
         unsafe { &mut (*self.inode.as_ptr()).layers }
     }
@@ -330,7 +346,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     /// Sets the inode number.
     pub fn set_ino(&mut self, ino: u64) {
         // SAFETY: By the type invariant nobody else uses it.
-        unsafe { (*self.raw()).i_ino = ino };
+        unsafe { (*self.as_raw()).i_ino = ino };
     }
 
     /// Sets an inode number that no other inode has that got one so, until the counter wraps
@@ -344,7 +360,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     /// Sets all times to now (`simple_inode_init_ts()`).
     pub fn init_times(&mut self) {
         // SAFETY: By the type invariant nobody else uses it.
-        unsafe { bindings::simple_inode_init_ts(self.raw()) };
+        unsafe { bindings::simple_inode_init_ts(self.as_raw()) };
     }
 
     /// Lets security modules label it as a new object in `dir`
@@ -353,7 +369,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
         // SAFETY: All are valid by their type invariants; the name stays as long as it is borrowed.
         to_result(unsafe {
             bindings::security_inode_init_security(
-                self.raw(),
+                self.as_raw(),
                 dir.as_raw(),
                 dentry.dentry().name_raw(),
                 None,
@@ -365,27 +381,27 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     /// Sets the size in bytes.
     pub fn set_size(&mut self, size: i64) {
         // SAFETY: By the type invariant nobody else uses it.
-        unsafe { (*self.raw()).i_size = size };
+        unsafe { (*self.as_raw()).i_size = size };
     }
 
     /// Sets the number of links.
     pub fn set_nlink(&mut self, nlink: u32) {
         // SAFETY: By the type invariant nobody else uses it.
-        unsafe { bindings::set_nlink(self.raw(), nlink) };
+        unsafe { bindings::set_nlink(self.as_raw(), nlink) };
     }
 
     /// Copies owner, permissions, times and size from an inode of a layer. The type is what
     /// [`set_type`](Self::set_type) makes it.
     pub fn copy_attr(&mut self, real: &Inode<Foreign>, idmap: Idmap<'_>) {
         // SAFETY: All are valid by their type invariants.
-        unsafe { bindings::rvfs_copyattr(self.raw(), real.as_raw(), idmap.as_raw()) };
+        unsafe { bindings::rvfs_copyattr(self.as_raw(), real.as_raw(), idmap.as_raw()) };
     }
 
     /// Replaces those of `i_flags` that are in `mask`, as [`Inode::set_flags`] does.
     pub fn set_flags(&mut self, flags: u32, mask: u32) {
         let mask = mask & SETTABLE_FLAGS;
         // SAFETY: As for `Inode::set_flags`.
-        unsafe { bindings::inode_set_flags(self.raw(), flags & mask, mask) };
+        unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
     }
 
     /// The file system's part.
@@ -399,10 +415,10 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
         let this = ManuallyDrop::new(self);
         if this.hashed {
             // SAFETY: By the type invariant I_NEW is ours to clear.
-            unsafe { bindings::unlock_new_inode(this.raw()) };
+            unsafe { bindings::unlock_new_inode(this.as_raw()) };
         }
         // SAFETY: The reference of this object is passed on.
-        unsafe { Inode::from_raw_owned(this.raw()) }
+        unsafe { Inode::from_raw_owned(this.as_raw()) }
     }
 }
 
@@ -410,10 +426,10 @@ impl<F: FileSystem> Drop for NewInode<'_, F> {
     fn drop(&mut self) {
         if self.hashed {
             // SAFETY: By the type invariant the inode is I_NEW and the reference ours.
-            unsafe { bindings::iget_failed(self.raw()) };
+            unsafe { bindings::iget_failed(self.as_raw()) };
         } else {
             // SAFETY: By the type invariant the reference is ours.
-            unsafe { bindings::iput(self.raw()) };
+            unsafe { bindings::iput(self.as_raw()) };
         }
     }
 }

@@ -2,7 +2,42 @@
 
 //! Another kind of layers, which would decide what an inode puts at its end.
 
+use kernel::prelude::*;
+use vfs::{
+    bindings,
+    layers::Layers,
+    FileSystem, //
+};
+
 struct Mine;
 
-impl vfs::layers::sealed::Sealed for Mine {}
-//~^ ERROR module `sealed` is private
+impl Layers for Mine {
+    //~^ ERROR the trait `Layers` requires an `unsafe impl` declaration
+    const STACKING: bool = true;
+    type Mounts = ();
+    type Kept<F: FileSystem<Layers = Self>> = ();
+
+    fn rely_on<F: FileSystem<Layers = Self>>(_kept: &mut (), _mounts: &()) -> Result {
+        Ok(())
+    }
+
+    fn depth(_mounts: &()) -> u32 {
+        0
+    }
+
+    fn new() -> Self {
+        Self
+    }
+
+    unsafe fn revalidate<F: FileSystem<Layers = Self>>(
+        _dentry: *mut bindings::dentry,
+        _flags: u32,
+        _weak: bool,
+    ) -> Result<c_int> {
+        Ok(1)
+    }
+
+    unsafe fn put(&self) {}
+
+    unsafe fn free(&mut self) {}
+}

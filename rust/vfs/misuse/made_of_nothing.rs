@@ -2,11 +2,11 @@
 
 //! Objects and proofs that only C, or a lock, can make.
 
+use stacking::cred::{
+    AsMounter,
+    Mounter, //
+};
 use vfs::{
-    cred::{
-        AsMounter,
-        Mounter, //
-    },
     dentry::{
         Child,
         Dentry,
@@ -23,7 +23,7 @@ use vfs::{
 
 fn from_a_pointer(dentry: *mut core::ffi::c_void) {
     let _ = Dentry::<Foreign>::from_raw(dentry.cast());
-    //~^ ERROR associated function `from_raw` is private
+    //~^ ERROR call to unsafe function `Dentry::<F>::from_raw` is unsafe
 }
 
 fn child_of_any<F>(dentry: &Dentry<F>) {

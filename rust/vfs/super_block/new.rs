@@ -16,10 +16,7 @@ use crate::{
         Dentry, //
     },
     export,
-    inode::{
-        NewInode,
-        Traps, //
-    },
+    inode::NewInode,
     layers::Layers,
     xattr::Handlers,
     FileSystem,
@@ -45,7 +42,7 @@ use kernel::{
 /// `'a` is the time of its `fill_super`.
 pub struct NewSuperBlock<'a, F: FileSystem> {
     sb: &'a SuperBlock<F>,
-    traps: Traps<F>,
+    kept: <F::Layers as Layers>::Kept<F>,
     /// See [`Filled`].
     _filling: PhantomData<fn(&'a ()) -> &'a ()>,
 }
@@ -67,16 +64,15 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     /// # Safety
     ///
     /// `sb` must be a super block of `F` in its `fill_super`.
-    pub(crate) unsafe fn from_raw<O: Operations<FileSystem = F>>(
-        sb: *mut bindings::super_block,
-    ) -> Self {
+    #[inline]
+    pub unsafe fn from_raw<O: Operations<FileSystem = F>>(sb: *mut bindings::super_block) -> Self {
         // SAFETY: By the safety requirements.
         unsafe { (*sb).s_op = Table::<O>::TABLE };
         // INVARIANT: By the safety requirements and the line above.
         Self {
             // SAFETY: By the safety requirements. Its data is not read before it is set.
             sb: unsafe { SuperBlock::from_raw(sb) },
-            traps: Traps::new(),
+            kept: Default::default(),
             _filling: PhantomData,
         }
     }
@@ -85,14 +81,24 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         self.sb.as_raw()
     }
 
-    /// The super block, for the inode cache only: it has no data yet.
-    pub(crate) fn sb_for_inodes(&self) -> &SuperBlock<F> {
+    /// The super block, for the inode cache.
+    ///
+    /// # Safety
+    ///
+    /// Its data must not be looked at: there is none yet.
+    #[doc(hidden)]
+    pub unsafe fn sb_for_inodes(&self) -> &SuperBlock<F> {
         self.sb
     }
 
-    /// The traps that have been set.
-    pub(crate) fn traps_mut(&mut self) -> &mut Traps<F> {
-        &mut self.traps
+    /// What it will keep.
+    ///
+    /// # Safety
+    ///
+    /// It must stay that of this super block, and be as its own type wants it.
+    #[doc(hidden)]
+    pub unsafe fn kept_mut(&mut self) -> &mut <F::Layers as Layers>::Kept<F> {
+        &mut self.kept
     }
 
     /// Sets how many file systems this one stacks on. [`finish`](Self::finish) does so where it is more,
@@ -225,15 +231,15 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     where
         Error: From<E>,
     {
-        let traps = self.traps;
+        let kept = self.kept;
         let info = try_pin_init!(Info {
-            traps,
+            kept,
             data <- data,
         }? Error);
         let mut info: Pin<KBox<Info<F>>> = KBox::pin_init::<Error>(info, GFP_KERNEL)?;
         let parts = info.as_mut().project();
         let mounts = F::mounts(&parts.data);
-        parts.traps.rely_on(mounts)?;
+        F::Layers::rely_on(parts.kept, mounts)?;
         check_depth(self.sb, F::Layers::depth(mounts))?;
         let sb = self.sb.as_raw();
         // SAFETY: Valid by the type invariant, and without data.

@@ -11,15 +11,11 @@ use crate::{
     dentry::Dentry,
     errno::from_result,
     inode,
-    path::LayerPath,
     FileSystem, //
 };
 use core::marker::PhantomData;
 use kernel::{
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     seq_file::SeqFile,
     str::CStr,
@@ -30,10 +26,10 @@ use kernel::{
 pub struct Statfs(*mut bindings::kstatfs);
 
 impl Statfs {
-    /// Asks a layer (`vfs_statfs()`).
-    pub fn of_layer(&mut self, path: LayerPath<'_>) -> Result {
-        // SAFETY: The path is valid and the buffer the caller's.
-        to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), self.0) })
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&mut self) -> *mut bindings::kstatfs {
+        self.0
     }
 
     /// Sets the type and the longest name.
@@ -56,14 +52,6 @@ impl Statfs {
         // SAFETY: The buffer is the caller's and the super block valid.
         unsafe { bindings::rvfs_fsid_from_uuid(self.0, sb.as_raw()) };
     }
-}
-
-/// The longest name that the file system of `path` takes (`statfs.f_namelen`).
-pub fn layer_namelen(path: LayerPath<'_>) -> Result<c_long> {
-    let mut statfs = bindings::kstatfs::default();
-    // SAFETY: The path is valid and the buffer local.
-    to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), &mut statfs) })?;
-    Ok(statfs.f_namelen)
 }
 
 /// Where mount options are shown (`/proc/mounts`).

@@ -90,7 +90,9 @@ impl<F: FileSystem> Handlers<F> {
         }
     }
 
-    pub(crate) fn as_raw(&self) -> *const *const bindings::xattr_handler {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> *const *const bindings::xattr_handler {
         self.raw
     }
 }

@@ -23,11 +23,13 @@ use ondisk::{
     index,
     xattr::Name, //
 };
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    exportfs::Accept, //
+};
+use vfs::{
     dentry::Dentry,
     errno::WithReason,
-    exportfs::Accept,
     Foreign, //
 };
 

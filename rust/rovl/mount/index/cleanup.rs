@@ -22,8 +22,11 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::temp_name;
-use vfs::{
+use stacking::{
     cred::AsMounter,
+    prelude::*, //
+};
+use vfs::{
     dentry::Dentry,
     Foreign, //
 };

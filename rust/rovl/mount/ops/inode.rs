@@ -34,6 +34,7 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
+use stacking::prelude::*;
 use vfs::{
     dentry::{
         Child,

@@ -10,6 +10,7 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     super_block::{

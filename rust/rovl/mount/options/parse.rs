@@ -30,8 +30,8 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::cred::Mounter;
 use vfs::{
-    cred::Mounter,
     fs_context::{
         FsContext,
         Operations,
@@ -44,7 +44,7 @@ use vfs::{
         Filled,
         NewSuperBlock,
         SuperBlock, //
-    },
+    }, //
 };
 
 /// A mount that is being prepared.

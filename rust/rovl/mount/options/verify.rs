@@ -14,10 +14,8 @@ use crate::{
     }, //
 };
 use kernel::prelude::*;
-use vfs::{
-    cred::AsMounter,
-    fs_context::FsContext, //
-};
+use stacking::cred::AsMounter;
+use vfs::fs_context::FsContext;
 
 impl Config {
     /// Makes the options consistent, in the order of fs/overlayfs: what was given wins over a

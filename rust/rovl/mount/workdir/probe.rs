@@ -25,14 +25,14 @@ use ondisk::{
     marker,
     xattr::Name, //
 };
+use stacking::{
+    namei::Target,
+    path::LayerPath, //
+};
 use vfs::{
     dentry::Dentry,
     errno::WithReason,
-    namei::{
-        RenameFlag,
-        Target, //
-    },
-    path::LayerPath,
+    namei::RenameFlag,
     Foreign, //
 };
 

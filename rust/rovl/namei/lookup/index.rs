@@ -14,9 +14,9 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use stacking::stack::LowerStack;
 use vfs::{
     dentry::Dentry,
-    stack::LowerStack,
     Foreign,
     Ref, //
 };

@@ -20,9 +20,12 @@ use ondisk::{
     metacopy,
     redirect::Redirect, //
 };
+use stacking::{
+    path::LayerPath,
+    prelude::*, //
+};
 use vfs::{
     dentry::Dentry,
-    path::LayerPath,
     Foreign,
     Ref, //
 };

@@ -27,14 +27,17 @@ use kernel::{
     prelude::*, //
 };
 use ondisk::xattr::Name;
-use vfs::{
+use stacking::{
     copy::{
         self,
         DataCopy, //
     },
-    iattr::Iattr,
     mount::WriteAccess,
     path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
+    iattr::Iattr,
     stat::StatRequest, //
 };
 

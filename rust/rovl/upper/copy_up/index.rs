@@ -23,10 +23,12 @@ use ondisk::{
     nlink::Base,
     xattr::Name, //
 };
+use stacking::{
+    mount::WriteAccess,
+    namei::Target, //
+};
 use vfs::{
     dentry::Dentry,
-    mount::WriteAccess,
-    namei::Target,
     Foreign, //
 };
 

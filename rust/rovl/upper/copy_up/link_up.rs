@@ -14,7 +14,10 @@ use crate::{
 };
 use kernel::prelude::*;
 use ondisk::nlink::Base;
-use vfs::mount::WriteAccess;
+use stacking::{
+    mount::WriteAccess,
+    prelude::*, //
+};
 
 impl CopyUp<'_> {
     /// Makes this name, too, a name of the upper inode, which has been copied up under another one.

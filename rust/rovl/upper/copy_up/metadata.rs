@@ -21,8 +21,8 @@ use ondisk::{
     metacopy,
     xattr::Name, //
 };
+use stacking::copy;
 use vfs::{
-    copy,
     dentry::Dentry,
     iattr::Iattr,
     inode::Locked,

@@ -19,10 +19,12 @@ use kernel::{
     bindings,
     prelude::*, //
 };
+use stacking::{
+    mount::WriteAccess,
+    namei::Target, //
+};
 use vfs::{
     dentry::Dentry,
-    mount::WriteAccess,
-    namei::Target,
     Foreign,
     Ref, //
 };

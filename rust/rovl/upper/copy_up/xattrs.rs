@@ -11,10 +11,10 @@ use kernel::{
     str::CStr, //
 };
 use ondisk::escape;
+use stacking::path::LayerPath;
 use vfs::{
     dentry::Dentry,
     errno::WithReason,
-    path::LayerPath,
     posix_acl::AclKind,
     Foreign, //
 };

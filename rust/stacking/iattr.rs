@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing attributes of objects of layers.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::{
+    cred::AsMounter,
+    mount::WriteGuard, //
+};
+use core::ptr;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+use vfs::{
+    bindings,
+    dentry::Dentry,
+    iattr::Iattr,
+    inode::Locked,
+    Foreign, //
+};
+
+impl WriteGuard<'_> {
+    /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked.
+    ///
+    /// Returns `EINVAL` if `lock` is not that of the inode, `ENOENT` of a negative dentry, and
+    /// `EWOULDBLOCK` while somebody holds a lease on the file.
+    pub fn notify_change(
+        &self,
+        as_mounter: &AsMounter,
+        lock: &Locked<'_, Foreign>,
+        dentry: &Dentry<Foreign>,
+        attr: &Iattr,
+    ) -> Result {
+        as_mounter.check()?;
+        self.check(dentry)?;
+        let inode = dentry.inode().ok_or(ENOENT)?;
+        if !lock.inode().is(inode) {
+            return Err(EINVAL);
+        }
+        let mut attr = attr.to_raw();
+        // File systems take over all of it, and an inode must not change its type. CAST: a mask.
+        let kind = bindings::S_IFMT as u16;
+        attr.ia_mode = (attr.ia_mode & !kind) | (inode.mode() & kind);
+        // SAFETY: The dentry is valid and of this mount's file system; its inode is locked; the
+        // attributes are a copy, and the file in them is not used.
+        to_result(unsafe {
+            bindings::notify_change(
+                self.mount().idmap().as_raw(),
+                dentry.as_raw(),
+                &mut attr,
+                ptr::null_mut(),
+            )
+        })
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Revalidation of dentries by those of their layers.
+
+use crate::layers::{
+    RcuTop,
+    Stacked, //
+};
+use core::ptr;
+use kernel::prelude::*;
+use vfs::{
+    bindings,
+    dentry::Dentry,
+    inode::RcuInode,
+    FileSystem,
+    Foreign, //
+};
+
+/// The flags with which a dentry asks for `d_revalidate` and `d_weak_revalidate`.
+const REVALIDATE: u32 =
+    bindings::dentry_flags_DCACHE_OP_REVALIDATE | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
+
+/// The bit of the word in `d_fsdata` that says that no layer asks for a revalidation.
+const ONLY_WATCHED: u32 = usize::BITS - 1;
+
+/// `d_flags`.
+fn flags<F>(dentry: &Dentry<F>) -> u32 {
+    // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+    unsafe { (&raw const (*dentry.as_raw()).d_flags).read_volatile() }
+}
+
+/// A dentry whose layers may want to be asked.
+pub trait Revalidation {
+    /// Sets `DCACHE_OP_REVALIDATE` and `DCACHE_OP_WEAK_REVALIDATE` if a dentry of the layers has it,
+    /// and clears it otherwise, so that the VFS revalidates this dentry only where that has an effect.
+    ///
+    /// Does nothing in a file system without dentry operations, see
+    /// [`NewSuperBlock::set_dentry_operations`](vfs::super_block::NewSuperBlock::set_dentry_operations).
+    fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>);
+
+    /// Sets `DCACHE_OP_REVALIDATE`, so that a lookup notices if the topmost object, in a lower layer,
+    /// was removed from there behind our back. To be called after
+    /// [`init_revalidation`](Self::init_revalidation), which clears it; without dentry operations it
+    /// does nothing, either.
+    ///
+    /// A mount point stays, and so does a directory in which something is used.
+    fn watch_lower(&self);
+
+    /// As [`init_revalidation`](Self::init_revalidation), for the root: `DCACHE_OP_WEAK_REVALIDATE`
+    /// only, because the root is never looked up by name.
+    fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>);
+
+    /// Sets the flags of [`init_revalidation`](Self::init_revalidation) that one more dentry of a
+    /// layer has.
+    fn add_revalidation(&self, layer: &Dentry<Foreign>);
+}
+
+impl<F: FileSystem> Revalidation for Dentry<F> {
+    fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
+        let flags = layers.fold(0, |all, dentry| all | flags(dentry));
+        replace_revalidation(self, REVALIDATE, flags);
+    }
+
+    fn watch_lower(&self) {
+        let flag = bindings::dentry_flags_DCACHE_OP_REVALIDATE;
+        if flags(self) & flag == 0 {
+            self.set_flag(ONLY_WATCHED);
+            replace_revalidation(self, flag, flag);
+        }
+    }
+
+    fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
+        let flags = layers.fold(0, |all, dentry| all | flags(dentry));
+        replace_revalidation(
+            self,
+            bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE,
+            flags,
+        );
+    }
+
+    fn add_revalidation(&self, layer: &Dentry<Foreign>) {
+        if layer.is_remote() {
+            replace_revalidation(self, flags(layer) & REVALIDATE, REVALIDATE);
+        }
+    }
+}
+
+/// Sets those of the flags in `mask` that are in `flags`, and clears the others of `mask`.
+fn replace_revalidation<F>(dentry: &Dentry<F>, mask: u32, flags: u32) {
+    // SAFETY: Valid by the type invariant; constant since the dentry was made.
+    if unsafe { (*dentry.as_raw()).d_op }.is_null() {
+        // The VFS would call what the flags ask for without a look whether it is there.
+        return;
+    }
+    // SAFETY: Valid by the type invariant, and all tables of operations have these.
+    unsafe { bindings::rvfs_d_replace_flags(dentry.as_raw(), mask, flags) };
+}
+
+/// Whether the object that shows is in a lower layer, and was removed there.
+#[inline]
+fn is_lower_removed<L: Stacked>(layers: &L) -> bool {
+    let Some(RcuTop { dentry, .. }) = layers.rcu_top().filter(|top| top.layer != 0) else {
+        return false;
+    };
+    // SAFETY: The dentry is freed only a grace period after the inode put it; a racy read of a pointer
+    // that is only compared, as `d_unhashed()`.
+    let pprev = unsafe { (&raw const (*dentry).d_hash.pprev).read_volatile() };
+    // What was found by a file handle is not hashed either, as long as it has no name.
+    // SAFETY: As above, of an integer.
+    let flags = || unsafe { (&raw const (*dentry).d_flags).read_volatile() };
+    pprev.is_null() && flags() & bindings::dentry_flags_DCACHE_DISCONNECTED == 0
+}
+
+/// Revalidation of a stacked dentry: as long as all of its layers are valid, it is too.
+///
+/// The calls are made here, and not by the file system, because in RCU walk neither the overlay dentry nor those
+/// of the layers may be referenced.
+///
+/// # Safety
+///
+/// `dentry` must be a dentry of `F` as the VFS passes it with `flags`: without a reference in RCU walk.
+pub(crate) unsafe fn revalidate_layers<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    flags: u32,
+    weak: bool,
+) -> Result<c_int>
+where
+    F::Layers: Stacked,
+{
+    // SAFETY: `dentry` is valid for the callback, in RCU walk at least until the end of the RCU
+    // section; `d_inode` is read once.
+    let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
+    if inode.is_null() {
+        // Only a race with the end of the dentry, or with a lookup, shows a negative one here.
+        return Err(ECHILD);
+    }
+    // SAFETY: The inode of a dentry that is in use or seen under RCU is not freed before the end
+    // of this RCU section or of the caller's reference.
+    let inode = unsafe { RcuInode::<F>::from_raw(inode) };
+    let in_rcu_walk = flags & bindings::rvfs_const_RVFS_LOOKUP_RCU != 0;
+    // Without the flag the dentry is referenced, and this may sleep.
+    // SAFETY: As above.
+    let is_in_use = || unsafe { bindings::rvfs_d_is_in_use(dentry, ptr::null()) };
+    if !weak {
+        if is_lower_removed(inode.layers()) {
+            if in_rcu_walk {
+                return Err(ECHILD);
+            }
+            return Ok(c_int::from(is_in_use()));
+        }
+        // SAFETY: As for `inode`.
+        if unsafe { bindings::rvfs_d_fsdata_test_bit(dentry, ONLY_WATCHED) } {
+            return Ok(1);
+        }
+    }
+    for layer in inode.layers().rcu_dentries() {
+        // SAFETY: Held by the inode, and freed by RCU only after that.
+        let ret = unsafe { bindings::rvfs_revalidate(layer, flags, weak) };
+        if ret == ESTALE.to_errno()
+            && !in_rcu_walk
+            && is_lower_removed(inode.layers())
+            && !is_in_use()
+        {
+            // The layer has just noticed. Another try would not get further.
+            return Ok(0);
+        }
+        if ret <= 0 {
+            return Ok(ret);
+        }
+    }
+    Ok(1)
+}

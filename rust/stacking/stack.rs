@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a stacked inode knows of its layers.
+//!
+//! The upper dentry appears once, at copy up; the stack of lower dentries is set before the inode
+//! is published and does not change, but that the one with the data of a file may appear later. All
+//! are read by RCU walk without a reference on the inode.
+//!
+//! Security tools read the upper dentry at the address right behind `struct inode`, therefore it
+//! is the first member here, and `vfs` puts this structure right behind the inode.
+
+mod deferred;
+
+use crate::{
+    layers::{
+        self,
+        RcuTop,
+        Stacked, //
+    },
+    mount::LayerMounts,
+    revalidate::revalidate_layers,
+    trap::Traps, //
+};
+use core::{
+    marker::PhantomData,
+    mem::{
+        self,
+        ManuallyDrop, //
+    },
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use deferred::Deferred;
+use kernel::prelude::*;
+use vfs::{
+    bindings,
+    dentry::Dentry,
+    inode::{
+        Inode,
+        NewInode, //
+    },
+    layers::Layers,
+    publish::Once,
+    FileSystem,
+    Foreign,
+    Ref, //
+};
+
+/// A dentry in one lower layer, with the index of the layer.
+///
+/// # Invariants
+///
+/// `dentry` is a dentry on which the [`LowerStack`] that holds this entry owns a reference.
+pub struct LowerEntry {
+    dentry: NonNull<Dentry<Foreign>>,
+    layer: u16,
+}
+
+impl LowerEntry {
+    /// The dentry.
+    #[inline]
+    pub fn dentry(&self) -> &Dentry<Foreign> {
+        // SAFETY: By the type invariant; the borrow of the entry borrows the stack, because entries
+        // are neither made nor copied outside of it.
+        unsafe { self.dentry.as_ref() }
+    }
+
+    /// The index of the layer: 1 is the topmost lower one.
+    #[inline]
+    pub fn layer(&self) -> usize {
+        usize::from(self.layer)
+    }
+}
+
+/// Where the entries are: one is stored in place, so that a lookup that finds one allocates nothing.
+enum Entries {
+    None,
+    One([LowerEntry; 1]),
+    Many(KVec<LowerEntry>),
+    Deferred(KBox<Deferred>),
+}
+
+/// The lower dentries of one object, topmost first, of file systems that stay mounted for `'a`.
+pub struct LowerStack<'a>(Entries, PhantomData<&'a ()>);
+
+// SAFETY: Dentries may be used and put in any task.
+unsafe impl Send for LowerStack<'_> {}
+// SAFETY: A shared reference only reads, and dentries are `Sync`.
+unsafe impl Sync for LowerStack<'_> {}
+
+impl<'a> LowerStack<'a> {
+    /// A stack without layers.
+    pub const fn new() -> Self {
+        Self(Entries::None, PhantomData)
+    }
+
+    /// A stack without layers, with room for so many. Returns `ENOMEM`.
+    pub fn with_capacity(layers: usize) -> Result<Self> {
+        if layers <= 1 {
+            return Ok(Self::new());
+        }
+        let many = KVec::with_capacity(layers, GFP_KERNEL)?;
+        Ok(Self(Entries::Many(many), PhantomData))
+    }
+
+    /// Moves the entries to an allocation of their size, if that is so much smaller that the allocator
+    /// has a smaller object for it: its sizes are two and three times a power of two.
+    ///
+    /// The entries stay where they are if there is no memory for the smaller one.
+    pub fn trim(&mut self) {
+        let Entries::Many(many) = &mut self.0 else {
+            return;
+        };
+        if many.len() > many.capacity() / 4 * 3 || many.capacity() < 8 {
+            return;
+        }
+        let Ok(mut trimmed) = KVec::with_capacity(many.len(), GFP_KERNEL) else {
+            return;
+        };
+        // Entries do not put their references when they are dropped, so that moving them needs no
+        // more than this; there is room for all.
+        for entry in core::mem::replace(many, KVec::new()) {
+            let _ = trimmed.push(entry, GFP_KERNEL);
+        }
+        *many = trimmed;
+    }
+
+    /// Adds a dentry of layer `layer` at the bottom. Returns `ENOMEM`, and puts the dentry then.
+    pub fn push(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: usize) -> Result {
+        let layer = u16::try_from(layer)?;
+        match &mut self.0 {
+            Entries::None => {
+                // INVARIANT: The reference is passed on to the stack.
+                let dentry = Ref::into_raw(dentry);
+                self.0 = Entries::One([LowerEntry { dentry, layer }]);
+            }
+            Entries::One([first]) => {
+                let mut many = KVec::with_capacity(4, GFP_KERNEL)?;
+                // INVARIANT: The reference is passed on to the new entry when `self.0` is replaced.
+                let first = LowerEntry {
+                    dentry: first.dentry,
+                    layer: first.layer,
+                };
+                many.push(first, GFP_KERNEL)?;
+                self.0 = Entries::Many(many);
+                return self.push_many(dentry, layer);
+            }
+            Entries::Many(_) => return self.push_many(dentry, layer),
+            Entries::Deferred(_) => return Err(EINVAL),
+        }
+        Ok(())
+    }
+
+    /// Says that below the one entry there is the data of a file, which is looked for when it is
+    /// first needed: `place` tells whoever looks for it where it is.
+    ///
+    /// Returns `EINVAL` unless there is exactly one entry.
+    pub fn defer_data(&mut self, place: KVec<u8>) -> Result {
+        let Entries::One([top]) = &self.0 else {
+            return Err(EINVAL);
+        };
+        // INVARIANT: The reference is passed on to the new entry when `self.0` is replaced.
+        let top = LowerEntry {
+            dentry: top.dentry,
+            layer: top.layer,
+        };
+        self.0 = Entries::Deferred(KBox::new(Deferred::new(top, place), GFP_KERNEL)?);
+        Ok(())
+    }
+
+    /// Where the data is, of a file whose data is not looked for before it is needed.
+    #[inline]
+    pub fn deferred_place(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Entries::Deferred(deferred) => Some(deferred.place()),
+            _ => None,
+        }
+    }
+
+    fn push_many(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: u16) -> Result {
+        if let Entries::Many(many) = &mut self.0 {
+            many.reserve(1, GFP_KERNEL)?;
+            // INVARIANT: The reference is passed on to the stack; there is room for it.
+            let dentry = Ref::into_raw(dentry);
+            many.push(LowerEntry { dentry, layer }, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// The entries, topmost first, without one that was found after the inode was published.
+    #[inline]
+    pub fn as_slice(&self) -> &[LowerEntry] {
+        match &self.0 {
+            Entries::None => &[],
+            Entries::One(one) => one,
+            Entries::Many(many) => many,
+            Entries::Deferred(deferred) => deferred.top(),
+        }
+    }
+
+    /// The entry that was found after the inode was published.
+    #[inline]
+    fn late(&self) -> Option<&LowerEntry> {
+        match &self.0 {
+            Entries::Deferred(deferred) => deferred.data(),
+            _ => None,
+        }
+    }
+
+    /// The entries, topmost first, with the one that has the data of a file also where it was found
+    /// after the inode was published.
+    pub fn iter_found(&self) -> impl Iterator<Item = &LowerEntry> {
+        Iterator::chain(self.as_slice().iter(), self.late())
+    }
+
+    /// The number of layers, without one that is looked for when it is needed.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is no layer.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    /// The topmost entry.
+    #[inline]
+    pub fn first(&self) -> Option<&LowerEntry> {
+        self.as_slice().first()
+    }
+
+    /// Whether there is more than one layer, also if the one with the data of a file has not been
+    /// looked for yet.
+    #[inline]
+    pub fn is_merged(&self) -> bool {
+        match &self.0 {
+            Entries::None | Entries::One(_) => false,
+            Entries::Many(many) => many.len() > 1,
+            Entries::Deferred(_) => true,
+        }
+    }
+
+    /// The lowest entry, which holds the data of a file. `None` also where it has not been looked
+    /// for yet.
+    #[inline]
+    pub fn data(&self) -> Option<&LowerEntry> {
+        match &self.0 {
+            Entries::Deferred(deferred) => deferred.data(),
+            _ => self.as_slice().last(),
+        }
+    }
+
+    /// Puts the dentries and leaves the memory as it is.
+    ///
+    /// # Safety
+    ///
+    /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
+    /// dropped: see [`LayerStack::free`].
+    unsafe fn put_dentries(&self) {
+        for entry in self.iter_found() {
+            // SAFETY: By the type invariant of the entry the stack owns this reference.
+            drop(unsafe { Ref::from_raw(entry.dentry) });
+        }
+    }
+}
+
+impl Default for LowerStack<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for LowerStack<'_> {
+    fn drop(&mut self) {
+        // SAFETY: Dropped once, and nothing looks at it afterwards.
+        unsafe { self.put_dentries() };
+    }
+}
+
+/// The layers of an inode: an upper one, and a stack of lower ones.
+///
+/// # Invariants
+///
+/// - `lower` does not change after the inode was published, but for an entry that appears once.
+/// - All dentries are of file systems of the super block's mounts, see [`FileSystem::mounts`].
+/// - Dropping neither member puts dentries: [`put`](Layers::put) does.
+#[repr(C)]
+pub struct LayerStack {
+    upper: ManuallyDrop<Once<Dentry<Foreign>>>,
+    lower: ManuallyDrop<LowerStack<'static>>,
+}
+
+impl LayerStack {
+    /// Sets the lower layers of an inode that nobody else sees yet.
+    fn set_lower(&mut self, mut lower: LowerStack<'_>) {
+        // How long they stay mounted is now said by the invariant of this type. The old stack, which
+        // is dropped here, is mostly the empty one.
+        mem::swap(&mut self.lower.0, &mut lower.0);
+    }
+
+    /// The upper dentry, if the object has been copied up or was made in the upper layer.
+    ///
+    /// Who sees it sees what copy up stored in the inode before.
+    #[inline]
+    pub(crate) fn upper(&self) -> Option<&Dentry<Foreign>> {
+        self.upper.get()
+    }
+
+    /// Makes `upper` visible.
+    ///
+    /// Returns `EEXIST`, and puts it, where there is an upper dentry already.
+    ///
+    /// # Safety
+    ///
+    /// By the type invariant it must be of the file system of the upper mount.
+    unsafe fn publish_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
+        // SAFETY: By the safety requirements: that mount is there longer than the inode.
+        unsafe { self.upper.publish_ref(upper) }
+    }
+
+    /// The lower dentries.
+    #[inline]
+    pub(crate) fn lower(&self) -> &LowerStack<'_> {
+        &self.lower
+    }
+}
+
+// SAFETY: By the type invariant. Dentries are freed a grace period after they were put, as RCU walk
+// needs them; only that looks at them after that.
+unsafe impl Layers for LayerStack {
+    const STACKING: bool = true;
+
+    type Mounts = LayerMounts;
+
+    type Kept<F: FileSystem<Layers = Self>> = Traps<F>;
+
+    fn rely_on<F: FileSystem<Layers = Self>>(kept: &mut Traps<F>, mounts: &Self::Mounts) -> Result {
+        kept.rely_on(mounts)
+    }
+
+    fn depth(mounts: &LayerMounts) -> u32 {
+        let mounts = (0..=mounts.num_lower()).filter_map(|layer| mounts.get(layer));
+        let depths = mounts.map(|mount| mount.sb().stack_depth().saturating_add(1));
+        depths.max().unwrap_or(0)
+    }
+
+    fn new() -> Self {
+        Self {
+            upper: ManuallyDrop::new(Once::new()),
+            lower: ManuallyDrop::new(LowerStack::new()),
+        }
+    }
+
+    unsafe fn revalidate<F: FileSystem<Layers = Self>>(
+        dentry: *mut bindings::dentry,
+        flags: u32,
+        weak: bool,
+    ) -> Result<c_int> {
+        // SAFETY: By the safety requirements.
+        unsafe { revalidate_layers::<F>(dentry, flags, weak) }
+    }
+
+    unsafe fn put(&self) {
+        if let Some(upper) = self.upper() {
+            // SAFETY: `upper` owns this reference and is never dropped. The pointer stays: RCU walk
+            // may still read it, and a dentry is freed only after a grace period.
+            drop(unsafe { Dentry::<Foreign>::from_raw_owned(upper.as_raw()) });
+        }
+        // SAFETY: By the safety requirements.
+        unsafe { self.lower.put_dentries() };
+    }
+
+    unsafe fn free(&mut self) {
+        let lower: *mut LowerStack<'_> = &mut *self.lower;
+        // SAFETY: `LowerStack` has a `Drop` that would put the dentries a second time, so only its
+        // member is dropped, which frees memory; entries need no drop.
+        unsafe { ptr::drop_in_place(&raw mut (*lower).0) };
+    }
+}
+
+// SAFETY: The dentries are those of the two members, which own the references.
+unsafe impl Stacked for LayerStack {
+    fn keeps(mounts: &LayerMounts, dentry: &Dentry<Foreign>) -> bool {
+        (0..=mounts.num_lower()).any(|layer| check(mounts, dentry, layer).is_ok())
+    }
+
+    fn rcu_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + '_ {
+        let upper = self.upper().map(Dentry::as_raw);
+        let lower = self.lower().iter_found();
+        Iterator::chain(
+            upper.into_iter(),
+            lower.map(|entry| entry.dentry().as_raw()),
+        )
+    }
+
+    #[inline]
+    fn rcu_top(&self) -> Option<RcuTop> {
+        let (dentry, layer) = match self.upper() {
+            Some(upper) => (upper.as_raw(), 0),
+            None => {
+                let first = self.lower().first()?;
+                (first.dentry().as_raw(), first.layer())
+            }
+        };
+        Some(RcuTop { dentry, layer })
+    }
+}
+
+/// An inode that stands for objects of several layers.
+pub trait StackedInode {
+    /// The dentry in the upper layer.
+    fn upper(&self) -> Option<&Dentry<Foreign>>;
+
+    /// The dentries in the lower layers.
+    fn lower(&self) -> &LowerStack<'_>;
+
+    /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
+    /// first needed. One that somebody else has found before stays.
+    ///
+    /// Returns `ENOMEM`, `EINVAL` where it has been there from the start, and `EXDEV` where it is not of
+    /// the file system of that layer.
+    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result;
+
+    /// Makes the upper dentry of a copied up object visible.
+    ///
+    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
+    /// that could not be found by a layer's inode, because its lower hard link was going to be
+    /// broken, can be found by the upper one from now on.
+    ///
+    /// Returns `EIO` if there is an upper dentry already, and `EXDEV` where it is not of the file
+    /// system of the upper layer.
+    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result;
+}
+
+impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
+    #[inline]
+    fn upper(&self) -> Option<&Dentry<Foreign>> {
+        self.layers().upper()
+    }
+
+    #[inline]
+    fn lower(&self) -> &LowerStack<'_> {
+        self.layers().lower()
+    }
+
+    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
+        check(F::mounts(self.sb().data()), &dentry, layer)?;
+        match &self.lower().0 {
+            Entries::Deferred(deferred) => deferred.publish(dentry, layer),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
+        check(F::mounts(self.sb().data()), &upper, 0)?;
+        let key = upper.inode().ok_or(EIO)?.as_raw();
+        // SAFETY: Checked above.
+        unsafe { self.layers().publish_upper(upper) }.map_err(|_| EIO)?;
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
+            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: it is done once,
+            // by whoever has published the upper dentry.
+            unsafe { (*self.as_raw()).i_private = key.cast() };
+            // SAFETY: As above, and the inode is not hashed.
+            unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };
+        }
+        Ok(())
+    }
+}
+
+/// An inode that will stand for objects of several layers.
+pub trait StackedNewInode {
+    /// Sets the layers.
+    ///
+    /// Returns `EXDEV` where a dentry is not of the file system of its layer, and `EEXIST` where there
+    /// is an upper dentry already.
+    fn set_layers(
+        &mut self,
+        upper: Option<Ref<'_, Dentry<Foreign>>>,
+        lower: LowerStack<'_>,
+    ) -> Result;
+}
+
+impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
+    fn set_layers(
+        &mut self,
+        upper: Option<Ref<'_, Dentry<Foreign>>>,
+        lower: LowerStack<'_>,
+    ) -> Result {
+        let mounts = F::mounts(self.sb().data());
+        for entry in lower.iter_found() {
+            check(mounts, entry.dentry(), entry.layer())?;
+        }
+        if let Some(upper) = &upper {
+            check(mounts, upper, 0)?;
+        }
+        // SAFETY: Its members are set one by one.
+        let layers = unsafe { self.layers_mut() };
+        // INVARIANT: Just checked.
+        layers.set_lower(lower);
+        // SAFETY: Checked above.
+        upper.map_or(Ok(()), |upper| unsafe { layers.publish_upper(upper) })
+    }
+}
+
+/// Refuses a dentry that is not of the file system of layer `layer`.
+#[inline]
+fn check(mounts: &LayerMounts, dentry: &Dentry<Foreign>, layer: usize) -> Result {
+    layers::check(mounts.get(layer).ok_or(EXDEV)?, dentry)
+}
