@@ -73,6 +73,17 @@ fn to_err_ptr<T>(result: Result) -> *mut T {
     }
 }
 
+/// A name at which an operation makes an object.
+struct Made<'a, F>(&'a Dentry<F>);
+
+impl<F> Made<'_, F> {
+    /// Returns `EIO` where there is none though the operation has succeeded: the VFS, and whoever called
+    /// it, use its inode.
+    fn check(&self) -> Result {
+        self.0.inode().map(|_| ()).ok_or(EIO)
+    }
+}
+
 impl<T: Operations> Table<T> {
     /// # Safety
     ///
@@ -152,7 +163,8 @@ impl<T: Operations> Table<T> {
         let idmap = unsafe { Idmap::from_raw(idmap) };
         // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
         let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
-        from_result(|| T::create(idmap, &dir, dentry, mode).map(|()| 0))
+        let made = Made(dentry.dentry());
+        from_result(|| T::create(idmap, &dir, dentry, mode).and_then(|()| made.check()).map(|()| 0))
     }
 
     /// # Safety
@@ -167,7 +179,8 @@ impl<T: Operations> Table<T> {
         let old = unsafe { locked_dentry(old) };
         // SAFETY: By the safety requirements; the directory is locked, and the new dentry negative.
         let (dir, new) = unsafe { (Locked::from_raw(dir), Negative::from_raw(new)) };
-        from_result(|| T::link(&old, &dir, new).map(|()| 0))
+        let made = Made(new.dentry());
+        from_result(|| T::link(&old, &dir, new).and_then(|()| made.check()).map(|()| 0))
     }
 
     /// # Safety
@@ -197,9 +210,10 @@ impl<T: Operations> Table<T> {
         let idmap = unsafe { Idmap::from_raw(idmap) };
         // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
         let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
+        let made = Made(dentry.dentry());
         // SAFETY: The VFS passes a NUL-terminated string.
         let target = unsafe { CStr::from_char_ptr(target) };
-        from_result(|| T::symlink(idmap, &dir, dentry, target).map(|()| 0))
+        from_result(|| T::symlink(idmap, &dir, dentry, target).and_then(|()| made.check()).map(|()| 0))
     }
 
     /// # Safety
@@ -215,7 +229,8 @@ impl<T: Operations> Table<T> {
         let idmap = unsafe { Idmap::from_raw(idmap) };
         // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
         let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
-        to_err_ptr(T::mkdir(idmap, &dir, dentry, mode))
+        let made = Made(dentry.dentry());
+        to_err_ptr(T::mkdir(idmap, &dir, dentry, mode).and_then(|()| made.check()))
     }
 
     /// # Safety
@@ -246,7 +261,8 @@ impl<T: Operations> Table<T> {
         let idmap = unsafe { Idmap::from_raw(idmap) };
         // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
         let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
-        from_result(|| T::mknod(idmap, &dir, dentry, mode, rdev).map(|()| 0))
+        let made = Made(dentry.dentry());
+        from_result(|| T::mknod(idmap, &dir, dentry, mode, rdev).and_then(|()| made.check()).map(|()| 0))
     }
 
     /// # Safety
