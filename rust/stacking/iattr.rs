@@ -24,8 +24,8 @@ use vfs::{
 impl WriteGuard<'_> {
     /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked.
     ///
-    /// Returns `EINVAL` if `lock` is not that of the inode, `ENOENT` of a negative dentry, and
-    /// `EWOULDBLOCK` while somebody holds a lease on the file.
+    /// Returns `EINVAL` if `lock` is not that of the inode, or for the size of what is no regular file,
+    /// `ENOENT` of a negative dentry, and `EWOULDBLOCK` while somebody holds a lease on the file.
     pub fn notify_change(
         &self,
         as_mounter: &AsMounter,
@@ -40,6 +40,10 @@ impl WriteGuard<'_> {
             return Err(EINVAL);
         }
         let mut attr = attr.to_raw();
+        // System calls look that only a regular file is truncated, and file systems rely on that.
+        if attr.ia_valid & bindings::rvfs_const_RVFS_ATTR_SIZE != 0 && !inode.is_reg() {
+            return Err(EINVAL);
+        }
         // File systems take over all of it, and an inode must not change its type. CAST: a mask.
         let kind = bindings::S_IFMT as u16;
         attr.ia_mode = (attr.ia_mode & !kind) | (inode.mode() & kind);
