@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The sample file systems, read by Kbuild at the top.  What stacks is built with the
-# crate for that, too.
+# The sample file systems, and one for tests, read by Kbuild at the top.  What
+# stacks is built with the crate for that, too.
 
-samples := passfs memfs
-stacking := passfs
+samples := passfs memfs misuser
+stacking := passfs misuser
 
 obj-m := $(samples:=.o)
 
