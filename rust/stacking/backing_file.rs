@@ -90,7 +90,8 @@ impl BackingFile {
     /// Opens `path` for the user of `user_file` with `flags` (`O_*`), without checking the
     /// mounter's permissions (`backing_file_open()`).
     ///
-    /// Returns `EPERM` for an immutable or append-only file if `flags` ask for more.
+    /// Returns `EPERM` for an immutable or append-only file if `flags` ask for more, and `EINVAL` for
+    /// `O_PATH`.
     pub fn open<F: FileSystem>(
         as_mounter: &AsMounter,
         user_file: &File<F>,
@@ -98,6 +99,7 @@ impl BackingFile {
         path: LayerPath<'_>,
     ) -> Result<ARef<Self>> {
         as_mounter.check()?;
+        check_flags(flags)?;
         path.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The file and the path are valid, the path positive, and the current credentials
         // are the mounter's. CAST: flag bits.
@@ -226,11 +228,20 @@ impl BackingFile {
     }
 }
 
+/// Refuses `O_PATH`: a file that is opened so is not known as a backing file any more, and is freed as what
+/// it is not.
+fn check_flags(flags: u32) -> Result {
+    if flags & bindings::O_PATH != 0 {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
 impl WriteGuard<'_> {
     /// Makes a file without a name in the directory `parent` and opens it for the user of
     /// `user_file` (`backing_tmpfile_open()`).
     ///
-    /// The credentials in force become the owner of the file.
+    /// The credentials in force become the owner of the file. Returns `EINVAL` for `O_PATH`.
     pub fn backing_tmpfile<F: FileSystem>(
         &self,
         as_mounter: &AsMounter,
@@ -241,6 +252,7 @@ impl WriteGuard<'_> {
     ) -> Result<ARef<BackingFile>> {
         as_mounter.check()?;
         self.check(parent.dentry)?;
+        check_flags(flags)?;
         parent.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: File and path are valid, the path positive, and write access to the mount is
         // held. CAST: flag bits.

@@ -164,6 +164,17 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         let file = BackingFile::open(p.m, p.open, bindings::O_RDONLY, p.dir)?;
         file.llseek(p.m, &p.inode.lock_mutex(), 0, 0, 0).map(drop)
     }),
+    (b"open-as-path", |p| {
+        let flags = bindings::O_PATH;
+        let tmpfile = p.write(|write| write.backing_tmpfile(p.m, p.open, flags, p.dir, 0o600));
+        all_refused(
+            EINVAL,
+            [
+                BackingFile::open(p.m, p.open, flags, p.file).map(drop),
+                tmpfile.map(drop),
+            ],
+        )
+    }),
     (b"change-lock-of-another", |p| {
         p.write(|write| {
             let lock = p.dir.dentry.inode().ok_or(EIO)?.lock();
