@@ -84,11 +84,15 @@ type Attempt = fn(&Place<'_>) -> Result;
 /// What is tried, by the name of the file.
 const ATTEMPTS: &[(&[u8], Attempt)] = &[
     // References and layers
-    (b"path-elsewhere", |p| LayerPath::new(p.mount, p.other).map(drop)),
+    (b"path-elsewhere", |p| {
+        LayerPath::new(p.mount, p.other).map(drop)
+    }),
     (b"adopt-from-elsewhere", |p| {
         p.mount.adopt(Ref::from(p.other)).map(drop)
     }),
-    (b"upper-elsewhere", |p| p.inode.set_upper(Ref::from(p.other))),
+    (b"upper-elsewhere", |p| {
+        p.inode.set_upper(Ref::from(p.other))
+    }),
     (b"upper-twice", |p| {
         // Reading the file again is the second time, too.
         let _ = p.inode.set_upper(Ref::from(p.file.dentry));
@@ -109,7 +113,9 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         inode.set_layers(Some(Ref::from(p.file.dentry)), LowerStack::new())?;
         inode.set_layers(Some(Ref::from(p.file.dentry)), LowerStack::new())
     }),
-    (b"defer-nothing", |_| LowerStack::new().defer_data(KVec::new())),
+    (b"defer-nothing", |_| {
+        LowerStack::new().defer_data(KVec::new())
+    }),
     (b"push-below-deferred", |p| {
         let mut stack = LowerStack::new();
         stack.push(Ref::from(p.file.dentry), 1)?;
@@ -184,7 +190,9 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
     // Other credentials
     (b"outer-credentials", outer_credentials),
     // Write access to another file system, and what is not there
-    (b"write-elsewhere", |p| p.write(|write| write_elsewhere(p, write))),
+    (b"write-elsewhere", |p| {
+        p.write(|write| write_elsewhere(p, write))
+    }),
     (b"attributes-of-nothing", attributes_of_nothing),
     (b"change-nothing", |p| {
         p.write(|write| {
@@ -249,9 +257,15 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         all_refused(
             ESTALE,
             [
-                p.mount.decode_fid(p.m, may, (1, end(0)), Accept::Any).map(drop),
-                p.mount.decode_fid(p.m, may, (1, end(1)), Accept::Any).map(drop),
-                p.mount.decode_fid(p.m, may, (1, end(2)), Accept::Any).map(drop),
+                p.mount
+                    .decode_fid(p.m, may, (1, end(0)), Accept::Any)
+                    .map(drop),
+                p.mount
+                    .decode_fid(p.m, may, (1, end(1)), Accept::Any)
+                    .map(drop),
+                p.mount
+                    .decode_fid(p.m, may, (1, end(2)), Accept::Any)
+                    .map(drop),
             ],
         )
     }),
@@ -321,8 +335,12 @@ fn write_elsewhere(p: &Place<'_>, write: &WriteGuard<'_>) -> Result {
             write.start_removing(p.m, other, b"x").map(drop),
             write.start_removing_dentry(p.m, other, dir).map(drop),
             write.tmpfile(p.m, other, 0o600).map(drop),
-            write.start_renaming(p.m, both.0, both.1, exchange).map(drop),
-            write.start_renaming(p.m, both.1, both.0, exchange).map(drop),
+            write
+                .start_renaming(p.m, both.0, both.1, exchange)
+                .map(drop),
+            write
+                .start_renaming(p.m, both.1, both.0, exchange)
+                .map(drop),
             write.setxattr(p.m, other, c"user.a", b"x"),
             write.removexattr(p.m, other, c"user.a"),
             write.remove_acl(p.m, other, AclKind::Access),

@@ -149,8 +149,7 @@ impl Operations for Trying {
             b"paged-splice-to-before-start" => file.splice_by_write(pipe, &mut -1, len, flags),
             b"splice-to-read-only-below" => {
                 let lock = inode.lock_rwsem();
-                read_only(file)?
-                    .splice_write::<Self>(mounter, (&lock, file), pos, pipe, len, flags)
+                read_only(file)?.splice_write::<Self>(mounter, (&lock, file), pos, pipe, len, flags)
             }
             _ => Err(ENOSYS),
         })

@@ -144,7 +144,12 @@ impl fs_context::Operations for MountOps {
             return Err(ENODATA);
         };
         if let Some(misuse) = &options.misuse {
-            attempt(misuse.to_bytes(), &mut sb, dir.as_layer_path(), other.as_layer_path())?;
+            attempt(
+                misuse.to_bytes(),
+                &mut sb,
+                dir.as_layer_path(),
+                other.as_layer_path(),
+            )?;
         }
         let mut mounts = LayerMounts::with_capacity(1)?;
         mounts.set_upper(&dir)?;

@@ -95,17 +95,21 @@ impl BackingFile {
     ) -> Result<usize> {
         let flags = iocb.flags();
         let mut ctx = Context::<C>::reading(mounter);
-        // SAFETY: By the type invariants of all; the request is given up, and its file is one of
-        // the file system whose callback is passed. The context is not used after the call.
-        count_result(unsafe {
-            bindings::backing_file_read_iter(
-                self.as_raw(),
-                iter.into_raw(),
-                iocb.as_raw(),
-                flags,
-                &mut ctx,
-            )
-        })
+        let start = |iocb| {
+            // SAFETY: By the type invariants of all; the request is given up, and its file is one of
+            // the file system whose callback is passed. The context is not used after the call.
+            unsafe {
+                bindings::backing_file_read_iter(
+                    self.as_raw(),
+                    iter.into_raw(),
+                    iocb,
+                    flags,
+                    &mut ctx,
+                )
+            }
+        };
+        // SAFETY: Its completion is that of the backing file's request.
+        unsafe { iocb.start(start) }
     }
 
     /// Writes, as `iocb` asks for (`backing_file_write_iter()`). Takes away what a
@@ -121,18 +125,23 @@ impl BackingFile {
         iter: IovIterSource<'_>,
     ) -> Result<usize> {
         check_lock(lock, iocb.file())?;
+        let flags = iocb.flags();
         let mut ctx = Context::<C>::writing(mounter);
-        // SAFETY: As for `read_iter`, and the inode is locked; of the context only the callback is used
-        // after the call.
-        count_result(unsafe {
-            bindings::backing_file_write_iter(
-                self.as_raw(),
-                iter.into_raw(),
-                iocb.as_raw(),
-                iocb.flags(),
-                &mut ctx,
-            )
-        })
+        let start = |iocb| {
+            // SAFETY: As for `read_iter`, and the inode is locked; of the context only the callback is used
+            // after the call.
+            unsafe {
+                bindings::backing_file_write_iter(
+                    self.as_raw(),
+                    iter.into_raw(),
+                    iocb,
+                    flags,
+                    &mut ctx,
+                )
+            }
+        };
+        // SAFETY: Its completion is that of the backing file's request.
+        unsafe { iocb.start(start) }
     }
 
     /// Splices `len` bytes from `pos` on into `pipe` (`backing_file_splice_read()`), for

@@ -58,8 +58,12 @@ impl<F: FileSystem> Kiocb<'_, F> {
     /// `EINVAL` where the inode has none of its own.
     pub fn read_page_cache(self, iter: IovIterDest<'_>) -> Result<usize> {
         self.check_page_cache()?;
-        // SAFETY: Both are valid by their type invariants and given up; pages can be read.
-        count_result(unsafe { bindings::generic_file_read_iter(self.as_raw(), iter.into_raw()) })
+        let start = |iocb| {
+            // SAFETY: Both are valid by their type invariants and given up; pages can be read.
+            unsafe { bindings::generic_file_read_iter(iocb, iter.into_raw()) }
+        };
+        // SAFETY: The page cache completes what it queues.
+        unsafe { self.start(start) }
     }
 
     /// Writes to the page cache, with the inode locked meanwhile (`generic_file_write_iter()`), and
@@ -68,8 +72,12 @@ impl<F: FileSystem> Kiocb<'_, F> {
     /// `EINVAL` where the inode has none of its own.
     pub fn write_page_cache(self, iter: IovIterSource<'_>) -> Result<usize> {
         self.check_page_cache()?;
-        // SAFETY: Both are valid by their type invariants and given up; pages can be written.
-        count_result(unsafe { bindings::generic_file_write_iter(self.as_raw(), iter.into_raw()) })
+        let start = |iocb| {
+            // SAFETY: Both are valid by their type invariants and given up; pages can be written.
+            unsafe { bindings::generic_file_write_iter(iocb, iter.into_raw()) }
+        };
+        // SAFETY: The page cache completes what it queues.
+        unsafe { self.start(start) }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     Of, //
 };
 use core::{
+    cell::Cell,
     marker::PhantomData,
     ops::{
         Deref,
@@ -33,15 +34,18 @@ use kernel::{
 ///
 /// That of the kernel crate, [`kernel::fs::Kiocb`], says what the private data of the file is, which a
 /// device can have as well; this one says whose file it is. It is used up by who starts it, and how it
-/// is to be done can be changed before that.
+/// is to be done can be changed before that. That it goes on after the operation (`EIOCBQUEUED`) is noted
+/// where it was started: what the operation returns then does not matter, since the VFS would complete a
+/// second time what somebody else completes.
 ///
 /// # Invariants
 ///
 /// `raw` is valid as long as this object exists, and its file is one of `F`, open for `'a`. `flags` are
-/// those that it came with, or fewer.
+/// those that it came with, or fewer. `queued` tells whether somebody else completes it.
 pub struct Kiocb<'a, F> {
     raw: *mut bindings::kiocb,
     flags: c_int,
+    queued: &'a Cell<bool>,
     _life: PhantomData<&'a ()>,
     _of: Of<F>,
 }
@@ -53,21 +57,16 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
     ///
     /// The type invariant must hold.
     #[inline]
-    pub unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
+    pub unsafe fn from_raw(raw: *mut bindings::kiocb, queued: &'a Cell<bool>) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
             raw,
+            queued,
             // SAFETY: Valid, and nobody else uses the request before it is started.
             flags: unsafe { (*raw).ki_flags },
             _life: PhantomData,
             _of: PhantomData,
         }
-    }
-
-    /// The raw pointer.
-    #[inline]
-    pub fn as_raw(&self) -> *mut bindings::kiocb {
-        self.raw
     }
 
     /// The file.
@@ -81,6 +80,22 @@ impl<'a, F: FileSystem> Kiocb<'a, F> {
     #[inline]
     pub fn flags(&self) -> c_int {
         self.flags
+    }
+
+    /// Starts it with `start`, a function of C that may return `-EIOCBQUEUED`, and returns its result. The
+    /// request is given up.
+    ///
+    /// # Safety
+    ///
+    /// Where `start` returns `-EIOCBQUEUED` somebody completes the request.
+    #[inline]
+    pub unsafe fn start(self, start: impl FnOnce(*mut bindings::kiocb) -> isize) -> Result<usize> {
+        let ret = start(self.raw);
+        if ret == EIOCBQUEUED.to_errno() as isize {
+            // INVARIANT: Whoever has it now completes it.
+            self.queued.set(true);
+        }
+        count_result(ret)
     }
 
     /// The same in a file of a layer without the wish that data or metadata be on disk at the end
@@ -319,6 +334,19 @@ pub(super) fn from_count(result: Result<usize>, max: usize) -> isize {
         Ok(count) if count <= max => count as isize,
         Ok(_) => EIO.to_errno() as isize,
         Err(err) => err.class().to_errno() as isize,
+    }
+}
+
+/// The reverse of [`count_result`], for an operation on a request: `EIOCBQUEUED` is what it is if the request
+/// was `queued`, and `EIO` if not.
+#[inline]
+pub(super) fn from_request(result: Result<usize>, queued: &Cell<bool>, max: usize) -> isize {
+    if queued.get() {
+        return EIOCBQUEUED.to_errno() as isize;
+    }
+    match result {
+        Err(err) if err == EIOCBQUEUED => EIO.to_errno() as isize,
+        other => from_count(other, max),
     }
 }
 

@@ -164,7 +164,11 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
         let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
         let made = Made(dentry.dentry());
-        from_result(|| T::create(idmap, &dir, dentry, mode).and_then(|()| made.check()).map(|()| 0))
+        from_result(|| {
+            T::create(idmap, &dir, dentry, mode)
+                .and_then(|()| made.check())
+                .map(|()| 0)
+        })
     }
 
     /// # Safety
@@ -180,7 +184,11 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements; the directory is locked, and the new dentry negative.
         let (dir, new) = unsafe { (Locked::from_raw(dir), Negative::from_raw(new)) };
         let made = Made(new.dentry());
-        from_result(|| T::link(&old, &dir, new).and_then(|()| made.check()).map(|()| 0))
+        from_result(|| {
+            T::link(&old, &dir, new)
+                .and_then(|()| made.check())
+                .map(|()| 0)
+        })
     }
 
     /// # Safety
@@ -213,7 +221,11 @@ impl<T: Operations> Table<T> {
         let made = Made(dentry.dentry());
         // SAFETY: The VFS passes a NUL-terminated string.
         let target = unsafe { CStr::from_char_ptr(target) };
-        from_result(|| T::symlink(idmap, &dir, dentry, target).and_then(|()| made.check()).map(|()| 0))
+        from_result(|| {
+            T::symlink(idmap, &dir, dentry, target)
+                .and_then(|()| made.check())
+                .map(|()| 0)
+        })
     }
 
     /// # Safety
@@ -262,7 +274,11 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements; the directory is locked, and the dentry negative.
         let (dir, dentry) = unsafe { (Locked::from_raw(dir), Negative::from_raw(dentry)) };
         let made = Made(dentry.dentry());
-        from_result(|| T::mknod(idmap, &dir, dentry, mode, rdev).and_then(|()| made.check()).map(|()| 0))
+        from_result(|| {
+            T::mknod(idmap, &dir, dentry, mode, rdev)
+                .and_then(|()| made.check())
+                .map(|()| 0)
+        })
     }
 
     /// # Safety

@@ -7,6 +7,7 @@ use super::{
         io::{
             from_count,
             from_offset,
+            from_request,
             FlOwner,
             IovIterDest,
             IovIterSource,
@@ -25,6 +26,7 @@ use crate::{
     bindings,
     errno::from_result, //
 };
+use core::cell::Cell;
 use kernel::prelude::*;
 
 /// A position in an open file: the source or the destination of an operation that moves data between
@@ -86,12 +88,13 @@ impl<T: Operations> Table<T> {
         iocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
+        let queued = Cell::new(false);
         // SAFETY: By the safety requirements.
-        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIterDest::from_raw(iter)) };
+        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb, &queued), IovIterDest::from_raw(iter)) };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
         let max = iter.len();
-        from_count(T::read_iter(private, iocb, iter), max)
+        from_request(T::read_iter(private, iocb, iter), &queued, max)
     }
 
     /// # Safety
@@ -101,12 +104,18 @@ impl<T: Operations> Table<T> {
         iocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
+        let queued = Cell::new(false);
         // SAFETY: By the safety requirements.
-        let (iocb, iter) = unsafe { (Kiocb::from_raw(iocb), IovIterSource::from_raw(iter)) };
+        let (iocb, iter) = unsafe {
+            (
+                Kiocb::from_raw(iocb, &queued),
+                IovIterSource::from_raw(iter),
+            )
+        };
         // SAFETY: By the safety requirements.
         let private = unsafe { Self::private(iocb.file().as_raw()) };
         let max = iter.len();
-        from_count(T::write_iter(private, iocb, iter), max)
+        from_request(T::write_iter(private, iocb, iter), &queued, max)
     }
 
     /// # Safety
