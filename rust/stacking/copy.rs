@@ -19,6 +19,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    file::check_pos,
     Foreign, //
 };
 
@@ -102,8 +103,10 @@ impl<'a> DataCopy<'a> {
 
     /// Copies up to `len` bytes at `pos` (`do_splice_direct()`).
     ///
-    /// Returns their number, which is zero at the end of the source.
+    /// Returns their number, which is zero at the end of the source, and `EINVAL` for a position before
+    /// the start.
     pub fn splice(&self, pos: i64, len: usize) -> Result<i64> {
+        check_pos(pos)?;
         let (mut from_pos, mut to_pos) = (pos, pos);
         // SAFETY: Both files are valid and the positions local.
         let ret = unsafe {

@@ -30,6 +30,7 @@ pub use tmpfile::TmpFile;
 
 #[doc(hidden)]
 pub use io::{
+    check_pos,
     count_result,
     offset_result, //
 };

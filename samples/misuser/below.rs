@@ -248,6 +248,10 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         let to = p.file.open(p.m, true)?;
         DataCopy::new(p.m, p.dir, &to).map(drop)
     }),
+    (b"copy-before-start", |p| {
+        let to = p.file.open(p.m, true)?;
+        DataCopy::new(p.m, p.file, &to)?.splice(-1, 1).map(drop)
+    }),
     (b"handle-too-long", |p| {
         let may = MayDecode::by_mounter(p.m).ok_or(EIO)?;
         let handle = [0; 201];

@@ -16,6 +16,7 @@ use kernel::{
 use vfs::{
     bindings,
     file::{
+        check_pos,
         count_result,
         File,
         IovIterDest,
@@ -146,6 +147,8 @@ impl BackingFile {
 
     /// Splices `len` bytes from `pos` on into `pipe` (`backing_file_splice_read()`), for
     /// `user_file`, and moves `pos`. Returns the number of bytes.
+    ///
+    /// `EINVAL` for a position before the start.
     pub fn splice_read<C: Callbacks>(
         &self,
         mounter: &Mounter,
@@ -155,6 +158,7 @@ impl BackingFile {
         len: usize,
         flags: u32,
     ) -> Result<usize> {
+        check_pos(*pos)?;
         let mut ctx = Context::<C>::reading(mounter);
         count_result(with_sync_kiocb(user_file, pos, |iocb| {
             // SAFETY: By the type invariants of all; the request is valid during the call.
@@ -174,7 +178,8 @@ impl BackingFile {
     /// Splices `len` bytes from `pipe` to `pos` (`backing_file_splice_write()`), for `user_file`,
     /// and moves `pos`. Returns the number of bytes.
     ///
-    /// `EINVAL` where `lock` is not that of the inode of the user's file.
+    /// `EINVAL` where `lock` is not that of the inode of the user's file, and for a position before the
+    /// start.
     pub fn splice_write<C: Callbacks>(
         &self,
         mounter: &Mounter,
@@ -185,6 +190,7 @@ impl BackingFile {
         flags: u32,
     ) -> Result<usize> {
         check_lock(lock, user_file)?;
+        check_pos(*pos)?;
         let mut ctx = Context::<C>::writing(mounter);
         count_result(with_sync_kiocb(user_file, pos, |iocb| {
             // SAFETY: By the type invariants of all; the request is valid during the call.

@@ -6,6 +6,7 @@ use super::Operations;
 use crate::{
     bindings,
     file::{
+        check_pos,
         count_result,
         offset_result,
         File,
@@ -84,6 +85,8 @@ impl<F: FileSystem> Kiocb<'_, F> {
 impl<F: FileSystem> File<F> {
     /// Splices `len` bytes of the page cache from `pos` on into `pipe` (`filemap_splice_read()`),
     /// and moves `pos`. Returns the number of bytes.
+    ///
+    /// `EINVAL` where the inode has none of its own, and for a position before the start.
     pub fn splice_page_cache(
         &self,
         pos: &mut i64,
@@ -91,6 +94,7 @@ impl<F: FileSystem> File<F> {
         len: usize,
         flags: u32,
     ) -> Result<usize> {
+        check_pos(*pos)?;
         self.inode().check_page_cache()?;
         // SAFETY: All are valid by their type invariants; pages can be read.
         count_result(unsafe {
@@ -101,7 +105,7 @@ impl<F: FileSystem> File<F> {
     /// Writes `len` bytes from `pipe` to `pos` with the file's own `write_iter`
     /// (`iter_file_splice_write()`), and moves `pos`. Returns the number of bytes.
     ///
-    /// `EINVAL` where the file has no such operation.
+    /// `EINVAL` where the file has no such operation, and for a position before its start.
     pub fn splice_by_write(
         &self,
         pipe: PipeSource<'_>,
@@ -109,6 +113,7 @@ impl<F: FileSystem> File<F> {
         len: usize,
         flags: u32,
     ) -> Result<usize> {
+        check_pos(*pos)?;
         // SAFETY: An open file has operations, which are constant.
         if unsafe { (*(*self.as_raw()).f_op).write_iter.is_none() } {
             return Err(EINVAL);

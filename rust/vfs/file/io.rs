@@ -309,6 +309,17 @@ pub fn count_result(ret: isize) -> Result<usize> {
     }
 }
 
+/// Refuses a position before the start of a file with `EINVAL`, as the VFS does for what users ask. File
+/// systems rely on it: a page there would stay in the page cache at the end of the inode.
+#[inline]
+pub fn check_pos(pos: i64) -> Result {
+    if pos < 0 {
+        Err(EINVAL)
+    } else {
+        Ok(())
+    }
+}
+
 /// Turns an offset or a negative errno into a result.
 #[inline]
 pub fn offset_result(ret: bindings::loff_t) -> Result<i64> {

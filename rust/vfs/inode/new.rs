@@ -378,10 +378,10 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
         })
     }
 
-    /// Sets the size in bytes.
+    /// Sets the size in bytes; a negative one is none, since what is appended would be written there.
     pub fn set_size(&mut self, size: i64) {
         // SAFETY: By the type invariant nobody else uses it.
-        unsafe { (*self.as_raw()).i_size = size };
+        unsafe { (*self.as_raw()).i_size = size.max(0) };
     }
 
     /// Sets the number of links.
