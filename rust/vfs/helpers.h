@@ -61,6 +61,7 @@ enum rvfs_const {
 	RVFS_IOCB_DIRECT = IOCB_DIRECT,
 	RVFS_IOCB_DSYNC = IOCB_DSYNC,
 	RVFS_IOCB_SYNC = IOCB_SYNC,
+	RVFS_FMODE_WRITE = (__force int)FMODE_WRITE,
 	RVFS_FMODE_CAN_ODIRECT = (__force int)FMODE_CAN_ODIRECT,
 	RVFS_FILEID_INO32_GEN = FILEID_INO32_GEN,
 	RVFS_FILEID_INVALID = FILEID_INVALID,
@@ -202,6 +203,7 @@ int rvfs_fsverity_get_digest(struct inode *inode, u8 *digest, u8 *algorithm);
 void rvfs_file_replace_flags(struct file *file, unsigned int mask,
 			     unsigned int flags);
 void rvfs_file_take_direct_io(struct file *file, const struct file *real);
+bool rvfs_vma_may_write_file(const struct vm_area_struct *vma);
 void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos);
 
 /* Copying data */

@@ -179,7 +179,7 @@ impl BackingFile {
     /// and moves `pos`. Returns the number of bytes.
     ///
     /// `EINVAL` where `lock` is not that of the inode of the user's file, and for a position before the
-    /// start.
+    /// start; `EBADF` where this file is not open for writing.
     pub fn splice_write<C: Callbacks>(
         &self,
         mounter: &Mounter,
@@ -191,6 +191,9 @@ impl BackingFile {
     ) -> Result<usize> {
         check_lock(lock, user_file)?;
         check_pos(*pos)?;
+        if !self.is_writable() {
+            return Err(EBADF);
+        }
         let mut ctx = Context::<C>::writing(mounter);
         count_result(with_sync_kiocb(user_file, pos, |iocb| {
             // SAFETY: By the type invariants of all; the request is valid during the call.
@@ -207,8 +210,21 @@ impl BackingFile {
         }))
     }
 
+    /// Whether it is open for writing. Where users write, the VFS has asked that of their file only.
+    fn is_writable(&self) -> bool {
+        // SAFETY: Valid by the type invariant; constant while the file is open.
+        let mode = unsafe { (*self.as_raw()).f_mode };
+        mode & bindings::rvfs_const_RVFS_FMODE_WRITE != 0
+    }
+
     /// Makes `vma` show this file (`backing_file_mmap()`).
+    ///
+    /// `EACCES` where the file could be written through `vma`, and is not open for writing.
     pub fn mmap<C: Callbacks>(&self, mounter: &Mounter, vma: NewVma<'_, C::FileSystem>) -> Result {
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::rvfs_vma_may_write_file(vma.as_raw()) } && !self.is_writable() {
+            return Err(EACCES);
+        }
         let mut ctx = Context::<C>::reading(mounter);
         // SAFETY: By the type invariants; the area's file is one of the file system whose callback
         // is passed, and the area is given up.

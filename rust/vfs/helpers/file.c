@@ -19,6 +19,13 @@ void rvfs_file_take_direct_io(struct file *file, const struct file *real)
 	spin_unlock(&file->f_lock);
 }
 
+/* Whether what is written through the mapping goes to the file. */
+bool rvfs_vma_may_write_file(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) ==
+	       (VM_SHARED | VM_MAYWRITE);
+}
+
 void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
 {
 	init_sync_kiocb(iocb, file);
