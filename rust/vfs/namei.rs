@@ -16,6 +16,7 @@ use crate::{
     bindings,
     dentry::Dentry,
     inode::Inode,
+    path::PATH_MAX,
     FileSystem,
     Ref, //
 };
@@ -27,9 +28,12 @@ use kernel::{
 
 /// A name as the functions of C take it. The hash is filled in by them.
 ///
-/// Returns `ENAMETOOLONG` for one that cannot be a name.
+/// Returns `ENAMETOOLONG` for one that cannot be a name, since it could not be in a path.
 #[doc(hidden)]
 pub fn qstr(name: &[u8]) -> Result<bindings::qstr> {
+    if name.len() >= PATH_MAX {
+        return Err(ENAMETOOLONG);
+    }
     let len = u32::try_from(name.len()).map_err(|_| ENAMETOOLONG)?;
     let hash_len = bindings::qstr__bindgen_ty_1__bindgen_ty_1 { hash: 0, len };
     Ok(bindings::qstr {

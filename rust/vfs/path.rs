@@ -136,7 +136,7 @@ impl Path {
 }
 
 /// The size of a buffer for a path, with its NUL.
-const PATH_MAX: usize = bindings::PATH_MAX as usize;
+pub const PATH_MAX: usize = bindings::PATH_MAX as usize;
 
 impl Drop for Path {
     fn drop(&mut self) {

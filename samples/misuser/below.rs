@@ -11,7 +11,8 @@ use crate::{
 };
 use kernel::{
     bindings,
-    prelude::*, //
+    prelude::*,
+    str::CString, //
 };
 use vfs::{
     backing_file::BackingFile,
@@ -241,6 +242,23 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
             let name = write.start_creating(p.m, p.dir.dentry, b"absent")?;
             // CAST: a type, in the upper bits of 16.
             name.mknod(bindings::S_IFREG as u16, 0).map(drop)
+        })
+    }),
+    (b"names-too-long", |p| {
+        p.write(|write| {
+            let mut long = KVec::<u8>::new();
+            long.resize(5000, b'x', GFP_KERNEL)?;
+            let target = CString::try_from_fmt(fmt!("{:5000}", 1))?;
+            let name = write.start_creating(p.m, p.dir.dentry, b"absent")?;
+            let symlink = name.symlink(&target).map(drop);
+            all_refused(
+                ENAMETOOLONG,
+                [
+                    symlink,
+                    p.dir.lookup(p.m, &long).map(drop),
+                    write.start_creating(p.m, p.dir.dentry, &long).map(drop),
+                ],
+            )
         })
     }),
     // Data

@@ -41,6 +41,7 @@ use vfs::{
     dentry::Dentry,
     inode::Inode,
     namei::qstr,
+    path::PATH_MAX,
     Foreign,
     Ref, //
 };
@@ -189,8 +190,12 @@ impl<'a> Creating<'a> {
         Ok(self)
     }
 
-    /// Makes a symbolic link (`vfs_symlink()`). `EEXIST` where there is something.
+    /// Makes a symbolic link (`vfs_symlink()`). `EEXIST` where there is something, and `ENAMETOOLONG` for a
+    /// target that no path can be: file systems have a page for it.
     pub fn symlink(self, target: &CStr) -> Result<Self> {
+        if target.to_bytes_with_nul().len() > PATH_MAX {
+            return Err(ENAMETOOLONG);
+        }
         self.0.as_mounter.check()?;
         // SAFETY: By the type invariant of `Dirop`; the target is NUL-terminated.
         to_result(unsafe {
