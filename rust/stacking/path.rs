@@ -18,6 +18,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    inode::mask,
     mount::Mount,
     path::Path,
     Foreign, //
@@ -101,6 +102,7 @@ impl LayerPath<'_> {
     #[inline]
     pub fn permission(&self, _as_mounter: &AsMounter, mask: i32) -> Result {
         let inode = self.dentry.inode().ok_or(ENOENT)?;
+        let mask = mask::blocking(mask);
         // SAFETY: Mount and inode are valid.
         to_result(unsafe {
             bindings::inode_permission(self.mount.idmap().as_raw(), inode.as_raw(), mask)

@@ -76,6 +76,12 @@ use kernel::{
 pub mod mask {
     use crate::bindings;
 
+    /// `mask` without the wish not to block, with which access control lists are looked at as in RCU walk.
+    #[inline]
+    pub fn blocking(mask: i32) -> i32 {
+        mask & !(bindings::rvfs_const_RVFS_MAY_NOT_BLOCK as i32)
+    }
+
     // CAST: small flag bits.
 
     /// To execute a file, or to search a directory.
@@ -367,6 +373,7 @@ impl<F: FileSystem> Inode<F> {
     /// Checks the permissions of this inode for the caller (`generic_permission()`).
     #[inline]
     pub fn generic_permission(&self, idmap: Idmap<'_>, mask: i32) -> Result {
+        let mask = mask::blocking(mask);
         // SAFETY: Valid by the type invariant.
         to_result(unsafe { bindings::generic_permission(idmap.as_raw(), self.as_raw(), mask) })
     }

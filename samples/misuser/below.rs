@@ -150,6 +150,12 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
     (b"fold-without-encoding", |p| {
         refused_if(p.sb.casefold(b"A", &mut [0; 8]).is_none())
     }),
+    (b"permission-as-in-rcu-walk", |p| {
+        // MAY_NOT_BLOCK. The access control list of the file would be looked at without a reference.
+        let mask = 0x80 | vfs::inode::mask::READ;
+        p.inode.generic_permission(p.mount.idmap(), mask)?;
+        refused_if(p.file.permission(p.m, mask).is_ok())
+    }),
     // Locks of other inodes
     (b"privileges-lock-of-another", |p| {
         p.open.remove_privs(&p.root()?.lock_rwsem())
