@@ -47,8 +47,9 @@ pub struct RcuTop {
 ///
 /// # Safety
 ///
-/// The dentries that [`rcu_dentries`](Self::rcu_dentries) and [`rcu_top`](Self::rcu_top) return are
-/// those that [`Layers::put`] puts; the object owns the references until then.
+/// - The dentries that [`rcu_dentries`](Self::rcu_dentries) and [`rcu_top`](Self::rcu_top) return are
+///   those that [`Layers::put`] puts; the object owns the references until then.
+/// - What [`keeps`](Self::keeps) says is so as long as the mounts are there.
 pub unsafe trait Stacked: Layers {
     /// Whether one of `mounts` keeps the file system of `dentry` mounted.
     #[doc(hidden)]

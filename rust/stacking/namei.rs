@@ -29,6 +29,20 @@ use vfs::{
     Ref, //
 };
 
+/// A name of a layer.
+pub trait ForeignDentry {
+    /// Whether it is of a kind that a stacking file system cannot use: an automount point, or of a
+    /// file system with its own rules for names.
+    fn is_weird(&self) -> bool;
+}
+
+impl ForeignDentry for Dentry<Foreign> {
+    fn is_weird(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_weird(self.as_raw()) }
+    }
+}
+
 /// `mode` of a regular file. Functions of C that make one without a name take any type, and file
 /// systems make what is none.
 pub(crate) fn regular(mode: u16) -> u16 {

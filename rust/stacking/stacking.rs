@@ -73,6 +73,7 @@ pub mod prelude {
         },
         link::ForeignLink,
         mount::MountExt,
+        namei::ForeignDentry,
         path::PathExt,
         rcu::RcuLayers,
         revalidate::Revalidation,
@@ -83,6 +84,7 @@ pub mod prelude {
         stat::KstatExt,
         super_block::{
             ForeignSuperBlock,
+            NewStackingSuperBlock,
             StatfsExt, //
         },
         trap::{

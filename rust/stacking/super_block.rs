@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Super blocks of layers.
+//! Super blocks of layers, and what that of a stacking file system takes from them.
 
 use crate::{
     cred::AsMounter,
@@ -13,9 +13,11 @@ use kernel::{
 use vfs::{
     bindings,
     super_block::{
+        NewSuperBlock,
         Statfs,
         SuperBlock, //
     },
+    FileSystem,
     Foreign, //
 };
 
@@ -66,4 +68,31 @@ pub fn layer_namelen(path: LayerPath<'_>) -> Result<c_long> {
     // SAFETY: The path is valid and the buffer local.
     to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), &mut statfs) })?;
     Ok(statfs.f_namelen)
+}
+
+/// A super block of a stacking file system that is being filled.
+pub trait NewStackingSuperBlock {
+    /// Sets the flags of a stacking file system, and its magic number.
+    fn set_stacking(&mut self, magic: c_ulong);
+
+    /// Takes the granularity of times and the lack of security attributes from the upper layer.
+    fn take_upper_traits(&mut self, upper: &SuperBlock<Foreign>);
+}
+
+impl<F: FileSystem> NewStackingSuperBlock for NewSuperBlock<'_, F> {
+    fn set_stacking(&mut self, magic: c_ulong) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_sb_set_stacking_flags(self.as_raw()) };
+        // SAFETY: As above.
+        unsafe { (*self.as_raw()).s_magic = magic };
+    }
+
+    fn take_upper_traits(&mut self, upper: &SuperBlock<Foreign>) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.as_raw()).s_time_gran = upper.time_gran() };
+        if upper.is_nosec() {
+            // SAFETY: As above.
+            unsafe { (*self.as_raw()).s_flags |= bindings::rvfs_const_RVFS_SB_NOSEC as c_ulong };
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 //! Bindings: those of the kernel crate, and those made from `helpers.h`.
 //!
-//! Where both have an item of one name, the local one wins; it is the complete one.
+//! Where both have an item of one name, the local one wins; it is the complete one. They are for this
+//! crate and for `stacking`; without unsafe code nothing can be done with them.
 
 #[allow(
     clippy::all,

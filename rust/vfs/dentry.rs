@@ -264,13 +264,6 @@ unsafe fn name_bytes<'a>(name: &bindings::qstr) -> &'a [u8] {
 }
 
 impl Dentry<Foreign> {
-    /// Whether it is of a kind that a stacking file system cannot use: an automount point, or of a
-    /// file system with its own rules for names.
-    pub fn is_weird(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_weird(self.as_raw()) }
-    }
-
     /// Whether it is a casefolded directory. It must be positive.
     pub fn is_casefolded(&self) -> bool {
         // SAFETY: Valid by the type invariant; the inode is checked first.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Prototypes of the C part of the vfs crate, which is in helpers/.  Both the C
- * compiler and bindgen read this file, so that a wrong prototype does not build.
+ * Prototypes of the C part of the crates vfs and stacking, which is in helpers/.
+ * Both the C compiler and bindgen read this file, so that a wrong prototype does
+ * not build.
  *
- * The C part holds only what Rust cannot say: inline functions, macros, tables
- * made by macros, and lock classes.  One function a thing; what to do with them is
- * decided in Rust.
+ * The C part holds only what Rust cannot say: inline functions, macros, and lock
+ * classes.  One function a thing; what to do with them is decided in Rust.
  */
 #ifndef ROVL_VFS_HELPERS_H
 #define ROVL_VFS_HELPERS_H

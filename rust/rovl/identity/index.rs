@@ -41,7 +41,8 @@ use stacking::{
     exportfs::{
         Accept,
         MayDecode, //
-    }, //
+    },
+    prelude::*, //
 };
 use vfs::{
     dentry::Dentry,

@@ -77,7 +77,9 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         }
     }
 
-    fn raw(&self) -> *mut bindings::super_block {
+    /// The raw pointer.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::super_block {
         self.sb.as_raw()
     }
 
@@ -110,7 +112,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
             return Err(EINVAL);
         }
         // SAFETY: Valid by the type invariant. CAST: a small number.
-        unsafe { (*self.raw()).s_stack_depth = depth as c_int };
+        unsafe { (*self.as_raw()).s_stack_depth = depth as c_int };
         Ok(())
     }
 
@@ -120,25 +122,15 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     /// those of a layer under its own must not stack on its own type.
     pub fn is_type_of(&self, layer: &SuperBlock<Foreign>) -> bool {
         // SAFETY: Valid by the type invariant; constant.
-        let own = unsafe { (*self.raw()).s_type };
+        let own = unsafe { (*self.as_raw()).s_type };
         // SAFETY: Valid by the type invariant; constant.
         ptr::eq(own, unsafe { (*layer.as_raw()).s_type })
-    }
-
-    /// Takes the granularity of times and the lack of security attributes from the upper layer.
-    pub fn take_upper_traits(&mut self, upper: &SuperBlock<Foreign>) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { (*self.raw()).s_time_gran = upper.time_gran() };
-        if upper.is_nosec() {
-            // SAFETY: As above.
-            unsafe { (*self.raw()).s_flags |= bindings::rvfs_const_RVFS_SB_NOSEC as c_ulong };
-        }
     }
 
     /// Makes it read-only.
     pub fn set_rdonly(&mut self) {
         // SAFETY: Valid by the type invariant.
-        unsafe { (*self.raw()).s_flags |= bindings::rvfs_const_RVFS_SB_RDONLY as c_ulong };
+        unsafe { (*self.as_raw()).s_flags |= bindings::rvfs_const_RVFS_SB_RDONLY as c_ulong };
     }
 
     /// Whether it is read-only.
@@ -151,13 +143,13 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     /// Returns `EINVAL` for strict encodings, `EEXIST` where there is an encoding already, and `ENOMEM`.
     pub fn take_encoding(&mut self, layer: &SuperBlock<Foreign>) -> Result {
         // SAFETY: Both are valid, and nobody else uses this one.
-        to_result(unsafe { bindings::rvfs_sb_take_encoding(self.raw(), layer.as_raw()) })
+        to_result(unsafe { bindings::rvfs_sb_take_encoding(self.as_raw(), layer.as_raw()) })
     }
 
     /// Whether `layer` folds the case of names in the same way.
     pub fn same_encoding(&self, layer: &SuperBlock<Foreign>) -> bool {
         // SAFETY: Both are valid.
-        unsafe { bindings::rvfs_sb_same_encoding(self.raw(), layer.as_raw()) }
+        unsafe { bindings::rvfs_sb_same_encoding(self.as_raw(), layer.as_raw()) }
     }
 
     /// Whether names may be casefolded.
@@ -167,7 +159,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
 
     /// Sets the UUID.
     pub fn set_uuid(&mut self, uuid: &[u8; 16]) {
-        let sb = self.raw();
+        let sb = self.as_raw();
         // SAFETY: Valid by the type invariant, and nobody else uses this member.
         unsafe { (*sb).s_uuid.b = *uuid };
         // SAFETY: As above.
@@ -184,37 +176,29 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
             dentry::Table::<D>::TABLE
         };
         // SAFETY: Valid by the type invariant; the table is a constant.
-        unsafe { bindings::set_default_d_op(self.raw(), table) };
-    }
-
-    /// Sets the flags of a stacking file system, and its magic number.
-    pub fn set_stacking(&mut self, magic: c_ulong) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_sb_set_stacking_flags(self.raw()) };
-        // SAFETY: As above.
-        unsafe { (*self.raw()).s_magic = magic };
+        unsafe { bindings::set_default_d_op(self.as_raw(), table) };
     }
 
     /// Sets the properties of a file system whose files are in the page cache only: blocks are
     /// pages, times have nanoseconds; and its magic number.
     pub fn set_in_memory(&mut self, magic: c_ulong) {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_sb_set_in_memory(self.raw()) };
+        unsafe { bindings::rvfs_sb_set_in_memory(self.as_raw()) };
         // SAFETY: As above.
-        unsafe { (*self.raw()).s_magic = magic };
+        unsafe { (*self.as_raw()).s_magic = magic };
     }
 
     /// Sets the handlers of extended attributes.
     pub fn set_xattr_handlers(&mut self, handlers: &Handlers<F>) {
         // SAFETY: Valid by the type invariant; the handlers are constants.
-        unsafe { (*self.raw()).s_xattr = handlers.as_raw() };
+        unsafe { (*self.as_raw()).s_xattr = handlers.as_raw() };
     }
 
     /// Sets how file handles are made.
     pub fn set_export_operations<E: export::Operations<FileSystem = F>>(&mut self) {
         let table = ptr::from_ref(export::Table::<E>::TABLE);
         // SAFETY: Valid by the type invariant; the table is a constant.
-        unsafe { (*self.raw()).s_export_op = table.cast() };
+        unsafe { (*self.as_raw()).s_export_op = table.cast() };
     }
 
     /// Ends with `data`, a value or what makes one in its place, and the root that `make_root` makes.

@@ -16,6 +16,7 @@ use ondisk::{
     },
     Fault, //
 };
+use stacking::prelude::*;
 use vfs::{
     fs_context::{
         FsContext,
