@@ -160,7 +160,8 @@ void rvfs_copy_times(struct inode *to, const struct inode *from);
 bool rvfs_is_posixacl(const struct inode *inode);
 bool rvfs_is_deaddir(const struct inode *inode);
 bool rvfs_inode_wrong_type(const struct inode *inode, umode_t mode);
-const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done);
+const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done,
+			      bool in_walk);
 void rvfs_do_delayed_call(struct delayed_call *done);
 void rvfs_kstat_map_owner(struct kstat *stat, const struct inode *inode,
 			  struct mnt_idmap *idmap);

@@ -41,7 +41,10 @@ use vfs::{
         RenameFlags,
         Target, //
     },
-    path::LayerPath,
+    path::{
+        LayerPath,
+        Path, //
+    },
     posix_acl::AclKind,
     stack::LowerStack,
     stat::StatRequest,
@@ -128,6 +131,11 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         mounts.set_upper(p.fs.dir())?;
         mounts.set_upper(p.fs.dir())
     }),
+    (b"link-to-object", |p| {
+        let task = Path::lookup(c"/proc/self")?;
+        let exe = task.as_layer_path().lookup(p.m, b"exe")?;
+        exe.read_link(p.m).map(drop)
+    }),
     // Inodes
     (b"insert-cached", |p| {
         let key = p.dir.dentry.inode().ok_or(EIO)?;
@@ -192,6 +200,12 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         p.write(|write| {
             let lock = p.dir.dentry.inode().ok_or(EIO)?.lock();
             write.notify_change(p.m, &lock, p.file.dentry, &Iattr::mode(0o600))
+        })
+    }),
+    (b"size-of-directory", |p| {
+        p.write(|write| {
+            let lock = p.dir.dentry.inode().ok_or(EIO)?.lock();
+            write.notify_change(p.m, &lock, p.dir.dentry, &Iattr::size(0))
         })
     }),
     // Other credentials

@@ -203,8 +203,22 @@ bool rvfs_inode_wrong_type(const struct inode *inode, umode_t mode)
 	return inode_wrong_type(inode, mode);
 }
 
-const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done)
+/*
+ * Links that lead to an object and not to a name, as in /proc/PID/fd, change what
+ * the task is walking to, which there has to be.  They have an ->readlink() for
+ * when there is not; afs has one for other reasons.
+ */
+static bool rvfs_is_magic_link(const struct dentry *dentry)
 {
+	return d_is_symlink(dentry) && d_inode(dentry)->i_op->readlink &&
+	       dentry->d_sb->s_magic != AFS_FS_MAGIC;
+}
+
+const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done,
+			      bool in_walk)
+{
+	if (rvfs_is_magic_link(dentry) && !(in_walk && current->nameidata))
+		return ERR_PTR(-EINVAL);
 	return vfs_get_link(dentry, done);
 }
 
