@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Guest tests for the sample file systems: `passfs` is compared with a bare directory, `memfs` with
-//! the kernel's `tmpfs`.
+//! the kernel's `tmpfs`; `misuser` tries what the `vfs` crate refuses.
 
 mod attributes;
 mod data;
 mod kept_attributes;
 mod memfs;
+mod misuser;
 mod names;
 mod pair;
 mod passfs;
@@ -43,6 +44,7 @@ struct Options {
 enum Kind {
     Passfs,
     Memfs,
+    Misuser,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
         match self {
             Self::Passfs => "passfs",
             Self::Memfs => "memfs",
+            Self::Misuser => "misuser",
         }
     }
 
@@ -64,6 +67,7 @@ impl Kind {
                 passfs::CASES,
             ],
             Self::Memfs => &[names::CASES, data::CASES, attributes::CASES, memfs::CASES],
+            Self::Misuser => &[misuser::CASES],
         }
     }
 }
