@@ -36,7 +36,7 @@ fn sent<F: FileSystem>() {
     send::<Locked<'static, F>>();
     //~^ ERROR cannot be sent between threads safely
     send::<Kiocb<'static, F>>();
-    //~^ ERROR cannot be sent between threads safely
+    //~^ ERROR between threads safely
     send::<IovIterDest<'static>>();
     //~^ ERROR cannot be sent between threads safely
     send::<PipeDest<'static>>();
