@@ -31,7 +31,8 @@ pub trait Operations {
     /// Whose dentries these are.
     type FileSystem: FileSystem;
 
-    /// The layer's dentry that stands for this one, or `None` where it stands for itself.
+    /// The layer's dentry that stands for this one, or `None` where it stands for itself, as it does where
+    /// that of the layer is negative.
     ///
     /// Must not sleep for [`RealKind::Metadata`].
     fn d_real(_dentry: &Dentry<Self::FileSystem>, _kind: RealKind) -> Option<&Dentry<Foreign>> {
@@ -72,9 +73,10 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let this = unsafe { Dentry::<T::FileSystem>::from_raw(dentry) };
         match T::d_real(this, kind_rust) {
+            // Callers use the inode without a look.
             // SAFETY: A valid dentry of a layer, which may itself be a stacked one.
-            Some(real) => unsafe { bindings::rvfs_d_real(real.as_raw(), kind) },
-            None => dentry,
+            Some(real) if real.inode().is_some() => unsafe { bindings::rvfs_d_real(real.as_raw(), kind) },
+            _ => dentry,
         }
     }
 
