@@ -51,12 +51,17 @@ impl address_space::Operations for Pages {
 
 /// The file `file` of the upper layer, opened for reading only.
 fn read_only(file: &File<Misuser>) -> Result<ARef<BackingFile>> {
+    read_only_with(file, 0)
+}
+
+/// The same with more flags.
+fn read_only_with(file: &File<Misuser>, flags: u32) -> Result<ARef<BackingFile>> {
     let fs = file.inode().sb().data();
     fs.mounter().run(|m| {
         let root = fs.root()?;
         let below = root.lookup(m, b"file")?;
         let path = vfs::path::LayerPath::new(root.mount, &below)?;
-        BackingFile::open(m, file, bindings::O_RDONLY, path)
+        BackingFile::open(m, file, bindings::O_RDONLY | flags, path)
     })
 }
 
@@ -79,7 +84,10 @@ impl Operations for Trying {
     type Ptr = ();
     const TABLE: &'static Table<Self> = &TRYING;
 
-    fn open(_inode: &Inode<Misuser>, _file: &File<Misuser>) -> Result {
+    fn open(_inode: &Inode<Misuser>, file: &File<Misuser>) -> Result {
+        if file.dentry().with_name(|name| name == b"read-and-forget") {
+            file.take_direct_io(&*read_only(file)?);
+        }
         Ok(())
     }
 
@@ -89,6 +97,13 @@ impl Operations for Trying {
             b"read-without-pages" => iocb.read_page_cache(iter),
             b"read-too-much" => Ok(iter.len().saturating_add(1)),
             b"read-queued" => Err(EIOCBQUEUED),
+            b"read-and-forget" => {
+                // It goes on after this, and is not complete though that is what is said here.
+                let real = read_only_with(file, bindings::O_DIRECT)?;
+                let mounter = file.inode().sb().data().mounter();
+                let _ = real.read_iter::<Self>(mounter, iocb, iter);
+                Ok(0)
+            }
             _ => below::attempt(name, file).map(|()| 0),
         })
     }

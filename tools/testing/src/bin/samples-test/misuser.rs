@@ -2,11 +2,13 @@
 //! What the `vfs` crate refuses when it runs: `misuser` tries it, and the error that it got is that of the
 //! operation in which it did. See `samples/misuser`.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
+use io_uring::{opcode, types};
 use rovl_testing::mount::{granted, Refused};
 use rovl_testing::ops::{mkdir, mode, open_read, write};
+use rovl_testing::uring::{complete, ring};
 use rovl_testing::{cases, errno, ok, Mounted, Request, Test};
 use rustix::fs::{self, FileType, OFlags};
 use rustix::io::Errno;
@@ -18,6 +20,7 @@ cases! {
     while_making,
     while_making_unnamed,
     while_reading,
+    while_reading_without_waiting,
     while_writing,
     while_splicing,
     while_mapping,
@@ -183,6 +186,29 @@ fn while_reading(t: &Test) {
         ("read-queued", Errno::IO),
     ];
     refused(&expected, |name| reading(m.path(name)));
+    m.unmount();
+}
+
+/// Memory for direct I/O.
+#[repr(C, align(4096))]
+struct Aligned([u8; 4096]);
+
+/// A request that was queued is complete once, with what whoever has it says.
+fn while_reading_without_waiting(t: &Test) {
+    let m = mounted(t);
+    let flags = OFlags::RDONLY | OFlags::DIRECT;
+    let file = ok(fs::open(m.path("read-and-forget"), flags, mode(0)));
+    let mut buffer = Box::new(Aligned([0; 4096]));
+    let target = types::Fd(file.as_raw_fd());
+    let mut ring = ring();
+    for _ in 0..4 {
+        buffer.0.fill(0);
+        let read = opcode::Read::new(target, buffer.0.as_mut_ptr(), 4096).build();
+        assert_eq!(complete(&mut ring, &read), 4096);
+        assert!(buffer.0.iter().all(|byte| *byte == b'x'));
+    }
+    drop(ring);
+    drop(file);
     m.unmount();
 }
 
