@@ -14,16 +14,26 @@ use kernel::{
     prelude::*,
     str::CString, //
 };
-use vfs::{
+use stacking::{
     backing_file::BackingFile,
     copy::DataCopy,
     cred::AsMounter,
-    dentry::Dentry,
     dir_context::LayerDir,
     exportfs::{
         Accept,
         MayDecode, //
     },
+    mount::{
+        LayerMounts,
+        WriteGuard, //
+    },
+    namei::Target,
+    path::LayerPath,
+    prelude::*,
+    stack::LowerStack, //
+};
+use vfs::{
+    dentry::Dentry,
     file::File,
     fileattr::FileKattr,
     iattr::Iattr,
@@ -31,22 +41,13 @@ use vfs::{
         Fetched,
         Inode, //
     },
-    mount::{
-        LayerMounts,
-        Mount,
-        WriteGuard, //
-    },
+    mount::Mount,
     namei::{
         RenameFlag,
-        RenameFlags,
-        Target, //
+        RenameFlags, //
     },
-    path::{
-        LayerPath,
-        Path, //
-    },
+    path::Path,
     posix_acl::AclKind,
-    stack::LowerStack,
     stat::StatRequest,
     super_block::SuperBlock,
     Foreign,

@@ -14,8 +14,8 @@ use kernel::{
     bindings,
     prelude::*, //
 };
+use stacking::cred::Creator;
 use vfs::{
-    cred::Creator,
     dentry::{
         Dentry,
         Negative, //

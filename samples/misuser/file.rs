@@ -11,12 +11,15 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use vfs::{
-    address_space,
+use stacking::{
     backing_file::{
         BackingFile,
         Callbacks, //
     },
+    prelude::*, //
+};
+use vfs::{
+    address_space,
     file::{
         File,
         FilePos,
@@ -60,7 +63,7 @@ fn read_only_with(file: &File<Misuser>, flags: u32) -> Result<ARef<BackingFile>>
     fs.mounter().run(|m| {
         let root = fs.root()?;
         let below = root.lookup(m, b"file")?;
-        let path = vfs::path::LayerPath::new(root.mount, &below)?;
+        let path = stacking::path::LayerPath::new(root.mount, &below)?;
         BackingFile::open(m, file, bindings::O_RDONLY | flags, path)
     })
 }

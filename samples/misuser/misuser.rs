@@ -26,10 +26,12 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use vfs::{
+use stacking::{
     mount::LayerMounts,
+    stack::LayerStack, //
+};
+use vfs::{
     registration::Registration,
-    stack::LayerStack,
     FileSystem, //
 };
 

@@ -10,8 +10,13 @@ use kernel::{
     prelude::*,
     str::CString, //
 };
-use vfs::{
+use stacking::{
     cred::Mounter,
+    mount::LayerMounts,
+    path::LayerPath,
+    prelude::*, //
+};
+use vfs::{
     fs_context::{
         self,
         FsContext,
@@ -22,18 +27,14 @@ use vfs::{
         RawParam,
         Value, //
     },
-    mount::LayerMounts,
-    path::{
-        LayerPath,
-        Path, //
-    },
+    path::Path,
     super_block::{
         self,
         Filled,
         NewSuperBlock,
-        SuperBlock,
-        MAX_STACK_DEPTH, //
-    },
+        SuperBlock, //
+        MAX_STACK_DEPTH,
+    }, //
 };
 
 /// What a mount knows. Members are dropped from top to bottom.
