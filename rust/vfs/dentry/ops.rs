@@ -75,7 +75,9 @@ impl<T: Operations> Table<T> {
         match T::d_real(this, kind_rust) {
             // Callers use the inode without a look.
             // SAFETY: A valid dentry of a layer, which may itself be a stacked one.
-            Some(real) if real.inode().is_some() => unsafe { bindings::rvfs_d_real(real.as_raw(), kind) },
+            Some(real) if real.inode().is_some() => unsafe {
+                bindings::rvfs_d_real(real.as_raw(), kind)
+            },
             _ => dentry,
         }
     }
