@@ -80,6 +80,9 @@ pub trait NewTraps {
     /// none of the layers' file systems in the end, [`NewSuperBlock::finish`] returns `EXDEV`.
     fn set_trap(&mut self, dir: LayerPath<'_>) -> Result;
 
+    /// Makes room for `more` traps.
+    fn reserve_traps(&mut self, more: usize) -> Result;
+
     /// Takes back the trap at `dir`, if there is one.
     fn remove_trap(&mut self, dir: &Dentry<Foreign>);
 
@@ -113,6 +116,11 @@ impl<F: FileSystem<Layers = LayerStack>> NewTraps for NewSuperBlock<'_, F> {
         };
         // SAFETY: Only grows; there is room.
         Ok(unsafe { self.kept_mut() }.0.push(trap, GFP_KERNEL)?)
+    }
+
+    fn reserve_traps(&mut self, more: usize) -> Result {
+        // SAFETY: Only grows.
+        Ok(unsafe { self.kept_mut() }.0.reserve(more, GFP_KERNEL)?)
     }
 
     fn remove_trap(&mut self, dir: &Dentry<Foreign>) {

@@ -261,6 +261,7 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
         // Index 0 is that of the upper layer, also if there is none.
         making.layers.push_info(0)?;
     }
+    making.sb.reserve_traps(list.lower.len())?;
     let (merged, data) = list.lower.split_at(list.num_merged());
     let casefold = list.casefold.unwrap_or(false);
     for named in merged {

@@ -14,7 +14,7 @@ use kernel::prelude::*;
 const NAMES: u32 = 512;
 
 /// How many directories below the layers' roots are looked into, in all layers.
-const DIRS: u32 = 64;
+const DIRS: u32 = 32;
 
 /// How many layers are told of. The log of a mount has room for eight messages, and there are more
 /// important ones.

@@ -117,6 +117,7 @@ impl LayerList {
     }
 
     fn add_lowerdirs(&mut self, fc: &FsContext, list: &Lowerdir<'_>) -> Result {
+        self.lower.reserve(list.len(), GFP_KERNEL)?;
         for layer in list.layers() {
             let layer = layer.map_err(|err| {
                 fc.error(fmt!("lowerdir: {}", err.message()));
