@@ -14,7 +14,11 @@ pub use write::{
 use crate::cred::AsMounter;
 use core::{
     ops::Deref,
-    ptr::NonNull, //
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    }, //
 };
 use kernel::{
     error::{
@@ -108,8 +112,8 @@ pub enum LayerKind {
 ///
 /// # Invariants
 ///
-/// Every non-null entry is a private mount that this object owns.
-pub struct LayerMounts(KVec<Option<NonNull<bindings::vfsmount>>>);
+/// Every non-null entry is a private mount that this object owns, until [`end`](Self::end).
+pub struct LayerMounts(KVec<Option<NonNull<bindings::vfsmount>>>, AtomicBool);
 
 // SAFETY: Mounts may be used and put in any task.
 unsafe impl Send for LayerMounts {}
@@ -121,7 +125,30 @@ impl LayerMounts {
     pub fn with_capacity(layers: usize) -> Result<Self> {
         let mut mounts = KVec::with_capacity(layers.saturating_add(1), GFP_KERNEL)?;
         mounts.push(None, GFP_KERNEL)?;
-        Ok(Self(mounts))
+        Ok(Self(mounts, AtomicBool::new(false)))
+    }
+
+    /// Ends the mounts: waits for a grace period of RCU, and puts them. Returns whether it has waited.
+    ///
+    /// # Safety
+    ///
+    /// Nobody but RCU walk uses the mounts, now or later.
+    pub(crate) unsafe fn end(&self) -> bool {
+        // ORDERING: Whoever may end them is the only one.
+        if self.1.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        // It takes no null pointers, so the entry of a missing upper layer is passed over.
+        let missing = usize::from(self.upper().is_none());
+        let mounts = self.0.get(missing..).unwrap_or_default();
+        if mounts.is_empty() {
+            return false;
+        }
+        let array = mounts.as_ptr().cast_mut().cast();
+        // SAFETY: By the type invariant the mounts are owned, and given up here; `Option<NonNull>` is a
+        // pointer, and the array is only read. CAST: at most 501.
+        unsafe { bindings::kern_unmount_array(array, mounts.len() as c_uint) };
+        true
     }
 
     /// Clones the mount of the upper layer (`clone_private_mount()`). Returns `EEXIST` where there is
@@ -227,15 +254,8 @@ fn clone_private(path: &Path, kind: LayerKind) -> Result<NonNull<bindings::vfsmo
 
 impl Drop for LayerMounts {
     fn drop(&mut self) {
-        // `kern_unmount_array()` waits for one grace period only, however many mounts there are;
-        // it takes no null pointers, so the entry of a missing upper layer is passed over.
-        let missing = usize::from(self.upper().is_none());
-        let mounts = self.0.get_mut(missing..).unwrap_or_default();
-        if mounts.is_empty() {
-            return;
-        }
-        // SAFETY: By the type invariant the mounts are owned; `Option<NonNull>` is a pointer.
-        // CAST: at most 501.
-        unsafe { bindings::kern_unmount_array(mounts.as_mut_ptr().cast(), mounts.len() as c_uint) };
+        // One grace period only, however many mounts there are.
+        // SAFETY: Nobody else uses what is dropped.
+        unsafe { self.end() };
     }
 }

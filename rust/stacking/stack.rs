@@ -342,6 +342,11 @@ unsafe impl Layers for LayerStack {
         kept.rely_on(mounts)
     }
 
+    unsafe fn end(mounts: &LayerMounts) -> bool {
+        // SAFETY: By the safety requirements.
+        unsafe { mounts.end() }
+    }
+
     fn depth(mounts: &LayerMounts) -> u32 {
         let mounts = (0..=mounts.num_lower()).filter_map(|layer| mounts.get(layer));
         let depths = mounts.map(|mount| mount.sb().stack_depth().saturating_add(1));

@@ -46,6 +46,17 @@ pub unsafe trait Layers: Send + Sync + Sized + 'static {
         mounts: &Self::Mounts,
     ) -> Result;
 
+    /// Ends the mounts, and waits for a grace period of RCU before they go. Returns whether it did, which
+    /// it may leave to the end of `mounts`.
+    ///
+    /// # Safety
+    ///
+    /// Nobody but RCU walk uses the mounts, now or later.
+    #[doc(hidden)]
+    unsafe fn end(_mounts: &Self::Mounts) -> bool {
+        false
+    }
+
     /// How many file systems one on `mounts` stacks on.
     #[doc(hidden)]
     fn depth(mounts: &Self::Mounts) -> u32;

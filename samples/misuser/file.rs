@@ -94,7 +94,7 @@ impl Operations for Trying {
         Ok(())
     }
 
-    fn read_iter(_: (), iocb: Kiocb<'_, Misuser>, iter: IovIterDest<'_>) -> Result<usize> {
+    fn read_iter((): (), iocb: Kiocb<'_, Misuser>, iter: IovIterDest<'_>) -> Result<usize> {
         let file = iocb.file();
         file.dentry().with_name(|name| match name {
             b"read-without-pages" => iocb.read_page_cache(iter),
@@ -111,7 +111,7 @@ impl Operations for Trying {
         })
     }
 
-    fn write_iter(_: (), iocb: Kiocb<'_, Misuser>, iter: IovIterSource<'_>) -> Result<usize> {
+    fn write_iter((): (), iocb: Kiocb<'_, Misuser>, iter: IovIterSource<'_>) -> Result<usize> {
         let file = iocb.file();
         file.dentry().with_name(|name| match name {
             b"write-without-pages" => iocb.write_page_cache(iter),
@@ -135,7 +135,7 @@ impl Operations for Trying {
     }
 
     fn splice_read(
-        _: (),
+        (): (),
         file: &File<Misuser>,
         pos: &mut i64,
         pipe: PipeDest<'_>,
@@ -154,7 +154,7 @@ impl Operations for Trying {
     }
 
     fn splice_write(
-        _: (),
+        (): (),
         file: &File<Misuser>,
         pipe: PipeSource<'_>,
         pos: &mut i64,
@@ -173,7 +173,7 @@ impl Operations for Trying {
         })
     }
 
-    fn mmap(_: (), file: &File<Misuser>, vma: NewVma<'_, Misuser>) -> Result {
+    fn mmap((): (), file: &File<Misuser>, vma: NewVma<'_, Misuser>) -> Result {
         file.dentry().with_name(|name| match name {
             b"mmap-without-pages" => vma.show_page_cache::<Pages>(),
             b"mmap-read-only-below" => {
@@ -211,7 +211,7 @@ impl Operations for Other {
     }
 
     fn splice_write(
-        _: (),
+        (): (),
         file: &File<Misuser>,
         pipe: PipeSource<'_>,
         pos: &mut i64,

@@ -11,9 +11,13 @@ use crate::{
     dentry::Dentry,
     errno::from_result,
     inode,
+    layers::Layers,
     FileSystem, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     prelude::*,
@@ -160,18 +164,41 @@ impl<T: Operations> Table<T> {
             // SAFETY: By the safety requirements.
             T::put_super(unsafe { SuperBlock::from_raw(sb) });
         }
+        // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
+        let info = unsafe { (*sb).s_fs_info }.cast::<Info<T::FileSystem>>();
+        // What is kept are inodes of its own, which may still look at the data, and refers to the mounts.
+        // SAFETY: Nobody else looks at this member.
+        drop(unsafe { ptr::replace(&raw mut (*info).kept, Default::default()) });
         // RCU walk may still read the data: where it starts at the working directory of a task that
         // shares it, and the mount is not in a tree any more, the last reference on the mount can
-        // go meanwhile.
-        // SAFETY: Task context.
-        unsafe { bindings::synchronize_rcu_expedited() };
-        // SAFETY: By the safety requirements; set by `NewSuperBlock::finish`.
-        let info: Pin<KBox<Info<T::FileSystem>>> =
-            unsafe { ForeignOwnable::from_foreign((*sb).s_fs_info) };
-        // The inodes of its traps go with it, and must not find it any more.
+        // go meanwhile. The end of the layers' mounts waits for that, if they are part of the data.
+        // SAFETY: Valid until it is dropped below.
+        if !unsafe { Self::end_mounts(&(*info).data) } {
+            // SAFETY: Task context.
+            unsafe { bindings::synchronize_rcu_expedited() };
+        }
         // SAFETY: By the safety requirements.
-        unsafe { (*sb).s_fs_info = core::ptr::null_mut() };
+        unsafe { (*sb).s_fs_info = ptr::null_mut() };
+        // SAFETY: As above.
+        let info: Pin<KBox<Info<T::FileSystem>>> =
+            unsafe { ForeignOwnable::from_foreign(info.cast()) };
         drop(info);
+    }
+
+    /// Ends the mounts that `data` contains, and waits for a grace period of RCU. Returns whether it did:
+    /// what `data` only refers to may be somebody else's, too.
+    ///
+    /// # Safety
+    ///
+    /// Nobody but RCU walk uses `data`, until it is dropped.
+    unsafe fn end_mounts(data: &<T::FileSystem as FileSystem>::Super) -> bool {
+        let mounts = T::FileSystem::mounts(data);
+        let within = (ptr::from_ref(mounts) as usize).wrapping_sub(ptr::from_ref(data) as usize);
+        if within.saturating_add(size_of_val(mounts)) > size_of_val(data) {
+            return false;
+        }
+        // SAFETY: They are a part of the data.
+        unsafe { <T::FileSystem as FileSystem>::Layers::end(mounts) }
     }
 
     const OPS: bindings::super_operations = bindings::super_operations {
