@@ -112,7 +112,7 @@ pub enum LayerKind {
 ///
 /// # Invariants
 ///
-/// Every non-null entry is a private mount that this object owns, until [`end`](Self::end).
+/// Every non-null entry is a private mount that this object owns, until `end`.
 pub struct LayerMounts(KVec<Option<NonNull<bindings::vfsmount>>>, AtomicBool);
 
 // SAFETY: Mounts may be used and put in any task.
