@@ -20,12 +20,12 @@
 //! 2. A module with a [`registration::Registration`].
 //! 3. [`fs_context::Operations`]: options, and `fill_super`, which ends with
 //!    [`NewSuperBlock::finish`](super_block::NewSuperBlock::finish). Here the root is made.
-//! 4. [`inode::Operations`] for each type of inode, and [`inode::InodeTables`] of them, which
+//! 4. [`inode::Operations`], and [`inode::InodeTables`] of them for each type of inode, which
 //!    [`NewInode::set_type`](inode::NewInode::set_type) puts into an inode.
 //! 5. [`file::Operations`] for what can be opened.
 //!
 //! ```ignore
-//! static DIR: InodeTables<MemFs> = InodeTables::new::<DirOps>().with_simple_dir_operations();
+//! static DIR: InodeTables<MemFs> = InodeTables::directories::<DirOps>().with_simple_dir_operations();
 //!
 //! #[vtable]
 //! impl inode::Operations for DirOps {

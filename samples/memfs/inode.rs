@@ -59,11 +59,11 @@ impl MemInode {
 
 // Each type of object has its tables of operations, as in C. What a table does not have the VFS
 // refuses, or does by itself: for one, it lists the dentries of a directory.
-static DIR: InodeTables<MemFs> = InodeTables::new::<DirOps>().with_simple_dir_operations();
-static FILE: InodeTables<MemFs> = InodeTables::new::<FileOps>()
+static DIR: InodeTables<MemFs> = InodeTables::directories::<DirOps>().with_simple_dir_operations();
+static FILE: InodeTables<MemFs> = InodeTables::files::<FileOps>()
     .with_file::<RegularFile>()
     .with_pages::<Pages>();
-static SYMLINK: InodeTables<MemFs> = InodeTables::new::<SymlinkOps>();
+static SYMLINK: InodeTables<MemFs> = InodeTables::symlinks::<SymlinkOps>();
 
 /// What to make.
 #[derive(Clone, Copy)]

@@ -38,12 +38,13 @@ use vfs::{
 };
 
 pub(crate) static DIR: InodeTables<Misuser> =
-    InodeTables::new::<DirOps>().with_simple_dir_operations();
-pub(crate) static FILE: InodeTables<Misuser> = InodeTables::new::<FileOps>().with_file::<Trying>();
-static PAGED: InodeTables<Misuser> = InodeTables::new::<FileOps>()
+    InodeTables::directories::<DirOps>().with_simple_dir_operations();
+pub(crate) static FILE: InodeTables<Misuser> =
+    InodeTables::files::<FileOps>().with_file::<Trying>();
+static PAGED: InodeTables<Misuser> = InodeTables::files::<FileOps>()
     .with_file::<Trying>()
     .with_pages::<Pages>();
-static OTHER: InodeTables<Misuser> = InodeTables::new::<FileOps>().with_file::<Other>();
+static OTHER: InodeTables<Misuser> = InodeTables::files::<FileOps>().with_file::<Other>();
 
 /// Type and permissions.
 fn mode(kind: u32) -> u16 {

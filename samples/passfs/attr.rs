@@ -11,7 +11,6 @@ use crate::{
         refresh,
         COPIED_FLAGS, //
     },
-    operations::operations,
     PassFs, //
 };
 use kernel::prelude::*;
@@ -137,54 +136,6 @@ pub(crate) fn fileattr_set(dentry: &LockedDentry<'_, PassFs>, attrs: &mut FileKa
     inode.set_flags(flags, COPIED_FLAGS);
     refresh(inode);
     Ok(())
-}
-
-operations! {
-    /// Regular files.
-    FileOps {
-        fn fileattr_get(dentry: &Dentry<PassFs>, attrs: &mut FileKattr) -> Result {
-            fileattr_get(dentry, attrs)
-        }
-
-        fn fileattr_set(
-            _idmap: Idmap<'_>,
-            dentry: &LockedDentry<'_, PassFs>,
-            attrs: &mut FileKattr,
-        ) -> Result {
-            fileattr_set(dentry, attrs)
-        }
-
-        fn fiemap(
-            inode: &Inode<PassFs>,
-            request: Fiemap<'_>,
-            start: u64,
-            len: u64,
-        ) -> Result {
-            let below = real(inode)?.inode().ok_or(EIO)?;
-            inode
-                .sb()
-                .data()
-                .as_mounter(|m| below.fiemap(m, request, start, len))
-        }
-    }
-}
-
-operations! {
-    /// Symbolic links.
-    SymlinkOps {
-        fn get_link<'a>(dentry: &'a Dentry<PassFs>, done: DelayedCall<'a>) -> Result<Link<'a>> {
-            let below = path(dentry)?;
-            dentry
-                .sb()
-                .data()
-                .as_mounter(|m| below.dentry.get_link(m, done))
-        }
-    }
-}
-
-operations! {
-    /// Devices, fifos and sockets.
-    SpecialOps {}
 }
 
 /// Operations of dentries. With them come those that ask the file system below whether its names are

@@ -18,7 +18,6 @@ use crate::{
         refresh,
         refresh_links, //
     },
-    operations::operations,
     PassFs, //
 };
 use core::iter;
@@ -58,7 +57,10 @@ use vfs::{
 };
 
 /// `->lookup`
-fn lookup<'a>(dir: &Inode<PassFs>, dentry: InLookup<'a, PassFs>) -> Result<Spliced<'a, PassFs>> {
+pub(crate) fn lookup<'a>(
+    dir: &Inode<PassFs>,
+    dentry: InLookup<'a, PassFs>,
+) -> Result<Spliced<'a, PassFs>> {
     let below = inode_path(dir)?;
     let found = dir
         .sb()
@@ -79,7 +81,7 @@ fn lookup<'a>(dir: &Inode<PassFs>, dentry: InLookup<'a, PassFs>) -> Result<Splic
 }
 
 /// The type of `mode` replaced by `kind`.
-fn with_type(mode: u16, kind: u32) -> u16 {
+pub(crate) fn with_type(mode: u16, kind: u32) -> u16 {
     // CAST: the type is in the upper bits of 16.
     (mode & 0o7777) | kind as u16
 }
@@ -88,7 +90,7 @@ fn with_type(mode: u16, kind: u32) -> u16 {
 ///
 /// The caller becomes its owner, though it is made with the mounter's credentials: that is what a
 /// [`Creator`] is for.
-fn make(
+pub(crate) fn make(
     idmap: Idmap<'_>,
     dir: &Locked<'_, PassFs>,
     dentry: Negative<'_, PassFs>,
@@ -125,7 +127,7 @@ fn finish<'a>(
 }
 
 /// `->link`
-fn link(
+pub(crate) fn link(
     old: &LockedDentry<'_, PassFs>,
     dir: &Locked<'_, PassFs>,
     new: Negative<'_, PassFs>,
@@ -152,7 +154,7 @@ fn is_expected(dentry: &Dentry<PassFs>, found: &Dentry<Foreign>) -> bool {
 }
 
 /// `->unlink` and `->rmdir`
-fn remove(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
+pub(crate) fn remove(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
     let inode = dentry.inode();
     let fs = dir.sb().data();
     let write = fs.mount().want_write()?;
@@ -179,7 +181,7 @@ fn remove(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
 }
 
 /// `->rename`
-fn rename(
+pub(crate) fn rename(
     (old_dir, old): (&Locked<'_, PassFs>, Child<'_, PassFs>),
     (new_dir, new): (&Locked<'_, PassFs>, Child<'_, PassFs>),
     replaced: Option<&Locked<'_, PassFs>>,
@@ -214,7 +216,7 @@ fn rename(
 }
 
 /// `->tmpfile`
-fn tmpfile(
+pub(crate) fn tmpfile(
     idmap: Idmap<'_>,
     dir: &Inode<PassFs>,
     mut file: TmpFile<'_, PassFs>,
@@ -236,104 +238,4 @@ fn tmpfile(
         })
     });
     file.finish::<RegularFile>(private?)
-}
-
-operations! {
-    /// Directories.
-    DirOps {
-        fn lookup<'a>(
-            dir: &Inode<PassFs>,
-            dentry: InLookup<'a, PassFs>,
-        ) -> Result<Spliced<'a, PassFs>> {
-            lookup(dir, dentry)
-        }
-
-        fn create(
-            idmap: Idmap<'_>,
-            dir: &Locked<'_, PassFs>,
-            dentry: Negative<'_, PassFs>,
-            mode: u16,
-        ) -> Result {
-            let mode = with_type(mode, bindings::S_IFREG);
-            make(idmap, dir, dentry, (mode, 0), |name, mode| name.create(mode))
-        }
-
-        fn mkdir(
-            idmap: Idmap<'_>,
-            dir: &Locked<'_, PassFs>,
-            dentry: Negative<'_, PassFs>,
-            mode: u16,
-        ) -> Result {
-            let mode = with_type(mode, bindings::S_IFDIR);
-            make(idmap, dir, dentry, (mode, 0), |name, mode| name.mkdir(mode))
-        }
-
-        fn mknod(
-            idmap: Idmap<'_>,
-            dir: &Locked<'_, PassFs>,
-            dentry: Negative<'_, PassFs>,
-            mode: u16,
-            rdev: u32,
-        ) -> Result {
-            make(idmap, dir, dentry, (mode, rdev), |name, mode| name.mknod(mode, rdev))
-        }
-
-        fn symlink(
-            idmap: Idmap<'_>,
-            dir: &Locked<'_, PassFs>,
-            dentry: Negative<'_, PassFs>,
-            target: &CStr,
-        ) -> Result {
-            let mode = with_type(0o777, bindings::S_IFLNK);
-            make(idmap, dir, dentry, (mode, 0), |name, _| name.symlink(target))
-        }
-
-        fn link(
-            old: &LockedDentry<'_, PassFs>,
-            dir: &Locked<'_, PassFs>,
-            new: Negative<'_, PassFs>,
-        ) -> Result {
-            link(old, dir, new)
-        }
-
-        fn unlink(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
-            remove(dir, dentry)
-        }
-
-        fn rmdir(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
-            remove(dir, dentry)
-        }
-
-        fn rename(
-            old_dir: &Locked<'_, PassFs>,
-            old: Child<'_, PassFs>,
-            new_dir: &Locked<'_, PassFs>,
-            new: Child<'_, PassFs>,
-            replaced: Option<&Locked<'_, PassFs>>,
-            flags: RenameFlags,
-        ) -> Result {
-            rename((old_dir, old), (new_dir, new), replaced, flags)
-        }
-
-        fn tmpfile(
-            idmap: Idmap<'_>,
-            dir: &Inode<PassFs>,
-            file: TmpFile<'_, PassFs>,
-            mode: u16,
-        ) -> Result {
-            tmpfile(idmap, dir, file, mode)
-        }
-
-        fn fileattr_get(dentry: &Dentry<PassFs>, attrs: &mut FileKattr) -> Result {
-            attr::fileattr_get(dentry, attrs)
-        }
-
-        fn fileattr_set(
-            _idmap: Idmap<'_>,
-            dentry: &LockedDentry<'_, PassFs>,
-            attrs: &mut FileKattr,
-        ) -> Result {
-            attr::fileattr_set(dentry, attrs)
-        }
-    }
 }

@@ -3,13 +3,8 @@
 //! Inodes: one for each object below that is in use, found by the inode of that object.
 
 use crate::{
-    attr::{
-        FileOps,
-        SpecialOps,
-        SymlinkOps, //
-    },
-    dir::DirOps,
     file::RegularFile,
+    operations::InodeOps,
     readdir::DirFile,
     PassFs, //
 };
@@ -41,10 +36,10 @@ pub(crate) const COPIED_FLAGS: u32 =
 
 // Each type of object has its tables of operations, as in C. What a table does not have the VFS
 // refuses, or does by itself.
-static DIR: InodeTables<PassFs> = InodeTables::new::<DirOps>().with_file::<DirFile>();
-static FILE: InodeTables<PassFs> = InodeTables::new::<FileOps>().with_file::<RegularFile>();
-static SYMLINK: InodeTables<PassFs> = InodeTables::new::<SymlinkOps>();
-static SPECIAL: InodeTables<PassFs> = InodeTables::new::<SpecialOps>();
+static DIR: InodeTables<PassFs> = InodeTables::directories::<InodeOps>().with_file::<DirFile>();
+static FILE: InodeTables<PassFs> = InodeTables::files::<InodeOps>().with_file::<RegularFile>();
+static SYMLINK: InodeTables<PassFs> = InodeTables::symlinks::<InodeOps>();
+static SPECIAL: InodeTables<PassFs> = InodeTables::special::<InodeOps>();
 
 fn tables_for(mode: u16) -> &'static InodeTables<PassFs> {
     match u32::from(mode) & bindings::S_IFMT {

@@ -1,101 +1,241 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations of each type of inode.
-//!
-//! `#[vtable]` makes a table of what an `impl` has; what it leaves out is a null pointer in C's
-//! table, for which the VFS has a meaning of its own. Here all types of objects have the same
-//! operations for attributes, so a macro writes these.
+//! The operations of inodes; what they do is in the file that is about it.
 
-/// Implements [`vfs::inode::Operations`] with what all types of objects have, and what is given.
-macro_rules! operations {
-    ($(#[$doc:meta])* $name:ident { $($own:tt)* }) => {
-        $(#[$doc])*
-        pub(crate) struct $name;
+use crate::{
+    acl,
+    attr,
+    dir::{
+        link,
+        lookup,
+        make,
+        remove,
+        rename,
+        tmpfile,
+        with_type, //
+    },
+    inode::{
+        path,
+        real, //
+    },
+    xattr,
+    PassFs, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    str::CStr, //
+};
+use stacking::prelude::*;
+use vfs::{
+    dentry::{
+        Child,
+        Dentry,
+        LockedDentry,
+        Negative,
+        Positive, //
+    },
+    file::TmpFile,
+    fileattr::FileKattr,
+    iattr::Setattr,
+    inode::{
+        DelayedCall,
+        Fiemap,
+        Inode,
+        Link,
+        Locked,
+        Operations,
+        RcuInode, //
+    },
+    mount::Idmap,
+    namei::{
+        InLookup,
+        RenameFlags,
+        Spliced, //
+    },
+    path::PathRef,
+    posix_acl::{
+        AclKind,
+        PosixAcl,
+        RcuAcl, //
+    },
+    stat::{
+        Kstat,
+        StatRequest, //
+    },
+};
 
-        #[vtable]
-        impl ::vfs::inode::Operations for $name {
-            type FileSystem = $crate::PassFs;
+/// What [`InodeTables`](vfs::inode::InodeTables) choose from.
+pub(crate) struct InodeOps;
 
-            $($own)*
+#[vtable]
+impl Operations for InodeOps {
+    type FileSystem = PassFs;
 
-            fn permission(
-                inode: &::vfs::inode::Inode<$crate::PassFs>,
-                idmap: ::vfs::mount::Idmap<'_>,
-                mask: i32,
-            ) -> Result {
-                $crate::attr::permission(inode, idmap, mask)
-            }
+    fn lookup<'a>(
+        dir: &Inode<PassFs>,
+        dentry: InLookup<'a, PassFs>,
+    ) -> Result<Spliced<'a, PassFs>> {
+        lookup(dir, dentry)
+    }
 
-            fn permission_rcu(
-                inode: ::vfs::inode::RcuInode<'_, $crate::PassFs>,
-                idmap: ::vfs::mount::Idmap<'_>,
-                mask: i32,
-            ) -> Result {
-                $crate::attr::permission_rcu(inode, idmap, mask)
-            }
+    fn create(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, PassFs>,
+        dentry: Negative<'_, PassFs>,
+        mode: u16,
+    ) -> Result {
+        let mode = with_type(mode, bindings::S_IFREG);
+        make(idmap, dir, dentry, (mode, 0), |name, mode| {
+            name.create(mode)
+        })
+    }
 
-            fn getattr(
-                idmap: ::vfs::mount::Idmap<'_>,
-                path: ::vfs::path::PathRef<'_, $crate::PassFs>,
-                stat: &mut ::vfs::stat::Kstat,
-                request: ::vfs::stat::StatRequest,
-            ) -> Result {
-                $crate::attr::getattr(idmap, path, stat, request)
-            }
+    fn mkdir(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, PassFs>,
+        dentry: Negative<'_, PassFs>,
+        mode: u16,
+    ) -> Result {
+        let mode = with_type(mode, bindings::S_IFDIR);
+        make(idmap, dir, dentry, (mode, 0), |name, mode| name.mkdir(mode))
+    }
 
-            fn setattr(
-                idmap: ::vfs::mount::Idmap<'_>,
-                dentry: &::vfs::dentry::LockedDentry<'_, $crate::PassFs>,
-                change: ::vfs::iattr::Setattr<'_>,
-            ) -> Result {
-                $crate::attr::setattr(idmap, dentry, change)
-            }
+    fn mknod(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, PassFs>,
+        dentry: Negative<'_, PassFs>,
+        mode: u16,
+        rdev: u32,
+    ) -> Result {
+        make(idmap, dir, dentry, (mode, rdev), |name, mode| {
+            name.mknod(mode, rdev)
+        })
+    }
 
-            fn update_atime(
-                inode: &::vfs::inode::Inode<$crate::PassFs>,
-                nowait: bool,
-            ) -> Result {
-                $crate::attr::update_atime(inode, nowait)
-            }
+    fn symlink(
+        idmap: Idmap<'_>,
+        dir: &Locked<'_, PassFs>,
+        dentry: Negative<'_, PassFs>,
+        target: &CStr,
+    ) -> Result {
+        let mode = with_type(0o777, bindings::S_IFLNK);
+        make(idmap, dir, dentry, (mode, 0), |name, _| {
+            name.symlink(target)
+        })
+    }
 
-            fn listxattr(
-                dentry: &::vfs::dentry::Dentry<$crate::PassFs>,
-                list: &mut [u8],
-            ) -> Result<usize> {
-                $crate::xattr::list(dentry, list)
-            }
+    fn link(
+        old: &LockedDentry<'_, PassFs>,
+        dir: &Locked<'_, PassFs>,
+        new: Negative<'_, PassFs>,
+    ) -> Result {
+        link(old, dir, new)
+    }
 
-            fn get_inode_acl(
-                inode: &::vfs::inode::Inode<$crate::PassFs>,
-                kind: ::vfs::posix_acl::AclKind,
-            ) -> Result<Option<::vfs::posix_acl::PosixAcl>> {
-                $crate::acl::get_for_check(inode, kind)
-            }
+    fn unlink(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
+        remove(dir, dentry)
+    }
 
-            fn get_inode_acl_rcu<'a>(
-                inode: ::vfs::inode::RcuInode<'a, $crate::PassFs>,
-                kind: ::vfs::posix_acl::AclKind,
-            ) -> Result<::vfs::posix_acl::RcuAcl<'a>> {
-                $crate::acl::get_for_check_rcu(inode, kind)
-            }
+    fn rmdir(dir: &Locked<'_, PassFs>, dentry: &Positive<'_, PassFs>) -> Result {
+        remove(dir, dentry)
+    }
 
-            fn get_acl(
-                dentry: &::vfs::dentry::Dentry<$crate::PassFs>,
-                kind: ::vfs::posix_acl::AclKind,
-            ) -> Result<Option<::vfs::posix_acl::PosixAcl>> {
-                $crate::acl::get(dentry, kind)
-            }
+    fn rename(
+        old_dir: &Locked<'_, PassFs>,
+        old: Child<'_, PassFs>,
+        new_dir: &Locked<'_, PassFs>,
+        new: Child<'_, PassFs>,
+        replaced: Option<&Locked<'_, PassFs>>,
+        flags: RenameFlags,
+    ) -> Result {
+        rename((old_dir, old), (new_dir, new), replaced, flags)
+    }
 
-            fn set_acl(
-                idmap: ::vfs::mount::Idmap<'_>,
-                dentry: &::vfs::dentry::LockedDentry<'_, $crate::PassFs>,
-                acl: Option<&::vfs::posix_acl::PosixAcl>,
-                kind: ::vfs::posix_acl::AclKind,
-            ) -> Result {
-                $crate::acl::set(idmap, dentry, acl, kind)
-            }
-        }
-    };
+    fn tmpfile(
+        idmap: Idmap<'_>,
+        dir: &Inode<PassFs>,
+        file: TmpFile<'_, PassFs>,
+        mode: u16,
+    ) -> Result {
+        tmpfile(idmap, dir, file, mode)
+    }
+
+    fn fileattr_get(dentry: &Dentry<PassFs>, attrs: &mut FileKattr) -> Result {
+        attr::fileattr_get(dentry, attrs)
+    }
+
+    fn fileattr_set(
+        _idmap: Idmap<'_>,
+        dentry: &LockedDentry<'_, PassFs>,
+        attrs: &mut FileKattr,
+    ) -> Result {
+        attr::fileattr_set(dentry, attrs)
+    }
+
+    fn fiemap(inode: &Inode<PassFs>, request: Fiemap<'_>, start: u64, len: u64) -> Result {
+        let below = real(inode)?.inode().ok_or(EIO)?;
+        inode
+            .sb()
+            .data()
+            .as_mounter(|m| below.fiemap(m, request, start, len))
+    }
+
+    fn get_link<'a>(dentry: &'a Dentry<PassFs>, done: DelayedCall<'a>) -> Result<Link<'a>> {
+        let below = path(dentry)?;
+        dentry
+            .sb()
+            .data()
+            .as_mounter(|m| below.dentry.get_link(m, done))
+    }
+
+    fn permission(inode: &Inode<PassFs>, idmap: Idmap<'_>, mask: i32) -> Result {
+        attr::permission(inode, idmap, mask)
+    }
+
+    fn permission_rcu(inode: RcuInode<'_, PassFs>, idmap: Idmap<'_>, mask: i32) -> Result {
+        attr::permission_rcu(inode, idmap, mask)
+    }
+
+    fn getattr(
+        idmap: Idmap<'_>,
+        path: PathRef<'_, PassFs>,
+        stat: &mut Kstat,
+        request: StatRequest,
+    ) -> Result {
+        attr::getattr(idmap, path, stat, request)
+    }
+
+    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, PassFs>, change: Setattr<'_>) -> Result {
+        attr::setattr(idmap, dentry, change)
+    }
+
+    fn update_atime(inode: &Inode<PassFs>, nowait: bool) -> Result {
+        attr::update_atime(inode, nowait)
+    }
+
+    fn listxattr(dentry: &Dentry<PassFs>, list: &mut [u8]) -> Result<usize> {
+        xattr::list(dentry, list)
+    }
+
+    fn get_inode_acl(inode: &Inode<PassFs>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get_for_check(inode, kind)
+    }
+
+    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, PassFs>, kind: AclKind) -> Result<RcuAcl<'a>> {
+        acl::get_for_check_rcu(inode, kind)
+    }
+
+    fn get_acl(dentry: &Dentry<PassFs>, kind: AclKind) -> Result<Option<PosixAcl>> {
+        acl::get(dentry, kind)
+    }
+
+    fn set_acl(
+        idmap: Idmap<'_>,
+        dentry: &LockedDentry<'_, PassFs>,
+        acl: Option<&PosixAcl>,
+        kind: AclKind,
+    ) -> Result {
+        acl::set(idmap, dentry, acl, kind)
+    }
 }
-
-pub(crate) use operations;

@@ -56,6 +56,9 @@ use kernel::{
 };
 
 /// The tables of one type of inode of `F`.
+///
+/// What a table leaves out is a null pointer in C's, for which the VFS has a meaning of its own. So one
+/// implementation of [`Operations`] does for all types, and each table has what is of its type.
 pub struct InodeTables<F> {
     pub(crate) inode: *const bindings::inode_operations,
     pub(crate) file: *const bindings::file_operations,
@@ -69,14 +72,35 @@ unsafe impl<F> Sync for InodeTables<F> {}
 unsafe impl<F> Send for InodeTables<F> {}
 
 impl<F: FileSystem> InodeTables<F> {
-    /// The tables of inodes with the operations `I`, which cannot be opened by the file system.
-    pub const fn new<I: Operations<FileSystem = F>>() -> Self {
+    const fn of(inode: &'static bindings::inode_operations) -> Self {
         Self {
-            inode: Table::<I>::TABLE,
+            inode,
             file: ptr::null(),
             pages: ptr::null(),
             _of: PhantomData,
         }
+    }
+
+    /// The tables of directories: of the operations `I` all but `get_link` and `fiemap`.
+    pub const fn directories<I: Operations<FileSystem = F>>() -> Self {
+        Self::of(Table::<I>::DIRECTORIES)
+    }
+
+    /// The tables of regular files: of `I` what has to do with attributes, and `fiemap`.
+    pub const fn files<I: Operations<FileSystem = F>>() -> Self {
+        Self::of(Table::<I>::FILES)
+    }
+
+    /// The tables of symbolic links: of `I` `get_link`, `getattr`, `setattr`, `update_atime` and
+    /// `listxattr`. What they permit the VFS knows, and they have no access control lists.
+    pub const fn symlinks<I: Operations<FileSystem = F>>() -> Self {
+        Self::of(Table::<I>::SYMLINKS)
+    }
+
+    /// The tables of devices, fifos and sockets: of `I` what has to do with attributes, but not with
+    /// file attributes.
+    pub const fn special<I: Operations<FileSystem = F>>() -> Self {
+        Self::of(Table::<I>::SPECIAL)
     }
 
     /// Adds the operations of open files.

@@ -489,6 +489,53 @@ impl<T: Operations> Table<T> {
         ..pin_init::zeroed()
     };
 
-    /// The table as C wants it.
-    pub(crate) const TABLE: &'static bindings::inode_operations = &Self::OPS;
+    /// The table of directories.
+    pub(crate) const DIRECTORIES: &'static bindings::inode_operations =
+        &bindings::inode_operations {
+            get_link: None,
+            fiemap: None,
+            ..Self::OPS
+        };
+
+    /// What has no names in it.
+    const LEAF: bindings::inode_operations = bindings::inode_operations {
+        lookup: None,
+        create: None,
+        link: None,
+        unlink: None,
+        symlink: None,
+        mkdir: None,
+        rmdir: None,
+        mknod: None,
+        rename: None,
+        tmpfile: None,
+        ..Self::OPS
+    };
+
+    /// The table of regular files.
+    pub(crate) const FILES: &'static bindings::inode_operations = &bindings::inode_operations {
+        get_link: None,
+        ..Self::LEAF
+    };
+
+    /// The table of symbolic links.
+    pub(crate) const SYMLINKS: &'static bindings::inode_operations = &bindings::inode_operations {
+        permission: None,
+        get_inode_acl: None,
+        get_acl: None,
+        set_acl: None,
+        fileattr_get: None,
+        fileattr_set: None,
+        fiemap: None,
+        ..Self::LEAF
+    };
+
+    /// The table of devices, fifos and sockets.
+    pub(crate) const SPECIAL: &'static bindings::inode_operations = &bindings::inode_operations {
+        get_link: None,
+        fileattr_get: None,
+        fileattr_set: None,
+        fiemap: None,
+        ..Self::LEAF
+    };
 }

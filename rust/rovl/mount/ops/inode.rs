@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations of each type of inode; what they do is in the file named after the operation.
+//! The operations of inodes; what they do is in the file named after the operation.
 
 use crate::{
     attr::{
@@ -74,43 +74,25 @@ use vfs::{
     },
 };
 
-/// `->get_link`
-#[inline]
-fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
-    let path = dentry.positive()?.real().top()?;
-    dentry
-        .sb()
-        .data()
-        .as_mounter(|m| path.dentry.get_link(m, done))
-}
-
-/// `->update_time` for the access time: that of the upper object, which the mount's flags and the
-/// file system may leave as it is. Lower objects keep theirs.
-#[inline]
-fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
-    let Some(upper) = inode.real().upper_path() else {
-        return Ok(());
-    };
-    if nowait {
-        return Err(EAGAIN);
-    }
-    upper.touch_atime();
-    if let Some(upper) = upper.dentry.inode() {
-        inode.copy_atime(upper);
-    }
-    Ok(())
-}
-
-/// Directories.
-struct DirOps;
+/// What [`InodeTables`] choose from.
+struct InodeOps;
 
 #[vtable]
-impl Operations for DirOps {
+impl Operations for InodeOps {
     type FileSystem = Rovl;
 
     #[inline]
     fn lookup<'a>(dir: &Inode<Rovl>, dentry: InLookup<'a, Rovl>) -> Result<Spliced<'a, Rovl>> {
         lookup(dir, dentry)
+    }
+
+    #[inline]
+    fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
+        let path = dentry.positive()?.real().top()?;
+        dentry
+            .sb()
+            .data()
+            .as_mounter(|m| path.dentry.get_link(m, done))
     }
 
     #[inline]
@@ -215,91 +197,21 @@ impl Operations for DirOps {
         setattr(idmap, dentry, change)
     }
 
+    /// That of the upper object, which the mount's flags and the file system may leave as it is. Lower
+    /// objects keep theirs.
     #[inline]
     fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
-        update_atime(inode, nowait)
-    }
-
-    #[inline]
-    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
-        listxattr(dentry, list)
-    }
-
-    #[inline]
-    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
-        acl::get_inode_acl(inode, kind)
-    }
-
-    #[inline]
-    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
-        acl::get_inode_acl_rcu(inode, kind)
-    }
-
-    #[inline]
-    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
-        acl::get_acl(dentry, kind)
-    }
-
-    #[inline]
-    fn set_acl(
-        idmap: Idmap<'_>,
-        dentry: &LockedDentry<'_, Rovl>,
-        acl: Option<&PosixAcl>,
-        kind: AclKind,
-    ) -> Result {
-        acl::set_acl(idmap, dentry, acl, kind)
-    }
-
-    #[inline]
-    fn fileattr_get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
-        fileattr::get(dentry, attrs)
-    }
-
-    #[inline]
-    fn fileattr_set(
-        _idmap: Idmap<'_>,
-        dentry: &LockedDentry<'_, Rovl>,
-        attrs: &mut FileKattr,
-    ) -> Result {
-        fileattr::set(dentry, attrs)
-    }
-}
-
-/// Regular files.
-struct FileOps;
-
-#[vtable]
-impl Operations for FileOps {
-    type FileSystem = Rovl;
-
-    #[inline]
-    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
-        permission(inode, idmap, mask)
-    }
-
-    #[inline]
-    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
-        permission_rcu(inode, idmap, mask)
-    }
-
-    #[inline]
-    fn getattr(
-        idmap: Idmap<'_>,
-        path: PathRef<'_, Rovl>,
-        stat: &mut Kstat,
-        request: StatRequest,
-    ) -> Result {
-        getattr(idmap, path, stat, request)
-    }
-
-    #[inline]
-    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
-        setattr(idmap, dentry, change)
-    }
-
-    #[inline]
-    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
-        update_atime(inode, nowait)
+        let Some(upper) = inode.real().upper_path() else {
+            return Ok(());
+        };
+        if nowait {
+            return Err(EAGAIN);
+        }
+        upper.touch_atime();
+        if let Some(upper) = upper.dentry.inode() {
+            inode.copy_atime(upper);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -355,116 +267,10 @@ impl Operations for FileOps {
     }
 }
 
-/// Symbolic links.
-struct SymlinkOps;
-
-#[vtable]
-impl Operations for SymlinkOps {
-    type FileSystem = Rovl;
-
-    #[inline]
-    fn get_link<'a>(dentry: &'a Dentry<Rovl>, done: DelayedCall<'a>) -> Result<Link<'a>> {
-        get_link(dentry, done)
-    }
-
-    #[inline]
-    fn getattr(
-        idmap: Idmap<'_>,
-        path: PathRef<'_, Rovl>,
-        stat: &mut Kstat,
-        request: StatRequest,
-    ) -> Result {
-        getattr(idmap, path, stat, request)
-    }
-
-    #[inline]
-    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
-        setattr(idmap, dentry, change)
-    }
-
-    #[inline]
-    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
-        update_atime(inode, nowait)
-    }
-
-    #[inline]
-    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
-        listxattr(dentry, list)
-    }
-}
-
-/// Devices, fifos and sockets.
-struct SpecialOps;
-
-#[vtable]
-impl Operations for SpecialOps {
-    type FileSystem = Rovl;
-
-    #[inline]
-    fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
-        permission(inode, idmap, mask)
-    }
-
-    #[inline]
-    fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, mask: i32) -> Result {
-        permission_rcu(inode, idmap, mask)
-    }
-
-    #[inline]
-    fn getattr(
-        idmap: Idmap<'_>,
-        path: PathRef<'_, Rovl>,
-        stat: &mut Kstat,
-        request: StatRequest,
-    ) -> Result {
-        getattr(idmap, path, stat, request)
-    }
-
-    #[inline]
-    fn setattr(idmap: Idmap<'_>, dentry: &LockedDentry<'_, Rovl>, change: Setattr<'_>) -> Result {
-        setattr(idmap, dentry, change)
-    }
-
-    #[inline]
-    fn update_atime(inode: &Inode<Rovl>, nowait: bool) -> Result {
-        update_atime(inode, nowait)
-    }
-
-    #[inline]
-    fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
-        listxattr(dentry, list)
-    }
-
-    #[inline]
-    fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
-        acl::get_inode_acl(inode, kind)
-    }
-
-    #[inline]
-    fn get_inode_acl_rcu<'a>(inode: RcuInode<'a, Rovl>, kind: AclKind) -> Result<RcuAcl<'a>> {
-        acl::get_inode_acl_rcu(inode, kind)
-    }
-
-    #[inline]
-    fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
-        acl::get_acl(dentry, kind)
-    }
-
-    #[inline]
-    fn set_acl(
-        idmap: Idmap<'_>,
-        dentry: &LockedDentry<'_, Rovl>,
-        acl: Option<&PosixAcl>,
-        kind: AclKind,
-    ) -> Result {
-        acl::set_acl(idmap, dentry, acl, kind)
-    }
-}
-
-static DIR: InodeTables<Rovl> = InodeTables::new::<DirOps>().with_file::<DirFile>();
-static FILE: InodeTables<Rovl> = InodeTables::new::<FileOps>().with_file::<RegularFile>();
-static SYMLINK: InodeTables<Rovl> = InodeTables::new::<SymlinkOps>();
-static SPECIAL: InodeTables<Rovl> = InodeTables::new::<SpecialOps>();
+static DIR: InodeTables<Rovl> = InodeTables::directories::<InodeOps>().with_file::<DirFile>();
+static FILE: InodeTables<Rovl> = InodeTables::files::<InodeOps>().with_file::<RegularFile>();
+static SYMLINK: InodeTables<Rovl> = InodeTables::symlinks::<InodeOps>();
+static SPECIAL: InodeTables<Rovl> = InodeTables::special::<InodeOps>();
 
 impl crate::object::inode::Operations for Rovl {
     #[inline]
