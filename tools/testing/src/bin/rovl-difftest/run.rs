@@ -225,9 +225,11 @@ fn compare(settings: &Settings, script: &Script, texts: &[String; 2]) -> Option<
             kinds.reverse();
         }
         let both = [a.2.as_str(), b.2.as_str()];
+        let done = &script.steps[..steps.min(script.steps.len())];
         if a.1 == b.1
             && (intended::links(&kinds, &a.1, both)
-                || intended::repeated(&kinds, &script.steps[..steps.min(script.steps.len())], both))
+                || intended::repeated(&kinds, done, both)
+                || intended::asks_nothing(&kinds, done, both))
         {
             continue;
         }
