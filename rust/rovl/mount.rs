@@ -205,6 +205,7 @@ fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
 /// Sets the operations of the super block and of its dentries.
 fn set_operations(sb: &mut NewSuperBlock<'_, Rovl>, config: &Config, layers: &Layers) -> Result {
     sb.set_dentry_operations::<DentryOps>();
+    sb.revalidate_on_demand();
     sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
     if config.nfs_export {
         sb.set_export_operations::<export::Exported>();

@@ -25,10 +25,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     prelude::*,
     sync::aref::{
         ARef,
@@ -39,6 +36,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     file::{
         offset_result,
         File,

@@ -11,7 +11,6 @@ use crate::{
     path::LayerPath, //
 };
 use kernel::{
-    error::to_result,
     fs::File,
     prelude::*,
     sync::aref::ARef, //
@@ -19,6 +18,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     file::check_pos,
     Foreign, //
 };

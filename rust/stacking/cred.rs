@@ -10,7 +10,6 @@ use core::ptr::{
 };
 use kernel::{
     cred::Credential,
-    error::to_result,
     prelude::*,
     sync::aref::ARef,
     types::NotThreadSafe, //
@@ -18,6 +17,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::StableName,
+    errno::to_result,
     fs_context::FsContext,
     inode::NewInode,
     FileSystem, //

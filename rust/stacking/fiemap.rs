@@ -5,11 +5,9 @@
 //! C header: [`include/linux/fiemap.h`](srctree/include/linux/fiemap.h)
 
 use crate::cred::AsMounter;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
+    errno::to_result,
     inode::{
         Fiemap,
         Inode, //

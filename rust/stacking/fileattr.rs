@@ -11,10 +11,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     fs::File,
     prelude::*,
     sync::aref::ARef, //
@@ -22,6 +19,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     fileattr::FileKattr,
     Foreign, //
 };

@@ -9,13 +9,11 @@ use crate::{
     mount::WriteGuard, //
 };
 use core::ptr;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     iattr::Iattr,
     inode::Locked,
     Foreign, //

@@ -21,16 +21,14 @@ use core::{
     }, //
 };
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     prelude::*,
     str::CStr, //
 };
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     mount::Mount,
     path::Path,
     Foreign,

@@ -7,10 +7,7 @@
 use crate::cred::AsMounter;
 use core::ops::Deref;
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     fs::File,
     prelude::*,
     sync::aref::ARef, //
@@ -18,6 +15,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     inode::mask,
     mount::Mount,
     path::Path,

@@ -11,15 +11,13 @@ use crate::{
     rcu::RcuReal, //
 };
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     prelude::*, //
 };
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     inode::Inode,
     posix_acl::{
         AclKind,

@@ -13,12 +13,10 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
+    errno::to_result,
     inode::RcuInode,
     mount::Mount,
     FileSystem, //
@@ -77,7 +75,11 @@ impl RcuReal<'_> {
     #[inline]
     pub fn has_posix_acl(&self) -> bool {
         // SAFETY: Not freed by the type invariant, and it pins its super block until then.
-        unsafe { bindings::rvfs_is_posixacl(self.as_raw()) }
+        let sb = unsafe { (*self.as_raw()).i_sb };
+        // SAFETY: An inode pins its super block; a racy read of an integer, as in C.
+        let flags = unsafe { (&raw const (*sb).s_flags).read_volatile() };
+        // CAST: a wider type.
+        flags & bindings::rvfs_const_RVFS_SB_POSIXACL as c_ulong != 0
     }
 
     /// Whether it is a device, a fifo or a socket.

@@ -12,6 +12,7 @@ use vfs::{
     bindings,
     dentry::Dentry,
     inode::RcuInode,
+    super_block::NewSuperBlock,
     FileSystem,
     Foreign, //
 };
@@ -55,6 +56,23 @@ pub trait Revalidation {
     fn add_revalidation(&self, layer: &Dentry<Foreign>);
 }
 
+/// A super block whose dentries ask for a revalidation only where a layer wants it.
+pub trait RevalidatesOnDemand {
+    /// Lets dentries begin without `DCACHE_OP_REVALIDATE` and `DCACHE_OP_WEAK_REVALIDATE`, which the
+    /// operations of dentries, set before, have all of them begin with. So
+    /// [`init_revalidation`](Revalidation::init_revalidation) has nothing to change, and no lock to
+    /// take, where no layer has them.
+    fn revalidate_on_demand(&mut self);
+}
+
+impl<F: FileSystem> RevalidatesOnDemand for NewSuperBlock<'_, F> {
+    fn revalidate_on_demand(&mut self) {
+        // SAFETY: Valid by the type invariant, and nobody else uses a member of what is being filled.
+        let flags = unsafe { &mut (*self.as_raw()).s_d_flags };
+        *flags &= !REVALIDATE;
+    }
+}
+
 impl<F: FileSystem> Revalidation for Dentry<F> {
     fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
         let flags = layers.fold(0, |all, dentry| all | flags(dentry));
@@ -85,15 +103,19 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
     }
 }
 
-/// Sets those of the flags in `mask` that are in `flags`, and clears the others of `mask`.
-fn replace_revalidation<F>(dentry: &Dentry<F>, mask: u32, flags: u32) {
+/// Sets those of the flags in `mask` that are in `wanted`, and clears the others of `mask`. Nobody else
+/// changes these flags of a dentry that is being looked up or made.
+fn replace_revalidation<F>(dentry: &Dentry<F>, mask: u32, wanted: u32) {
+    if flags(dentry) & mask == wanted & mask {
+        return;
+    }
     // SAFETY: Valid by the type invariant; constant since the dentry was made.
     if unsafe { (*dentry.as_raw()).d_op }.is_null() {
         // The VFS would call what the flags ask for without a look whether it is there.
         return;
     }
     // SAFETY: Valid by the type invariant, and all tables of operations have these.
-    unsafe { bindings::rvfs_d_replace_flags(dentry.as_raw(), mask, flags) };
+    unsafe { bindings::rvfs_d_replace_flags(dentry.as_raw(), mask, wanted) };
 }
 
 /// Whether the object that shows is in a lower layer, and was removed there.
@@ -148,8 +170,9 @@ where
             }
             return Ok(c_int::from(is_in_use()));
         }
-        // SAFETY: As for `inode`.
-        if unsafe { bindings::rvfs_d_fsdata_test_bit(dentry, ONLY_WATCHED) } {
+        // SAFETY: As for `inode`; a racy read of a word, as `test_bit()`.
+        let word = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
+        if word.addr() & (1 << ONLY_WATCHED) != 0 {
             return Ok(1);
         }
     }

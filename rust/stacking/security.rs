@@ -14,7 +14,6 @@ use core::ptr::{
 };
 use kernel::{
     cred::Credential,
-    error::to_result,
     prelude::*,
     str::CStr,
     sync::aref::ARef, //
@@ -22,6 +21,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     FileSystem, //
 };
 

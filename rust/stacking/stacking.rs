@@ -76,7 +76,10 @@ pub mod prelude {
         namei::ForeignDentry,
         path::PathExt,
         rcu::RcuLayers,
-        revalidate::Revalidation,
+        revalidate::{
+            RevalidatesOnDemand,
+            Revalidation, //
+        },
         stack::{
             StackedInode,
             StackedNewInode, //

@@ -9,12 +9,10 @@ use crate::{
     path::LayerPath, //
 };
 use core::mem::MaybeUninit;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
+    errno::to_result,
     stat::{
         Kstat,
         StatRequest, //

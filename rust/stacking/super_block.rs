@@ -6,12 +6,10 @@ use crate::{
     cred::AsMounter,
     path::LayerPath, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
+    errno::to_result,
     super_block::{
         NewSuperBlock,
         Statfs,

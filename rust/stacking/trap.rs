@@ -6,10 +6,7 @@
 use crate::{
     layers::Stacked,
     path::LayerPath,
-    stack::{
-        LayerStack,
-        StackedInode, //
-    }, //
+    stack::LayerStack, //
 };
 use kernel::prelude::*;
 use vfs::{
@@ -34,10 +31,11 @@ use vfs::{
 ///
 /// # Invariants
 ///
-/// `_inode` is an inode of `F` without layers, whose key is the inode of `dir`. Its super block has
-/// this object, and so is there longer, and so is the mount in `path`, or else one of those that the
+/// `_inode` is an inode of `F` without layers, whose key is the inode of `dir`, at `key`. Its super block
+/// has this object, and so is there longer, and so is the mount in `path`, or else one of those that the
 /// super block has.
 struct Trap<F: FileSystem> {
+    key: usize,
     _inode: Ref<'static, Inode<F>>,
     // After that, in the order in which members are dropped: without it the memory of the key could
     // become that of another inode of the layer, which would then be taken for the trap.
@@ -45,7 +43,8 @@ struct Trap<F: FileSystem> {
     path: Option<Path>,
 }
 
-/// The traps of a super block, which has to drop them before the mounts of its layers.
+/// The traps of a super block, which has to drop them before the mounts of its layers, in the order of
+/// their keys.
 pub struct Traps<F: FileSystem>(KVec<Trap<F>>);
 
 impl<F: FileSystem> Default for Traps<F> {
@@ -68,6 +67,16 @@ where
             trap.path = None;
         }
         Ok(())
+    }
+
+    /// Where the one for `key` is, or else would be.
+    fn position(&self, key: usize) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&key, |trap| trap.key)
+    }
+
+    /// Whether there is one for the layer's inode `key`.
+    fn has(&self, key: &Inode<Foreign>) -> bool {
+        self.position(key.as_raw().addr()).is_ok()
     }
 }
 
@@ -108,14 +117,17 @@ impl<F: FileSystem<Layers = LayerStack>> NewTraps for NewSuperBlock<'_, F> {
         let dentry = Ref::into_raw(Ref::from(dir.dentry));
         // INVARIANT: Just made for that key.
         let trap = Trap {
+            key: key.as_raw().addr(),
             // SAFETY: Passed on. The super block is this one.
             _inode: unsafe { Ref::from_raw(inode) },
             // SAFETY: As above, and its mount is kept by the member below.
             dir: unsafe { Ref::from_raw(dentry) },
             path: Some(dir.to_path()),
         };
-        // SAFETY: Only grows; there is room.
-        Ok(unsafe { self.kept_mut() }.0.push(trap, GFP_KERNEL)?)
+        // SAFETY: Only grows.
+        let traps = unsafe { self.kept_mut() };
+        let (Ok(at) | Err(at)) = traps.position(trap.key);
+        traps.0.insert_within_capacity(at, trap).map_err(|_| EINVAL)
     }
 
     fn reserve_traps(&mut self, more: usize) -> Result {
@@ -133,8 +145,7 @@ impl<F: FileSystem<Layers = LayerStack>> NewTraps for NewSuperBlock<'_, F> {
     }
 
     fn is_trap(&self, key: &Inode<Foreign>) -> bool {
-        // SAFETY: Looks for an inode only.
-        unsafe { self.sb_for_inodes() }.is_trap(key)
+        self.kept().has(key)
     }
 }
 
@@ -146,10 +157,6 @@ pub trait HasTraps {
 
 impl<F: FileSystem<Layers = LayerStack>> HasTraps for SuperBlock<F> {
     fn is_trap(&self, key: &Inode<Foreign>) -> bool {
-        self.ilookup(key).is_some_and(|inode| {
-            // SAFETY: Valid by the type invariant.
-            let dead = unsafe { bindings::rvfs_is_deaddir(inode.as_raw()) };
-            dead && inode.upper().is_none() && inode.lower().is_empty()
-        })
+        self.kept().has(key)
     }
 }

@@ -11,13 +11,13 @@ use crate::{
 };
 use core::ptr;
 use kernel::{
-    error::to_result,
     prelude::*,
     str::CStr, //
 };
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     xattr::length,
     Foreign, //
 };

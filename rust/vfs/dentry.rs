@@ -34,9 +34,16 @@ use crate::{
 };
 use core::{
     ptr::NonNull,
-    slice, //
+    slice,
+    sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    }, //
 };
 use kernel::types::Opaque;
+
+/// The bits of `d_flags` that say what it is (`__d_entry_type()`).
+const TYPE: u32 = bindings::dentry_flags_DCACHE_ENTRY_TYPE;
 
 /// `struct dentry` of the file system `F`, or of any other one.
 ///
@@ -119,8 +126,11 @@ impl<F> Dentry<F> {
     /// also where that has happened just now.
     #[inline]
     pub fn is_negative(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_is_negative(self.as_raw()) }
+        // SAFETY: Valid by the type invariant; an integer that is written with atomic operations.
+        let flags = unsafe { AtomicU32::from_ptr(&raw mut (*self.as_raw()).d_flags) };
+        // ORDERING: It turns positive without a lock that the reader could hold. Pairs with the release in
+        // `__d_set_inode_and_type()`.
+        flags.load(Ordering::Acquire) & TYPE == bindings::dentry_flags_DCACHE_MISS_TYPE
     }
 
     /// Whether both are the same object.
@@ -132,29 +142,29 @@ impl<F> Dentry<F> {
     /// Whether it is a directory (`d_is_dir()`).
     #[inline]
     pub fn is_dir(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_is_dir(self.as_raw()) }
+        matches!(
+            self.flags() & TYPE,
+            bindings::dentry_flags_DCACHE_DIRECTORY_TYPE
+                | bindings::dentry_flags_DCACHE_AUTODIR_TYPE
+        )
     }
 
     /// Whether names can be looked up in it (`d_can_lookup()`).
     #[inline]
     pub fn can_lookup(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_can_lookup(self.as_raw()) }
+        self.flags() & TYPE == bindings::dentry_flags_DCACHE_DIRECTORY_TYPE
     }
 
     /// Whether it is a regular file (`d_is_reg()`).
     #[inline]
     pub fn is_reg(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_is_reg(self.as_raw()) }
+        self.flags() & TYPE == bindings::dentry_flags_DCACHE_REGULAR_TYPE
     }
 
     /// Whether it is a symbolic link (`d_is_symlink()`).
     #[inline]
     pub fn is_symlink(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_is_symlink(self.as_raw()) }
+        self.flags() & TYPE == bindings::dentry_flags_DCACHE_SYMLINK_TYPE
     }
 
     /// Whether a lookup does not find it any more (`d_unhashed()`).
@@ -331,8 +341,9 @@ impl<F: FileSystem> Dentry<F> {
     /// Tests bit `bit` of the word that a file system may keep in `d_fsdata`.
     #[inline]
     pub fn test_flag(&self, bit: u32) -> bool {
-        // SAFETY: As for `set_flag`.
-        unsafe { bindings::rvfs_d_fsdata_test_bit(self.as_raw(), bit % usize::BITS) }
+        // SAFETY: Valid by the type invariant; a racy read of a word, as `test_bit()`.
+        let word = unsafe { (&raw const (*self.as_raw()).d_fsdata).read_volatile() };
+        word.addr() & (1 << (bit % usize::BITS)) != 0
     }
 
     /// Whether something is mounted on it, or something below it but `child` is used. What is only

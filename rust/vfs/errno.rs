@@ -108,6 +108,15 @@ fn number(err: Error) -> Option<u16> {
     u16::try_from(number).ok()
 }
 
+/// As the kernel crate's, in place: most calls of C succeed, and then there is nothing to call.
+#[inline(always)]
+pub fn to_result(err: c_int) -> Result {
+    if err < 0 {
+        return Err(Error::from_errno(err));
+    }
+    Ok(())
+}
+
 /// As the kernel crate's: runs `f` for C, which gets the class of an error.
 #[inline]
 pub(crate) fn from_result<T: From<i16>>(f: impl FnOnce() -> Result<T>) -> T {

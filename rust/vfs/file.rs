@@ -38,6 +38,7 @@ pub use io::{
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     inode::{
         Inode,
         Locked, //
@@ -47,7 +48,6 @@ use crate::{
     Of, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     types::Opaque, //
 };

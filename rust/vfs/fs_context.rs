@@ -15,7 +15,7 @@ pub use parameter::{
 
 use crate::{
     bindings,
-    errno::from_result,
+    errno::{from_result, to_result},
     registration,
     super_block::{
         self,
@@ -30,10 +30,7 @@ use core::{
     marker::PhantomData, //
 };
 use kernel::{
-    error::{
-        to_result,
-        VTABLE_DEFAULT_ERROR, //
-    },
+    error::VTABLE_DEFAULT_ERROR,
     fs::File,
     prelude::*,
     str::{

@@ -106,18 +106,12 @@ bool rvfs_is_admin_noaudit(void);
 
 /* Dentries */
 void rvfs_dget(struct dentry *dentry);
-bool rvfs_d_is_negative(const struct dentry *dentry);
-bool rvfs_d_can_lookup(const struct dentry *dentry);
-bool rvfs_d_is_dir(const struct dentry *dentry);
-bool rvfs_d_is_reg(const struct dentry *dentry);
-bool rvfs_d_is_symlink(const struct dentry *dentry);
 bool rvfs_d_unhashed(const struct dentry *dentry);
 bool rvfs_d_weird(const struct dentry *dentry);
 bool rvfs_d_casefolded(const struct dentry *dentry);
 void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
 			  unsigned int flags);
 void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit);
-bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit);
 bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent);
 void rvfs_d_unlock(struct dentry *dentry);
 bool rvfs_d_drop_if_unused_negative(struct dentry *dentry);
@@ -157,8 +151,6 @@ void rvfs_copyattr(struct inode *to, struct inode *from,
 		   struct mnt_idmap *idmap);
 void rvfs_copy_atime(struct inode *to, const struct inode *from);
 void rvfs_copy_times(struct inode *to, const struct inode *from);
-bool rvfs_is_posixacl(const struct inode *inode);
-bool rvfs_is_deaddir(const struct inode *inode);
 bool rvfs_inode_wrong_type(const struct inode *inode, umode_t mode);
 const char *rvfs_vfs_get_link(struct dentry *dentry, struct delayed_call *done,
 			      bool in_walk);
@@ -234,7 +226,6 @@ void rvfs_sb_start_write(struct super_block *sb);
 bool rvfs_sb_start_write_trylock(struct super_block *sb);
 void rvfs_sb_end_write(struct super_block *sb);
 int rvfs_sync_filesystem(struct super_block *sb);
-struct mnt_idmap *rvfs_mnt_idmap(const struct vfsmount *mnt);
 struct vfsmount *rvfs_clone_private_mount(const struct path *path);
 bool rvfs_is_idmapped(const struct vfsmount *mnt);
 void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb);

@@ -7,6 +7,7 @@
 use crate::{
     bindings,
     dentry::LockedDentry,
+    errno::to_result,
     inode::Inode,
     mount::Idmap,
     stat::Kstat,
@@ -17,10 +18,7 @@ use core::{
     marker::PhantomData,
     ptr, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// Attributes to be set (`struct iattr`).
 ///

@@ -51,6 +51,7 @@ pub(crate) use allocation::{
 
 use crate::{
     bindings,
+    errno::to_result,
     mount::Idmap,
     reference::Counted,
     super_block::SuperBlock,
@@ -64,7 +65,6 @@ use core::ptr::{
     NonNull, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     types::{
         NotThreadSafe,
@@ -254,7 +254,11 @@ impl<F> Inode<F> {
     #[inline]
     pub fn has_posix_acl(&self) -> bool {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_is_posixacl(self.as_raw()) }
+        let sb = unsafe { (*self.as_raw()).i_sb };
+        // SAFETY: An inode pins its super block; a racy read of an integer, as in C.
+        let flags = unsafe { (&raw const (*sb).s_flags).read_volatile() };
+        // CAST: a wider type.
+        flags & bindings::rvfs_const_RVFS_SB_POSIXACL as c_ulong != 0
     }
 }
 

@@ -36,7 +36,7 @@ pub unsafe trait Layers: Send + Sync + Sized + 'static {
 
     /// What a super block holds of its own inodes, and drops before its data, where the mounts are.
     #[doc(hidden)]
-    type Kept<F: FileSystem<Layers = Self>>: Default + Send;
+    type Kept<F: FileSystem<Layers = Self>>: Default + Send + Sync;
 
     /// Refuses the end of filling a super block where `mounts` do not keep what `kept` refers to, and
     /// lets go of whatever else keeps it.

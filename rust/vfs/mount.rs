@@ -103,8 +103,10 @@ impl Mount {
     /// The id mapping.
     #[inline]
     pub fn idmap(&self) -> Idmap<'_> {
-        // SAFETY: The mount is valid by the type invariant; a private mount keeps its mapping.
-        unsafe { Idmap::from_raw(bindings::rvfs_mnt_idmap(self.as_raw())) }
+        // SAFETY: The mount is valid by the type invariant.
+        let idmap = unsafe { (&raw const (*self.as_raw()).mnt_idmap).read_volatile() };
+        // SAFETY: A private mount keeps its mapping.
+        unsafe { Idmap::from_raw(idmap) }
     }
 
     /// `dentry`, for as long as this mount keeps its file system mounted. Returns `EXDEV` for one of

@@ -7,6 +7,7 @@
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     mount::Mount,
     FileSystem,
     Foreign,
@@ -14,10 +15,7 @@ use crate::{
 };
 use core::marker::PhantomData;
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     fs::File,
     prelude::*,
     str::CStr, //

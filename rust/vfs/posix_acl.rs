@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    errno::WithReason,
+    errno::{to_result, WithReason},
     inode::Inode,
     mount::Idmap,
     FileSystem,
@@ -21,7 +21,6 @@ use core::{
     },
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     str::CStr, //
 };

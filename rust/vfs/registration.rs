@@ -4,6 +4,7 @@
 
 use crate::{
     bindings,
+    errno::to_result,
     fs_context,
     inode::Allocation,
     FileSystem,
@@ -14,7 +15,6 @@ use core::marker::{
     PhantomPinned, //
 };
 use kernel::{
-    error::to_result,
     module::this_module,
     prelude::*,
     types::Opaque, //

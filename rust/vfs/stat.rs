@@ -6,15 +6,13 @@
 
 use crate::{
     bindings,
+    errno::to_result,
     inode::Inode,
     mount::Idmap,
     path::PathRef,
     FileSystem, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// What a caller of `statx()` wants.
 #[derive(Clone, Copy)]

@@ -21,13 +21,13 @@ pub use ops::{
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     layers::Layers,
     FileSystem,
     Foreign,
     Of, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     types::Opaque, //
 };
@@ -225,6 +225,14 @@ impl<F: FileSystem> SuperBlock<F> {
     pub fn data(&self) -> &F::Super {
         // SAFETY: By the type invariant; it is dropped only when nothing is in use any more.
         unsafe { &(*(*self.as_raw()).s_fs_info.cast::<Info<F>>()).data }
+    }
+
+    /// What the super block holds of its own inodes.
+    #[doc(hidden)]
+    #[inline]
+    pub fn kept(&self) -> &<F::Layers as Layers>::Kept<F> {
+        // SAFETY: As for `data`.
+        unsafe { &(*(*self.as_raw()).s_fs_info.cast::<Info<F>>()).kept }
     }
 
     /// The root, which there is as long as it is mounted: not any more while its dentries are given

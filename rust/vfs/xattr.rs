@@ -15,12 +15,10 @@ pub use handler::{
 
 use crate::{
     dentry::Dentry,
+    errno::to_result,
     Foreign, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// The length that a function of C returned, or its error.
 #[doc(hidden)]

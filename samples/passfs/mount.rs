@@ -222,6 +222,7 @@ fn fill<'a>(lower: Lower, mut sb: NewSuperBlock<'a, PassFs>) -> Result<Filled<'a
         sb.set_rdonly();
     }
     sb.set_dentry_operations::<attr::DentryOps>();
+    sb.revalidate_on_demand();
     sb.set_xattr_handlers(&xattr::handlers());
     sb.set_stacking(c_ulong::try_from(MAGIC)?);
     let mut mounter = Mounter::current()?;

@@ -28,6 +28,7 @@ pub(crate) fn permission(inode: &Inode<Rovl>, idmap: Idmap<'_>, wanted: i32) -> 
 }
 
 /// `->permission` in RCU walk
+#[inline]
 pub(crate) fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, wanted: i32) -> Result {
     let real = inode.real().ok_or(ECHILD)?;
     inode.generic_permission(idmap, wanted)?;

@@ -39,7 +39,11 @@ use stacking::{
         MayDecode, //
     },
     path::LayerPath,
-    stack::LowerStack, //
+    prelude::*,
+    stack::{
+        LowerEntry,
+        LowerStack, //
+    },
 };
 use vfs::{
     dentry::Dentry,
@@ -237,6 +241,14 @@ impl<'sb> Decoder<'_, 'sb> {
             redirect: None,
             has_digest,
         };
-        Dentry::obtain_alias(inode::get(self.m, self.sb, parts)?)
+        let inode = inode::get(self.m, self.sb, parts)?;
+        let dentry = Dentry::obtain_alias(inode)?;
+        let layers = dentry.inode().map(|inode| (inode.upper(), inode.lower()));
+        if let Some((upper, lower)) = layers {
+            let lower = lower.iter_found().map(LowerEntry::dentry);
+            Iterator::chain(upper.into_iter(), lower)
+                .for_each(|layer| dentry.add_revalidation(layer));
+        }
+        Ok(dentry)
     }
 }

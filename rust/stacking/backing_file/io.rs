@@ -9,12 +9,12 @@ use super::BackingFile;
 use crate::cred::Mounter;
 use core::marker::PhantomData;
 use kernel::{
-    error::to_result,
     prelude::*,
     types::Opaque, //
 };
 use vfs::{
     bindings,
+    errno::to_result,
     file::{
         check_pos,
         count_result,

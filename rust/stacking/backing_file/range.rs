@@ -4,12 +4,10 @@
 
 use super::BackingFile;
 use crate::cred::AsMounter;
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
+    errno::to_result,
     file::{
         count_result,
         offset_result, //

@@ -13,7 +13,6 @@ use crate::{
     path::LayerPath, //
 };
 use kernel::{
-    error::to_result,
     fs::File,
     prelude::*,
     sync::aref::ARef, //
@@ -21,6 +20,7 @@ use kernel::{
 use vfs::{
     bindings,
     dir_context::DirContext,
+    errno::to_result,
     file::offset_result,
     inode::{
         Inode,

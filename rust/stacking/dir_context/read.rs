@@ -8,11 +8,13 @@ use crate::{
 };
 use core::slice;
 use kernel::{
-    error::to_result,
     fs::File,
     prelude::*, //
 };
-use vfs::bindings;
+use vfs::{
+    bindings, //
+    errno::to_result,
+};
 
 /// `filldir_t`
 pub(super) type Actor = unsafe extern "C" fn(

@@ -4,13 +4,13 @@
 
 use super::Mount;
 use kernel::{
-    error::to_result,
     prelude::*,
     types::NotThreadSafe, //
 };
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     Foreign, //
 };
 

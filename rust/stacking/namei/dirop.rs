@@ -27,10 +27,7 @@ use core::{
     },
 };
 use kernel::{
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::from_err_ptr,
     fs::File,
     prelude::*,
     str::CStr,
@@ -39,6 +36,7 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     inode::Inode,
     namei::qstr,
     path::PATH_MAX,

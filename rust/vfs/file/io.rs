@@ -11,7 +11,7 @@
 use super::File;
 use crate::{
     bindings,
-    errno::WithReason,
+    errno::{to_result, WithReason},
     FileSystem,
     Of, //
 };
@@ -24,7 +24,6 @@ use core::{
     },
 };
 use kernel::{
-    error::to_result,
     iov,
     mm::virt::VmaNew,
     prelude::*, //

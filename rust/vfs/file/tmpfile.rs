@@ -6,6 +6,7 @@ use super::Operations;
 use crate::{
     bindings,
     dentry::Unhashed,
+    errno::to_result,
     inode::Fetched,
     super_block::SuperBlock,
     FileSystem,
@@ -16,7 +17,6 @@ use core::{
     ptr, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     types::ForeignOwnable, //
 };

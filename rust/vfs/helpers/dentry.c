@@ -7,32 +7,6 @@ void rvfs_dget(struct dentry *dentry)
 	dget(dentry);
 }
 
-bool rvfs_d_is_negative(const struct dentry *dentry)
-{
-	/* A dentry turns positive without a lock that its reader could hold. */
-	return d_flags_negative(smp_load_acquire(&dentry->d_flags));
-}
-
-bool rvfs_d_can_lookup(const struct dentry *dentry)
-{
-	return d_can_lookup(dentry);
-}
-
-bool rvfs_d_is_dir(const struct dentry *dentry)
-{
-	return d_is_dir(dentry);
-}
-
-bool rvfs_d_is_reg(const struct dentry *dentry)
-{
-	return d_is_reg(dentry);
-}
-
-bool rvfs_d_is_symlink(const struct dentry *dentry)
-{
-	return d_is_symlink(dentry);
-}
-
 bool rvfs_d_unhashed(const struct dentry *dentry)
 {
 	return d_unhashed(dentry);
@@ -69,11 +43,6 @@ void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
 void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit)
 {
 	set_bit(bit, (unsigned long *)&dentry->d_fsdata);
-}
-
-bool rvfs_d_fsdata_test_bit(struct dentry *dentry, unsigned int bit)
-{
-	return test_bit(bit, (unsigned long *)&dentry->d_fsdata);
 }
 
 /* Lock d_lock, if the dentry is a child of parent. */

@@ -188,16 +188,6 @@ void rvfs_copy_times(struct inode *to, const struct inode *from)
 	inode_set_ctime_to_ts(to, ctime);
 }
 
-bool rvfs_is_posixacl(const struct inode *inode)
-{
-	return IS_POSIXACL(inode);
-}
-
-bool rvfs_is_deaddir(const struct inode *inode)
-{
-	return IS_DEADDIR(inode);
-}
-
 bool rvfs_inode_wrong_type(const struct inode *inode, umode_t mode)
 {
 	return inode_wrong_type(inode, mode);

@@ -149,11 +149,6 @@ int rvfs_sync_filesystem(struct super_block *sb)
 	return ret;
 }
 
-struct mnt_idmap *rvfs_mnt_idmap(const struct vfsmount *mnt)
-{
-	return mnt_idmap(mnt);
-}
-
 /*
  * The right to clone is that of the task that mounts, not of the credentials
  * that it may have stashed for the layers.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     bindings,
     dentry::StableName,
+    errno::to_result,
     layers::Layers,
     mount::Idmap,
     super_block::SuperBlock,
@@ -27,18 +28,16 @@ use core::{
         NonNull, //
     },
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
-/// Whether `inode` was made for the layer's inode `data`.
+/// Whether `inode` was made for the layer's inode `data`, which is not changed while it is in the cache.
 ///
 /// # Safety
 ///
 /// To be called by the inode cache only.
 unsafe extern "C" fn test(inode: *mut bindings::inode, data: *mut c_void) -> c_int {
-    // SAFETY: The inode cache calls this with a valid inode.
+    // SAFETY: The inode cache calls this with an inode that is not freed before the lock of the cache, or
+    // the RCU read-side section, ends.
     c_int::from(unsafe { (*inode).i_private } == data)
 }
 
@@ -102,14 +101,15 @@ impl<'a, F: FileSystem> From<Ref<'a, Inode<F>>> for Fetched<'a, F> {
 }
 
 impl<F: FileSystem> SuperBlock<F> {
-    /// Finds or makes the inode for the layer's inode `key` (`iget5_locked()`).
+    /// Finds or makes the inode for the layer's inode `key` (`iget5_locked_rcu()`, which takes the lock of
+    /// the inode cache only to add one).
     ///
     /// Returns `ENOMEM`, and `ESTALE` while another task is in the middle of creating it.
     pub fn iget(&self, key: &Inode<Foreign>) -> Result<Fetched<'_, F>> {
         let data = key.as_raw();
         // SAFETY: The super block is valid, the callbacks match, `data` is only compared.
         let inode = unsafe {
-            bindings::iget5_locked(
+            bindings::iget5_locked_rcu(
                 self.as_raw(),
                 data as u64,
                 Some(test),
@@ -117,7 +117,7 @@ impl<F: FileSystem> SuperBlock<F> {
                 data.cast(),
             )
         };
-        // SAFETY: `iget5_locked()` returns null or a referenced inode of this super block.
+        // SAFETY: `iget5_locked_rcu()` returns null or a referenced inode of this super block.
         if let Some(found) = unsafe { fetched(inode) } {
             return Ok(found);
         }

@@ -5,6 +5,7 @@
 use super::Allocation;
 use crate::{
     bindings,
+    errno::to_result,
     mount::Idmap,
     super_block::SuperBlock,
     FileSystem,
@@ -14,10 +15,7 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// An inode of `F` in RCU walk.
 ///

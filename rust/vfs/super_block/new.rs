@@ -15,6 +15,7 @@ use crate::{
         self,
         Dentry, //
     },
+    errno::to_result,
     export,
     inode::NewInode,
     layers::Layers,
@@ -29,7 +30,6 @@ use core::{
     ptr, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     types::ForeignOwnable, //
 };
@@ -94,6 +94,12 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     }
 
     /// What it will keep.
+    #[doc(hidden)]
+    pub fn kept(&self) -> &<F::Layers as Layers>::Kept<F> {
+        &self.kept
+    }
+
+    /// What it will keep, to change it.
     ///
     /// # Safety
     ///

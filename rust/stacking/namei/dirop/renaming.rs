@@ -7,13 +7,11 @@ use crate::{
     cred::AsMounter,
     mount::WriteGuard, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::to_result,
     namei::{
         qstr,
         RenameFlags, //
