@@ -152,7 +152,7 @@ impl Operations for RegularFile {
         let lock = inode.lock_mutex();
         let pos = inode
             .ofs()
-            .as_mounter(|as_mounter| real.llseek(as_mounter, &lock, file.pos(), offset, whence))?;
+            .as_mounter(|as_mounter| real.llseek(as_mounter, &lock, file, offset, whence))?;
         file.set_pos(pos);
         Ok(pos)
     }

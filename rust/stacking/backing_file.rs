@@ -23,7 +23,10 @@ use crate::{
     namei,
     path::LayerPath, //
 };
-use core::ptr::NonNull;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::{
     error::from_err_ptr,
     prelude::*,
@@ -184,35 +187,38 @@ impl BackingFile {
         Ok(())
     }
 
-    /// Moves the position from `pos` as `offset` and `whence` say (`vfs_llseek()`), and returns the
-    /// new one. The lock has it be moved by one task at a time.
+    /// Moves the position from that of `file`, for which it was opened, as `offset` and `whence` say
+    /// (`vfs_llseek()`), and returns the new one. The lock has it be moved by one task at a time.
     ///
-    /// Returns `EINVAL` where `lock` is not that of the inode for whose user this file was opened, and
-    /// where it is no regular file: the position of a directory is not a number only.
+    /// Returns `EINVAL` where `lock` is not that of the inode of `file`, where it was opened for another
+    /// file, and where it is no regular file: the position of a directory is not a number only.
     pub fn llseek<F: FileSystem>(
         &self,
         _as_mounter: &AsMounter,
         lock: &InodeMutex<'_, F>,
-        pos: i64,
+        file: &File<F>,
         offset: i64,
         whence: i32,
     ) -> Result<i64> {
-        if !self.inode().is_reg() || !self.is_for(lock.inode()) {
+        if !self.inode().is_reg() || !lock.inode().is(file.inode()) || !self.is_for(file) {
             return Err(EINVAL);
         }
         // SAFETY: Valid by the type invariant, and by the lock nobody else uses the position.
-        unsafe { (&raw mut (*self.as_raw()).f_pos).write_volatile(pos) };
+        unsafe { (&raw mut (*self.as_raw()).f_pos).write_volatile(file.pos()) };
         // SAFETY: Valid by the type invariant.
         offset_result(unsafe { bindings::vfs_llseek(self.as_raw(), offset, whence) })
     }
 
-    /// Whether it was opened for the user of a file of `inode`.
-    fn is_for<F: FileSystem>(&self, inode: &Inode<F>) -> bool {
+    /// Whether it was opened for the user of a file of the inode of `file`: of that itself, or where the
+    /// file system is a layer of another one, of the file there that the user has.
+    fn is_for<F: FileSystem>(&self, file: &File<F>) -> bool {
         // SAFETY: A backing file by the type invariant, which pins this path; it is constant.
         let dentry = unsafe { (*bindings::backing_file_user_path(self.as_raw())).dentry };
         // SAFETY: Valid, see above; an inode that it has does not change, and is only compared.
         let user = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
-        core::ptr::eq(user, inode.as_raw())
+        // SAFETY: An open file.
+        let of_file = unsafe { bindings::rvfs_file_user_inode(file.as_raw()) };
+        ptr::eq(user, file.inode().as_raw()) || ptr::eq(user, of_file)
     }
 
     /// A descriptor of `owner` is closed.

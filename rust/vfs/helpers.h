@@ -201,6 +201,7 @@ void rvfs_init_sync_kiocb(struct kiocb *iocb, struct file *file, loff_t pos);
 
 /* Copying data */
 bool rvfs_file_can_seek(const struct file *file);
+const struct inode *rvfs_file_user_inode(const struct file *file);
 bool rvfs_is_killed(void);
 
 /* Folios, which are marked by their private data */

@@ -180,11 +180,13 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
     }),
     (b"seek-lock-of-another", |p| {
         let file = BackingFile::open(p.m, p.open, bindings::O_RDONLY, p.file)?;
-        file.llseek(p.m, &p.root()?.lock_mutex(), 0, 0, 0).map(drop)
+        file.llseek(p.m, &p.root()?.lock_mutex(), p.open, 0, 0)
+            .map(drop)
     }),
     (b"seek-directory", |p| {
         let file = BackingFile::open(p.m, p.open, bindings::O_RDONLY, p.dir)?;
-        file.llseek(p.m, &p.inode.lock_mutex(), 0, 0, 0).map(drop)
+        file.llseek(p.m, &p.inode.lock_mutex(), p.open, 0, 0)
+            .map(drop)
     }),
     (b"open-as-path", |p| {
         let flags = bindings::O_PATH;

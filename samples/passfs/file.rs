@@ -107,7 +107,7 @@ impl Operations for RegularFile {
         let pos = inode
             .sb()
             .data()
-            .as_mounter(|m| below.llseek(m, &lock, file.pos(), offset, whence))?;
+            .as_mounter(|m| below.llseek(m, &lock, file, offset, whence))?;
         file.set_pos(pos);
         Ok(pos)
     }

@@ -8,20 +8,22 @@ use stacking::{
     cred::AsMounter, //
 };
 use vfs::{
+    file::File,
     inode::InodeLock,
     FileSystem, //
 };
 
-fn without_lock<F: FileSystem>(m: &AsMounter, file: &BackingFile) -> Result<i64> {
-    file.llseek::<F>(m, 0, 0, 0)
+fn without_lock<F: FileSystem>(m: &AsMounter, real: &BackingFile, file: &File<F>) -> Result<i64> {
+    real.llseek(m, file, 0, 0)
     //~^ ERROR this method takes 5 arguments but 4 arguments were supplied
 }
 
 fn under_rwsem<F: FileSystem>(
     m: &AsMounter,
-    file: &BackingFile,
+    real: &BackingFile,
+    file: &File<F>,
     lock: &InodeLock<'_, F>,
 ) -> Result<i64> {
-    file.llseek(m, lock, 0, 0, 0)
+    real.llseek(m, lock, file, 0, 0)
     //~^ ERROR expected `&InodeMutex<'_, _>`, found `&InodeLock<'_, F>`
 }

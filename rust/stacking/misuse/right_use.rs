@@ -97,9 +97,9 @@ fn splice<F: FileSystem>(file: &File<F>, to: PipeDest<'_>, from: PipeSource<'_>)
     file.splice_by_write(from, &mut 0, 1, 0).map(drop)
 }
 
-fn seek<F: FileSystem>(m: &AsMounter, file: &BackingFile, inode: &Inode<F>) -> Result<i64> {
-    let lock = inode.lock_mutex();
-    file.llseek(m, &lock, 0, 0, 0)
+fn seek<F: FileSystem>(m: &AsMounter, real: &BackingFile, file: &File<F>) -> Result<i64> {
+    let lock = file.inode().lock_mutex();
+    real.llseek(m, &lock, file, 0, 0)
 }
 
 fn copy(mounter: &Mounter, from: LayerPath<'_>, to: &fs::File) -> Result<i64> {

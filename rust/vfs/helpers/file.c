@@ -37,6 +37,11 @@ bool rvfs_file_can_seek(const struct file *file)
 	return file->f_mode & FMODE_LSEEK;
 }
 
+const struct inode *rvfs_file_user_inode(const struct file *file)
+{
+	return file_user_inode(file);
+}
+
 /* Security modules know the ioctl commands only. */
 int rvfs_security_fileattr(struct file *file, const struct file_kattr *fa,
 			   bool set)

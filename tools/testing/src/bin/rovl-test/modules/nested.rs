@@ -11,12 +11,13 @@ use rovl_testing::ops::{
 };
 use rovl_testing::overlay_xattr::{OPAQUE, WHITEOUT};
 use rovl_testing::{cases, errno, ok, Layers, Mounted, Request, Test};
-use rustix::fs::OFlags;
+use rustix::fs::{seek, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 cases! {
     reading_through_both,
     copy_up_through_both,
+    seeking_through_both,
     removal_and_creation,
     lower_overlay_changes_nothing,
     escaped_opaque_directory,
@@ -102,6 +103,27 @@ fn copy_up_through_both(t: &Test) {
     assert_same_bytes(&read_fd(&reader), &expected);
     assert_eq!(read(n.lower.path("a/f"))[..5], *b"lower");
     assert_eq!(ok(getxattr(n.above.upper().path("a/f"), "user.x")), b"1");
+}
+
+fn seeking_through_both(t: &Test) {
+    let data = pattern(100_000, 1);
+    let n = nested(t, |l| {
+        l.lower(0).file("f", &data).file("g", &data);
+        l.upper().file("h", &data);
+    });
+    for name in ["f", "g", "h"] {
+        let reader = open_read(n.upper.path(name));
+        assert_eq!(ok(seek(&reader, SeekFrom::Start(5000))), 5000);
+        assert_eq!(ok(seek(&reader, SeekFrom::Current(10))), 5010);
+        assert_eq!(ok(seek(&reader, SeekFrom::End(-1))), 99_999);
+        assert_eq!(ok(seek(&reader, SeekFrom::Data(7))), 7);
+        assert_eq!(ok(seek(&reader, SeekFrom::Hole(7))), 100_000);
+        // Copied up in the lower overlay, and then in the upper one.
+        for overlay in [&n.lower, &n.upper] {
+            write_at(open_write(overlay.path(name)), b"x", 0);
+            assert_eq!(ok(seek(&reader, SeekFrom::End(-2))), 99_998);
+        }
+    }
 }
 
 fn removal_and_creation(t: &Test) {
