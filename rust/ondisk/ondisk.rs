@@ -29,6 +29,7 @@ pub mod nlink;
 pub mod protattr;
 pub mod redirect;
 pub mod temp_name;
+pub mod upper_fs;
 pub mod uuid;
 pub mod whiteout;
 pub mod workdir;

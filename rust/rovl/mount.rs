@@ -240,6 +240,7 @@ fn finish<'a>(
         no_xattr,
         ino_space,
         errseq,
+        upper_fs,
         ..
     } = layers;
     let filesystems = filesystems.into_infos()?;
@@ -258,6 +259,7 @@ fn finish<'a>(
         no_xattr: AtomicBool::new(no_xattr),
         last_ino: AtomicU64::new(1),
         errseq,
+        upper_fs,
         casefold,
         mounter,
     }? Error);

@@ -22,4 +22,5 @@ pub(crate) mod protattr;
 pub(crate) mod reason;
 pub(crate) mod super_data;
 pub(crate) mod text;
+pub(crate) mod upper_fs;
 pub(crate) mod verity;

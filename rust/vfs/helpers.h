@@ -227,6 +227,9 @@ void rvfs_sb_start_write(struct super_block *sb);
 bool rvfs_sb_start_write_trylock(struct super_block *sb);
 void rvfs_sb_end_write(struct super_block *sb);
 int rvfs_sync_filesystem(struct super_block *sb);
+int rvfs_sb_read_device(const struct super_block *sb, u64 pos, u8 *to,
+			size_t len);
+ssize_t rvfs_sb_options(const struct super_block *sb, u8 *to, size_t len);
 struct vfsmount *rvfs_clone_private_mount(const struct path *path);
 bool rvfs_is_idmapped(const struct vfsmount *mnt);
 void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb);

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
 
+mod device;
 mod new;
 mod ops;
 

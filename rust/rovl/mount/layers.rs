@@ -17,7 +17,8 @@ use crate::{
             FsInfo,
             LayerInfo, //
         },
-        text::Text, //
+        text::Text,
+        upper_fs::UpperFs, //
     }, //
 };
 use core::sync::atomic::AtomicBool;
@@ -59,6 +60,8 @@ pub(crate) struct Layers {
     pub(crate) ino32: bool,
     pub(crate) ino_space: InoSpace,
     pub(crate) errseq: u32,
+    /// What the file system of the upper layer promises.
+    pub(crate) upper_fs: UpperFs,
     /// How many file systems the deepest layer stacks on.
     pub(crate) depth: u32,
 }
@@ -77,6 +80,7 @@ impl Layers {
             ino32: true,
             ino_space: InoSpace::OneFs,
             errseq: 0,
+            upper_fs: UpperFs::UNKNOWN,
             depth: 0,
         })
     }

@@ -20,7 +20,10 @@ use crate::{
         workdir,
         Making, //
     },
-    object::super_data::Work, //
+    object::{
+        super_data::Work,
+        upper_fs::UpperFs, //
+    }, //
 };
 use kernel::prelude::*;
 use stacking::{
@@ -67,6 +70,7 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
     making.layers.push_info(0)?;
     let sb = upper.path.dentry().layer_sb();
     making.sb.take_upper_traits(sb);
+    making.layers.upper_fs = UpperFs::of(sb);
     if casefold {
         take_encoding(making, sb, &upper.name)?;
     }

@@ -9,7 +9,8 @@ use crate::{
             Given, //
         },
         entry::InodeExt,
-        ino_space::InoSpace, //
+        ino_space::InoSpace,
+        upper_fs::UpperFs, //
     },
     Rovl, //
 };
@@ -125,6 +126,8 @@ pub(crate) struct Super {
     /// The point in the sequence of write-back errors of the upper file system at which a volatile
     /// mount was made.
     pub(crate) errseq: u32,
+    /// What the file system of the upper layer promises.
+    pub(crate) upper_fs: UpperFs,
     /// The layers fold the case of names.
     pub(crate) casefold: bool,
     /// The credentials under which layers are accessed.

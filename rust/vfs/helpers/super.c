@@ -150,6 +150,46 @@ int rvfs_sync_filesystem(struct super_block *sb)
 }
 
 /*
+ * Reads what is at @pos of the block device of @sb, all in one page, as the
+ * page cache of the device has it: what a file system reads with sb_bread() and
+ * changes there is seen as it is now.
+ */
+int rvfs_sb_read_device(const struct super_block *sb, u64 pos, u8 *to,
+			size_t len)
+{
+	struct folio *folio;
+
+	if (!sb->s_bdev)
+		return -ENODEV;
+	if (offset_in_page(pos) + len > PAGE_SIZE)
+		return -EINVAL;
+	folio = read_mapping_folio(sb->s_bdev->bd_mapping, pos >> PAGE_SHIFT,
+				   NULL);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	memcpy_from_folio(to, folio, offset_in_folio(folio, pos), len);
+	folio_put(folio);
+	return 0;
+}
+
+/*
+ * The options that @sb shows of itself in /proc/mounts, each after a comma. Only
+ * for file systems that do not ask who opened that file. Returns their length.
+ */
+ssize_t rvfs_sb_options(const struct super_block *sb, u8 *to, size_t len)
+{
+	struct seq_file m = { .buf = (char *)to, .size = len };
+	int err;
+
+	if (!sb->s_op->show_options)
+		return 0;
+	err = sb->s_op->show_options(&m, sb->s_root);
+	if (err)
+		return err;
+	return seq_has_overflowed(&m) ? -E2BIG : m.count;
+}
+
+/*
  * The right to clone is that of the task that mounts, not of the credentials
  * that it may have stashed for the layers.
  */
