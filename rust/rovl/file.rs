@@ -7,7 +7,7 @@
 //! upper file when it is used next, and so sees what is written from then on. A mapping stays what
 //! it is.
 //!
-//! May use `upper`, `object`.
+//! May use `upper`, `sync`, `object`.
 
 mod io;
 mod open;

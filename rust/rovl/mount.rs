@@ -4,7 +4,7 @@
 //!
 //! The tables of operations are put together here ([`ops`]), from all rooms.
 //!
-//! May use `export`, `namei`, `readdir`, `file`, `attr`, `upper`, `identity`, `object`, `listing`.
+//! May use `export`, `namei`, `readdir`, `file`, `attr`, `upper`, `sync`, `identity`, `object`, `listing`.
 
 mod index;
 mod layers;
@@ -47,6 +47,7 @@ use crate::{
         },
         text::Text, //
     },
+    sync,
     Rovl, //
 };
 use core::{
@@ -68,7 +69,8 @@ use stacking::{
     stack::{
         LowerEntry,
         LowerStack, //
-    }, //
+    },
+    unwritten::Files, //
 };
 use vfs::{
     dentry::Dentry,
@@ -246,6 +248,8 @@ fn finish<'a>(
     let filesystems = filesystems.into_infos()?;
     let data = try_pin_init!(Super {
         whiteout <- SharedWhiteout::new(),
+        unwritten <- Files::new(),
+        syncing <- kernel::new_mutex!((), "Super::syncing"),
         work,
         in_use,
         ino_space,
@@ -323,9 +327,7 @@ pub(crate) fn reconfigure(sb: &SuperBlock<Rovl>, fc: &FsContext) -> Result {
         ofs.remove_shared_whiteout();
     }
     if fc.is_rdonly() && !sb.is_rdonly() && ofs.config.should_sync() {
-        if let Some(upper) = ofs.mounts.upper() {
-            upper.sb().sync()?;
-        }
+        sync::sync(sb)?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod mount;
 mod namei;
 mod object;
 mod readdir;
+mod sync;
 mod upper;
 
 use crate::{

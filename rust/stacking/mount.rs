@@ -7,6 +7,7 @@
 mod write;
 
 pub use write::{
+    UpperMount,
     WriteAccess,
     WriteGuard, //
 };
@@ -47,17 +48,6 @@ pub trait MountExt {
         as_mounter: &AsMounter,
         name: &CStr,
     ) -> Result<Ref<'_, Dentry<Foreign>>>;
-
-    /// Gets the right to write (`mnt_get_write_access()`). Returns `EROFS`.
-    fn get_write_access(&self) -> Result<WriteAccess<'_>>;
-
-    /// Gets write access and freeze protection (`mnt_want_write()`). May block while frozen.
-    ///
-    /// Returns `EROFS`.
-    fn want_write(&self) -> Result<WriteGuard<'_>>;
-
-    /// The same without waiting for a frozen file system. Returns `EBUSY` for such a one.
-    fn try_want_write(&self) -> Result<WriteGuard<'_>>;
 }
 
 impl MountExt for Mount {
@@ -83,18 +73,6 @@ impl MountExt for Mount {
         let path = unsafe { Path::from_raw(path) };
         self.adopt(Ref::from(path.dentry()))
     }
-
-    fn get_write_access(&self) -> Result<WriteAccess<'_>> {
-        WriteAccess::get(self)
-    }
-
-    fn want_write(&self) -> Result<WriteGuard<'_>> {
-        WriteGuard::want(self)
-    }
-
-    fn try_want_write(&self) -> Result<WriteGuard<'_>> {
-        WriteGuard::try_want(self)
-    }
 }
 
 /// Whether a layer will be written.
@@ -111,7 +89,12 @@ pub enum LayerKind {
 /// # Invariants
 ///
 /// Every non-null entry is a private mount that this object owns, until `end`.
-pub struct LayerMounts(KVec<Option<NonNull<bindings::vfsmount>>>, AtomicBool);
+pub struct LayerMounts {
+    mounts: KVec<Option<NonNull<bindings::vfsmount>>>,
+    ended: AtomicBool,
+    /// See [`take_changed`](Self::take_changed).
+    changed: AtomicBool,
+}
 
 // SAFETY: Mounts may be used and put in any task.
 unsafe impl Send for LayerMounts {}
@@ -123,7 +106,11 @@ impl LayerMounts {
     pub fn with_capacity(layers: usize) -> Result<Self> {
         let mut mounts = KVec::with_capacity(layers.saturating_add(1), GFP_KERNEL)?;
         mounts.push(None, GFP_KERNEL)?;
-        Ok(Self(mounts, AtomicBool::new(false)))
+        Ok(Self {
+            mounts,
+            ended: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
+        })
     }
 
     /// Ends the mounts: waits for a grace period of RCU, and puts them. Returns whether it has waited.
@@ -133,12 +120,12 @@ impl LayerMounts {
     /// Nobody but RCU walk uses the mounts, now or later.
     pub(crate) unsafe fn end(&self) -> bool {
         // ORDERING: Whoever may end them is the only one.
-        if self.1.swap(true, Ordering::Relaxed) {
+        if self.ended.swap(true, Ordering::Relaxed) {
             return false;
         }
         // It takes no null pointers, so the entry of a missing upper layer is passed over.
         let missing = usize::from(self.upper().is_none());
-        let mounts = self.0.get(missing..).unwrap_or_default();
+        let mounts = self.mounts.get(missing..).unwrap_or_default();
         if mounts.is_empty() {
             return false;
         }
@@ -152,7 +139,7 @@ impl LayerMounts {
     /// Clones the mount of the upper layer (`clone_private_mount()`). Returns `EEXIST` where there is
     /// one.
     pub fn set_upper(&mut self, path: &Path) -> Result {
-        let empty = self.0.first_mut().filter(|slot| slot.is_none());
+        let empty = self.mounts.first_mut().filter(|slot| slot.is_none());
         let slot = empty.ok_or(EEXIST)?;
         // INVARIANT: A private mount, in a place that was empty.
         *slot = Some(clone_private(path, LayerKind::Upper)?);
@@ -161,11 +148,11 @@ impl LayerMounts {
 
     /// Clones the mount of the next lower layer and returns its index.
     pub fn push_lower(&mut self, path: &Path) -> Result<usize> {
-        self.0.reserve(1, GFP_KERNEL)?;
+        self.mounts.reserve(1, GFP_KERNEL)?;
         let mount = clone_private(path, LayerKind::Lower)?;
-        let index = self.0.len();
+        let index = self.mounts.len();
         // INVARIANT: A private mount; there is room for it.
-        self.0.push(Some(mount), GFP_KERNEL)?;
+        self.mounts.push(Some(mount), GFP_KERNEL)?;
         Ok(index)
     }
 
@@ -175,17 +162,37 @@ impl LayerMounts {
         self.get(0)
     }
 
+    /// The mount of the upper layer, to change what is there.
+    #[inline]
+    pub fn upper_mount(&self) -> Option<UpperMount<'_>> {
+        Some(UpperMount::new(self.upper()?, Some(&self.changed)))
+    }
+
+    /// Whether names, inodes or attributes of the upper layer were changed through
+    /// [`upper_mount`](Self::upper_mount) since the last call. Of a change that is complete before the
+    /// call, this one or an earlier one tells.
+    pub fn take_changed(&self) -> bool {
+        // ORDERING: Acquire pairs with the store in `note_change`.
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Notes a change that was made in another way, after it was made.
+    #[inline]
+    pub fn note_change(&self) {
+        write::note_change(&self.changed);
+    }
+
     /// The mount of layer `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&Mount> {
-        let mount = (*self.0.get(index)?)?;
+        let mount = (*self.mounts.get(index)?)?;
         // SAFETY: By the type invariant it lives as long as `self`.
         Some(unsafe { Mount::from_raw(mount.as_ptr()) })
     }
 
     /// The number of lower layers.
     pub fn num_lower(&self) -> usize {
-        self.0.len().saturating_sub(1)
+        self.mounts.len().saturating_sub(1)
     }
 }
 
@@ -209,6 +216,18 @@ impl PrivateMount {
     pub fn new(path: &Path, kind: LayerKind) -> Result<Self> {
         // INVARIANT: A new private mount.
         clone_private(path, kind).map(Self)
+    }
+}
+
+impl PrivateMount {
+    /// To change what is there.
+    pub fn writable(&self) -> UpperMount<'_> {
+        UpperMount::new(self, None)
+    }
+
+    /// See [`UpperMount::want_write`].
+    pub fn want_write(&self) -> Result<WriteGuard<'_>> {
+        self.writable().want_write()
     }
 }
 

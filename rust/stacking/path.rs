@@ -16,7 +16,10 @@ use vfs::{
     bindings,
     dentry::Dentry,
     errno::to_result,
-    inode::mask,
+    inode::{
+        mask,
+        Inode, //
+    },
     mount::Mount,
     path::Path,
     Foreign, //
@@ -108,11 +111,14 @@ impl LayerPath<'_> {
     }
 
     /// Updates the access time, as the mount's flags and the file system have it.
-    pub fn touch_atime(&self) {
-        if self.dentry.inode().is_some() {
-            // SAFETY: The path is valid and positive.
-            unsafe { bindings::touch_atime(&self.to_raw()) };
-        }
+    pub fn touch_atime(&self) -> bool {
+        let Some(inode) = self.dentry.inode() else {
+            return false;
+        };
+        let before = atime(inode);
+        // SAFETY: The path is valid and positive.
+        unsafe { bindings::touch_atime(&self.to_raw()) };
+        atime(inode) != before
     }
 
     /// Opens it for the mounter, for reading or for writing, checking the mounter's permissions.
@@ -151,4 +157,15 @@ impl LayerPath<'_> {
             unsafe { bindings::inode_owner_or_capable(self.mount.idmap().as_raw(), inode.as_raw()) }
         })
     }
+}
+
+/// The access time, in seconds and nanoseconds.
+fn atime(inode: &Inode<Foreign>) -> (i64, u32) {
+    let inode = inode.as_raw();
+    // SAFETY: Valid by the type invariant; a racy read of an integer, as in C.
+    let seconds = unsafe { (&raw const (*inode).i_atime_sec).read_volatile() };
+    // SAFETY: As above.
+    (seconds, unsafe {
+        (&raw const (*inode).i_atime_nsec).read_volatile()
+    })
 }

@@ -24,6 +24,7 @@
 //! | changing directories below | [`namei::Creating`], [`namei::Removing`], [`namei::Renaming`] |
 //! | attributes below | [`stat`], [`iattr`], [`xattr`], [`posix_acl`], [`fileattr`] |
 //! | data of files below | [`backing_file`], [`copy`], [`verity`], [`fiemap`] |
+//! | files below that are still to be written | [`unwritten`] |
 //! | finding objects below again | [`exportfs`] |
 //! | what an inode holds of the layers | [`layers`], [`stack`], [`rcu`], [`revalidate`] |
 //! | layers that overlap, or are in use | [`trap`], [`in_use`] |
@@ -50,6 +51,7 @@ pub mod stack;
 pub mod stat;
 pub mod super_block;
 pub mod trap;
+pub mod unwritten;
 pub mod verity;
 pub mod xattr;
 

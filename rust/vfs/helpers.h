@@ -42,6 +42,8 @@ enum rvfs_const {
 	RVFS_SB_RDONLY = SB_RDONLY,
 	RVFS_SB_SILENT = SB_SILENT,
 	RVFS_SB_NOSEC = SB_NOSEC,
+	RVFS_SB_LAZYTIME = SB_LAZYTIME,
+	RVFS_SB_SYNCHRONOUS = SB_SYNCHRONOUS,
 	RVFS_SB_POSIXACL = SB_POSIXACL,
 	RVFS_LOOKUP_FOLLOW = LOOKUP_FOLLOW,
 	RVFS_LOOKUP_RCU = LOOKUP_RCU,
@@ -161,6 +163,11 @@ void rvfs_iattr_unmap_owner(struct iattr *attr, const struct inode *inode,
 			    struct mnt_idmap *idmap);
 int rvfs_get_write_access(struct inode *inode);
 void rvfs_put_write_access(struct inode *inode);
+bool rvfs_inode_is_open_for_write(const struct inode *inode);
+bool rvfs_inode_has_unwritten_data(const struct inode *inode);
+int rvfs_inode_start_writeback(struct inode *inode);
+void rvfs_inode_wait_for_writeback(struct inode *inode);
+u32 rvfs_inode_wb_err(const struct inode *inode);
 bool rvfs_kuid_mapped_here(kuid_t uid);
 bool rvfs_kgid_mapped_here(kgid_t gid);
 
@@ -227,6 +234,11 @@ void rvfs_sb_start_write(struct super_block *sb);
 bool rvfs_sb_start_write_trylock(struct super_block *sb);
 void rvfs_sb_end_write(struct super_block *sb);
 int rvfs_sync_filesystem(struct super_block *sb);
+void rvfs_sb_lock_umount(struct super_block *sb);
+void rvfs_sb_unlock_umount(struct super_block *sb);
+int rvfs_sb_sync_fs(struct super_block *sb);
+int rvfs_sb_flush_device(struct super_block *sb);
+void rvfs_sb_errseq_set(struct super_block *sb, int err);
 int rvfs_sb_read_device(const struct super_block *sb, u64 pos, u8 *to,
 			size_t len);
 ssize_t rvfs_sb_options(const struct super_block *sb, u8 *to, size_t len);

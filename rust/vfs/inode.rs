@@ -17,6 +17,7 @@ mod new;
 mod ops;
 mod rcu;
 mod table;
+mod writeback;
 
 pub use fiemap::Fiemap;
 pub use link::{
@@ -41,6 +42,7 @@ pub use ops::{
 };
 pub use rcu::RcuInode;
 pub use table::Table;
+pub use writeback::WritebackErrors;
 
 pub(crate) use allocation::{
     alloc_inode,

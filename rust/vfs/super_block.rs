@@ -7,6 +7,7 @@
 mod device;
 mod new;
 mod ops;
+mod sync;
 
 pub use new::{
     Filled,
@@ -18,6 +19,7 @@ pub use ops::{
     Statfs,
     Table, //
 };
+pub use sync::UmountLock;
 
 use crate::{
     bindings,

@@ -25,6 +25,7 @@ use stacking::{
     },
     mount::{
         LayerMounts,
+        UpperMount,
         WriteGuard, //
     },
     namei::Target,
@@ -78,9 +79,13 @@ impl Place<'_> {
         self.sb.root().and_then(|root| root.inode()).ok_or(EIO)
     }
 
+    fn upper_mount(&self) -> Result<UpperMount<'_>> {
+        self.fs.mounts().upper_mount().ok_or(EIO)
+    }
+
     /// Write access to the upper layer.
     fn write<R>(&self, f: impl FnOnce(&WriteGuard<'_>) -> Result<R>) -> Result<R> {
-        f(&self.mount.want_write()?)
+        f(&self.upper_mount()?.want_write()?)
     }
 }
 
@@ -345,7 +350,7 @@ fn type_twice(p: &Place<'_>) -> Result {
 
 /// A token of one mounter, while the credentials of another one are in force.
 fn outer_credentials(p: &Place<'_>) -> Result {
-    let write = p.mount.want_write()?;
+    let write = p.upper_mount()?.want_write()?;
     p.fs.second().run(|_| {
         let (dir, file) = (p.dir.dentry, p.file.dentry);
         all_refused(

@@ -7,6 +7,7 @@ use crate::{
         entry::InodeExt,
         reason, //
     },
+    sync,
     upper::copy_up::{
         copy_up,
         copy_up_with_data, //
@@ -47,7 +48,10 @@ pub(crate) fn setattr(
     }
     // Nobody may execute what is truncated.
     let _writable = if change.sets_size() {
-        Some(real.get_write_access()?)
+        let writable = real.get_write_access()?;
+        // The end of what is left may have to be written.
+        sync::note_file(inode);
+        Some(writable)
     } else {
         None
     };

@@ -11,6 +11,7 @@ use crate::{
         entry::InodeExt,
         lower_data, //
     },
+    sync,
     upper::copy_up::maybe_copy_up,
     Rovl, //
 };
@@ -42,6 +43,9 @@ pub(super) fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<Regula
     maybe_copy_up(file.dentry(), file.flags())?;
     file.clear_flags(OPENING_FLAGS);
     let real = open_real(file, inode.data_path()?)?;
+    if permission_mask(file.flags()) & mask::WRITE != 0 {
+        sync::note_file(inode);
+    }
     file.take_direct_io(&real);
     Ok(KBox::new(RegularFile::new(real), GFP_KERNEL)?)
 }

@@ -24,6 +24,7 @@ use stacking::{
         Accept,
         MayDecode, //
     },
+    mount::UpperMount,
     path::LayerPath,
     prelude::*,
     super_block::FileHandles, //
@@ -176,19 +177,20 @@ pub(crate) fn verify(
     }
 }
 
-/// As [`verify`], but gives the object the attribute where it has none.
+/// As [`verify`], but gives the object, one of the upper layer, the attribute where it has none.
 pub(crate) fn verify_or_set(
     m: &AsMounter,
     config: &Config,
-    path: LayerPath<'_>,
+    (mount, dentry): (UpperMount<'_>, &Dentry<Foreign>),
     name: Name,
     handle: FileHandle<'_>,
 ) -> Result {
+    let path = LayerPath::new(mount.mount(), dentry)?;
     match verify(m, config, path, name, handle) {
         Err(err) if err == ENODATA => {
-            let write = path.mount.want_write()?;
+            let write = mount.want_write()?;
             let full_name = name.full(config.namespace());
-            write.setxattr(m, path.dentry, full_name, handle.as_bytes())
+            write.setxattr(m, dentry, full_name, handle.as_bytes())
         }
         result => result,
     }

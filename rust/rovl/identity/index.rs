@@ -185,7 +185,7 @@ pub(crate) fn upper_of<'a>(
         return Ok(None);
     };
     let may_decode = MayDecode::by_mounter(m);
-    let mount = ofs.upper_mount()?;
+    let mount = ofs.upper_mount()?.mount();
     let upper = handle::decode(m, may_decode, &ofs.config, mount, (upper, accept))?;
     let upper = upper.ok_or(reason::HANDLE_OF_NOTHING)?;
     if !upper.is_dir() {

@@ -72,8 +72,9 @@ fn replace_work(
     let lower = list.lower.first().ok_or(EINVAL)?;
     // Before write access is taken: the lower layer may be an overlay that copies up for it.
     let origin = handle::encode(making.m, making.config, lower.path.dentry(), false)?;
-    let path = upper_path(making, upper.path.dentry())?;
-    handle::verify_or_set(making.m, making.config, path, Name::Origin, origin.get()).or_else(
+    let mount = making.layers.mounts.upper_mount().ok_or(EROFS)?;
+    let root = (mount, upper.path.dentry());
+    handle::verify_or_set(making.m, making.config, root, Name::Origin, origin.get()).or_else(
         |err| {
             making.refuse(
                 err,
@@ -85,8 +86,7 @@ fn replace_work(
             )
         },
     )?;
-    let Some(index) = workdir::make_index(making.fc, making.config, making.m, path.mount, base)?
-    else {
+    let Some(index) = workdir::make_index(making.fc, making.config, making.m, mount, base)? else {
         advise(making.fc);
         return Ok(None);
     };
@@ -101,7 +101,8 @@ fn replace_work(
 /// Checks that `index` is the index of `upper`, or makes it so.
 fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Foreign>) -> Result {
     let (m, config) = (making.m, &*making.config);
-    let path = upper_path(making, index)?;
+    let mount = making.layers.mounts.upper_mount().ok_or(EROFS)?;
+    let path = LayerPath::new(mount.mount(), index)?;
     let handle = handle::encode(m, config, upper.path.dentry(), true)?;
     // Once, the attribute was `origin`. It does not say that there may be entries of directories.
     let origin = Name::Origin.full(config.namespace());
@@ -112,20 +113,13 @@ fn verify(making: &Making<'_, '_>, upper: &NamedPath, index: &Dentry<Foreign>) -
             .fc
             .error(fmt!("failed to verify index dir 'origin' xattr"));
     }
-    handle::verify_or_set(m, config, path, Name::Upper, handle.get()).inspect_err(|_| {
+    handle::verify_or_set(m, config, (mount, index), Name::Upper, handle.get()).inspect_err(|_| {
         making.fc.error(fmt!(
             "failed to verify index dir 'upper' xattr: the index is not that of {}",
             upper.name
         ));
         advise(making.fc);
     })
-}
-
-fn upper_path<'a>(
-    making: &'a Making<'_, '_>,
-    dentry: &'a Dentry<Foreign>,
-) -> Result<LayerPath<'a>> {
-    LayerPath::new(making.layers.mounts.upper().ok_or(EROFS)?, dentry)
 }
 
 /// Removes from the index what is of no use any more, see [`cleanup::cleanup`].

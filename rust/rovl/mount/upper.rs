@@ -22,7 +22,10 @@ use crate::{
     },
     object::{
         super_data::Work,
-        upper_fs::UpperFs, //
+        upper_fs::{
+            OwnSync,
+            UpperFs, //
+        }, //
     }, //
 };
 use kernel::prelude::*;
@@ -71,6 +74,10 @@ fn add_upper(making: &mut Making<'_, '_>, upper: &NamedPath, casefold: bool) -> 
     let sb = upper.path.dentry().layer_sb();
     making.sb.take_upper_traits(sb);
     making.layers.upper_fs = UpperFs::of(sb);
+    // `sync=upper` gets here as a flag, as every value does.
+    if making.sb.is_synchronous() {
+        making.layers.upper_fs.own_sync = OwnSync::Unknown;
+    }
     if casefold {
         take_encoding(making, sb, &upper.name)?;
     }
@@ -138,7 +145,7 @@ fn add_work(
     }
     use_exclusively(making, "workdir", work)?;
     set_trap(making, "workdir", work)?;
-    let mount = making.layers.mounts.upper().ok_or(EROFS)?;
+    let mount = making.layers.mounts.upper_mount().ok_or(EROFS)?;
     let made = workdir::make(making.fc, making.config, making.m, mount, work)?;
     let Some(made) = made else {
         return Ok(None);
@@ -157,12 +164,11 @@ fn add_work(
 
 /// What depends on both the upper and the lower layers: the identity of the overlay.
 pub(crate) fn finish(making: &mut Making<'_, '_>, list: &LayerList) -> Result {
-    let Some(upper) = making.layers.mounts.upper() else {
+    let Some(upper) = making.layers.mounts.upper_mount() else {
         return Ok(());
     };
     if making.config.has_fsid() && list.upper.is_some() {
-        let path = LayerPath::new(upper, upper.root())?;
-        if let Some(uuid) = uuid::load_or_make(making.fc, making.config, making.m, path)? {
+        if let Some(uuid) = uuid::load_or_make(making.fc, making.config, making.m, upper)? {
             making.sb.set_uuid(&uuid);
         }
     }

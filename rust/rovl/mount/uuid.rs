@@ -16,8 +16,8 @@ use ondisk::{
 };
 use stacking::{
     cred::AsMounter,
-    path::LayerPath,
-    prelude::*, //
+    mount::UpperMount,
+    path::LayerPath, //
 };
 use vfs::{
     errno::WithReason,
@@ -32,8 +32,9 @@ pub(crate) fn load_or_make(
     fc: &FsContext,
     config: &mut Config,
     m: &AsMounter,
-    upper: LayerPath<'_>,
+    mount: UpperMount<'_>,
 ) -> Result<Option<Uuid>> {
+    let upper = LayerPath::new(mount.mount(), mount.mount().root())?;
     let result = match load(config, m, upper) {
         Ok(Some(uuid)) => return Ok(Some(uuid)),
         Ok(None) if config.uuid == UuidMode::Auto => is_new(config, m, upper),
@@ -41,7 +42,7 @@ pub(crate) fn load_or_make(
         Err(err) => Err(err),
     };
     let (doing, err) = match result {
-        Ok(true) => match make(config, m, upper) {
+        Ok(true) => match make(config, m, mount) {
             Ok(uuid) => return Ok(Some(uuid)),
             Err(err) => ("set", err),
         },
@@ -88,10 +89,10 @@ fn is_new(config: &mut Config, m: &AsMounter, upper: LayerPath<'_>) -> Result<bo
 }
 
 /// Makes a UUID and stores it.
-fn make(config: &Config, m: &AsMounter, upper: LayerPath<'_>) -> Result<Uuid> {
+fn make(config: &Config, m: &AsMounter, upper: UpperMount<'_>) -> Result<Uuid> {
     let uuid = super_block::new_uuid();
     let name = Name::Uuid.full(config.namespace());
-    let write = upper.mount.want_write()?;
-    write.setxattr(m, upper.dentry, name, &uuid)?;
+    let write = upper.want_write()?;
+    write.setxattr(m, upper.mount().root(), name, &uuid)?;
     Ok(uuid)
 }

@@ -28,7 +28,10 @@ use ondisk::workdir::{
 };
 use stacking::{
     cred::AsMounter,
-    mount::WriteGuard,
+    mount::{
+        UpperMount,
+        WriteGuard, //
+    },
     namei::Creating,
     path::LayerPath,
     prelude::*,
@@ -39,7 +42,6 @@ use vfs::{
     errno::WithReason,
     fs_context::FsContext,
     iattr::Iattr,
-    mount::Mount,
     path::Path,
     posix_acl::AclKind,
     Foreign,
@@ -68,10 +70,11 @@ pub(crate) fn make(
     fc: &FsContext,
     config: &mut Config,
     m: &AsMounter,
-    upper: &Mount,
+    upper: UpperMount<'_>,
     base: &NamedPath,
 ) -> Result<Option<Made>> {
-    let write = upper.want_write().inspect_err(|err| {
+    // The next mount makes it anew.
+    let write = upper.unnoted().want_write().inspect_err(|err| {
         fc.error(fmt!(
             "workdir: cannot write to {} (errno: {})",
             base.name,
@@ -100,7 +103,7 @@ pub(crate) fn make(
     let handles = dir.layer_sb().file_handles(m);
     making.without_file_handles(config, handles);
     Ok(Some(Made {
-        dir: LayerPath::new(upper, &dir)?.to_path(),
+        dir: LayerPath::new(upper.mount(), &dir)?.to_path(),
         tmpfile: probe.tmpfile,
         no_xattr: !probe.xattr,
         handles,
@@ -113,7 +116,7 @@ pub(crate) fn make_index(
     fc: &FsContext,
     config: &Config,
     m: &AsMounter,
-    upper: &Mount,
+    upper: UpperMount<'_>,
     base: &NamedPath,
 ) -> Result<Option<Path>> {
     let making = Making {
@@ -124,7 +127,7 @@ pub(crate) fn make_index(
         require_rw: config.require_rw,
     };
     let dir = making.told(INDEX, making.keep_or_make(INDEX))?;
-    dir.map(|dir| Ok(LayerPath::new(upper, &dir)?.to_path()))
+    dir.map(|dir| Ok(LayerPath::new(upper.mount(), &dir)?.to_path()))
         .transpose()
 }
 

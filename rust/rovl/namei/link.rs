@@ -15,6 +15,7 @@ use crate::{
         },
         reason, //
     },
+    sync,
     upper::{
         copy_up::copy_up,
         Make, //
@@ -40,6 +41,7 @@ pub(crate) fn link(
     let parent = new.dir();
     copy_up(parent)?;
     let inode = old.inode();
+    let unnamed = inode.upper_inode().is_some_and(|upper| upper.nlink() == 0);
     change_links(old, inode, |upper| {
         if inode.real().is_metacopy() {
             set_for_link(upper, old)?;
@@ -49,5 +51,9 @@ pub(crate) fn link(
         }
         let what = Make::Link(old.upper().ok_or(reason::NOT_IN_UPPER)?);
         upper.make(dir, new, what, Instance::Link(inode))
-    })
+    })?;
+    if unnamed {
+        sync::note_named(inode);
+    }
+    Ok(())
 }

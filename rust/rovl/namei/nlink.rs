@@ -23,6 +23,7 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    sync,
     upper::{
         cleanup,
         copy_up::copy_up,
@@ -70,6 +71,7 @@ pub(crate) fn change_links<R>(
             log::warn_dentry(c"cleanup index failed", dentry, err);
         }
     }
+    sync::forget_removed(inode);
     result
 }
 

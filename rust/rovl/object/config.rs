@@ -66,6 +66,15 @@ pub(crate) enum FsyncMode {
     Strict = 2,
 }
 
+/// The option `syncfs`. The VFS takes `sync`, with any value, as a flag of the mount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyncfsMode {
+    /// What was changed through the overlay.
+    Own = 0,
+    /// All of the upper file system.
+    Upper = 1,
+}
+
 /// The options of a mount.
 pub(crate) struct Config {
     /// The upper directory, as the user named it.
@@ -96,6 +105,8 @@ pub(crate) struct Config {
     pub(crate) verity: VerityMode,
     /// See [`FsyncMode`].
     pub(crate) fsync: FsyncMode,
+    /// See [`SyncfsMode`].
+    pub(crate) syncfs: SyncfsMode,
     /// A mount that could only be read-only is refused.
     pub(crate) require_rw: bool,
 }
@@ -119,6 +130,7 @@ impl Config {
             userxattr: false,
             verity: VerityMode::Off,
             fsync: FsyncMode::Auto,
+            syncfs: SyncfsMode::Own,
             require_rw: false,
         }
     }
@@ -157,6 +169,11 @@ impl Config {
     /// Whether anything is synced at all.
     pub(crate) fn should_sync(&self) -> bool {
         self.fsync != FsyncMode::Volatile
+    }
+
+    /// Whether a sync is one of what was changed through the overlay, where that is possible.
+    pub(crate) fn syncs_own(&self) -> bool {
+        self.syncfs == SyncfsMode::Own
     }
 
     /// Whether metadata is synced at copy up.
@@ -200,6 +217,7 @@ pub(crate) struct Given {
     pub(crate) metacopy: Option<bool>,
     pub(crate) verity: Option<VerityMode>,
     pub(crate) fsync: Option<FsyncMode>,
+    pub(crate) syncfs: Option<SyncfsMode>,
     /// Layers are accessed with credentials of `override_creds`.
     pub(crate) creds: bool,
 }

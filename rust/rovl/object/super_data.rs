@@ -32,14 +32,17 @@ use stacking::{
         Mounter, //
     },
     in_use::InUse,
-    mount::LayerMounts,
+    mount::{
+        LayerMounts,
+        UpperMount, //
+    },
     path::LayerPath,
-    stack::LowerEntry, //
+    stack::LowerEntry,
+    unwritten::Files, //
 };
 use vfs::{
     dentry::Dentry,
     inode::Inode,
-    mount::Mount,
     path::Path,
     super_block::AnonDev,
     Foreign,
@@ -99,6 +102,12 @@ pub(crate) struct Super {
     /// A whiteout in the work directory that new ones are hard links of; see [`SharedWhiteout`].
     #[pin]
     pub(crate) whiteout: Mutex<SharedWhiteout>,
+    /// The files of the upper layer that may have data that has not been written.
+    #[pin]
+    pub(crate) unwritten: Files,
+    /// One sync after the other.
+    #[pin]
+    pub(crate) syncing: Mutex<()>,
     /// Where things are made; `None` without an upper layer, or if it could not be made.
     pub(crate) work: Option<Work>,
     /// The directories in exclusive use.
@@ -143,14 +152,14 @@ impl Super {
 
     /// The mount of the upper layer, or `EROFS`.
     #[inline]
-    pub(crate) fn upper_mount(&self) -> Result<&Mount> {
-        self.mounts.upper().ok_or(EROFS)
+    pub(crate) fn upper_mount(&self) -> Result<UpperMount<'_>> {
+        self.mounts.upper_mount().ok_or(EROFS)
     }
 
     /// `dentry` of the upper layer as a path.
     #[inline]
     pub(crate) fn upper_path<'a>(&'a self, dentry: &'a Dentry<Foreign>) -> Result<LayerPath<'a>> {
-        LayerPath::new(self.upper_mount()?, dentry)
+        LayerPath::new(self.upper_mount()?.mount(), dentry)
     }
 
     /// `dentry` of the upper layer, for as long as the overlay is mounted.
@@ -158,7 +167,7 @@ impl Super {
         &self,
         dentry: Ref<'_, Dentry<Foreign>>,
     ) -> Result<Ref<'_, Dentry<Foreign>>> {
-        self.upper_mount()?.adopt(dentry)
+        self.upper_mount()?.mount().adopt(dentry)
     }
 
     /// An entry of a lower layer as a path.

@@ -10,7 +10,6 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
     fileattr::FileKattr,

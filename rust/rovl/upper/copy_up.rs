@@ -32,6 +32,7 @@ use crate::{
         super_data::Super,
         verity, //
     },
+    sync,
     upper::{
         fileattr,
         Upper, //
@@ -317,6 +318,9 @@ impl<'a> CopyUp<'a> {
         }
         if self.need != Need::Metadata && !self.inode.real().has_upper_data() {
             self.complete_data(&access)?;
+        }
+        if self.stat.is_reg() {
+            sync::note_copied(self.inode);
         }
         Ok(())
     }

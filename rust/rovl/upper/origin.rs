@@ -17,8 +17,7 @@ use ondisk::{
     xattr::Name, //
 };
 use stacking::{
-    cred::AsMounter,
-    prelude::*, //
+    cred::AsMounter, //
 };
 use vfs::{
     dentry::Dentry,

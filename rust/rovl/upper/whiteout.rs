@@ -23,8 +23,7 @@ use crate::{
 };
 use kernel::prelude::*;
 use stacking::{
-    namei::Target,
-    prelude::*, //
+    namei::Target, //
 };
 use vfs::{
     dentry::Dentry,

@@ -8,17 +8,18 @@ use stacking::{
         AsMounter,
         Mounter, //
     },
-    mount::WriteGuard,
-    namei::Creating,
-    prelude::*, //
+    mount::{
+        UpperMount,
+        WriteGuard, //
+    },
+    namei::Creating, //
 };
 use vfs::{
     dentry::Dentry,
-    mount::Mount,
     Foreign, //
 };
 
-fn name_outlives_guard(mount: &Mount, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
+fn name_outlives_guard(mount: UpperMount<'_>, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
     let write = mount.want_write()?;
     let name = write.start_creating(m, dir, b"name")?;
     drop(write);
@@ -26,7 +27,7 @@ fn name_outlives_guard(mount: &Mount, m: &AsMounter, dir: &Dentry<Foreign>) -> R
     name.create(0).map(drop)
 }
 
-fn guard_outlives_count(mount: &Mount) -> Result<WriteGuard<'_>> {
+fn guard_outlives_count(mount: UpperMount<'_>) -> Result<WriteGuard<'_>> {
     let access = mount.get_write_access()?;
     Ok(access.start_write())
     //~^ ERROR cannot return value referencing local variable `access`

@@ -17,7 +17,10 @@ use stacking::{
         AsMounter,
         Mounter, //
     },
-    mount::WriteGuard,
+    mount::{
+        UpperMount,
+        WriteGuard, //
+    },
     namei::Creating,
     path::LayerPath,
     prelude::*, //
@@ -151,7 +154,7 @@ fn links<F: FileSystem>(inode: &Inode<F>) {
     inode.lock_rwsem().set_nlink(1);
 }
 
-fn make(mount: &Mount, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
+fn make(mount: UpperMount<'_>, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
     let write = mount.want_write()?;
     let name: Creating<'_> = write.start_creating(m, dir, b"name")?;
     name.create(0).map(drop)

@@ -249,3 +249,39 @@ void rvfs_put_write_access(struct inode *inode)
 {
 	put_write_access(inode);
 }
+
+bool rvfs_inode_is_open_for_write(const struct inode *inode)
+{
+	return inode_is_open_for_write(inode);
+}
+
+/* Whether data is dirty or being written. */
+bool rvfs_inode_has_unwritten_data(const struct inode *inode)
+{
+	const struct address_space *mapping = inode->i_mapping;
+
+	return mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+	       mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+int rvfs_inode_start_writeback(struct inode *inode)
+{
+	return filemap_fdatawrite(inode->i_mapping);
+}
+
+/* Leaves it to rvfs_inode_wb_err() and to others to see errors. */
+void rvfs_inode_wait_for_writeback(struct inode *inode)
+{
+	filemap_fdatawait_keep_errors(inode->i_mapping);
+}
+
+/*
+ * The last error of writeback, which is in the low bits, with a number that
+ * changes with each new error. The bit that tells whether somebody has seen it
+ * (lib/errseq.c) is left out: this one is seen by another way.
+ */
+u32 rvfs_inode_wb_err(const struct inode *inode)
+{
+	BUILD_BUG_ON(!is_power_of_2(MAX_ERRNO + 1));
+	return READ_ONCE(inode->i_mapping->wb_err) & ~(MAX_ERRNO + 1);
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Super blocks and mounts. */
+#include <linux/blkdev.h>
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/unicode.h>
@@ -147,6 +148,32 @@ int rvfs_sync_filesystem(struct super_block *sb)
 	ret = sync_filesystem(sb);
 	up_read(&sb->s_umount);
 	return ret;
+}
+
+void rvfs_sb_lock_umount(struct super_block *sb)
+{
+	down_read(&sb->s_umount);
+}
+
+void rvfs_sb_unlock_umount(struct super_block *sb)
+{
+	up_read(&sb->s_umount);
+}
+
+/* What sync_filesystem() ends with, for file systems with a journal. */
+int rvfs_sb_sync_fs(struct super_block *sb)
+{
+	return sb->s_op->sync_fs ? sb->s_op->sync_fs(sb, 1) : 0;
+}
+
+int rvfs_sb_flush_device(struct super_block *sb)
+{
+	return sb->s_bdev ? blkdev_issue_flush(sb->s_bdev) : 0;
+}
+
+void rvfs_sb_errseq_set(struct super_block *sb, int err)
+{
+	errseq_set(&sb->s_wb_err, err);
 }
 
 /*

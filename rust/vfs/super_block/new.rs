@@ -144,6 +144,12 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         self.sb.is_rdonly()
     }
 
+    /// Whether it is mounted with the flag `sync` (`SB_SYNCHRONOUS`), which the VFS makes of an option of
+    /// that name, with whatever value.
+    pub fn is_synchronous(&self) -> bool {
+        self.sb.flags() & bindings::rvfs_const_RVFS_SB_SYNCHRONOUS as c_ulong != 0
+    }
+
     /// Folds the case of names as `layer` does, from now on.
     ///
     /// Returns `EINVAL` for strict encodings, `EEXIST` where there is an encoding already, and `ENOMEM`.

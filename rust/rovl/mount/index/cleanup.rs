@@ -23,8 +23,7 @@ use crate::{
 use kernel::prelude::*;
 use ondisk::temp_name;
 use stacking::{
-    cred::AsMounter,
-    prelude::*, //
+    cred::AsMounter, //
 };
 use vfs::{
     dentry::Dentry,

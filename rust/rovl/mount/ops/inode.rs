@@ -207,7 +207,9 @@ impl Operations for InodeOps {
         if nowait {
             return Err(EAGAIN);
         }
-        upper.touch_atime();
+        if upper.touch_atime() {
+            inode.ofs().mounts.note_change();
+        }
         if let Some(upper) = upper.dentry.inode() {
             inode.copy_atime(upper);
         }

@@ -7,6 +7,7 @@ use crate::{
         entry::InodeExt,
         ino_space::InoSpace, //
     },
+    sync,
     Rovl, //
 };
 use kernel::prelude::*;
@@ -55,14 +56,17 @@ impl Operations for SuperOps {
         }
         // With sync(2) the upper file system gets a call of its own (SB_I_SKIP_SYNC).
         if wait {
-            upper.sb().sync()?;
+            sync::sync(sb)?;
         }
         Ok(())
     }
 
     #[inline]
     fn put_super(sb: &SuperBlock<Rovl>) {
-        sb.data().remove_shared_whiteout();
+        let ofs = sb.data();
+        // What could not be written, or was written by others since.
+        ofs.unwritten.clear();
+        ofs.remove_shared_whiteout();
     }
 
     #[inline]

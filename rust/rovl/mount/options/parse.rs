@@ -23,6 +23,7 @@ use crate::{
         FsyncMode,
         Given,
         RedirectMode,
+        SyncfsMode,
         UuidMode,
         VerityMode,
         XinoMode, //
@@ -153,6 +154,7 @@ impl Context {
             Opt::RequireRw => config.require_rw = true,
             Opt::Volatile => config.fsync = *given.fsync.insert(FsyncMode::Volatile),
             Opt::Fsync => config.fsync = *given.fsync.insert(fsync(word)?),
+            Opt::Syncfs => config.syncfs = *given.syncfs.insert(syncfs(word)?),
             Opt::Uuid => config.uuid = *given.uuid.insert(uuid(word)?),
             Opt::Xino => config.xino = *given.xino.insert(xino(word)?),
             Opt::Verity => config.verity = *given.verity.insert(verity(word)?),
@@ -209,6 +211,14 @@ pub(crate) fn fsync(word: u32) -> Result<FsyncMode> {
         0 => FsyncMode::Volatile,
         1 => FsyncMode::Auto,
         2 => FsyncMode::Strict,
+        _ => return Err(EINVAL),
+    })
+}
+
+pub(crate) fn syncfs(word: u32) -> Result<SyncfsMode> {
+    Ok(match word {
+        0 => SyncfsMode::Own,
+        1 => SyncfsMode::Upper,
         _ => return Err(EINVAL),
     })
 }

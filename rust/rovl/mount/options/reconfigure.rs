@@ -386,6 +386,10 @@ fn check_word(ofs: &Super, fc: &FsContext, key: &CStr, opt: Opt, word: u32) -> R
             is_one_of(parse::fsync(word)?, config.fsync, given.fsync),
             config.fsync.word(),
         ),
+        Opt::Syncfs => (
+            is_one_of(parse::syncfs(word)?, config.syncfs, given.syncfs),
+            config.syncfs.word(),
+        ),
         Opt::Uuid => (
             // The default is no state that a mount can be in, if it has an upper layer.
             is_one_of(

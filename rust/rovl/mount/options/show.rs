@@ -7,6 +7,7 @@ use crate::object::{
         Config,
         FsyncMode,
         RedirectMode,
+        SyncfsMode,
         UuidMode,
         VerityMode,
         XinoMode, //
@@ -58,6 +59,9 @@ impl Config {
         }
         if self.verity != VerityMode::Off {
             m.value(c"verity", self.verity.word());
+        }
+        if self.syncfs != SyncfsMode::Own {
+            m.value(c"syncfs", self.syncfs.word());
         }
         if self.require_rw {
             m.flag(c"require_rw");
@@ -134,6 +138,15 @@ impl FsyncMode {
             Self::Volatile => c"volatile",
             Self::Auto => c"auto",
             Self::Strict => c"strict",
+        }
+    }
+}
+
+impl SyncfsMode {
+    pub(crate) fn word(self) -> &'static CStr {
+        match self {
+            Self::Own => c"own",
+            Self::Upper => c"upper",
         }
     }
 }

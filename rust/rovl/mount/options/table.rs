@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of mount options, those of fs/overlayfs and one more.
+//! The table of mount options, those of fs/overlayfs and two more.
 
 use crate::object::config::{
     FsyncMode,
     RedirectMode,
+    SyncfsMode,
     UuidMode,
     VerityMode,
     XinoMode, //
@@ -37,11 +38,12 @@ pub(crate) enum Opt {
     Volatile,
     OverrideCreds,
     RequireRw,
+    Syncfs,
 }
 
 impl Opt {
     /// All, by their numbers.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Lowerdir,
         Self::LowerdirAdd,
         Self::DatadirAdd,
@@ -60,6 +62,7 @@ impl Opt {
         Self::Volatile,
         Self::OverrideCreds,
         Self::RequireRw,
+        Self::Syncfs,
     ];
 
     /// The option with number `n`.
@@ -105,8 +108,12 @@ static FSYNC: Words<3> = Words::new([
     (c"auto", FsyncMode::Auto as u8),
     (c"strict", FsyncMode::Strict as u8),
 ]);
+static SYNCFS: Words<2> = Words::new([
+    (c"own", SyncfsMode::Own as u8),
+    (c"upper", SyncfsMode::Upper as u8),
+]);
 
-static OPTIONS: Parameters<18> = Parameters::new([
+static OPTIONS: Parameters<19> = Parameters::new([
     Parameter::string_or_empty(c"lowerdir", Opt::Lowerdir.number()),
     Parameter::file_or_string(c"lowerdir+", Opt::LowerdirAdd.number()),
     Parameter::file_or_string(c"datadir+", Opt::DatadirAdd.number()),
@@ -124,8 +131,9 @@ static OPTIONS: Parameters<18> = Parameters::new([
     Parameter::word(c"fsync", Opt::Fsync.number(), &FSYNC),
     Parameter::flag(c"volatile", Opt::Volatile.number()),
     Parameter::flag_no(c"override_creds", Opt::OverrideCreds.number()),
-    // Not an option of fs/overlayfs.
+    // Not options of fs/overlayfs.
     Parameter::flag(c"require_rw", Opt::RequireRw.number()),
+    Parameter::word(c"syncfs", Opt::Syncfs.number(), &SYNCFS),
 ]);
 
 /// The table.
