@@ -5,12 +5,10 @@
 use super::Inode;
 use crate::{
     bindings,
+    errno::to_result,
     Foreign, //
 };
-use kernel::{
-    error::to_result,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// A point in the sequence of write-back errors of an inode.
 #[derive(Clone, Copy, PartialEq, Eq)]

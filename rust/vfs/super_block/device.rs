@@ -6,10 +6,10 @@
 use super::SuperBlock;
 use crate::{
     bindings,
+    errno::to_result,
     Foreign, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     str::CStr, //
 };

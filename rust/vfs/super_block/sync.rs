@@ -5,11 +5,11 @@
 use super::SuperBlock;
 use crate::{
     bindings,
+    errno::to_result,
     FileSystem,
     Foreign, //
 };
 use kernel::{
-    error::to_result,
     prelude::*,
     types::NotThreadSafe, //
 };
