@@ -54,6 +54,7 @@ pub fn ext4(super_block: &[u8], options: &[u8]) -> Ext4 {
 fn ext4_or_none(sb: &[u8], options: &[u8]) -> Option<Ext4> {
     const MAGIC: u32 = 0xef53;
     const HAS_JOURNAL: u32 = 0x4;
+    const FAST_COMMIT: u32 = 0x400;
     const RECOVER: u32 = 0x4;
     const INLINE_DATA: u32 = 0x8000;
     const BIGALLOC: u32 = 0x200;
@@ -75,8 +76,10 @@ fn ext4_or_none(sb: &[u8], options: &[u8]) -> Option<Ext4> {
         && has_barriers(le32(sb, 0x100)?, options)
         // Not a journal on another device: what it waits for there is another thing.
         && le32(sb, 0xe0)? != 0
+        && compat & FAST_COMMIT == 0
         && incompat & INLINE_DATA == 0
         && ro_compat & BIGALLOC == 0
+        && !has(options, b"nodelalloc")
         && !has(options, b"journal_async_commit");
     Some(Ext4 { journal, ordered })
 }
@@ -162,7 +165,6 @@ mod tests {
     fn ext4_as_it_is_made() {
         assert_eq!(ext4(&usual(), b""), ALL);
         assert_eq!(ext4(&usual(), b",errors=remount-ro,data=ordered"), ALL);
-        assert_eq!(ext4(&usual(), b",nodelalloc"), ALL);
     }
 
     #[test]
@@ -182,15 +184,17 @@ mod tests {
             b",data=writeback".as_slice(),
             b",data=journal",
             b",nobarrier",
+            b",nodelalloc",
             b",journal_async_commit",
         ] {
             assert_eq!(ext4(&usual(), options), JOURNAL);
         }
         for sb in [
-            // On another device, by the defaults, with data in inodes, with clusters.
+            // By the defaults (the first three), with fast commits, data in inodes, clusters.
             ext4_super_block(0x23c, 0x2c6, 0x46b, 0x60),
             ext4_super_block(0x23c, 0x2c6, 0x46b, 0x20),
             ext4_super_block(0x23c, 0x2c6, 0x46b, 0x100),
+            ext4_super_block(0x63c, 0x2c6, 0x46b, 0),
             ext4_super_block(0x23c, 0x82c6, 0x46b, 0),
             ext4_super_block(0x23c, 0x2c6, 0x66b, 0),
         ] {
