@@ -29,6 +29,7 @@ pub mod parameter;
 pub mod progress;
 pub mod raw;
 pub mod selinux;
+pub mod slow_disk;
 pub mod statmount;
 pub mod tree;
 pub mod uring;

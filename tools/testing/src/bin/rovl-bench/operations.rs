@@ -10,6 +10,7 @@ mod lookup;
 pub mod mark;
 mod mounts;
 mod processes;
+mod slow;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -97,6 +98,7 @@ pub fn all() -> Vec<Operation> {
         directories::all(),
         changes::all(),
         copy_up::all(),
+        slow::all(),
         processes::all(),
         mounts::all(),
         features::all(),
@@ -127,14 +129,14 @@ fn timed(count: usize, mut body: impl FnMut(usize)) -> Taken {
 
 /// Does `body` with the numbers below `count`. All time counts.
 fn timed_by_clock(count: usize, mut body: impl FnMut(usize)) -> Taken {
+    mark::start();
     let start = Instant::now();
     for n in 0..count {
         body(n);
     }
-    Taken {
-        time: start.elapsed(),
-        count,
-    }
+    let time = start.elapsed();
+    mark::end();
+    Taken { time, count }
 }
 
 /// Does `body` with each path once.

@@ -2,6 +2,7 @@
 //! The mounts of the benchmark: lower layers that both types share, upper ones of their own.
 
 mod layers;
+pub mod slow;
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,10 @@ pub const MIDDLE: usize = 1 << 20;
 pub const LARGE: usize = 64 << 20;
 /// Lower objects of each kind that are changed in one round.
 pub const COPIES: usize = 50;
+/// Files that are changed on a slow disk, in directories of `TREE_WIDTH` files.
+pub const SLOW_FILES: usize = 1_000;
+/// Size of each.
+pub const SLOW_SIZE: usize = 8192;
 
 /// The path of the file below 20 directories in the tree `name` of [`WALKS`].
 pub fn deep_path(name: &str) -> PathBuf {
@@ -119,6 +124,7 @@ pub struct Trees {
     tree: OnceCell<Pair>,
     data: [OnceCell<Pair>; 3],
     features: [OnceCell<Pair>; FEATURES],
+    slow: [OnceCell<slow::Slow>; slow::KINDS.len()],
 }
 
 impl Pair {
@@ -224,6 +230,7 @@ impl Trees {
             tree: OnceCell::new(),
             data: Default::default(),
             features: Default::default(),
+            slow: Default::default(),
         }
     }
 
@@ -261,6 +268,12 @@ impl Trees {
             let bases = [Fs::Tmpfs, Fs::Ext4, Fs::Xfs].map(|fs| self.base(fs));
             layers::feature(&bases, feature, feature.options(), &self.types)
         })
+    }
+
+    /// Mounts with the upper layer on a slow disk, in a file system `slow::KINDS[index]`.
+    pub fn slow(&self, index: usize) -> &slow::Slow {
+        let base = self.base(Fs::Tmpfs);
+        self.slow[index].get_or_init(|| slow::Slow::new(slow::KINDS[index], &base, &self.types))
     }
 
     /// Mounts with the files to read, change and copy.
