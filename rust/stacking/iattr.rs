@@ -15,11 +15,24 @@ use vfs::{
     dentry::Dentry,
     errno::to_result,
     iattr::Iattr,
-    inode::Locked,
+    inode::{
+        Inode,
+        Locked, //
+    },
+    stat::Kstat,
     Foreign, //
 };
 
 impl WriteGuard<'_> {
+    /// Whether `inode`, of this mount's file system, has the owner and the group of `stat` as the mount
+    /// shows them. Of an id-mapped mount it is not known.
+    pub fn shows_owner(&self, inode: &Inode<Foreign>, stat: &Kstat) -> bool {
+        let stat = stat.as_raw();
+        // SAFETY: Valid by the type invariant; racy reads of integers, as in C.
+        let (uid, gid) = unsafe { ((*inode.as_raw()).i_uid, (*inode.as_raw()).i_gid) };
+        !self.mount().is_idmapped() && uid.val == stat.uid.val && gid.val == stat.gid.val
+    }
+
     /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked.
     ///
     /// Returns `EINVAL` if `lock` is not that of the inode, or for the size of what is no regular file,

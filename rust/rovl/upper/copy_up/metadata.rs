@@ -15,7 +15,10 @@ use crate::{
         Upper, //
     }, //
 };
-use kernel::prelude::*;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
 use ondisk::{
     file_handle::MadeHandle,
     metacopy,
@@ -59,6 +62,10 @@ impl CopyUp<'_> {
     }
 }
 
+/// Up to this size a file that was written is not truncated to the size that it has. Of larger ones
+/// that gives back what a file system has allocated behind their end, and is nothing beside the copy.
+const NO_BLOCKS_BEHIND_END: i64 = 64 << 10;
+
 /// Sets size, mode, owner and times of `dentry`, an object of the upper layer whose inode is not
 /// locked.
 pub(crate) fn set_size_and_attributes(
@@ -67,7 +74,8 @@ pub(crate) fn set_size_and_attributes(
     stat: &Kstat,
 ) -> Result {
     let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
-    if stat.is_reg() {
+    let is_right = lock.inode().size() == stat.size() && stat.size() <= NO_BLOCKS_BEHIND_END;
+    if stat.is_reg() && !is_right {
         let size = Iattr::size(stat.size());
         upper.write.notify_change(upper.m, &lock, dentry, &size)?;
     }
@@ -80,6 +88,8 @@ pub(crate) fn set_attributes(upper: &Upper<'_>, dentry: &Dentry<Foreign>, stat: 
     set_locked(upper, &lock, dentry, stat)
 }
 
+/// What is right already is left alone, as each change of an inode is one in the log of its file
+/// system. The times come last, and are never right.
 fn set_locked(
     upper: &Upper<'_>,
     lock: &Locked<'_, Foreign>,
@@ -87,10 +97,15 @@ fn set_locked(
     stat: &Kstat,
 ) -> Result {
     let set = |attr: &Iattr| upper.write.notify_change(upper.m, lock, dentry, attr);
-    if !stat.is_symlink() {
+    let inode = lock.inode();
+    // Setting these bits, and the owner of what has them, may mean more than it says.
+    let special = u32::from(stat.mode()) & (bindings::S_ISUID | bindings::S_ISGID) != 0;
+    if !stat.is_symlink() && (special || inode.mode() != stat.mode()) {
         set(&Iattr::mode(stat.mode()))?;
     }
-    set(&Iattr::owner(stat))?;
+    if special || !upper.write.shows_owner(inode, stat) {
+        set(&Iattr::owner(stat))?;
+    }
     // Times are worth less than the object.
     let _ = set(&Iattr::times(stat));
     Ok(())

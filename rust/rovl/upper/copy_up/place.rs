@@ -118,19 +118,20 @@ impl<'a> CopyUp<'a> {
         self.ofs.keep_upper(moved)
     }
 
-    /// What to make: with the mounter's right to fill it in only, as the umask would change others.
+    /// What to make: with the permissions that it is to have, as far as the umask lets it, and the
+    /// mounter's right to fill it in.
     fn empty(&self) -> Result<Make<'_>> {
-        let mode = u32::from(self.stat.mode()) & bindings::S_IFMT;
-        // CAST: a part of an `u16`.
-        let kind = mode as u16;
-        Ok(match mode {
-            bindings::S_IFREG => Make::File(kind | 0o600),
-            bindings::S_IFDIR => Make::Dir(kind | 0o700),
+        let kind = u32::from(self.stat.mode()) & bindings::S_IFMT;
+        let mode = kind | u32::from(self.stat.mode()) & 0o777;
+        // CAST: parts of an `u16`, and small constants.
+        Ok(match kind {
+            bindings::S_IFREG => Make::File((mode | 0o600) as u16),
+            bindings::S_IFDIR => Make::Dir((mode | 0o700) as u16),
             bindings::S_IFLNK => {
                 Make::Symlink(self.link.as_ref().ok_or(reason::NO_TARGET)?.as_c_str())
             }
             bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK => {
-                Make::Special(kind, self.stat.rdev())
+                Make::Special(mode as u16, self.stat.rdev())
             }
             _ => return Err(reason::TYPE_OF_COPY),
         })

@@ -3,6 +3,7 @@
 
 mod copy_up;
 mod copy_up_data;
+mod copy_up_kept;
 mod whiteout;
 mod work_cleanup;
 mod work_directory;
@@ -14,6 +15,7 @@ use rovl_testing::Case;
 pub const CASES: &[&[Case]] = &[
     copy_up::CASES,
     copy_up_data::CASES,
+    copy_up_kept::CASES,
     whiteout::CASES,
     xattr_whiteout::CASES,
     work_directory::CASES,
