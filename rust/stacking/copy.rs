@@ -130,6 +130,13 @@ pub fn sync(_as_mounter: &AsMounter, file: &File) -> Result {
     to_result(unsafe { bindings::vfs_fsync(file.as_ptr(), 0) })
 }
 
+/// Writes the data of an open file of a layer and waits until the device has it
+/// (`file_write_and_wait_range()`): neither is its cache flushed nor metadata committed.
+pub fn write_data(_as_mounter: &AsMounter, file: &File) -> Result {
+    // SAFETY: The file is valid.
+    to_result(unsafe { bindings::file_write_and_wait_range(file.as_ptr(), 0, i64::MAX) })
+}
+
 /// Writes back what is dirty between `start` and `end`, both included, and only what is needed to read
 /// it again if `datasync` (`vfs_fsync_range()`).
 pub fn sync_range(

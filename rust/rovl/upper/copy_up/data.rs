@@ -59,10 +59,27 @@ impl CopyUp<'_> {
         copy.verify(len)?;
         copy_chunks(&copy, len)?;
         // With the metadata if that is synced.
-        if self.ofs.config.should_sync() && !(self.syncs_metadata() && self.is_new()) {
-            copy::sync(self.m, to)?;
+        if !self.ofs.config.should_sync() || (self.syncs_metadata() && self.is_new()) {
+            return Ok(());
         }
-        Ok(())
+        self.sync_data(to)
+    }
+
+    /// Sees to it that nobody finds the copy without its data after a crash.
+    ///
+    /// Where the file system sees to the rest it is enough that the device has it: what says where the data
+    /// is has been logged when that is told, the copy gets its name later in the same log, and before that
+    /// counts the cache of the device is flushed.
+    fn sync_data(&self, to: &File) -> Result {
+        // For a test of the tests, which have to find what happens without: tools/powercut/copy-up.
+        if cfg!(rovl_no_wait) {
+            return Ok(());
+        }
+        if self.ofs.upper_fs.orders_data_before_names && !self.ofs.config.should_sync_metadata() {
+            copy::write_data(self.m, to)
+        } else {
+            copy::sync(self.m, to)
+        }
     }
 
     /// Whether the copy is made, and not one that was made without data completed.

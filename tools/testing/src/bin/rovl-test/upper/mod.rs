@@ -4,6 +4,7 @@
 mod copy_up;
 mod copy_up_data;
 mod copy_up_kept;
+mod copy_up_sync;
 mod whiteout;
 mod work_cleanup;
 mod work_directory;
@@ -16,6 +17,7 @@ pub const CASES: &[&[Case]] = &[
     copy_up::CASES,
     copy_up_data::CASES,
     copy_up_kept::CASES,
+    copy_up_sync::CASES,
     whiteout::CASES,
     xattr_whiteout::CASES,
     work_directory::CASES,
