@@ -53,7 +53,7 @@ pub fn work(seed: u64, disks: &[PathBuf]) -> ExitCode {
         .zip(disks)
         .enumerate()
         .map(|(n, ((scenario, below), disk))| {
-            site::make(below, disk);
+            site::make(below, disk, scenario);
             let root = Path::new("/tmp").join(n.to_string());
             let site = Site::new(disk, below, &root, scenario);
             site.populate();

@@ -39,6 +39,9 @@ enum Command {
         /// Types of overlays that are cut off
         #[arg(long = "type", default_values_t = ["overlay".to_owned(), "rovl".to_owned()])]
         kinds: Vec<String>,
+        /// The module was built without what keeps the disks whole: damage has to be found
+        #[arg(long)]
+        damaged: bool,
         /// A part of the names of the loops
         #[arg(default_value = "")]
         filter: String,
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
             cuts,
             seed,
             kinds,
+            damaged,
             filter,
         } => {
             let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
                 seed,
                 kinds,
                 filter,
+                damaged,
             })
         }
         Command::Work { seed, disks } => kill::work(seed, &disks),

@@ -65,6 +65,14 @@ pub struct Scenario {
     pub is_control: bool,
 }
 
+impl Scenario {
+    /// Whether the file system below is one where a copy cannot share its data with the original, so that
+    /// it has to be written.
+    pub fn copies_data(&self) -> bool {
+        self.name.starts_with("copy-up")
+    }
+}
+
 const COPY_UP: &[Kind] = &[
     Chmod, Chmod, Chown, ChownLink, ChmodDir, Open, Open, Rewrite, Truncate, Attribute, Replace,
     Create, Rename, RenameOver, Exchange, Link, Unlink, Unlink, Rmdir, Mkdir, Symlink,

@@ -27,6 +27,9 @@ pub const BELOW: [(&str, &[&str]); 2] = [
         &["-q", "-f", "-K", "--unsupported", "-l", "size=13m"],
     ),
 ];
+/// Data of somebody else's, and how many places it has.
+const FOREIGN: [u8; 16 << 10] = [1; 16 << 10];
+const FOREIGN_PLACES: u64 = 64;
 /// Longest time between two commits by somebody else on the same file system, in microseconds.
 const LONGEST_PAUSE: u64 = 8000;
 
@@ -46,11 +49,15 @@ impl Drop for End<'_> {
     }
 }
 
-/// Makes a file system on `device`.
-pub fn make(below: &str, device: &Path) {
+/// Makes a file system for `scenario` on `device`.
+pub fn make(below: &str, device: &Path, scenario: &Scenario) {
     for (kind, options) in BELOW {
         if kind == below {
-            make_filesystem(kind, options, device);
+            let mut options = options.to_vec();
+            if kind == "xfs" && scenario.copies_data() {
+                options.extend(["-m", "reflink=0"]);
+            }
+            make_filesystem(kind, &options, device);
         }
     }
 }
@@ -135,13 +142,17 @@ impl<'a> Site<'a> {
         })
     }
 
+    /// Commits often, and writes data that nobody asks to be on the disk: as somebody else does.
     fn commit_often(&self, stop: &AtomicBool) {
         let file = ok(File::create(self.part("other")));
+        let foreign = ok(File::create(self.part("foreign")));
         let mut rng = Rng::new();
         let mut count = 0u64;
         while !stop.load(Ordering::Relaxed) {
             count += 1;
             ok(file.write_all_at(&count.to_le_bytes(), 0));
+            let place = rng.u64(..FOREIGN_PLACES) * FOREIGN.len() as u64;
+            ok(foreign.write_all_at(&FOREIGN, place));
             ok(file.sync_all());
             std::thread::sleep(Duration::from_micros(rng.u64(..LONGEST_PAUSE)));
         }

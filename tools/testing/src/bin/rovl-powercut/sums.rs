@@ -68,7 +68,7 @@ impl Sums {
             self.wrong.len(),
             if is_control { "damaged" } else { "wrong" },
         );
-        if is_control {
+        if self.refused > 0 {
             println!(
                 "  {} refused by both types, and looked at all the same",
                 self.refused
