@@ -105,12 +105,15 @@ const _: () = assert!(AT_UUID + uuid::LEN == HEADER_LEN);
 const _: () = assert!(HEADER_LEN + MAX_FID_LEN <= MAX_LEN);
 
 impl MadeHandle {
-    /// Makes the handle of a real inode.
-    ///
-    /// `make_fid` writes what `exportfs_encode_inode_fh()` gives, and returns its type and its
-    /// length, or `None` where there is none; `uuid` is that of the real filesystem, or
-    /// [`uuid::NULL`] with the option `uuid=off`; `upper` tells whether the inode is in the upper
-    /// layer.
+    /// Not a handle yet: see [`fill`](Self::fill).
+    #[inline]
+    pub const fn empty() -> Self {
+        Self {
+            bytes: [0; WIRE_OFFSET + HEADER_LEN + MAX_FID_LEN],
+        }
+    }
+
+    /// The handle that [`fill`](Self::fill) makes.
     // Inline, so that it is made in its place and not copied there.
     #[inline]
     pub fn new(
@@ -118,10 +121,26 @@ impl MadeHandle {
         upper: bool,
         make_fid: impl FnOnce(&mut [u8; MAX_FID_LEN]) -> Option<(i32, usize)>,
     ) -> Result<Self, HandleError> {
-        let mut made = Self {
-            bytes: [0; WIRE_OFFSET + HEADER_LEN + MAX_FID_LEN],
-        };
-        let (start, fid) = made.bytes.split_last_chunk_mut().ok_or(HandleError::Fid)?;
+        let mut made = Self::empty();
+        made.fill(uuid, upper, make_fid)?;
+        Ok(made)
+    }
+
+    /// Makes the handle of a real inode, of what is [`empty`](Self::empty), in its place: it is too large to
+    /// be passed on.
+    ///
+    /// `make_fid` writes what `exportfs_encode_inode_fh()` gives, and returns its type and its
+    /// length, or `None` where there is none; `uuid` is that of the real filesystem, or
+    /// [`uuid::NULL`] with the option `uuid=off`; `upper` tells whether the inode is in the upper
+    /// layer.
+    #[inline]
+    pub fn fill(
+        &mut self,
+        uuid: &Uuid,
+        upper: bool,
+        make_fid: impl FnOnce(&mut [u8; MAX_FID_LEN]) -> Option<(i32, usize)>,
+    ) -> Result<(), HandleError> {
+        let (start, fid) = self.bytes.split_last_chunk_mut().ok_or(HandleError::Fid)?;
         let (fid_type, fid_len) = make_fid(fid).ok_or(HandleError::Fid)?;
         let fid_type = u8::try_from(fid_type).unwrap_or(FID_TYPE_INVALID);
         if fid_type == FID_TYPE_INVALID || fid_len > MAX_FID_LEN || fid_len % 4 != 0 {
@@ -136,7 +155,7 @@ impl MadeHandle {
                 *fields = [VERSION, MAGIC, len, flags, fid_type];
             }
         }
-        Ok(made)
+        Ok(())
     }
 
     /// The handle.

@@ -50,7 +50,8 @@ pub(super) fn encode(
         // There is no room for the directory in the format.
         return None;
     }
-    let made = handle_of(inode)
+    let mut made = MadeHandle::empty();
+    handle_of(inode, &mut made)
         .inspect_err(|err| {
             if let Some(root) = inode.sb().root() {
                 log::warn_dentry(c"failed to encode file handle", root, *err);
@@ -67,7 +68,7 @@ pub(super) fn encode(
     })
 }
 
-fn handle_of(inode: &Inode<Rovl>) -> Result<MadeHandle> {
+fn handle_of(inode: &Inode<Rovl>, made: &mut MadeHandle) -> Result {
     let ofs = inode.ofs();
     let is_upper = !names_lower(inode)?;
     let real = if is_upper {
@@ -76,7 +77,7 @@ fn handle_of(inode: &Inode<Rovl>) -> Result<MadeHandle> {
         inode.lower().first().map(|entry| entry.dentry())
     };
     let real = real.ok_or(reason::NO_LAYERS)?;
-    ofs.as_mounter(|m| handle::encode(m, &ofs.config, real, is_upper))
+    ofs.as_mounter(|m| handle::encode_into(m, &ofs.config, (real, is_upper), made))
 }
 
 /// Whether the handle is that of the topmost lower object, of which a directory is made fit for

@@ -84,13 +84,26 @@ pub(crate) fn encode(
     real: &Dentry<Foreign>,
     upper: bool,
 ) -> Result<MadeHandle> {
+    let mut made = MadeHandle::empty();
+    encode_into(m, config, (real, upper), &mut made)?;
+    Ok(made)
+}
+
+/// The same, made in place.
+#[inline]
+pub(crate) fn encode_into(
+    m: &AsMounter,
+    config: &Config,
+    (real, upper): (&Dentry<Foreign>, bool),
+    made: &mut MadeHandle,
+) -> Result {
     let inode = real.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     let uuid = if config.origin_uuid() {
         real.layer_sb().uuid()
     } else {
         ondisk::uuid::NULL
     };
-    MadeHandle::new(&uuid, upper, |fid| inode.encode_fid(m, fid).ok())
+    made.fill(&uuid, upper, |fid| inode.encode_fid(m, fid).ok())
         .map_err(|_| reason::HANDLE_LENGTH)
 }
 
