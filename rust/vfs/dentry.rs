@@ -338,6 +338,13 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { bindings::rvfs_d_fsdata_set_bit(self.as_raw(), bit % usize::BITS) };
     }
 
+    /// Clears bit `bit` of the word that a file system may keep in `d_fsdata`.
+    #[inline]
+    pub fn clear_flag(&self, bit: u32) {
+        // SAFETY: As for `set_flag`.
+        unsafe { bindings::rvfs_d_fsdata_clear_bit(self.as_raw(), bit % usize::BITS) };
+    }
+
     /// Tests bit `bit` of the word that a file system may keep in `d_fsdata`.
     #[inline]
     pub fn test_flag(&self, bit: u32) -> bool {

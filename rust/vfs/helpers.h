@@ -114,6 +114,7 @@ bool rvfs_d_casefolded(const struct dentry *dentry);
 void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
 			  unsigned int flags);
 void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit);
+void rvfs_d_fsdata_clear_bit(struct dentry *dentry, unsigned int bit);
 bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent);
 void rvfs_d_unlock(struct dentry *dentry);
 bool rvfs_d_drop_if_unused_negative(struct dentry *dentry);

@@ -160,6 +160,9 @@ impl<'sb> Lookup<'_, 'sb> {
         let index = self.in_index(upper.as_deref(), &lower)?;
         if upper_opaque {
             dentry.mark(DentryFlag::Opaque);
+        } else if upper.is_none() && lower.is_empty() && !dir.lower().is_empty() {
+            // All layers were asked, down to a whiteout. What is made here needs not ask again.
+            dentry.mark(DentryFlag::NothingBelow);
         }
         if self.xwhiteouts {
             dentry.mark(DentryFlag::Xwhiteouts);
@@ -355,6 +358,9 @@ pub(crate) fn is_lower_positive(dentry: vfs::dentry::Child<'_, Rovl>) -> Result<
     }
     if dentry.upper().is_none() {
         return Ok(true);
+    }
+    if dentry.has(DentryFlag::NothingBelow) {
+        return Ok(false);
     }
     let ofs = dentry.sb().data();
     let parent = dentry.dir();

@@ -263,6 +263,17 @@ impl<'a> Rename<'a> {
         Ok(())
     }
 
+    /// Leaves with the names what is known of them: the VFS moves the dentries after this.
+    fn exchange_places(&self) {
+        let (old, new) = (self.old, self.new);
+        let flag = DentryFlag::NothingBelow;
+        let of_old = old.has(flag);
+        old.set(flag, new.has(flag));
+        if !self.overwrite {
+            new.set(flag, of_old);
+        }
+    }
+
     /// Takes over what the rename has changed.
     fn update(&self) -> Result {
         let (old, new) = (self.old, self.new);
@@ -273,6 +284,7 @@ impl<'a> Rename<'a> {
                 drop_nlink(&new, inode);
             }
         }
+        self.exchange_places();
         let old_origin = old.path_type().origin;
         let new_origin = new.path_type().origin;
         dir_modified(self.old_dir, old_origin || (!self.overwrite && new_origin));

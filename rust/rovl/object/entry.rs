@@ -199,6 +199,9 @@ pub(crate) enum DentryFlag {
     Connected = 2,
     /// A layer below may have xattr whiteouts in this directory.
     Xwhiteouts = 3,
+    /// The lower layers of the directory have nothing positive under this name, as the lookup found
+    /// that made the dentry. It is of the name, and so does not go with the object in a rename.
+    NothingBelow = 4,
 }
 
 /// Of which layers an object is made.
@@ -416,6 +419,8 @@ pub(crate) trait DentryExt {
     fn has(&self, flag: DentryFlag) -> bool;
     /// Sets a flag of the dentry.
     fn mark(&self, flag: DentryFlag);
+    /// Sets a flag of the dentry, or clears it.
+    fn set(&self, flag: DentryFlag, on: bool);
     /// Whether it is a negative dentry for a name that a whiteout hides.
     fn is_whiteout(&self) -> bool;
     /// The inode, or `ESTALE` of a negative one.
@@ -449,6 +454,14 @@ impl DentryExt for Dentry<Rovl> {
     #[inline]
     fn mark(&self, flag: DentryFlag) {
         self.set_flag(flag as u32);
+    }
+
+    fn set(&self, flag: DentryFlag, on: bool) {
+        if on {
+            self.set_flag(flag as u32);
+        } else {
+            self.clear_flag(flag as u32);
+        }
     }
 
     #[inline]

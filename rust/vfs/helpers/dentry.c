@@ -45,6 +45,11 @@ void rvfs_d_fsdata_set_bit(struct dentry *dentry, unsigned int bit)
 	set_bit(bit, (unsigned long *)&dentry->d_fsdata);
 }
 
+void rvfs_d_fsdata_clear_bit(struct dentry *dentry, unsigned int bit)
+{
+	clear_bit(bit, (unsigned long *)&dentry->d_fsdata);
+}
+
 /* Lock d_lock, if the dentry is a child of parent. */
 bool rvfs_d_lock_child(struct dentry *dentry, const struct dentry *parent)
 {
