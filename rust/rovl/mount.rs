@@ -19,6 +19,7 @@ mod workdir;
 use crate::{
     attr::xattr,
     export,
+    listing::cache::Keeper,
     mount::{
         layers::Layers,
         ops::{
@@ -264,6 +265,7 @@ fn finish<'a>(
         last_ino: AtomicU64::new(1),
         errseq,
         upper_fs,
+        keeper: Keeper::new()?,
         casefold,
         mounter,
     }? Error);

@@ -4,7 +4,8 @@
 //!
 //! A directory of one layer without whiteouts is read straight from it ([`real`]). Of any other a
 //! listing is made when it is read first ([`merged`]), which the inode keeps as long as the
-//! directory is open and unchanged ([`crate::listing::cache`]).
+//! directory is unchanged ([`crate::listing::cache`]). Which layers have which names is kept, too
+//! ([`table`]).
 //!
 //! May use `upper`, `object`, `listing`.
 
@@ -14,3 +15,4 @@ mod merged;
 mod name_keys;
 mod number;
 mod real;
+pub(crate) mod table;

@@ -30,6 +30,7 @@
 //! | layers that overlap, or are in use | [`trap`], [`in_use`] |
 
 pub mod backing_file;
+mod content;
 pub mod copy;
 pub mod cred;
 pub mod dir_context;

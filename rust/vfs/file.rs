@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 mod io;
+mod one_user;
 mod ops;
 mod tmpfile;
 
@@ -19,6 +20,10 @@ pub use io::{
     PipeDest,
     PipeSource,
     Source, //
+};
+pub use one_user::{
+    InUse,
+    OneUser, //
 };
 pub use ops::{
     FilePos,

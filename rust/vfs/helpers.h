@@ -69,6 +69,7 @@ enum rvfs_const {
 	RVFS_FILEID_INVALID = FILEID_INVALID,
 	RVFS_MAX_HANDLE_SZ = MAX_HANDLE_SZ,
 	RVFS_WHITEOUT_DEV = WHITEOUT_DEV,
+	RVFS_STATX_CHANGES = STATX_CTIME | STATX_MTIME | STATX_CHANGE_COOKIE,
 	RVFS_FMODE_OPENED = (__force int)FMODE_OPENED,
 	RVFS_S_NOCMTIME = S_NOCMTIME,
 	RVFS_S_DEAD = S_DEAD,
@@ -149,6 +150,7 @@ void rvfs_inode_unlock(struct inode *inode);
 bool rvfs_inuse_trylock(struct inode *inode);
 void rvfs_inuse_unlock(struct inode *inode);
 bool rvfs_is_inuse(struct inode *inode);
+u64 rvfs_inode_stamp(const struct inode *inode);
 loff_t rvfs_i_size_read(const struct inode *inode);
 void rvfs_copyattr(struct inode *to, struct inode *from,
 		   struct mnt_idmap *idmap);
@@ -223,6 +225,8 @@ void rvfs_folio_clean_unlock(struct folio *folio);
 struct folio *rvfs_vmf_folio(struct vm_fault *vmf);
 
 /* Super blocks and mounts */
+unsigned long rvfs_nr_to_scan(const struct shrink_control *control);
+unsigned long rvfs_totalram_pages(void);
 void rvfs_uuid_gen(u8 *uuid);
 bool rvfs_sb_has_encoding(const struct super_block *sb);
 int rvfs_sb_casefold(const struct super_block *sb, const char *name, size_t len,

@@ -30,7 +30,8 @@ pub use lock::{
 };
 pub use locked::{
     Locked,
-    LockedByInode, //
+    LockedByInode,
+    LockedShared, //
 };
 pub use new::{
     Fetched,

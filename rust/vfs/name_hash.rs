@@ -7,6 +7,7 @@
 use crate::bindings;
 
 /// Hashes names with a random key (`hsiphash()`), so that nobody can choose names that collide.
+#[derive(Clone, Copy)]
 pub struct NameHasher {
     key: [u64; 2],
 }

@@ -34,6 +34,12 @@ impl StatRequest {
         mask: bindings::STATX_ATIME | bindings::STATX_MTIME,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
+    /// What tells that the content has changed. The next change is told then even if it is made right
+    /// after.
+    pub const CHANGES: Self = Self {
+        mask: bindings::rvfs_const_RVFS_STATX_CHANGES,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
     /// What is shown of the lower origin of a copied up object.
     pub const ORIGIN: Self = Self {
         mask: bindings::STATX_INO | bindings::STATX_NLINK,

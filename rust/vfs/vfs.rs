@@ -61,6 +61,7 @@
 //! | data in the page cache | [`address_space`] |
 //! | paths, mounts and their ids | [`path`], [`mount`] |
 //! | file handles | [`mod@export`] |
+//! | what is kept until memory is short | [`lru`] |
 //! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
 //! Module parameters, which C has to declare, are read with [`module_parameters!`].
@@ -85,6 +86,7 @@ pub mod iattr;
 pub mod inode;
 pub mod layers;
 pub mod log;
+pub mod lru;
 mod module_parameters;
 pub mod mount;
 pub mod name_hash;

@@ -40,7 +40,8 @@ use vfs::{
     iattr::Iattr,
     inode::{
         Fetched,
-        Inode, //
+        Inode,
+        LockedByInode, //
     },
     mount::Mount,
     namei::{
@@ -176,12 +177,15 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
     }),
     (b"lookup-lock-of-another", |p| {
         let lock = p.root()?.lock_rwsem();
-        p.open.path().lookup_locked(&lock, b"name").map(drop)
+        p.open
+            .path()
+            .lookup_locked(&lock.as_shared(), b"name")
+            .map(drop)
     }),
     (b"directory-lock-of-another", |p| {
-        let dir = LayerDir::open(p.m, p.inode, p.dir)?;
+        let dir = LockedByInode::new(p.inode, LayerDir::open(p.m, p.dir)?);
         let mut lock = p.root()?.lock_rwsem();
-        dir.llseek(p.m, &mut lock.proof(), 0, 0).map(drop)
+        dir.get(&mut lock.proof())?.llseek(p.m, 0, 0).map(drop)
     }),
     (b"seek-lock-of-another", |p| {
         let file = BackingFile::open(p.m, p.open, bindings::O_RDONLY, p.file)?;

@@ -6,8 +6,15 @@ use crate::{
     inode::inode_path,
     PassFs, //
 };
-use kernel::prelude::*;
-use stacking::dir_context::LayerDir;
+use kernel::{
+    fs,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use stacking::{
+    copy::sync_range,
+    dir_context::LayerDir, //
+};
 use vfs::{
     dir_context::DirContext,
     file::{
@@ -17,13 +24,16 @@ use vfs::{
     },
     inode::{
         Inode,
-        Locked, //
+        Locked,
+        LockedByInode, //
     }, //
 };
 
 /// What is known of an open directory. Its position is that of our file.
 pub(crate) struct DirFile {
-    below: LayerDir<PassFs>,
+    /// The directory below, for what does not read it.
+    file: ARef<fs::File>,
+    below: LockedByInode<PassFs, LayerDir>,
 }
 
 static TABLE: Table<DirFile> = Table::new();
@@ -36,21 +46,24 @@ impl Operations for DirFile {
 
     fn open(inode: &Inode<PassFs>, _file: &File<PassFs>) -> Result<KBox<Self>> {
         let path = inode_path(inode)?;
-        let below = inode
-            .sb()
-            .data()
-            .as_mounter(|m| LayerDir::open(m, inode, path))?;
-        Ok(KBox::new(Self { below }, GFP_KERNEL)?)
+        let below = inode.sb().data().as_mounter(|m| LayerDir::open(m, path))?;
+        let this = Self {
+            file: below.file().clone(),
+            below: LockedByInode::new(inode, below),
+        };
+        Ok(KBox::new(this, GFP_KERNEL)?)
     }
 
     fn llseek(this: &Self, file: &File<PassFs>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
         let mut lock = inode.lock_rwsem();
+        let mut lock = lock.proof();
+        let below = this.below.get(&mut lock)?;
         let pos = inode
             .sb()
             .data()
-            .as_mounter(|m| this.below.llseek(m, &mut lock.proof(), offset, whence));
-        file.set_pos(this.below.pos());
+            .as_mounter(|m| below.llseek(m, offset, whence));
+        file.set_pos(below.pos());
         pos
     }
 
@@ -58,7 +71,7 @@ impl Operations for DirFile {
         file.inode()
             .sb()
             .data()
-            .as_mounter(|m| this.below.fsync_range(m, start, end, datasync))
+            .as_mounter(|m| sync_range(m, &this.file, start, end, datasync))
     }
 
     fn iterate(
@@ -67,9 +80,8 @@ impl Operations for DirFile {
         mut dir: Locked<'_, PassFs>,
         ctx: &mut DirContext<'_>,
     ) -> Result {
-        dir.inode()
-            .sb()
-            .data()
-            .as_mounter(|m| this.below.pass_on(m, &mut dir, ctx))
+        let inode = dir.inode();
+        let below = this.below.get(&mut dir)?;
+        inode.sb().data().as_mounter(|m| below.pass_on(m, ctx))
     }
 }

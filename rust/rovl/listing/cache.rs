@@ -1,25 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The listing of a directory that an inode keeps.
+//! What an inode keeps of the names in a directory: its listing, and the table of its names.
+//!
+//! Both are kept until they are wrong, the inode goes, or memory is short. Then they go in the order in
+//! which they were used ([`vfs::lru`]). Each mount keeps so much at most.
 
 use crate::listing::{
     entries::{
         Entries,
         Entry, //
     },
-    index::NameIndex, //
+    index::NameIndex,
+    name_table::NameTable, //
 };
 use core::sync::atomic::{
     AtomicU32,
     Ordering, //
 };
 use kernel::{
-    new_spinlock,
+    new_mutex, new_spinlock,
     prelude::*,
     sync::{
         Arc,
+        Mutex,
+        SetOnce,
         SpinLock, //
     },
+};
+use vfs::lru::{
+    Lru,
+    Member,
+    Reclaim, //
 };
 
 /// What a directory held at one time.
@@ -27,29 +38,40 @@ use kernel::{
 /// That of a merged directory has all entries, and is not changed but for what a lookup tells of
 /// one. That of an impure directory has those entries only whose inode number is not the layer's,
 /// with an index.
+#[pin_data]
 pub(crate) struct Listing {
     /// [`version`](crate::object::entry::OvlInode::version) of the inode at that time.
     pub(crate) version: u64,
+    /// The state of the layers at that time; `None` if a change there cannot be told by it.
+    stamp: Option<u64>,
     /// The number of open files that read it. Changed with the lock of the slot held.
     openers: AtomicU32,
     pub(crate) entries: Entries,
     index: Option<NameIndex>,
+    /// Held by who looks an entry up, to complete it.
+    #[pin]
+    pub(crate) completing: Mutex<()>,
 }
 
 impl Listing {
     /// A listing without readers.
     pub(crate) fn new(
         version: u64,
+        stamp: Option<u64>,
         entries: Entries,
         index: Option<NameIndex>,
     ) -> Result<Arc<Self>> {
-        let listing = Self {
-            version,
-            openers: AtomicU32::new(0),
-            entries,
-            index,
-        };
-        Ok(Arc::new(listing, GFP_KERNEL)?)
+        Arc::pin_init(
+            pin_init!(Self {
+                version,
+                stamp,
+                openers: AtomicU32::new(0),
+                entries,
+                index,
+                completing <- new_mutex!((), "Listing::completing"),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Looks for an entry by name, in the listing of an impure directory.
@@ -60,69 +82,224 @@ impl Listing {
         let index = self.index.as_ref()?;
         get(index.find(index.hash(name), is_it)?)
     }
+
+    /// Notes the first open file, of a listing that nobody else sees yet.
+    pub(crate) fn open(&self) {
+        // ORDERING: Published with the listing.
+        self.openers.store(1, Ordering::Relaxed);
+    }
+
+    fn bytes(&self) -> usize {
+        let index = self.index.as_ref().map_or(0, NameIndex::bytes);
+        let own = size_of::<Self>();
+        self.entries
+            .bytes()
+            .saturating_add(index)
+            .saturating_add(own)
+    }
+
+    fn is_open(&self) -> bool {
+        // ORDERING: The lock orders it.
+        self.openers.load(Ordering::Relaxed) > 0
+    }
 }
 
-/// Where an inode keeps the listing of a directory.
-///
-/// It is shared by all who have the directory open. The listing of a merged directory goes with the
-/// last of them, and that of an impure one with the inode.
+/// What is known of a directory.
+#[derive(Default)]
+struct Known {
+    listing: Option<Arc<Listing>>,
+    table: Option<Arc<NameTable>>,
+}
+
+impl Known {
+    fn take_listing_if(&mut self, unneeded: impl FnOnce(&Listing) -> bool) -> Option<Arc<Listing>> {
+        self.listing.take_if(|listing| unneeded(listing))
+    }
+}
+
+/// The same where it can be given up.
 #[pin_data]
-pub(crate) struct CacheSlot {
+pub(crate) struct Kept {
     #[pin]
-    current: SpinLock<Option<Arc<Listing>>>,
+    known: SpinLock<Known>,
 }
 
-impl CacheSlot {
-    /// Nothing cached.
-    pub(crate) fn init() -> impl PinInit<Self, Error> {
+impl Kept {
+    fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            current <- new_spinlock!(None),
+            known <- new_spinlock!(Known::default(), "Kept::known"),
+        })
+    }
+}
+
+impl Reclaim for Kept {
+    fn reclaim(&self, all: bool) -> usize {
+        let mut known = self.known.lock();
+        let listing = known.take_listing_if(|listing| all || !listing.is_open());
+        let table = known.table.take();
+        drop(known);
+        // Freeing may sleep, so it has to happen without the lock.
+        bytes_of(listing.as_ref(), table.as_ref())
+    }
+
+    fn is_worth_keeping(&self) -> bool {
+        let known = self.known.lock();
+        known.listing.is_some() || known.table.is_some()
+    }
+}
+
+fn bytes_of(listing: Option<&Arc<Listing>>, table: Option<&Arc<NameTable>>) -> usize {
+    let listing = listing.map_or(0, |listing| listing.bytes());
+    listing.saturating_add(table.map_or(0, |table| table.bytes()))
+}
+
+/// The smallest part of what is kept that the kernel's shrinker is told of.
+const UNIT: usize = 512;
+
+/// All that the inodes of one mount keep.
+pub(crate) struct Keeper {
+    lru: Arc<Lru<Kept>>,
+    limit: usize,
+}
+
+impl Keeper {
+    /// Of a new mount.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            lru: Lru::new()?,
+            limit: vfs::lru::memory() / 64,
         })
     }
 
-    /// The listing of version `version`.
-    pub(crate) fn get(&self, version: u64) -> Option<Arc<Listing>> {
-        let current = self.current.lock();
-        current
+    /// How many objects there are, as the shrinker counts.
+    pub(crate) fn count(&self) -> usize {
+        self.lru.bytes() / UNIT
+    }
+
+    /// Gives up so many.
+    pub(crate) fn free(&self, count: usize) -> usize {
+        self.lru.reclaim(count.saturating_mul(UNIT)) / UNIT
+    }
+
+    fn limit(&self) {
+        let above = self.lru.bytes().saturating_sub(self.limit);
+        if above > 0 {
+            self.lru.reclaim(above);
+        }
+    }
+}
+
+/// Where an inode keeps what is known of the names of a directory.
+pub(crate) struct CacheSlot {
+    kept: SetOnce<Member<Kept>>,
+}
+
+impl CacheSlot {
+    /// Nothing kept.
+    pub(crate) const fn new() -> Self {
+        Self {
+            kept: SetOnce::new(),
+        }
+    }
+
+    /// The listing of version `version`, if `stamp` is that of the layers still.
+    pub(crate) fn get(&self, version: u64, stamp: Option<u64>) -> Option<Arc<Listing>> {
+        let member = self.kept.as_ref()?;
+        member.touch();
+        let known = member.known.lock();
+        known
+            .listing
             .as_ref()
-            .filter(|listing| listing.version == version)
+            .filter(|listing| listing.is(version, stamp))
             .cloned()
     }
 
     /// Like [`get`](Self::get), for one more open file.
-    pub(crate) fn open(&self, version: u64) -> Option<Arc<Listing>> {
-        let current = self.current.lock();
-        let listing = current
+    pub(crate) fn open(&self, version: u64, stamp: Option<u64>) -> Option<Arc<Listing>> {
+        let member = self.kept.as_ref()?;
+        member.touch();
+        let known = member.known.lock();
+        let listing = known
+            .listing
             .as_ref()
-            .filter(|listing| listing.version == version)?;
+            .filter(|listing| listing.is(version, stamp))?;
         // ORDERING: The lock orders it.
         listing.openers.fetch_add(1, Ordering::Relaxed);
         Some(listing.clone())
     }
 
-    /// Replaces the listing.
-    pub(crate) fn set(&self, listing: Option<Arc<Listing>>) {
-        let old = core::mem::replace(&mut *self.current.lock(), listing);
-        // Freeing may sleep, so it has to happen without the lock.
+    /// Keeps `listing` instead of what was kept. Without effect where there is no memory.
+    pub(crate) fn set_listing(&self, keeper: &Keeper, listing: Option<Arc<Listing>>) {
+        let new = bytes_of(listing.as_ref(), None);
+        let Some(member) = self.member(keeper, new > 0) else {
+            return;
+        };
+        let old = core::mem::replace(&mut member.known.lock().listing, listing);
+        member.dropped(bytes_of(old.as_ref(), None));
         drop(old);
+        if new > 0 {
+            member.kept(new);
+            keeper.limit();
+        }
     }
 
-    /// Ends what [`open`](Self::open) started.
+    /// Ends what [`open`](Self::open) started. The last one drops a listing that cannot be kept.
     #[inline]
     pub(crate) fn close(&self, listing: Arc<Listing>) {
-        let mut current = self.current.lock();
+        let Some(member) = self.kept.as_ref() else {
+            return;
+        };
+        let mut known = member.known.lock();
         // ORDERING: The lock orders it.
         let last = listing.openers.fetch_sub(1, Ordering::Relaxed) == 1;
-        let is_current = current
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, &listing));
-        let unused = if last && is_current {
-            current.take()
+        let unused = if last && listing.stamp.is_none() {
+            known.take_listing_if(|current| core::ptr::eq(current, &*listing))
         } else {
             None
         };
-        drop(current);
+        drop(known);
+        member.dropped(bytes_of(unused.as_ref(), None));
         // Freeing may sleep, so it has to happen without the lock.
         drop((unused, listing));
+    }
+
+    /// The table of the names in the lower layers.
+    pub(crate) fn table(&self) -> Option<Arc<NameTable>> {
+        let member = self.kept.as_ref()?;
+        let table = member.known.lock().table.clone()?;
+        member.touch();
+        Some(table)
+    }
+
+    /// Keeps `table` instead of what was kept. Without effect where there is no memory.
+    pub(crate) fn set_table(&self, keeper: &Keeper, table: Option<NameTable>) {
+        let table = table.and_then(|table| Arc::new(table, GFP_KERNEL).ok());
+        let new = bytes_of(None, table.as_ref());
+        let Some(member) = self.member(keeper, new > 0) else {
+            return;
+        };
+        let old = core::mem::replace(&mut member.known.lock().table, table);
+        member.dropped(bytes_of(None, old.as_ref()));
+        drop(old);
+        if new > 0 {
+            member.kept(new);
+            keeper.limit();
+        }
+    }
+
+    /// What is kept, or a place for it if `make`.
+    fn member(&self, keeper: &Keeper, make: bool) -> Option<&Member<Kept>> {
+        if self.kept.as_ref().is_none() && make {
+            let member = Member::new(&keeper.lru, Kept::new()).ok()?;
+            // One that somebody else has made will do, if it can be seen already.
+            self.kept.populate(member);
+        }
+        self.kept.as_ref()
+    }
+}
+
+impl Listing {
+    fn is(&self, version: u64, stamp: Option<u64>) -> bool {
+        self.version == version && (self.is_open() || self.stamp.is_some()) && self.stamp == stamp
     }
 }

@@ -27,8 +27,8 @@ pub(crate) enum Mark {
 
 /// An entry.
 ///
-/// Its marks and its number are changed with `i_rwsem` of the overlay directory held for writing,
-/// or before anybody else sees them, therefore all accesses are relaxed.
+/// Its number is changed before the marks that say that it has to be looked up are taken from it, so
+/// that who does not see those sees the number: a release and an acquire of the marks.
 pub(crate) struct Entry {
     ino: AtomicU64,
     /// Where its name starts.
@@ -61,7 +61,7 @@ impl Entry {
     #[inline]
     fn marks(&self) -> u8 {
         // ORDERING: See the type.
-        self.marks.load(Ordering::Relaxed)
+        self.marks.load(Ordering::Acquire)
     }
 
     /// Whether it has `mark`.
@@ -79,14 +79,13 @@ impl Entry {
     /// Sets `mark`.
     pub(crate) fn set(&self, mark: Mark) {
         // ORDERING: See the type.
-        self.marks
-            .store(self.marks() | mark as u8, Ordering::Relaxed);
+        self.marks.fetch_or(mark as u8, Ordering::Release);
     }
 
-    /// Notes that it has been looked up.
+    /// Notes that it has been looked up, once its number is set.
     pub(crate) fn set_looked_up(&self) {
         // ORDERING: See the type.
-        self.marks.store(self.marks() & !LOOKUP, Ordering::Relaxed);
+        self.marks.fetch_and(!LOOKUP, Ordering::Release);
     }
 
     /// Another entry for the same name. This one is only a hidden place from now on.
@@ -96,7 +95,7 @@ impl Entry {
             marks: AtomicU8::new(self.marks()),
             ..*self
         };
-        // ORDERING: See the type.
+        // ORDERING: Nobody else sees it yet.
         self.marks.store(Mark::Hidden as u8, Ordering::Relaxed);
         taken
     }
@@ -200,6 +199,12 @@ impl Entries {
     #[inline]
     pub(crate) fn iter(&self) -> core::slice::Iter<'_, Entry> {
         self.list.iter()
+    }
+
+    /// How much memory they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let list = self.list.capacity().saturating_mul(size_of::<Entry>());
+        list.saturating_add(self.names.capacity())
     }
 
     /// Whether there are none.

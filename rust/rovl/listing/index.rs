@@ -33,6 +33,16 @@ impl NameIndex {
         }
     }
 
+    /// What hashes the names.
+    pub(crate) fn hasher(&self) -> NameHasher {
+        self.hasher
+    }
+
+    /// How much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity().saturating_mul(size_of::<Slot>())
+    }
+
     /// Whether it has no entries.
     pub(crate) fn is_empty(&self) -> bool {
         self.used == 0

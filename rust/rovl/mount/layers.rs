@@ -22,7 +22,10 @@ use crate::{
     }, //
 };
 use core::sync::atomic::AtomicBool;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::SetOnce, //
+};
 use stacking::{
     in_use::InUse,
     mount::LayerMounts,
@@ -155,6 +158,7 @@ impl FileSystems {
                     dev: entry.dev,
                     bad_uuid: entry.bad_uuid,
                     many_devices: entry.many_devices,
+                    exact: SetOnce::new(),
                 },
                 GFP_KERNEL,
             )?;

@@ -28,6 +28,10 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    readdir::table::{
+        self,
+        Filter, //
+    },
     upper::origin::fix_origin,
     Rovl, //
 };
@@ -246,10 +250,23 @@ impl<'sb> Lookup<'_, 'sb> {
         if self.is_absolute() {
             entries = all;
         }
+        let filter = Filter::of(dir);
+        let mut layers = filter.layers_with(self.redirect.as_deref().unwrap_or(self.name));
+        let mut misses = 0u32;
         let mut next = 0usize;
-        while let Some(entry) = entries.get(next).filter(|_| !self.stop) {
+        while next < entries.len() && !self.stop {
             self.check_may_follow(dentry)?;
-            next = next.saturating_add(1);
+            if self.is_absolute() {
+                // It may lead to any directory.
+                layers = None;
+            }
+            let Some(place) = table::next(&mut layers, next) else {
+                break;
+            };
+            let Some(entry) = entries.get(place) else {
+                break;
+            };
+            next = place.saturating_add(1);
             let last = if !self.reads_redirects() {
                 next == entries.len()
             } else {
@@ -258,8 +275,13 @@ impl<'sb> Lookup<'_, 'sb> {
                     && entry.layer() == self.ofs.num_merged()
             };
             let Some(this) = self.in_lower(entry, last)? else {
+                misses = misses.saturating_add(1);
                 continue;
             };
+            if let (Some(name), true) = (&self.redirect, layers.is_some()) {
+                // What is below has another name.
+                layers = filter.layers_with(name);
+            }
             if let Some(upper) = upper.filter(|_| lower.is_empty()) {
                 if self.is_dir && !self.ofs.no_xattr() {
                     fix_origin(self.m, self.ofs, dir, &this, upper)?;
@@ -283,6 +305,9 @@ impl<'sb> Lookup<'_, 'sb> {
         }
         if !self.defer_data(&mut lower)? {
             self.check_may_follow(dentry)?;
+        }
+        if !self.is_absolute() {
+            filter.missed(self.m, dir, misses);
         }
         lower.trim();
         Ok(lower)
@@ -363,14 +388,24 @@ pub(crate) fn is_lower_positive(dentry: vfs::dentry::Child<'_, Rovl>) -> Result<
         return Ok(false);
     }
     let ofs = dentry.sb().data();
-    let parent = dentry.dir();
+    let Some(parent) = dentry.dir().inode() else {
+        return Ok(false);
+    };
+    let filter = Filter::of(parent);
     Ok(ofs.as_mounter(|m| {
-        for entry in parent.lower() {
+        let mut layers = filter.layers_with(dentry.name());
+        let mut misses = 0u32;
+        let mut from = 0usize;
+        while let Some(place) = table::next(&mut layers, from) {
+            let Some(entry) = parent.lower().as_slice().get(place) else {
+                break;
+            };
+            from = place.saturating_add(1);
             let Some(dir) = ofs.lower_path(entry) else {
                 continue;
             };
             match dir.lookup_positive(m, dentry.name(), false) {
-                Ok(None) => {}
+                Ok(None) => misses = misses.saturating_add(1),
                 Ok(Some(this)) => {
                     let path = LayerPath::new(dir.mount, &this);
                     return !path.is_ok_and(|path| ofs.is_whiteout(m, path));
@@ -379,6 +414,7 @@ pub(crate) fn is_lower_positive(dentry: vfs::dentry::Child<'_, Rovl>) -> Result<
                 Err(_) => return true,
             }
         }
+        filter.missed(m, parent, misses);
         false
     }))
 }

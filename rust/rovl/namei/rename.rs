@@ -290,6 +290,13 @@ impl<'a> Rename<'a> {
         dir_modified(self.old_dir, old_origin || (!self.overwrite && new_origin));
         dir_modified(self.new_dir, old_origin || new_origin);
 
+        if !self.old_dir.is(self.new_dir) {
+            // Their listings have another number for `..`.
+            for moved in [old.inode(), new.inode()].into_iter().flatten() {
+                moved.data().bump_version();
+            }
+        }
+
         // The time of the change.
         old.positive()?.copy_attr_from_real();
         if let Some(inode) = new.inode().filter(|inode| inode.upper().is_some()) {

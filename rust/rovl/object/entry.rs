@@ -117,11 +117,13 @@ impl RedirectText {
 #[pin_data]
 pub(crate) struct OvlInode {
     flags: Flags,
+    /// How many lookups in lower layers of a directory found nothing, see
+    /// [`readdir::table`](crate::readdir::table).
+    pub(crate) misses: AtomicU32,
     /// Counts changes of a directory, for the cache of its merged entries. Changed with `i_rwsem`
-    /// held for writing.
+    /// held for writing, and by the copy up of an entry.
     version: AtomicU64,
-    /// The merged entries of a directory.
-    #[pin]
+    /// What is kept of the names of a directory.
     pub(crate) dir_cache: crate::listing::cache::CacheSlot,
     /// Nests inside `d_lock`.
     #[pin]
@@ -133,8 +135,9 @@ impl OvlInode {
     pub(crate) fn init() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             flags: Flags::new(),
+            misses: AtomicU32::new(0),
             version: AtomicU64::new(0),
-            dir_cache <- crate::listing::cache::CacheSlot::init(),
+            dir_cache: crate::listing::cache::CacheSlot::new(),
             redirect <- new_spinlock!(None, "OvlInode::redirect"),
         })
     }
@@ -175,16 +178,17 @@ impl OvlInode {
         drop(old);
     }
 
-    /// The number of changes of a directory. The caller holds `i_rwsem`.
+    /// The number of changes of a directory.
     pub(crate) fn version(&self) -> u64 {
-        // ORDERING: `i_rwsem` orders it.
-        self.version.load(Ordering::Relaxed)
+        // ORDERING: Acquire pairs with the Release in `bump_version`: who sees the number sees the
+        // change. For all but copy up `i_rwsem` does that, too.
+        self.version.load(Ordering::Acquire)
     }
 
-    /// Notes a change of a directory. The caller holds `i_rwsem` for writing.
+    /// Notes a change of a directory, after it.
     pub(crate) fn bump_version(&self) {
-        // ORDERING: `i_rwsem` orders it.
-        self.version.fetch_add(1, Ordering::Relaxed);
+        // ORDERING: See `version`.
+        self.version.fetch_add(1, Ordering::Release);
     }
 }
 

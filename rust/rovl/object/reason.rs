@@ -117,8 +117,6 @@ reasons! {
         NO_UPPER_FILE,
         /// The upper file of an open one was replaced behind the back of the mount.
         UPPER_FILE_CHANGED,
-        /// The listing of a directory was dropped at once.
-        LISTING_DROPPED,
         /// An attribute of a layer says what cannot be.
         DAMAGED,
     }

@@ -3,6 +3,7 @@
 //! What a mounted overlay knows.
 
 use crate::{
+    listing::cache::Keeper,
     object::{
         config::{
             Config,
@@ -24,7 +25,10 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    sync::Mutex, //
+    sync::{
+        Mutex,
+        SetOnce, //
+    }, //
 };
 use stacking::{
     cred::{
@@ -68,6 +72,8 @@ pub(crate) struct FsInfo {
     /// It shows other device numbers than its own, as btrfs does for each subvolume: an inode
     /// number alone does not identify an object.
     pub(crate) many_devices: bool,
+    /// Whether it tells names apart by their bytes, once that has been found out.
+    pub(crate) exact: SetOnce<bool>,
 }
 
 /// The work directory: where things are made before they are moved to their place.
@@ -137,6 +143,8 @@ pub(crate) struct Super {
     pub(crate) errseq: u32,
     /// What the file system of the upper layer promises.
     pub(crate) upper_fs: UpperFs,
+    /// What inodes keep of the names in directories.
+    pub(crate) keeper: Keeper,
     /// The layers fold the case of names.
     pub(crate) casefold: bool,
     /// The credentials under which layers are accessed.

@@ -22,7 +22,10 @@ use kernel::{
     },
     fs,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 use stacking::{
     copy::sync_range,
@@ -34,13 +37,13 @@ use vfs::{
     errno::WithReason,
     file::{
         File,
+        OneUser,
         Operations,
         Table, //
     },
     inode::{
         Inode,
-        Locked,
-        LockedByInode, //
+        LockedShared, //
     },
     publish::Once, //
 };
@@ -48,16 +51,17 @@ use vfs::{
 /// What is known of an open directory.
 pub(crate) struct DirFile {
     /// The directory of the topmost layer, as it was when this was opened.
-    real: LayerDir<Rovl>,
+    real: ARef<fs::File>,
     /// Whether that is the upper layer.
     is_upper: bool,
     /// The directory of the upper layer, where it was copied up since and has been needed.
     upper: Once<fs::File>,
-    state: LockedByInode<Rovl, State>,
+    state: OneUser<State>,
 }
 
 /// How the directory is read.
 struct State {
+    real: LayerDir,
     /// Straight from `real`. It may become a merged directory when it is copied up.
     is_real: bool,
     /// The entries of a merged directory, which stay as they are until it is read from the
@@ -73,6 +77,20 @@ impl State {
             inode.data().dir_cache.close(old);
         }
         self.is_real &= inode.is_real_dir();
+    }
+
+    /// The entries of a merged directory, as long as it is not read from the beginning.
+    fn listing(
+        &mut self,
+        m: &AsMounter,
+        file: &File<Rovl>,
+        dir: &LockedShared<'_, Rovl>,
+    ) -> Result<&Listing> {
+        let listing = match self.listing.take() {
+            Some(listing) => listing,
+            None => merged::open_listing(m, file.dentry(), dir)?,
+        };
+        Ok(self.listing.insert(listing))
     }
 }
 
@@ -102,21 +120,6 @@ impl DirFile {
         file.set_pos(pos);
         Ok(pos)
     }
-
-    /// The entries of a merged directory, as long as it is not read from the beginning.
-    fn listing(
-        &self,
-        m: &AsMounter,
-        file: &File<Rovl>,
-        dir: &mut Locked<'_, Rovl>,
-    ) -> Result<Arc<Listing>> {
-        if let Some(listing) = &self.state.get(dir)?.listing {
-            return Ok(listing.clone());
-        }
-        let listing = merged::open_listing(m, file.dentry(), dir)?;
-        self.state.get(dir)?.listing = Some(listing.clone());
-        Ok(listing)
-    }
 }
 
 static TABLE: Table<DirFile> = Table::new();
@@ -134,21 +137,23 @@ impl Operations for DirFile {
         }
         let made_of = inode.real();
         let (kind, path) = (made_of.path_type(), made_of.top()?);
-        let real = inode.ofs().as_mounter(|m| LayerDir::open(m, inode, path));
+        let real = inode.ofs().as_mounter(|m| LayerDir::open(m, path));
         if real.as_ref().is_err_and(|err| err.is(ESTALE)) {
             // It may be one of an overlay that has just found it to be removed.
             forget_if_removed(file.dentry(), None);
         }
         let real = real?;
+        let file = real.file().clone();
         let state = State {
+            real,
             is_real: !kind.merge && inode.is_real_dir(),
             listing: None,
         };
         let this = Self {
-            real,
+            real: file,
             is_upper: kind.upper,
             upper: Once::new(),
-            state: LockedByInode::new(inode, state),
+            state: OneUser::new(state),
         };
         Ok(KBox::new(this, GFP_KERNEL)?)
     }
@@ -163,19 +168,16 @@ impl Operations for DirFile {
     #[inline]
     fn llseek(this: &Self, file: &File<Rovl>, offset: i64, whence: i32) -> Result<i64> {
         let inode = file.inode();
-        let mut lock = inode.lock_rwsem();
-        let mut dir = lock.proof();
-        let state = this.state.get(&mut dir)?;
+        let state = &mut *this.state.get()?;
         if file.pos() == 0 {
             state.rewind(inode);
         }
         if !state.is_real {
             return Self::seek_merged(file, offset, whence);
         }
-        let pos = inode
-            .ofs()
-            .as_mounter(|m| this.real.llseek(m, &mut dir, offset, whence));
-        file.set_pos(this.real.pos());
+        let real = &mut state.real;
+        let pos = inode.ofs().as_mounter(|m| real.llseek(m, offset, whence));
+        file.set_pos(real.pos());
         pos
     }
 
@@ -188,7 +190,7 @@ impl Operations for DirFile {
         }
         ofs.as_mounter(|m| {
             if this.is_upper {
-                return this.real.fsync_range(m, start, end, datasync);
+                return sync_range(m, &this.real, start, end, datasync);
             }
             match this.upper(m, inode)? {
                 Some(upper) => sync_range(m, upper, start, end, datasync),
@@ -199,24 +201,22 @@ impl Operations for DirFile {
     }
 
     #[inline]
-    fn iterate(
+    fn iterate_shared(
         this: &Self,
         file: &File<Rovl>,
-        mut dir: Locked<'_, Rovl>,
+        dir: LockedShared<'_, Rovl>,
         ctx: &mut DirContext<'_>,
     ) -> Result {
         let inode = file.inode();
-        let state = this.state.get(&mut dir)?;
+        let state = &mut *this.state.get()?;
         if ctx.pos() == 0 {
             state.rewind(inode);
         }
-        let is_real = state.is_real;
         inode.ofs().as_mounter(|m| {
-            if is_real {
-                return real::emit(m, file.path(), &mut dir, &this.real, this.is_upper, ctx);
+            if state.is_real {
+                return real::emit(m, file.path(), &dir, &mut state.real, this.is_upper, ctx);
             }
-            let listing = this.listing(m, file, &mut dir)?;
-            merged::emit(file.path(), &dir, &listing, ctx)
+            merged::emit(file.path(), &dir, state.listing(m, file, &dir)?, ctx)
         })
     }
 }

@@ -11,9 +11,11 @@ use crate::{
         cache::Listing,
         entries::{
             Entries,
+            Entry,
             Mark, //
         },
-        index::NameIndex, //
+        index::NameIndex,
+        name_table::TableBuilder, //
     },
     object::{
         entry::{
@@ -23,11 +25,13 @@ use crate::{
             InodeExt, //
         },
         ino_space::InoSpace,
-        reason, //
+        reason,
+        super_data::Super, //
     },
     readdir::{
         name_keys::NameKeys,
-        number, //
+        number,
+        table, //
     },
     Rovl, //
 };
@@ -40,12 +44,13 @@ use stacking::{
     cred::AsMounter,
     dir_context::DirEntry,
     path::LayerPath,
-    prelude::*, //
+    prelude::*,
+    stack::LowerEntry, //
 };
 use vfs::{
     dentry::Dentry,
     dir_context::DirContext,
-    inode::Locked,
+    inode::LockedShared,
     path::PathRef, //
 };
 
@@ -95,6 +100,10 @@ struct Merge<'a> {
     devices: KVVec<u32>,
     /// There is something to be shown, where only that matters.
     found: bool,
+    /// The table of the names in the lower layers, if one is wanted.
+    table: Option<TableBuilder>,
+    /// The layer that is being read gets into the table.
+    tabled: bool,
 }
 
 impl<'a> Merge<'a> {
@@ -109,6 +118,8 @@ impl<'a> Merge<'a> {
             index: NameIndex::new(),
             devices: KVVec::new(),
             found: false,
+            table: None,
+            tabled: false,
         }
     }
 
@@ -166,6 +177,7 @@ impl<'a> Merge<'a> {
             let hash = index.hash(key);
             (hash, index.find(hash, is_it))
         });
+        self.note(&entry, hash);
         if found.is_some() {
             return Ok(());
         }
@@ -178,8 +190,23 @@ impl<'a> Merge<'a> {
         self.above = self.entries.len();
     }
 
+    /// Puts a name into the table, or gives that up where it cannot be.
+    #[inline]
+    fn note(&mut self, entry: &DirEntry<'_>, hash: u32) {
+        if !self.tabled || entry.is_dot_or_dotdot() {
+            return;
+        }
+        let added = self.table.as_mut().map(|table| table.add_hash(hash));
+        if added.is_none_or(|added| added.is_err()) {
+            (self.table, self.tabled) = (None, false);
+        }
+    }
+
     /// Adds an entry of the lowest layer, or in its place that of a layer above.
     fn add_lowest(&mut self, entry: DirEntry<'_>, marks: u8) -> Result {
+        if self.tabled {
+            self.note(&entry, self.index.hash(entry.name));
+        }
         if !self.index.is_empty() {
             let (index, entries, keys) = (&self.index, &self.entries, self.keys);
             // CAST: `usize` has at least 32 bits.
@@ -239,6 +266,29 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
+    /// Prepares the table for the layer that is read next, with the entry `entry` at `place`.
+    fn start_table(
+        &mut self,
+        m: &AsMounter,
+        ofs: &Super,
+        entry: &LowerEntry,
+        place: usize,
+        path: LayerPath<'_>,
+    ) {
+        self.tabled = false;
+        let Some(table) = &mut self.table else {
+            return;
+        };
+        self.tabled = table::may_know(m, ofs, entry, path);
+        let mut started = table.start(place);
+        if !self.tabled {
+            started = started.and_then(|()| table.leave_out());
+        }
+        if started.is_err() {
+            (self.table, self.tabled) = (None, false);
+        }
+    }
+
     /// All entries, those of the lowest layer first.
     fn finish(mut self) -> Entries {
         self.entries.put_first_last(self.above);
@@ -254,6 +304,9 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
     let impure = inode.data().test(Flag::Impure);
     let mut merge = Merge::new(purpose, keys, ofs.ino_space, impure);
     let lower = inode.lower().as_slice();
+    if purpose == Purpose::Show && table::is_wanted(inode) {
+        merge.table = Some(TableBuilder::new(merge.index.hasher()));
+    }
     if let Some(path) = inode.real().upper_path() {
         let layer = Reading {
             upper: true,
@@ -268,45 +321,56 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
         };
-        merge.read(
-            m,
-            ofs.lower_path(entry).ok_or(reason::NO_SUCH_LAYER)?,
-            layer,
-        )?;
+        let path = ofs.lower_path(entry).ok_or(reason::NO_SUCH_LAYER)?;
+        merge.start_table(m, ofs, entry, index, path);
+        merge.read(m, path, layer)?;
     }
     if merge.found {
         return Err(ENOTEMPTY);
     }
+    if let Some(table) = merge.table.take() {
+        table::keep(inode, table);
+    }
     Ok(merge.finish())
 }
 
-/// The listing of a directory for one more open file: the one that others read, if nothing has
-/// changed since, or a new one.
+/// The listing of a directory for one more open file: the one that is kept, if nothing has changed
+/// since, or a new one.
 ///
-/// The caller holds `i_rwsem` of the directory for writing, as `lock` shows.
+/// The caller holds `i_rwsem` of the directory, as `lock` shows, and no other lock of the inode.
 pub(crate) fn open_listing(
     m: &AsMounter,
     dentry: &Dentry<Rovl>,
-    lock: &Locked<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
 ) -> Result<Arc<Listing>> {
-    let data = lock.inode().data();
-    let version = data.version();
-    if let Some(listing) = data.dir_cache.open(version) {
+    let inode = lock.inode();
+    let data = inode.data();
+    let kept = || data.dir_cache.open(data.version(), table::stamp(inode));
+    if let Some(listing) = kept() {
         return Ok(listing);
     }
+    // One makes it for all who come at the same time.
+    let _lock = inode.lock_mutex();
+    if let Some(listing) = kept() {
+        return Ok(listing);
+    }
+    let keeper = &inode.ofs().keeper;
     // Nobody can use it any more.
-    data.dir_cache.set(None);
+    data.dir_cache.set_listing(keeper, None);
+    let version = data.version();
+    let stamp = table::sharp_stamp(m, inode);
     let mut entries = read(m, dentry, Purpose::Show)?;
     entries.shrink();
-    let listing = Listing::new(version, entries, None)?;
-    data.dir_cache.set(Some(listing));
-    data.dir_cache.open(version).ok_or(reason::LISTING_DROPPED)
+    let listing = Listing::new(version, stamp, entries, None)?;
+    listing.open();
+    data.dir_cache.set_listing(keeper, Some(listing.clone()));
+    Ok(listing)
 }
 
 /// Passes the entries on, from the position of `ctx` on.
 pub(crate) fn emit(
     dir: PathRef<'_, Rovl>,
-    lock: &Locked<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
     listing: &Listing,
     ctx: &mut DirContext<'_>,
 ) -> Result {
@@ -319,7 +383,7 @@ pub(crate) fn emit(
         if !entry.is(Mark::Hidden) {
             let name = entries.name(entry);
             if entry.needs_lookup() {
-                number::complete(dir, lock, name, entry)?;
+                complete(dir, lock, listing, entry)?;
             }
             if !entry.is(Mark::Hidden) && !ctx.emit(name, entry.ino(), entry.kind()) {
                 return Ok(());
@@ -329,11 +393,25 @@ pub(crate) fn emit(
     }
 }
 
+/// Completes an entry that several may read.
+#[inline(never)]
+fn complete(
+    dir: PathRef<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
+    listing: &Listing,
+    entry: &Entry,
+) -> Result {
+    let _completing = listing.completing.lock();
+    if !entry.needs_lookup() {
+        return Ok(());
+    }
+    number::complete(dir, lock, listing.entries.name(entry), entry)
+}
+
 #[cfg(rovl_kunit)]
 #[kernel::macros::kunit_tests(rovl_readdir_merged)]
 mod tests {
     use super::*;
-    use crate::listing::entries::Entry;
 
     const AS_THEY_ARE: NameKeys<'_> = NameKeys::as_they_are();
     const UPPER: Reading = Reading {

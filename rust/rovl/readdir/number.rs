@@ -22,7 +22,7 @@ use kernel::prelude::*;
 use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
-    inode::Locked,
+    inode::LockedShared,
     path::PathRef,
     stat::StatRequest,
     Ref, //
@@ -59,7 +59,7 @@ fn shown(dir: PathRef<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -
 /// Looks up the entry `name` of `dir`. Returns `None` where there is none any more, or a whiteout.
 fn lookup<'a>(
     dir: PathRef<'a, Rovl>,
-    lock: &Locked<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
     name: &[u8],
 ) -> Result<Option<Ref<'a, Dentry<Rovl>>>> {
     match name {
@@ -74,14 +74,15 @@ fn lookup<'a>(
 }
 
 /// Completes `entry` of `dir`, which is called `name`: its inode number, or that it is hidden.
+///
+/// Only one task at a time may do that with an entry that others see.
 pub(crate) fn complete(
     dir: PathRef<'_, Rovl>,
-    lock: &Locked<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
     name: &[u8],
     entry: &Entry,
 ) -> Result {
     let own_number = entry.is(Mark::OwnNumber);
-    entry.set_looked_up();
     let number = match lookup(dir, lock, name) {
         Ok(Some(dentry)) if own_number => shown(dir, &dentry, name, entry.ino()),
         Ok(Some(_)) => Ok(entry.ino()),
@@ -94,9 +95,11 @@ pub(crate) fn complete(
             Err(err)
         }
     };
-    let ino = number.inspect_err(|&err| {
+    if let Ok(ino) = number {
+        entry.set_ino(ino);
+    }
+    entry.set_looked_up();
+    number.map(drop).inspect_err(|&err| {
         log::warn_name(c"failed to look up for ino", dir.dentry(), name, err);
-    })?;
-    entry.set_ino(ino);
-    Ok(())
+    })
 }

@@ -38,7 +38,7 @@ use vfs::{
     dir_context::DirContext,
     inode::{
         Inode,
-        Locked, //
+        LockedShared, //
     },
     path::PathRef,
     stat::StatRequest, //
@@ -50,15 +50,15 @@ use vfs::{
 pub(crate) fn emit(
     m: &AsMounter,
     dir: PathRef<'_, Rovl>,
-    lock: &mut Locked<'_, Rovl>,
-    file: &LayerDir<Rovl>,
+    lock: &LockedShared<'_, Rovl>,
+    file: &mut LayerDir,
     upper: bool,
     ctx: &mut DirContext<'_>,
 ) -> Result {
     let inode = lock.inode();
     let ofs = inode.ofs();
     if !ofs.ino_space.is_one_device() {
-        return file.pass_on(m, lock, ctx);
+        return file.pass_on(m, ctx);
     }
     let parent = number_of_merged_parent(dir)?;
     let impure = if upper && inode.data().test(Flag::Impure) {
@@ -68,13 +68,13 @@ pub(crate) fn emit(
     };
     let is_own = matches!(ofs.ino_space, InoSpace::OneFs) || upper;
     if parent.is_none() && impure.is_none() && is_own {
-        return file.pass_on(m, lock, ctx);
+        return file.pass_on(m, ctx);
     }
     let fsid = match inode.lower().first() {
         Some(lower) if !upper => ofs.fsid(lower.layer()),
         _ => 0,
     };
-    file.pass_on_with_ino(m, lock, ctx, |entry| {
+    file.pass_on_with_ino(m, ctx, |entry| {
         let known = match (entry.name, parent) {
             (b"..", Some(parent)) => Some(parent),
             _ => impure
@@ -97,36 +97,40 @@ fn number_of_merged_parent(dir: PathRef<'_, Rovl>) -> Result<Option<u64>> {
     Ok(Some(dir.getattr_of(&parent, StatRequest::INO)?.ino()))
 }
 
+/// What was copied up is told by the version of the directory, whatever the layer is like.
+const ANY_STATE: Option<u64> = Some(0);
+
 /// The entries of an impure directory whose inode number is not that of the upper layer.
 ///
 /// Returns `None` where there are none, and takes the mark from the directory then.
 fn open_impure(
     m: &AsMounter,
     dir: PathRef<'_, Rovl>,
-    lock: &Locked<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
 ) -> Result<Option<Arc<Listing>>> {
     let inode = lock.inode();
     let data = inode.data();
     let version = data.version();
-    if let Some(listing) = data.dir_cache.get(version) {
+    if let Some(listing) = data.dir_cache.get(version, ANY_STATE) {
         return Ok(Some(listing));
     }
+    let keeper = &inode.ofs().keeper;
     // Nobody can use it any more.
-    data.dir_cache.set(None);
+    data.dir_cache.set_listing(keeper, None);
     let (entries, index) = read_impure(m, dir, lock)?;
     if entries.is_empty() {
         remove_impure_mark(m, inode);
         return Ok(None);
     }
-    let listing = Listing::new(version, entries, Some(index))?;
-    data.dir_cache.set(Some(listing.clone()));
+    let listing = Listing::new(version, ANY_STATE, entries, Some(index))?;
+    data.dir_cache.set_listing(keeper, Some(listing.clone()));
     Ok(Some(listing))
 }
 
 fn read_impure(
     m: &AsMounter,
     dir: PathRef<'_, Rovl>,
-    lock: &Locked<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
 ) -> Result<(Entries, NameIndex)> {
     let upper = lock
         .inode()

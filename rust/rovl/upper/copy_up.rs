@@ -434,6 +434,10 @@ impl<'a> CopyUp<'a> {
         self.restore_times(access, parent);
         self.dentry.mark(DentryFlag::UpperAlias);
         self.dentry.add_revalidation(upper);
+        // Without an index a hard link has another number now.
+        if let Some(dir) = parent.dentry.inode() {
+            dir.data().bump_version();
+        }
     }
 
     /// Gives the upper parent back its times, which nobody can see that a copy up changed. Without

@@ -8,7 +8,6 @@ use super::{
     Translator, //
 };
 use crate::{
-    copy,
     cred::AsMounter,
     path::LayerPath, //
 };
@@ -21,33 +20,30 @@ use vfs::{
     bindings,
     dir_context::DirContext,
     errno::to_result,
-    file::offset_result,
-    inode::{
-        Inode,
-        Locked,
-        LockedByInode, //
-    },
-    FileSystem, //
+    file::offset_result, //
 };
 
-/// A directory of a layer that is open for one of `F`.
+/// A directory of a layer that is open for one of a file system.
 ///
 /// File systems keep with an open directory what they know of its reading, and rely on the VFS that
-/// only one task reads it at a time (`f_pos_lock`). Here that is whoever holds `i_rwsem` of the inode
-/// of `F`, so what reads or moves the position asks for the proof, and gives `EINVAL` for that of
-/// another inode.
-pub struct LayerDir<F> {
+/// only one task reads it at a time (`f_pos_lock`). So what reads or moves the position needs a mutable
+/// reference: [`OneUser`](vfs::file::OneUser) has one to give, and
+/// [`LockedByInode`](vfs::inode::LockedByInode).
+pub struct LayerDir {
     file: ARef<File>,
-    position: LockedByInode<F, ()>,
 }
 
-impl<F: FileSystem> LayerDir<F> {
-    /// Opens `path` for `inode`, for reading, checking the mounter's permissions.
-    pub fn open(as_mounter: &AsMounter, inode: &Inode<F>, path: LayerPath<'_>) -> Result<Self> {
+impl LayerDir {
+    /// Opens `path` for reading, checking the mounter's permissions.
+    pub fn open(as_mounter: &AsMounter, path: LayerPath<'_>) -> Result<Self> {
         Ok(Self {
             file: path.open(as_mounter, false)?,
-            position: LockedByInode::new(inode, ()),
         })
+    }
+
+    /// The open file, for what does not use its position.
+    pub fn file(&self) -> &ARef<File> {
+        &self.file
     }
 
     /// The position.
@@ -57,50 +53,24 @@ impl<F: FileSystem> LayerDir<F> {
     }
 
     /// Moves the position and returns it (`vfs_llseek()`).
-    pub fn llseek(
-        &self,
-        _as_mounter: &AsMounter,
-        lock: &mut Locked<'_, F>,
-        offset: i64,
-        whence: i32,
-    ) -> Result<i64> {
-        self.position.get(lock)?;
+    pub fn llseek(&mut self, _as_mounter: &AsMounter, offset: i64, whence: i32) -> Result<i64> {
         // SAFETY: The file is valid, and nobody else uses its position.
         offset_result(unsafe { bindings::vfs_llseek(self.file.as_ptr(), offset, whence) })
     }
 
-    /// Writes back what is dirty between `start` and `end`, see [`copy::sync_range`].
-    pub fn fsync_range(
-        &self,
-        as_mounter: &AsMounter,
-        start: i64,
-        end: i64,
-        datasync: bool,
-    ) -> Result {
-        copy::sync_range(as_mounter, &self.file, start, end, datasync)
-    }
-
     /// Passes the entries on as they are, from the position on (`iterate_dir()`).
-    pub fn pass_on(
-        &self,
-        _as_mounter: &AsMounter,
-        lock: &mut Locked<'_, F>,
-        ctx: &mut DirContext<'_>,
-    ) -> Result {
-        self.position.get(lock)?;
+    pub fn pass_on(&mut self, _as_mounter: &AsMounter, ctx: &mut DirContext<'_>) -> Result {
         // SAFETY: Both are valid, and nobody else uses the position of the file.
         to_result(unsafe { bindings::iterate_dir(self.file.as_ptr(), ctx.as_raw()) })
     }
 
     /// Like [`pass_on`](Self::pass_on), with the inode numbers that `ino` gives.
     pub fn pass_on_with_ino(
-        &self,
+        &mut self,
         _as_mounter: &AsMounter,
-        lock: &mut Locked<'_, F>,
         ctx: &mut DirContext<'_>,
         ino: impl FnMut(DirEntry<'_>) -> u64,
     ) -> Result {
-        self.position.get(lock)?;
         let to = ctx.as_raw();
         let mut translator = Translator {
             // SAFETY: Valid by the type invariant.

@@ -25,7 +25,8 @@ use crate::{
     },
     inode::{
         Inode,
-        Locked, //
+        Locked,
+        LockedShared, //
     },
     FileSystem, //
 };
@@ -189,7 +190,19 @@ pub trait Operations: Sized + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Reads a directory, from the position on. The directory is locked for writing.
+    /// Reads a directory, from the position on. The directory is locked for reading: several may do it
+    /// at a time, each with a file of its own (see [`OneUser`](super::OneUser)).
+    fn iterate_shared(
+        _private: Private<'_, Self>,
+        _file: &File<Self::FileSystem>,
+        _dir: LockedShared<'_, Self::FileSystem>,
+        _ctx: &mut DirContext<'_>,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads a directory, from the position on. The directory is locked for writing. Not called where there
+    /// is [`iterate_shared`](Self::iterate_shared).
     fn iterate(
         _private: Private<'_, Self>,
         _file: &File<Self::FileSystem>,
@@ -313,6 +326,22 @@ impl<T: Operations> Table<T> {
         file: *mut bindings::file,
         ctx: *mut bindings::dir_context,
     ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
+        // SAFETY: The VFS passes a valid context.
+        let mut ctx = unsafe { DirContext::from_raw(ctx) };
+        // SAFETY: `iterate_dir()` holds the lock for reading.
+        let dir = unsafe { LockedShared::new(this.inode()) };
+        from_result(|| T::iterate_shared(private, this, dir, &mut ctx).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn iterate_wrapped_callback(
+        file: *mut bindings::file,
+        ctx: *mut bindings::dir_context,
+    ) -> c_int {
         // SAFETY: The wrapper takes the lock of the directory for writing and calls `iterate`.
         unsafe { bindings::wrap_directory_iterator(file, ctx, Some(Self::iterate_callback)) }
     }
@@ -397,12 +426,14 @@ impl<T: Operations> Table<T> {
         } else {
             None
         },
-        iterate_shared: if T::HAS_ITERATE {
+        iterate_shared: if T::HAS_ITERATE_SHARED {
             Some(Self::iterate_shared_callback)
+        } else if T::HAS_ITERATE {
+            Some(Self::iterate_wrapped_callback)
         } else {
             None
         },
-        read: if T::HAS_ITERATE {
+        read: if T::HAS_ITERATE || T::HAS_ITERATE_SHARED {
             Some(bindings::generic_read_dir)
         } else {
             None

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Inodes, their locks and attributes. */
+#include <linux/hash.h>
+#include <linux/iversion.h>
 #include "helpers.h"
 
 struct inode *rvfs_alloc_inode_sb(struct super_block *sb,
@@ -142,6 +144,24 @@ bool rvfs_is_inuse(struct inode *inode)
 	inuse = inode_state_read(inode) & I_OVL_INUSE;
 	spin_unlock(&inode->i_lock);
 	return inuse;
+}
+
+/*
+ * What changes with the content of a directory: the times, of which some file
+ * systems set that of a child, in ticks; the size; the version, where there is one.
+ */
+u64 rvfs_inode_stamp(const struct inode *inode)
+{
+	u64 stamp = hash_64(inode->i_ino, 64);
+
+	stamp ^= inode_get_ctime_sec(inode) * NSEC_PER_SEC +
+		 inode_get_ctime_nsec(inode);
+	stamp = hash_64(stamp, 64);
+	stamp ^= inode_get_mtime_sec(inode) * NSEC_PER_SEC +
+		 inode_get_mtime_nsec(inode);
+	stamp = hash_64(stamp, 64) ^ i_size_read(inode);
+	stamp = hash_64(stamp, 64);
+	return stamp ^ (inode_peek_iversion_raw(inode) >> I_VERSION_QUERIED_SHIFT);
 }
 
 loff_t rvfs_i_size_read(const struct inode *inode)

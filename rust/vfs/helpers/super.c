@@ -2,7 +2,9 @@
 /* Super blocks and mounts. */
 #include <linux/blkdev.h>
 #include <linux/delay.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/shrinker.h>
 #include <linux/unicode.h>
 #include "helpers.h"
 
@@ -23,6 +25,16 @@ void rvfs_module_await_unused(struct module *module)
 #endif
 	for (;;)
 		ssleep(3600);
+}
+
+unsigned long rvfs_nr_to_scan(const struct shrink_control *control)
+{
+	return control->nr_to_scan;
+}
+
+unsigned long rvfs_totalram_pages(void)
+{
+	return totalram_pages();
 }
 
 void rvfs_uuid_gen(u8 *uuid)

@@ -84,6 +84,52 @@ impl<'a, F> Locked<'a, F> {
     }
 }
 
+/// An inode whose `i_rwsem` this task holds for reading at least, so that nobody holds it for writing.
+///
+/// A shared reference shows to a function that the lock is held.
+///
+/// # Invariants
+///
+/// The lock is held for `'a` by this task.
+pub struct LockedShared<'a, F> {
+    inode: &'a Inode<F>,
+    _not_thread_safe: NotThreadSafe,
+}
+
+impl<'a, F> LockedShared<'a, F> {
+    /// Stands for a lock that the VFS took and releases.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant must hold.
+    #[inline]
+    pub(crate) unsafe fn new(inode: &'a Inode<F>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            inode,
+            _not_thread_safe: NotThreadSafe,
+        }
+    }
+
+    /// The locked inode.
+    #[inline]
+    pub fn inode(&self) -> &'a Inode<F> {
+        self.inode
+    }
+}
+
+impl<F> Locked<'_, F> {
+    /// The same where the lock held for reading is enough.
+    #[inline]
+    pub fn as_shared(&self) -> LockedShared<'_, F> {
+        // INVARIANT: Held for writing as long as `self` is borrowed.
+        LockedShared {
+            inode: self.inode,
+            _not_thread_safe: NotThreadSafe,
+        }
+    }
+}
+
 impl<F> Deref for Locked<'_, F> {
     type Target = Inode<F>;
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Looking up names in a directory that is locked already.
+//! Looking up names in a directory that is locked already, for reading at least.
 
 use super::qstr;
 use crate::{
     bindings,
     dentry::Dentry,
-    inode::Locked,
+    inode::LockedShared,
     path::PathRef,
     FileSystem,
     Ref, //
@@ -22,7 +22,11 @@ impl<'a, F: FileSystem> PathRef<'a, F> {
     ///
     /// `EINVAL` if `lock` is of another inode, and for `.` and `..`. Checks the current
     /// credentials' permission to search the directory.
-    pub fn lookup_locked(&self, lock: &Locked<'_, F>, name: &[u8]) -> Result<Ref<'a, Dentry<F>>> {
+    pub fn lookup_locked(
+        &self,
+        lock: &LockedShared<'_, F>,
+        name: &[u8],
+    ) -> Result<Ref<'a, Dentry<F>>> {
         let dir = self.dentry();
         if !dir.inode().is_some_and(|inode| inode.is(lock.inode())) || !dir.can_lookup() {
             return Err(EINVAL);

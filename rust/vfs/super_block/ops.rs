@@ -111,6 +111,20 @@ pub trait Operations {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// The number of objects that [`free_cached_objects`](Self::free_cached_objects) could free, of the
+    /// size of a dentry or so. Must not wait for anything.
+    fn nr_cached_objects(_sb: &SuperBlock<Self::FileSystem>) -> usize {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Frees about `count` objects because memory is short, or asked for by the administrator (drop_caches),
+    /// and returns how many. `s_umount` is held for reading.
+    ///
+    /// Runs in reclaim: it must not take a lock under which memory is allocated.
+    fn free_cached_objects(_sb: &SuperBlock<Self::FileSystem>, _count: usize) -> usize {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Shows the mount options.
     fn show_options(_root: &Dentry<Self::FileSystem>, _m: &SeqOptions<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -140,6 +154,34 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let sb = unsafe { SuperBlock::from_raw(sb) };
         from_result(|| T::sync_fs(sb, wait != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::statfs_callback`]. The shrinker of a super block runs from the end of its making until
+    /// before its end.
+    unsafe extern "C" fn nr_cached_objects_callback(
+        sb: *mut bindings::super_block,
+        _control: *mut bindings::shrink_control,
+    ) -> c_long {
+        // SAFETY: By the safety requirements.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        c_long::try_from(T::nr_cached_objects(sb)).unwrap_or(c_long::MAX)
+    }
+
+    /// # Safety
+    ///
+    /// See [`Self::nr_cached_objects_callback`].
+    unsafe extern "C" fn free_cached_objects_callback(
+        sb: *mut bindings::super_block,
+        control: *mut bindings::shrink_control,
+    ) -> c_long {
+        // SAFETY: By the safety requirements.
+        let sb = unsafe { SuperBlock::from_raw(sb) };
+        // SAFETY: The VFS passes a valid one.
+        let count = unsafe { bindings::rvfs_nr_to_scan(control) };
+        let freed = T::free_cached_objects(sb, usize::try_from(count).unwrap_or(usize::MAX));
+        c_long::try_from(freed).unwrap_or(c_long::MAX)
     }
 
     /// # Safety
@@ -214,6 +256,16 @@ impl<T: Operations> Table<T> {
         },
         sync_fs: if T::HAS_SYNC_FS {
             Some(Self::sync_fs_callback)
+        } else {
+            None
+        },
+        nr_cached_objects: if T::HAS_NR_CACHED_OBJECTS {
+            Some(Self::nr_cached_objects_callback)
+        } else {
+            None
+        },
+        free_cached_objects: if T::HAS_FREE_CACHED_OBJECTS {
+            Some(Self::free_cached_objects_callback)
         } else {
             None
         },

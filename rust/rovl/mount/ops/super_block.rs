@@ -70,6 +70,16 @@ impl Operations for SuperOps {
     }
 
     #[inline]
+    fn nr_cached_objects(sb: &SuperBlock<Rovl>) -> usize {
+        sb.data().keeper.count()
+    }
+
+    #[inline]
+    fn free_cached_objects(sb: &SuperBlock<Rovl>, count: usize) -> usize {
+        sb.data().keeper.free(count)
+    }
+
+    #[inline]
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
         let same_fs = ofs.ino_space == InoSpace::OneFs;
