@@ -76,7 +76,6 @@ use stacking::{
 use vfs::{
     dentry::Dentry,
     fs_context::FsContext,
-    mount::Mount,
     super_block::{
         Filled,
         NewSuperBlock,
@@ -191,12 +190,12 @@ fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
     let merged = ofs.num_merged();
     let mut lower = LowerStack::with_capacity(merged)?;
     for layer in 1..=merged {
-        let mount = ofs.mounts.get(layer).ok_or(EIO)?;
-        lower.push(Ref::from(mount.root()), layer)?;
+        let root = ofs.mounts.root(layer).ok_or(EIO)?;
+        lower.push(Ref::from(root.dentry), layer)?;
     }
-    let upper = ofs.mounts.upper().map(Mount::root);
+    let upper = ofs.mounts.root(0);
     Ok(Parts {
-        upper: upper.map(Ref::from),
+        upper: upper.map(|root| Ref::from(root.dentry)),
         lower,
         redirect: None,
         upper_has_data: true,

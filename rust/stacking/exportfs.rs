@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/exportfs.h`](srctree/include/linux/exportfs.h)
 
-use crate::cred::AsMounter;
+use crate::{
+    cred::AsMounter,
+    path::LayerPath, //
+};
 use core::ptr;
 use kernel::{
     error::from_err_ptr,
@@ -14,7 +17,6 @@ use vfs::{
     bindings,
     dentry::Dentry,
     inode::Inode,
-    mount::Mount,
     Foreign,
     Ref, //
 };
@@ -84,23 +86,23 @@ pub enum Accept {
     InLayer,
 }
 
-/// Whether `dentry`, if it is a directory, lies below the root of the mount `mount`.
+/// Whether `dentry`, if it is a directory, lies below the root `root` of a layer.
 ///
 /// # Safety
 ///
 /// To be called by `exportfs_decode_fh()` only, with a referenced dentry of a layer's file system and
-/// the mount that [`DecodeFid::decode_fid`] gave.
-unsafe extern "C" fn is_in_layer(mount: *mut c_void, dentry: *mut bindings::dentry) -> c_int {
+/// the root that [`DecodeFid::decode_fid`] gave.
+unsafe extern "C" fn is_in_layer(root: *mut c_void, dentry: *mut bindings::dentry) -> c_int {
     // SAFETY: By the safety requirements.
     let dentry = unsafe { Dentry::<Foreign>::from_raw(dentry) };
     // SAFETY: By the safety requirements.
-    let mount = unsafe { &*mount.cast_const().cast::<Mount>() };
-    let accepted = !dentry.is_dir() || (!dentry.is_unhashed() && dentry.is_subdir_of(mount.root()));
+    let root = unsafe { Dentry::<Foreign>::from_raw(root.cast()) };
+    let accepted = !dentry.is_dir() || (!dentry.is_unhashed() && dentry.is_subdir_of(root));
     c_int::from(accepted)
 }
 
-/// The mount of a layer whose objects are found by what identifies them.
-pub trait DecodeFid {
+/// The root of a layer whose objects are found by what identifies them.
+pub trait DecodeFid<'a> {
     /// Finds the object of a layer that its file system has identified by `fid` with the type `kind`
     /// (`exportfs_decode_fh()`).
     ///
@@ -112,31 +114,31 @@ pub trait DecodeFid {
         may_decode: MayDecode,
         fid: (i32, &[u8]),
         accept: Accept,
-    ) -> Result<Ref<'_, Dentry<Foreign>>>;
+    ) -> Result<Ref<'a, Dentry<Foreign>>>;
 }
 
-impl DecodeFid for Mount {
+impl<'a> DecodeFid<'a> for LayerPath<'a> {
     fn decode_fid(
         &self,
         as_mounter: &AsMounter,
         _may_decode: MayDecode,
         (kind, fid): (i32, &[u8]),
         accept: Accept,
-    ) -> Result<Ref<'_, Dentry<Foreign>>> {
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         as_mounter.check()?;
         if fid.as_ptr().cast::<u32>().is_aligned() {
-            return decode_aligned(self, kind, fid, accept);
+            return decode_aligned(*self, kind, fid, accept);
         }
         let mut aligned = Aligned([0; MAX_LEN]);
         let place = aligned.0.get_mut(..fid.len()).ok_or(ESTALE)?;
         place.copy_from_slice(fid);
-        decode_aligned(self, kind, place, accept)
+        decode_aligned(*self, kind, place, accept)
     }
 }
 
 /// [`DecodeFid::decode_fid`] of what is on a boundary of words.
 fn decode_aligned<'a>(
-    mount: &'a Mount,
+    root: LayerPath<'a>,
     kind: i32,
     fid: &[u8],
     accept: Accept,
@@ -145,11 +147,11 @@ fn decode_aligned<'a>(
         return Err(ESTALE);
     }
     let words = c_int::try_from(fid.len() / 4)?;
-    // SAFETY: The mount is valid, also as what the callback gets; the buffer is aligned to words
+    // SAFETY: The mount is valid, and the dentry that the callback gets; the buffer is aligned to words
     // and has that many of them; file systems check what is in it, and do not change it.
     let dentry = from_err_ptr(unsafe {
         bindings::exportfs_decode_fh(
-            mount.as_raw(),
+            root.mount.as_raw(),
             fid.as_ptr().cast_mut().cast(),
             words,
             kind,
@@ -157,7 +159,7 @@ fn decode_aligned<'a>(
                 Accept::Any => None,
                 Accept::InLayer => Some(is_in_layer),
             },
-            ptr::from_ref(mount).cast_mut().cast(),
+            root.dentry.as_raw().cast(),
         )
     })?;
     // SAFETY: A new reference to a dentry of the layer's file system.

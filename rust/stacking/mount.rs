@@ -12,7 +12,7 @@ pub use write::{
     WriteGuard, //
 };
 
-use crate::cred::AsMounter;
+use crate::path::LayerPath;
 use core::{
     ops::Deref,
     ptr::NonNull,
@@ -23,57 +23,16 @@ use core::{
 };
 use kernel::{
     error::from_err_ptr,
-    prelude::*,
-    str::CStr, //
+    prelude::*, //
 };
 use vfs::{
     bindings,
     dentry::Dentry,
-    errno::to_result,
     mount::Mount,
     path::Path,
     Foreign,
     Ref, //
 };
-
-/// What is done with the mount of a layer.
-pub trait MountExt {
-    /// Looks `name`, which may start with slashes, up from the root of the mount for the mounter
-    /// (`vfs_path_lookup()`). What is found is positive.
-    ///
-    /// Follows no link of any kind (`ELOOP`), no `..` out of the mount and no mount on top of it
-    /// (`EXDEV`).
-    fn lookup_beneath(
-        &self,
-        as_mounter: &AsMounter,
-        name: &CStr,
-    ) -> Result<Ref<'_, Dentry<Foreign>>>;
-}
-
-impl MountExt for Mount {
-    fn lookup_beneath(
-        &self,
-        as_mounter: &AsMounter,
-        name: &CStr,
-    ) -> Result<Ref<'_, Dentry<Foreign>>> {
-        as_mounter.check()?;
-        let mut path = bindings::path::default();
-        // SAFETY: The mount and its root are valid, the name is NUL-terminated; the path is written
-        // on success.
-        to_result(unsafe {
-            bindings::vfs_path_lookup(
-                self.root().as_raw(),
-                self.as_raw(),
-                name.as_char_ptr(),
-                bindings::rvfs_const_RVFS_LOOKUP_IN_LAYER,
-                &mut path,
-            )
-        })?;
-        // SAFETY: `vfs_path_lookup()` returns references.
-        let path = unsafe { Path::from_raw(path) };
-        self.adopt(Ref::from(path.dentry()))
-    }
-}
 
 /// Whether a layer will be written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,13 +43,38 @@ pub enum LayerKind {
     Lower,
 }
 
+/// A layer: its root, and the mount through which it is seen, which others may share.
+struct Layer {
+    mount: NonNull<bindings::vfsmount>,
+    root: NonNull<Dentry<Foreign>>,
+}
+
+/// A mount that lower layers may share.
+struct Shared {
+    /// The mount of which it is a clone, compared only: whoever makes the layers has a reference.
+    source: *const Mount,
+    /// The clone of all of it; `None` where there was one layer so far, or it cannot be cloned.
+    clone: Option<NonNull<bindings::vfsmount>>,
+    /// The clone of all of it was refused.
+    refused: bool,
+}
+
 /// The private mounts of all layers; the mount at index 0 is the upper one.
+///
+/// A lower layer has a private mount that begins at its root, or, if there are more on one mount, shares
+/// one that begins where that one does: what matters of a mount beside its root, flags and the mapping of
+/// ids, is the same.
 ///
 /// # Invariants
 ///
-/// Every non-null entry is a private mount that this object owns, until `end`.
+/// - `owned` are private mounts that this object owns, until `end`.
+/// - Every layer has one of these, and a reference on its root, which is of the same file system, until
+///   `end`.
 pub struct LayerMounts {
-    mounts: KVec<Option<NonNull<bindings::vfsmount>>>,
+    layers: KVec<Option<Layer>>,
+    owned: KVec<NonNull<bindings::vfsmount>>,
+    /// Only while layers are added.
+    shared: KVec<Shared>,
     ended: AtomicBool,
     /// See [`take_changed`](Self::take_changed).
     changed: AtomicBool,
@@ -104,10 +88,12 @@ unsafe impl Sync for LayerMounts {}
 impl LayerMounts {
     /// No mounts, with room for `layers` lower ones.
     pub fn with_capacity(layers: usize) -> Result<Self> {
-        let mut mounts = KVec::with_capacity(layers.saturating_add(1), GFP_KERNEL)?;
-        mounts.push(None, GFP_KERNEL)?;
+        let mut list = KVec::with_capacity(layers.saturating_add(1), GFP_KERNEL)?;
+        list.push(None, GFP_KERNEL)?;
         Ok(Self {
-            mounts,
+            layers: list,
+            owned: KVec::new(),
+            shared: KVec::new(),
             ended: AtomicBool::new(false),
             changed: AtomicBool::new(false),
         })
@@ -120,40 +106,99 @@ impl LayerMounts {
     /// Nobody but RCU walk uses the mounts, now or later.
     pub(crate) unsafe fn end(&self) -> bool {
         // ORDERING: Whoever may end them is the only one.
-        if self.ended.swap(true, Ordering::Relaxed) {
+        if self.ended.swap(true, Ordering::Relaxed) || self.owned.is_empty() {
             return false;
         }
-        // It takes no null pointers, so the entry of a missing upper layer is passed over.
-        let missing = usize::from(self.upper().is_none());
-        let mounts = self.mounts.get(missing..).unwrap_or_default();
-        if mounts.is_empty() {
-            return false;
+        for layer in self.layers.iter().flatten() {
+            // SAFETY: By the type invariant the reference is owned, and given up here, before the mount.
+            drop(unsafe { Ref::from_raw(layer.root) });
         }
-        let array = mounts.as_ptr().cast_mut().cast();
-        // SAFETY: By the type invariant the mounts are owned, and given up here; `Option<NonNull>` is a
-        // pointer, and the array is only read. CAST: at most 501.
-        unsafe { bindings::kern_unmount_array(array, mounts.len() as c_uint) };
+        let array = self.owned.as_ptr().cast_mut().cast();
+        // SAFETY: By the type invariant the mounts are owned, and given up here; `NonNull` is a pointer,
+        // and the array is only read. CAST: at most 501.
+        unsafe { bindings::kern_unmount_array(array, self.owned.len() as c_uint) };
         true
+    }
+
+    /// Clones the mount of `path` from `root` on and owns the clone.
+    fn clone(&mut self, path: &Path, kind: LayerKind) -> Result<NonNull<bindings::vfsmount>> {
+        self.owned.reserve(1, GFP_KERNEL)?;
+        let mount = clone_private(path, kind)?;
+        // INVARIANT: A private mount; there is room for it.
+        self.owned.push(mount, GFP_KERNEL)?;
+        Ok(mount)
     }
 
     /// Clones the mount of the upper layer (`clone_private_mount()`). Returns `EEXIST` where there is
     /// one.
     pub fn set_upper(&mut self, path: &Path) -> Result {
-        let empty = self.mounts.first_mut().filter(|slot| slot.is_none());
-        let slot = empty.ok_or(EEXIST)?;
-        // INVARIANT: A private mount, in a place that was empty.
-        *slot = Some(clone_private(path, LayerKind::Upper)?);
+        if self.layers.first().is_none_or(|upper| upper.is_some()) {
+            return Err(EEXIST);
+        }
+        let mount = self.clone(path, LayerKind::Upper)?;
+        if let Some(upper) = self.layers.first_mut() {
+            // INVARIANT: A path is that of a dentry in its mount, of which this is a clone.
+            let root = Ref::into_raw(Ref::from(path.dentry()));
+            *upper = Some(Layer { mount, root });
+        }
         Ok(())
     }
 
-    /// Clones the mount of the next lower layer and returns its index.
+    /// Adds the next lower layer and returns its index. Clones its mount, or shares the clone for a
+    /// layer before.
+    ///
+    /// The mounts of all layers have to be referenced until the last one is added.
     pub fn push_lower(&mut self, path: &Path) -> Result<usize> {
-        self.mounts.reserve(1, GFP_KERNEL)?;
-        let mount = clone_private(path, LayerKind::Lower)?;
-        let index = self.mounts.len();
-        // INVARIANT: A private mount; there is room for it.
-        self.mounts.push(Some(mount), GFP_KERNEL)?;
+        self.layers.reserve(1, GFP_KERNEL)?;
+        let mount = self.lower_mount(path)?;
+        let index = self.layers.len();
+        // INVARIANT: As for the upper layer; there is room for it.
+        let root = Ref::into_raw(Ref::from(path.dentry()));
+        self.layers.push(Some(Layer { mount, root }), GFP_KERNEL)?;
         Ok(index)
+    }
+
+    /// The mount of a lower layer.
+    fn lower_mount(&mut self, path: &Path) -> Result<NonNull<bindings::vfsmount>> {
+        let source: *const Mount = path.mount();
+        let known = self.shared.iter().position(|known| known.source == source);
+        let Some(known) = known else {
+            let new = Shared {
+                source,
+                clone: None,
+                refused: false,
+            };
+            self.shared.push(new, GFP_KERNEL)?;
+            return self.clone(path, LayerKind::Lower);
+        };
+        let (clone, refused) = match self.shared.get(known) {
+            Some(known) => (known.clone, known.refused),
+            None => (None, true),
+        };
+        // A mount that was let go of too early may have left its address to another one.
+        let clone = clone.filter(|clone| {
+            // SAFETY: By the type invariant it lives as long as `self`.
+            let mount = unsafe { Mount::from_raw(clone.as_ptr()) };
+            LayerPath::new(mount, path.dentry()).is_ok()
+        });
+        if let Some(clone) = clone {
+            return Ok(clone);
+        }
+        if refused {
+            return self.clone(path, LayerKind::Lower);
+        }
+        // It is refused where something is mounted in it that must not be looked under, which is
+        // true of none of its directories then, or of some only.
+        let whole = path.root_of_mount();
+        let made = self.clone(&whole, LayerKind::Lower);
+        if let Some(known) = self.shared.get_mut(known) {
+            known.clone = made.as_ref().ok().copied();
+            known.refused = made.is_err();
+        }
+        match made {
+            Ok(mount) => Ok(mount),
+            Err(_) => self.clone(path, LayerKind::Lower),
+        }
     }
 
     /// The mount of the upper layer.
@@ -185,14 +230,21 @@ impl LayerMounts {
     /// The mount of layer `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&Mount> {
-        let mount = (*self.mounts.get(index)?)?;
+        let layer = self.layers.get(index)?.as_ref()?;
         // SAFETY: By the type invariant it lives as long as `self`.
-        Some(unsafe { Mount::from_raw(mount.as_ptr()) })
+        Some(unsafe { Mount::from_raw(layer.mount.as_ptr()) })
+    }
+
+    /// The root of layer `index`. That of its mount may be above.
+    pub fn root(&self, index: usize) -> Option<LayerPath<'_>> {
+        let layer = self.layers.get(index)?.as_ref()?;
+        // SAFETY: By the type invariant it is referenced as long as `self` lives.
+        LayerPath::new(self.get(index)?, unsafe { layer.root.as_ref() }).ok()
     }
 
     /// The number of lower layers.
     pub fn num_lower(&self) -> usize {
-        self.mounts.len().saturating_sub(1)
+        self.layers.len().saturating_sub(1)
     }
 }
 

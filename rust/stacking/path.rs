@@ -10,6 +10,7 @@ use kernel::{
     error::from_err_ptr,
     fs::File,
     prelude::*,
+    str::CStr,
     sync::aref::ARef, //
 };
 use vfs::{
@@ -22,7 +23,8 @@ use vfs::{
     },
     mount::Mount,
     path::Path,
-    Foreign, //
+    Foreign,
+    Ref, //
 };
 
 /// What a path is as one in a layer.
@@ -77,6 +79,36 @@ impl<'a> LayerPath<'a> {
         }
         // INVARIANT: Just checked.
         Ok(Self(Parts { mount, dentry }))
+    }
+}
+
+impl<'a> LayerPath<'a> {
+    /// Looks `name`, which may start with slashes, up from this directory for the mounter
+    /// (`vfs_path_lookup()`). What is found is positive.
+    ///
+    /// Follows no link of any kind (`ELOOP`), no `..` out of the directory and no mount on top of
+    /// anything (`EXDEV`).
+    pub fn lookup_beneath(
+        &self,
+        as_mounter: &AsMounter,
+        name: &CStr,
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
+        as_mounter.check()?;
+        let mut path = bindings::path::default();
+        // SAFETY: The mount and the dentry are valid, the name is NUL-terminated; the path is written
+        // on success.
+        to_result(unsafe {
+            bindings::vfs_path_lookup(
+                self.dentry.as_raw(),
+                self.mount.as_raw(),
+                name.as_char_ptr(),
+                bindings::rvfs_const_RVFS_LOOKUP_IN_LAYER,
+                &mut path,
+            )
+        })?;
+        // SAFETY: `vfs_path_lookup()` returns references.
+        let path = unsafe { Path::from_raw(path) };
+        self.mount.adopt(Ref::from(path.dentry()))
     }
 }
 

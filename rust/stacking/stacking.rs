@@ -75,7 +75,6 @@ pub mod prelude {
             OneLayerNewInode, //
         },
         link::ForeignLink,
-        mount::MountExt,
         namei::ForeignDentry,
         path::PathExt,
         rcu::RcuLayers,

@@ -91,6 +91,18 @@ impl Path {
         unsafe { Mount::from_raw(self.0.mnt) }
     }
 
+    /// The root of its mount.
+    pub fn root_of_mount(&self) -> Self {
+        let path = bindings::path {
+            mnt: self.mount().as_raw(),
+            dentry: self.mount().root().as_raw(),
+        };
+        // SAFETY: A mount keeps its root, so both are valid.
+        unsafe { bindings::path_get(&path) };
+        // INVARIANT: References were taken just now.
+        Self(path)
+    }
+
     /// Whether the mount is read-only (`__mnt_is_readonly()`).
     pub fn is_readonly(&self) -> bool {
         // SAFETY: By the type invariant.

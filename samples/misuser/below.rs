@@ -311,13 +311,13 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
         all_refused(
             ESTALE,
             [
-                p.mount
+                p.dir
                     .decode_fid(p.m, may, (1, end(0)), Accept::Any)
                     .map(drop),
-                p.mount
+                p.dir
                     .decode_fid(p.m, may, (1, end(1)), Accept::Any)
                     .map(drop),
-                p.mount
+                p.dir
                     .decode_fid(p.m, may, (1, end(2)), Accept::Any)
                     .map(drop),
             ],
@@ -363,7 +363,7 @@ fn outer_credentials(p: &Place<'_>) -> Result {
                 p.dir.lookup(p.m, b"file").map(drop),
                 p.dir.read_dir(p.m, |_| Ok(())),
                 p.file.open(p.m, false).map(drop),
-                p.mount.lookup_beneath(p.m, c"file").map(drop),
+                p.dir.lookup_beneath(p.m, c"file").map(drop),
                 BackingFile::open(p.m, p.open, bindings::O_RDONLY, p.file).map(drop),
                 write.start_creating(p.m, dir, b"absent").map(drop),
                 write.start_removing(p.m, dir, b"file").map(drop),

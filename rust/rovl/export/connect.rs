@@ -173,8 +173,8 @@ impl<'sb> Connector<'_, 'sb> {
     }
 
     fn is_layer_root(&self, real: &Dentry<Foreign>, layer: usize) -> bool {
-        let mount = self.ofs.mounts.get(layer);
-        mount.is_some_and(|mount| mount.root().is(real))
+        let root = self.ofs.mounts.root(layer);
+        root.is_some_and(|root| root.dentry.is(real))
     }
 
     fn root(&self) -> Result<Ref<'sb, Dentry<Rovl>>> {

@@ -98,12 +98,12 @@ struct Decoder<'a, 'sb> {
 impl<'sb> Decoder<'_, 'sb> {
     /// Finds the object of an upper one's handle.
     fn upper(&self, handle: FileHandle<'_>) -> Result<Ref<'sb, Dentry<Rovl>>> {
-        let mount = self.ofs.mounts.upper().ok_or(EACCES)?;
+        let root = self.ofs.mounts.root(0).ok_or(EACCES)?;
         let upper = handle::decode(
             self.m,
             Some(self.may_decode),
             &self.ofs.config,
-            mount,
+            root,
             (handle, Accept::InLayer),
         )?;
         self.of_upper(upper.ok_or(reason::HANDLE_OF_NOTHING)?)

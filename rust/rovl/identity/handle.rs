@@ -107,7 +107,8 @@ pub(crate) fn encode_into(
         .map_err(|_| reason::HANDLE_LENGTH)
 }
 
-/// Finds the object of `handle` on the file system of `mount`, where it is as `accept` says.
+/// Finds the object of `handle` on the file system of the layer with the root `root`, where it is as
+/// `accept` says.
 ///
 /// Returns `None` where there is none, or it may not be looked for, and `ESTALE` if it is one of the
 /// upper layer that is gone.
@@ -115,14 +116,14 @@ pub(crate) fn decode<'a>(
     m: &AsMounter,
     may_decode: Option<MayDecode>,
     config: &Config,
-    mount: &'a Mount,
+    root: LayerPath<'a>,
     (handle, accept): (FileHandle<'_>, Accept),
 ) -> Result<Option<Ref<'a, Dentry<Foreign>>>> {
-    let Some(may_decode) = may_decode.filter(|_| uuid_matches(config, mount, handle)) else {
+    let Some(may_decode) = may_decode.filter(|_| uuid_matches(config, root.mount, handle)) else {
         return Ok(None);
     };
     let fid = (i32::from(handle.fid_type()), handle.fid());
-    match mount.decode_fid(m, may_decode, fid, accept) {
+    match root.decode_fid(m, may_decode, fid, accept) {
         Ok(real) if !real.is_weird() => Ok(Some(real)),
         Ok(_) => Ok(None),
         Err(err) if err.is(ESTALE) && !handle.is_upper() => Ok(None),

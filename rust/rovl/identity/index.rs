@@ -185,8 +185,8 @@ pub(crate) fn upper_of<'a>(
         return Ok(None);
     };
     let may_decode = MayDecode::by_mounter(m);
-    let mount = ofs.upper_mount()?.mount();
-    let upper = handle::decode(m, may_decode, &ofs.config, mount, (upper, accept))?;
+    let root = ofs.mounts.root(0).ok_or(EROFS)?;
+    let upper = handle::decode(m, may_decode, &ofs.config, root, (upper, accept))?;
     let upper = upper.ok_or(reason::HANDLE_OF_NOTHING)?;
     if !upper.is_dir() {
         log::warn_dentry(c"invalid index upper", entry, reason::INDEX_UPPER);

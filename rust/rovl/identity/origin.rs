@@ -97,10 +97,10 @@ pub(crate) fn decode_in_any<'a>(
         if has_ambiguous_uuid(ofs, layer) {
             continue;
         }
-        let Some(mount) = ofs.mounts.get(layer) else {
+        let Some(root) = ofs.mounts.root(layer) else {
             continue;
         };
-        if let Some(origin) = handle::decode(m, may_decode, &ofs.config, mount, (handle, accept))? {
+        if let Some(origin) = handle::decode(m, may_decode, &ofs.config, root, (handle, accept))? {
             return Ok(Some((origin, layer)));
         }
     }

@@ -19,12 +19,12 @@ use crate::{
 use kernel::prelude::*;
 use stacking::{
     cred::AsMounter,
+    path::LayerPath,
     prelude::*, //
 };
 use vfs::{
     dentry::Dentry,
     inode::Inode,
-    mount::Mount,
     Foreign,
     Ref, //
 };
@@ -76,8 +76,8 @@ fn find_in_layers<'a>(
     let place = CStr::from_bytes_with_nul(&text).map_err(|_| reason::DATA_PLACE)?;
     let mut result = Err(ENOENT);
     for layer in ofs.data_layers() {
-        let mount = ofs.mounts.get(layer).ok_or(reason::NO_SUCH_LAYER)?;
-        result = find_in_layer(m, mount, place).map(|data| (data, layer));
+        let root = ofs.mounts.root(layer).ok_or(reason::NO_SUCH_LAYER)?;
+        result = find_in_layer(m, root, place).map(|data| (data, layer));
         if result.is_ok() {
             break;
         }
@@ -87,10 +87,10 @@ fn find_in_layers<'a>(
 
 fn find_in_layer<'a>(
     m: &AsMounter,
-    mount: &'a Mount,
+    root: LayerPath<'a>,
     place: &CStr,
 ) -> Result<Ref<'a, Dentry<Foreign>>> {
-    let data = mount.lookup_beneath(m, place)?;
+    let data = root.lookup_beneath(m, place)?;
     if data.is_weird() {
         return Err(reason::WEIRD_OBJECT);
     }

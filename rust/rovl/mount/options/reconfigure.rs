@@ -124,12 +124,12 @@ impl Place {
         match self {
             Self::Lowerdir => false,
             Self::Layer(i) => {
-                let mount = ofs.mounts.get(i.saturating_add(1));
-                mount.is_some_and(|mount| mount.root().is(path.dentry()) && same(mount))
+                let root = ofs.mounts.root(i.saturating_add(1));
+                root.is_some_and(|root| root.dentry.is(path.dentry()) && same(root.mount))
             }
             Self::Upper => {
-                let mount = ofs.mounts.upper();
-                mount.is_some_and(|mount| mount.root().is(path.dentry()) && same(mount))
+                let root = ofs.mounts.root(0);
+                root.is_some_and(|root| root.dentry.is(path.dentry()) && same(root.mount))
             }
             // On the same mount as the upper layer.
             Self::Work => {
