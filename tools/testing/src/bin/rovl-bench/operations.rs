@@ -7,6 +7,7 @@ mod directories;
 mod features;
 mod files;
 mod lookup;
+mod many_layers;
 pub mod mark;
 mod mounts;
 mod processes;
@@ -101,6 +102,7 @@ pub fn all() -> Vec<Operation> {
         slow::all(),
         processes::all(),
         mounts::all(),
+        many_layers::all(),
         features::all(),
     ]
     .into_iter()

@@ -2,6 +2,7 @@
 //! The mounts of the benchmark: lower layers that both types share, upper ones of their own.
 
 mod layers;
+mod many;
 pub mod slow;
 
 use std::cell::{Cell, OnceCell};
@@ -12,6 +13,12 @@ use rovl_testing::ops::ok;
 
 /// Numbers of lower layers that are measured.
 pub const LAYERS: [usize; 4] = [2, 10, 50, 128];
+/// Numbers of lower layers with many names in one directory, and how many each has in it.
+pub const MANY: [(usize, usize); 2] = [(128, 50), (10, 200)];
+/// Names of that directory that are only in the lowest layer.
+pub const LOWEST: usize = 500;
+/// Names in the directory that several read at a time.
+pub const HUGE: usize = 100_000;
 /// Directory in which the files of the deep tree are.
 pub const DEEP: &str = "one/two/three/four/five/six";
 /// Files in the deep directory, in the lowest layer.
@@ -119,6 +126,8 @@ pub struct Trees {
     scratch: PathBuf,
     types: [String; 2],
     deep: [OnceCell<Pair>; LAYERS.len()],
+    many: [OnceCell<Pair>; MANY.len()],
+    huge: OnceCell<Pair>,
     walks: OnceCell<Pair>,
     wide: OnceCell<Pair>,
     tree: OnceCell<Pair>,
@@ -165,6 +174,16 @@ impl Pair {
     /// Root of the mount of one side.
     pub fn root(&self, side: usize) -> &Path {
         self.mounts[side].root()
+    }
+
+    /// The type of one side.
+    pub fn kind(&self, side: usize) -> &str {
+        &self.types[side]
+    }
+
+    /// The lower layers, topmost first.
+    pub fn lowers(&self) -> &[PathBuf] {
+        &self.lowers
     }
 
     /// A name that was never used before.
@@ -225,6 +244,8 @@ impl Trees {
             scratch: scratch.to_owned(),
             types: types.clone(),
             deep: Default::default(),
+            many: Default::default(),
+            huge: OnceCell::new(),
             walks: OnceCell::new(),
             wide: OnceCell::new(),
             tree: OnceCell::new(),
@@ -242,6 +263,17 @@ impl Trees {
     pub fn deep(&self, index: usize) -> &Pair {
         self.deep[index]
             .get_or_init(|| layers::deep(&self.base(Fs::Tmpfs), LAYERS[index], &self.types))
+    }
+
+    /// Mounts of `MANY[index]` lower layers on ext4, each with names in the directory `many`.
+    pub fn many(&self, index: usize) -> &Pair {
+        self.many[index].get_or_init(|| many::many(&self.base(Fs::Ext4), MANY[index], &self.types))
+    }
+
+    /// Mounts with a directory of `HUGE` names from two layers.
+    pub fn huge(&self) -> &Pair {
+        self.huge
+            .get_or_init(|| many::huge(&self.base(Fs::Tmpfs), &self.types))
     }
 
     /// Mounts with the trees of [`WALKS`].

@@ -25,7 +25,7 @@ use crate::image::FILE_SYSTEMS;
 use crate::parameter;
 
 /// Largest number of lower layers of a script.
-const LOWERS_MAX: usize = 64;
+const LOWERS_MAX: usize = 130;
 
 /// Processes that use the mount. Each has its own credentials, descriptors and directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -74,7 +74,7 @@ pub fn all() -> Vec<Operation> {
     all
 }
 
-fn entries(dir: &OwnedFd) -> usize {
+pub fn entries(dir: &OwnedFd) -> usize {
     let mut buffer = vec![MaybeUninit::uninit(); 32768];
     let mut entries = RawDir::new(dir, &mut buffer);
     let mut seen = 0;

@@ -8,19 +8,24 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rovl_testing::caller::{fork, status};
+use rovl_testing::dirent;
 use rovl_testing::ops::ok;
 use rustix::fs::{OFlags, CWD};
 use rustix::io::Errno;
 
+use super::directories::entries;
+use super::timed_by_clock;
 use super::{numbered, Kind, Operation, Plain, Taken};
-use crate::tree::{Fs, Trees, DEEP, FILES};
+use crate::tree::{Fs, Trees, DEEP, FILES, HUGE};
 
 pub fn all() -> Vec<Operation> {
-    let kinds: [Kind<Plain>; 4] = [
+    let kinds: [Kind<Plain>; 6] = [
         ("create and unlink in one directory", 200, one_directory),
         ("create and unlink in two directories", 200, two_directories),
         ("stat in one directory", 1000, stat_one),
         ("list one directory", 20, list_one),
+        ("list 100000 merged names, one process", 3, list_huge_alone),
+        ("list 100000 merged names", 3, list_huge),
     ];
     kinds
         .into_iter()
@@ -93,4 +98,22 @@ fn list_one(trees: &Trees, side: usize, count: usize) -> Taken {
     };
     in_two(1, list);
     in_two(count, list)
+}
+
+fn list_huge(trees: &Trees, side: usize, count: usize) -> Taken {
+    let path = trees.huge().root(side).join("huge");
+    let list = || assert_eq!(entries(&dirent::open(&path)), HUGE + 2);
+    list();
+    in_two(count, |_child, _n| {
+        list();
+        Ok(())
+    })
+}
+
+/// The same by one process, to compare with.
+fn list_huge_alone(trees: &Trees, side: usize, count: usize) -> Taken {
+    let path = trees.huge().root(side).join("huge");
+    let list = || assert_eq!(entries(&dirent::open(&path)), HUGE + 2);
+    list();
+    timed_by_clock(count, |_| list())
 }

@@ -87,6 +87,10 @@ pub fn script(seed: u64, length: usize) -> Script {
         if source.rng.u32(..plan.change) == 0 {
             change(&mut source, &plan, &mut steps);
         }
+        // What is kept of the names of directories goes with it, and comes again.
+        if source.one_in(60) {
+            steps.push(machine("drop-caches"));
+        }
         if source.export && source.one_in(40) {
             handle::after_forgetting(&mut source, &mut steps);
         }
@@ -208,6 +212,8 @@ fn machine(text: &str) -> Step {
 /// The file systems, and how many layers there are.
 fn layers(rng: &mut Rng) -> Script {
     let lowers = match rng.u8(0..16) {
+        // So many that lookups do not ask each of them.
+        0 if rng.u8(0..4) == 0 => rng.usize(60..=128),
         0 => rng.usize(5..30),
         1..=3 => 1,
         _ => rng.usize(2..6),

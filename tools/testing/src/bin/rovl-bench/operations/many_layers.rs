@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Names that are in no layer, or in the lowest of many, and directories that are read again.
+
+use std::path::PathBuf;
+
+use rovl_testing::dirent;
+use rovl_testing::mount::Mounted;
+use rovl_testing::ops::{ok, rename, unlink};
+use rustix::fs::{OFlags, CWD};
+use rustix::io::Errno;
+
+use super::directories::entries;
+use super::{drop_caches, numbered, once_each, timed, Operation, Taken};
+use crate::tree::{Pair, Trees, ENTRIES, LOWEST, MANY};
+
+/// Names that are missed in one round.
+const MISSES: usize = 2_000;
+
+/// The same where dentries of the layers for all of them are there.
+const WARM: usize = 200;
+
+type Run = fn(&Pair, usize) -> Taken;
+
+pub fn all() -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (index, (layers, _)) in MANY.into_iter().enumerate() {
+        let kinds: [(&str, usize, Run); 4] = [
+            (
+                "first misses in one directory, ext4, nothing cached",
+                MISSES,
+                cold,
+            ),
+            (
+                "first misses in one directory, ext4, known below",
+                WARM,
+                warm,
+            ),
+            (
+                "names of the lowest layer, ext4, nothing cached",
+                LOWEST,
+                lowest,
+            ),
+            ("create, rename and unlink", MISSES / 10, change),
+        ];
+        for (what, count, run) in kinds {
+            all.push(Operation::new(
+                "many layers",
+                format!("{what}, {layers} layers"),
+                count,
+                move |trees, side, _count| run(trees.many(index), side),
+            ));
+        }
+    }
+    all.push(Operation::new(
+        "directory",
+        format!("list {ENTRIES} entries, merged, in-tree the directory of a layer"),
+        1,
+        bare,
+    ));
+    all
+}
+
+fn missing(paths: &[PathBuf]) -> Taken {
+    once_each(paths, |path| {
+        assert_eq!(rustix::fs::stat(path).err(), Some(Errno::NOENT));
+    })
+}
+
+/// A mount that nothing is known of.
+fn fresh(pair: &Pair, side: usize, run: impl FnOnce(&Mounted) -> Taken) -> Taken {
+    let (mounted, dir) = pair.with_empty_upper(side);
+    ok(rustix::fs::stat(mounted.path("many")));
+    let taken = run(&mounted);
+    mounted.unmount();
+    ok(std::fs::remove_dir_all(dir));
+    taken
+}
+
+fn cold(pair: &Pair, side: usize) -> Taken {
+    fresh(pair, side, |mounted| {
+        drop_caches();
+        ok(rustix::fs::stat(mounted.path("many")));
+        missing(&numbered(&mounted.path("many"), "missing", MISSES))
+    })
+}
+
+fn warm(pair: &Pair, side: usize) -> Taken {
+    for lower in pair.lowers() {
+        missing(&numbered(&lower.join("many"), "missing", WARM));
+    }
+    let taken = fresh(pair, side, |mounted| {
+        missing(&numbered(&mounted.path("many"), "missing", WARM))
+    });
+    drop_caches();
+    taken
+}
+
+fn lowest(pair: &Pair, side: usize) -> Taken {
+    fresh(pair, side, |mounted| {
+        drop_caches();
+        ok(rustix::fs::stat(mounted.path("many")));
+        once_each(&numbered(&mounted.path("many"), "lowest", LOWEST), |path| {
+            ok(rustix::fs::stat(path));
+        })
+    })
+}
+
+fn change(pair: &Pair, side: usize) -> Taken {
+    fresh(pair, side, |mounted| {
+        let dir = mounted.path("many");
+        let warm = dir.join("warm");
+        ok(std::fs::write(&warm, ""));
+        unlink(&warm);
+        let paths = numbered(&dir, "new", MISSES / 10);
+        once_each(&paths, |path| {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+            drop(ok(rustix::fs::openat(CWD, path, flags, 0o644.into())));
+            let other = path.with_extension("other");
+            rename(path, &other);
+            unlink(&other);
+        })
+    })
+}
+
+/// The second reading of a directory: a merged one, and on the side of the in-tree module that of a file
+/// system with as many names.
+fn bare(trees: &Trees, side: usize, count: usize) -> Taken {
+    let pair = trees.wide();
+    let path = if pair.kind(side) == "overlay" {
+        pair.lowers()[1].join("lower")
+    } else {
+        pair.root(side).join("merged")
+    };
+    let list = || assert_eq!(entries(&dirent::open(&path)), ENTRIES + 2);
+    list();
+    timed(count, |_| list())
+}
