@@ -27,6 +27,17 @@ pub const BELOW: [(&str, &[&str]); 2] = [
         &["-q", "-f", "-K", "--unsupported", "-l", "size=13m"],
     ),
 ];
+/// How an xfs is made whose files do not share data. Its log has to be larger.
+const XFS_WITHOUT_SHARING: &[&str] = &[
+    "-q",
+    "-f",
+    "-K",
+    "--unsupported",
+    "-l",
+    "size=4060b",
+    "-m",
+    "reflink=0",
+];
 /// Data of somebody else's, and how many places it has.
 const FOREIGN: [u8; 16 << 10] = [1; 16 << 10];
 const FOREIGN_PLACES: u64 = 64;
@@ -53,11 +64,11 @@ impl Drop for End<'_> {
 pub fn make(below: &str, device: &Path, scenario: &Scenario) {
     for (kind, options) in BELOW {
         if kind == below {
-            let mut options = options.to_vec();
-            if kind == "xfs" && scenario.copies_data() {
-                options.extend(["-m", "reflink=0"]);
-            }
-            make_filesystem(kind, &options, device);
+            let options = match kind {
+                "xfs" if scenario.copies_data() => XFS_WITHOUT_SHARING,
+                _ => options,
+            };
+            make_filesystem(kind, options, device);
         }
     }
 }

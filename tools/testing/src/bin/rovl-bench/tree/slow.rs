@@ -12,9 +12,9 @@ use super::{Pair, SLOW_FILES, SLOW_SIZE, TREE_WIDTH};
 
 /// File systems on it.
 pub const KINDS: [&str; 2] = ["ext4", "xfs"];
-/// What each request to the disk takes, and each flush: less than a volume on a network, more than a
-/// solid state disk with a battery.
-const LATENCY: Duration = Duration::from_micros(500);
+/// What each request to the disk takes, and each flush: about as long as a volume on a network, or a solid
+/// state disk without a battery when it flushes.
+const LATENCY: Duration = Duration::from_millis(1);
 /// Size of the disk in MiB.
 const SIZE: u64 = 1024;
 
