@@ -36,9 +36,7 @@ use kernel::{
 pub fn memory() -> usize {
     // SAFETY: No requirements.
     let pages = unsafe { bindings::rvfs_totalram_pages() };
-    usize::try_from(pages)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(kernel::page::PAGE_SIZE)
+    pages.saturating_mul(kernel::page::PAGE_SIZE)
 }
 
 /// What can be given up.

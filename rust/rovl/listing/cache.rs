@@ -18,11 +18,10 @@ use core::sync::atomic::{
     Ordering, //
 };
 use kernel::{
-    new_mutex, new_spinlock,
+    new_spinlock,
     prelude::*,
     sync::{
         Arc,
-        Mutex,
         SetOnce,
         SpinLock, //
     },
@@ -38,7 +37,6 @@ use vfs::lru::{
 /// That of a merged directory has all entries, and is not changed but for what a lookup tells of
 /// one. That of an impure directory has those entries only whose inode number is not the layer's,
 /// with an index.
-#[pin_data]
 pub(crate) struct Listing {
     /// [`version`](crate::object::entry::OvlInode::version) of the inode at that time.
     pub(crate) version: u64,
@@ -48,9 +46,6 @@ pub(crate) struct Listing {
     openers: AtomicU32,
     pub(crate) entries: Entries,
     index: Option<NameIndex>,
-    /// Held by who looks an entry up, to complete it.
-    #[pin]
-    pub(crate) completing: Mutex<()>,
 }
 
 impl Listing {
@@ -61,17 +56,14 @@ impl Listing {
         entries: Entries,
         index: Option<NameIndex>,
     ) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                version,
-                stamp,
-                openers: AtomicU32::new(0),
-                entries,
-                index,
-                completing <- new_mutex!((), "Listing::completing"),
-            }),
-            GFP_KERNEL,
-        )
+        let listing = Self {
+            version,
+            stamp,
+            openers: AtomicU32::new(0),
+            entries,
+            index,
+        };
+        Ok(Arc::new(listing, GFP_KERNEL)?)
     }
 
     /// Looks for an entry by name, in the listing of an impure directory.

@@ -57,10 +57,9 @@ impl NameTable {
     pub(crate) fn layers_with(&self, name: &[u8]) -> LayersWith<'_> {
         let hash = self.hasher.hash(name);
         let entries = self.entries();
-        let start = entries.partition_point(|entry| hash_of(entry) < hash);
         LayersWith {
             hash,
-            entries: entries.get(start..).unwrap_or_default(),
+            entries: from_hash(entries, hash),
             asked: &self.asked,
         }
     }
@@ -77,6 +76,26 @@ impl NameTable {
             .saturating_add(asked)
             .saturating_add(size_of::<Self>())
     }
+}
+
+/// The entries from the first on whose hash is not below `hash`.
+fn from_hash(entries: &[Packed], hash: u32) -> &[Packed] {
+    // `partition_point()` adds in a way that may overflow, for the compiler.
+    let (mut start, mut left) = (0usize, entries.len());
+    while left > 0 {
+        let half = left / 2;
+        let middle = start.saturating_add(half);
+        if entries
+            .get(middle)
+            .is_some_and(|entry| hash_of(entry) < hash)
+        {
+            start = middle.saturating_add(1);
+            left = left.saturating_sub(half).saturating_sub(1);
+        } else {
+            left = half;
+        }
+    }
+    entries.get(start..).unwrap_or_default()
 }
 
 /// Layers that may have a name, top-down.

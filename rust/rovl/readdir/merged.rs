@@ -393,7 +393,7 @@ pub(crate) fn emit(
     }
 }
 
-/// Completes an entry that several may read.
+/// Completes an entry that several may read. The caller holds no lock of the inode but `lock`.
 #[inline(never)]
 fn complete(
     dir: PathRef<'_, Rovl>,
@@ -401,11 +401,17 @@ fn complete(
     listing: &Listing,
     entry: &Entry,
 ) -> Result {
-    let _completing = listing.completing.lock();
+    // The lock of those who make a listing.
+    let _lock = lock.inode().lock_mutex();
     if !entry.needs_lookup() {
         return Ok(());
     }
-    number::complete(dir, lock, listing.entries.name(entry), entry)
+    let inode = lock.inode();
+    number::complete(dir, lock, listing.entries.name(entry), entry).inspect_err(|_| {
+        // The entry is hidden now, which is not for all times: the next to open the directory tries again.
+        let slot = &inode.data().dir_cache;
+        slot.set_listing(&inode.ofs().keeper, None);
+    })
 }
 
 #[cfg(rovl_kunit)]

@@ -180,7 +180,7 @@ impl<T: Operations> Table<T> {
         let sb = unsafe { SuperBlock::from_raw(sb) };
         // SAFETY: The VFS passes a valid one.
         let count = unsafe { bindings::rvfs_nr_to_scan(control) };
-        let freed = T::free_cached_objects(sb, usize::try_from(count).unwrap_or(usize::MAX));
+        let freed = T::free_cached_objects(sb, count);
         c_long::try_from(freed).unwrap_or(c_long::MAX)
     }
 

@@ -17,7 +17,7 @@ use crate::tree::{Pair, Trees, ENTRIES, LOWEST, MANY};
 const MISSES: usize = 2_000;
 
 /// The same where dentries of the layers for all of them are there.
-const WARM: usize = 200;
+const WARM: usize = MISSES;
 
 type Run = fn(&Pair, usize) -> Taken;
 
