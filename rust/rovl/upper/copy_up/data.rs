@@ -72,7 +72,7 @@ impl CopyUp<'_> {
     /// counts the cache of the device is flushed.
     fn sync_data(&self, to: &File) -> Result {
         // For a test of the tests, which have to find what happens without: tools/powercut/copy-up.
-        if cfg!(rovl_no_wait) {
+        if cfg!(rovl_break_copy_up_wait) {
             return Ok(());
         }
         if self.ofs.upper_fs.orders_data_before_names && !self.ofs.config.should_sync_metadata() {

@@ -12,6 +12,7 @@ pub mod mark;
 mod mounts;
 mod processes;
 mod slow;
+mod sync;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -103,6 +104,7 @@ pub fn all() -> Vec<Operation> {
         processes::all(),
         mounts::all(),
         many_layers::all(),
+        sync::all(),
         features::all(),
     ]
     .into_iter()

@@ -39,9 +39,9 @@ enum Command {
         /// Types of overlays that are cut off
         #[arg(long = "type", default_values_t = ["overlay".to_owned(), "rovl".to_owned()])]
         kinds: Vec<String>,
-        /// The module was built without what keeps the disks whole: damage has to be found
+        /// The module is one that must be caught: each loop has to be found damaged
         #[arg(long)]
-        damaged: bool,
+        broken: bool,
         /// A part of the names of the loops
         #[arg(default_value = "")]
         filter: String,
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
             cuts,
             seed,
             kinds,
-            damaged,
+            broken,
             filter,
         } => {
             let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
@@ -83,8 +83,8 @@ fn main() -> ExitCode {
                 cuts,
                 seed,
                 kinds,
+                broken,
                 filter,
-                damaged,
             })
         }
         Command::Work { seed, disks } => kill::work(seed, &disks),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is done to a tree: single changes, each of which is seen wholly or not at all.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rovl_testing::ops;
 use rustix::fs::{self, AtFlags, OFlags, RenameFlags, CWD};
 use rustix::io::Errno;
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
 /// Names that start so are a program's own files on the way to a new content; nobody looks at them.
 pub const UNFINISHED: &str = ".new";
@@ -44,6 +45,19 @@ pub enum Operation {
     Mkdir(PathBuf),
     /// A symbolic link made.
     Symlink(PathBuf),
+    /// A file with so many bytes, new or as it is, that nobody syncs.
+    Write(PathBuf, usize),
+    /// So many bytes at the start of a file, through a mapping whose descriptor is closed, that nobody
+    /// syncs.
+    Map(PathBuf, usize),
+    /// An unnamed file with so many bytes that gets a name, and that nobody syncs.
+    Unnamed(PathBuf, usize),
+    /// All of the mount is synced (`syncfs()`).
+    Sync,
+    /// The mount gets read-only, and writable again after that.
+    Remount,
+    /// The mount ends, and is made anew after that.
+    Unmount,
 }
 
 impl Operation {
@@ -78,12 +92,26 @@ impl Operation {
             Self::Rmdir(path) => fs::rmdir(at(path)),
             Self::Mkdir(path) => fs::mkdir(at(path), ops::mode(0o755)),
             Self::Symlink(path) => fs::symlink("target", at(path)),
+            Self::Write(path, len) => {
+                let file = open(&at(path), OFlags::CREATE | OFlags::RDWR | OFlags::TRUNC)?;
+                write_all(&file, *len)
+            }
+            Self::Map(path, len) => map(&at(path), *len),
+            Self::Unnamed(path, len) => unnamed(&at(path), *len),
+            // The directory that stands for a mount is no mount.
+            Self::Sync => fs::syncfs(open(root, OFlags::RDONLY)?),
+            Self::Remount | Self::Unmount => Ok(()),
         }
     }
 
     /// Whether fsync has promised that it is there once it has ended, and all before it.
     pub fn is_durable(&self) -> bool {
-        matches!(self, Self::Replace(..))
+        matches!(self, Self::Replace(..)) || self.syncs_all()
+    }
+
+    /// Whether it makes all durable that was done before.
+    pub fn syncs_all(&self) -> bool {
+        matches!(self, Self::Sync | Self::Remount | Self::Unmount)
     }
 }
 
@@ -96,12 +124,43 @@ fn replace(path: &Path, len: usize) -> Result<(), Errno> {
     let dir = path.parent().unwrap_or(path);
     let new = dir.join(UNFINISHED);
     let file = open(&new, OFlags::CREATE | OFlags::RDWR | OFlags::TRUNC)?;
-    let data = ops::pattern(len, len as u64);
-    let mut done = 0;
-    while done < data.len() {
-        done += rustix::io::pwrite(&file, &data[done..], done as u64)?;
-    }
+    write_all(&file, len)?;
     fs::fsync(file)?;
     fs::rename(new, path)?;
     fs::fsync(open(dir, OFlags::RDONLY)?)
+}
+
+fn write_all(file: &OwnedFd, len: usize) -> Result<(), Errno> {
+    let data = ops::pattern(len, len as u64);
+    let mut done = 0;
+    while done < data.len() {
+        done += rustix::io::pwrite(file, &data[done..], done as u64)?;
+    }
+    Ok(())
+}
+
+fn map(path: &Path, len: usize) -> Result<(), Errno> {
+    let file = open(path, OFlags::RDWR)?;
+    let len = len.min(usize::try_from(fs::fstat(&file)?.st_size).unwrap_or(0));
+    if len == 0 {
+        return Err(Errno::INVAL);
+    }
+    let (prot, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+    // SAFETY: the kernel picks an address that nothing else uses.
+    let at = unsafe { mmap(std::ptr::null_mut(), len, prot, shared, &file, 0)? };
+    drop(file);
+    for (n, byte) in ops::pattern(len, len as u64 + 1).into_iter().enumerate() {
+        // SAFETY: within the mapping, which was made for writing.
+        unsafe { at.cast::<u8>().add(n).write_volatile(byte) };
+    }
+    // SAFETY: the mapping was made above, and nobody uses it any more.
+    unsafe { munmap(at, len) }
+}
+
+fn unnamed(path: &Path, len: usize) -> Result<(), Errno> {
+    let dir = path.parent().unwrap_or(path);
+    let file = open(dir, OFlags::TMPFILE | OFlags::RDWR)?;
+    write_all(&file, len)?;
+    let by_number = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::linkat(CWD, by_number, CWD, path, AtFlags::SYMLINK_FOLLOW)
 }

@@ -144,6 +144,13 @@ impl Draw {
             Kind::Rmdir => Operation::Rmdir(self.any(state, "dir")?),
             Kind::Mkdir => Operation::Mkdir(self.new_name(state)?),
             Kind::Symlink => Operation::Symlink(self.new_name(state)?),
+            Kind::Write if rng.bool() => Operation::Write(self.file(state)?, size),
+            Kind::Write => Operation::Write(self.new_name(state)?, size),
+            Kind::Map => Operation::Map(self.file(state)?, size.max(1)),
+            Kind::Unnamed => Operation::Unnamed(self.new_name(state)?, size),
+            Kind::Sync => Operation::Sync,
+            Kind::Remount => Operation::Remount,
+            Kind::Unmount => Operation::Unmount,
         })
     }
 

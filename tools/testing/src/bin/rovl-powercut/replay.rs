@@ -36,10 +36,10 @@ pub struct Task {
     pub seed: u64,
     /// Types of overlays that are cut off.
     pub kinds: Vec<String>,
+    /// Whether each loop has to be found damaged.
+    pub broken: bool,
     /// A part of the names of the loops.
     pub filter: String,
-    /// Whether damage has to be found: the module does not do what has to keep the disk whole.
-    pub damaged: bool,
 }
 
 /// A loop with one type of overlay on one file system.
@@ -64,7 +64,7 @@ pub fn run(task: &Task) -> ExitCode {
                 let name = format!("{}, {kind} on {below}", scenario.name);
                 if name.contains(&task.filter) {
                     let sums = one(task, scenario, below, kind, &mut plans);
-                    good &= sums.print(&name, scenario.is_control || task.damaged);
+                    good &= sums.print(&name, scenario.is_control || task.broken);
                     count += 1;
                 }
             }
@@ -143,9 +143,14 @@ impl Run<'_> {
             ok(rustix::fs::syncfs(ops::open_read(site.part("upper"))));
         }
         mapped.mark(START);
-        site.work(overlay.root(), &self.plan.operations, |what, n| {
-            mapped.mark(&format!("{what}:{n}"));
-        })?;
+        site.work(
+            self.kind,
+            overlay.root(),
+            &self.plan.operations,
+            |what, n| {
+                mapped.mark(&format!("{what}:{n}"));
+            },
+        )?;
         mapped.mark(STOP);
         check::is_complete(self.plan, &overlay, self.scenario.compares_times)?;
         overlay.unmount();
@@ -154,13 +159,28 @@ impl Run<'_> {
         Log::read(&log, before).map_err(|error| format!("the log: {error}"))
     }
 
+    /// Places just after the end of each operation that syncs all, before the next one begins.
+    fn syncs(&self, log: &Log) -> Vec<usize> {
+        let operations = self.plan.operations.iter().enumerate();
+        let syncs = operations.filter(|(_, operation)| operation.syncs_all());
+        let ends = syncs.filter_map(|(n, _)| log.place_of(&format!("end:{n}")));
+        ends.map(|place| place + 1).collect()
+    }
+
     fn cut_off(&self, cuts: usize, mut log: Log, sums: &mut Sums) {
         let (Some(start), Some(stop)) = (log.place_of(START), log.place_of(STOP)) else {
             sums.fail("the log is not complete".to_owned());
             return;
         };
         let mut rng = Rng::with_seed(self.seed);
-        let mut places: Vec<usize> = (0..cuts).map(|_| rng.usize(start..=stop)).collect();
+        let mut places: Vec<usize> = if self.scenario.at_syncs {
+            let syncs = self.syncs(&log);
+            (0..cuts)
+                .filter_map(|_| rng.choice(&syncs).copied())
+                .collect()
+        } else {
+            (0..cuts).map(|_| rng.usize(start..=stop)).collect()
+        };
         places.sort_unstable();
         let (image, root) = (
             PathBuf::from(PLACE).join("image"),

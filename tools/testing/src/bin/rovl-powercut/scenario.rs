@@ -44,6 +44,18 @@ pub enum Kind {
     Mkdir,
     /// See `Operation`.
     Symlink,
+    /// See `Operation`, of a name that is there or of a new one.
+    Write,
+    /// See `Operation`.
+    Map,
+    /// See `Operation`.
+    Unnamed,
+    /// See `Operation`.
+    Sync,
+    /// See `Operation`.
+    Remount,
+    /// See `Operation`.
+    Unmount,
 }
 
 use Kind::*;
@@ -61,6 +73,8 @@ pub struct Scenario {
     pub has_lower_links: bool,
     /// Whether the modification times of files that nobody wrote to are compared.
     pub compares_times: bool,
+    /// Whether data is written without being synced, and it is looked at just after syncs.
+    pub at_syncs: bool,
     /// Whether nothing is synced: damage has to be found, or the check would find none at all.
     pub is_control: bool,
 }
@@ -86,6 +100,7 @@ pub const ALL: &[Scenario] = &[
         kinds: COPY_UP,
         has_lower_links: false,
         compares_times: true,
+        at_syncs: false,
         is_control: false,
     },
     Scenario {
@@ -94,6 +109,7 @@ pub const ALL: &[Scenario] = &[
         kinds: COPY_UP,
         has_lower_links: false,
         compares_times: true,
+        at_syncs: false,
         is_control: false,
     },
     Scenario {
@@ -118,6 +134,7 @@ pub const ALL: &[Scenario] = &[
         ],
         has_lower_links: false,
         compares_times: true,
+        at_syncs: false,
         is_control: false,
     },
     Scenario {
@@ -131,6 +148,7 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: false,
         // The data that comes later sets the time anew.
         compares_times: false,
+        at_syncs: false,
         is_control: false,
     },
     Scenario {
@@ -142,6 +160,21 @@ pub const ALL: &[Scenario] = &[
         ],
         has_lower_links: true,
         compares_times: true,
+        at_syncs: false,
+        is_control: false,
+    },
+    Scenario {
+        name: "sync",
+        options: &[("redirect_dir", "on")],
+        kinds: &[
+            Sync, Sync, Sync, Sync, Sync, Remount, Remount, Unmount, Unmount, Unmount, Write,
+            Write, Write, Write, Write, Map, Map, Map, Unnamed, Unnamed, Chmod, Chown, Open,
+            Attribute, Create, Rename, RenameOver, Exchange, RenameDir, Link, Unlink, Unlink,
+            Rmdir, Mkdir, Symlink,
+        ],
+        has_lower_links: false,
+        compares_times: false,
+        at_syncs: true,
         is_control: false,
     },
     Scenario {
@@ -150,6 +183,7 @@ pub const ALL: &[Scenario] = &[
         kinds: COPY_UP,
         has_lower_links: false,
         compares_times: true,
+        at_syncs: false,
         is_control: true,
     },
 ];

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use rovl_testing::block::{make_filesystem, mount_device};
-use rovl_testing::mount::Refused;
+use rovl_testing::mount::{reconfigure, Refused};
 use rovl_testing::ops::ok;
 use rovl_testing::{Dir, Mounted, Request};
+use rustix::mount::{unmount, UnmountFlags};
 
 use crate::operation::Operation;
 use crate::plan;
@@ -129,10 +130,12 @@ impl<'a> Site<'a> {
         Ok(request.mount(&self.part("merged"))?.unchecked())
     }
 
-    /// Does the operations below `root`, with `tell` told of the begin and the end of each, while
-    /// somebody else commits the file system at any moment. Gives the first error.
+    /// Does the operations below `root`, the mount of an overlay of type `kind`, with `tell` told of the
+    /// begin and the end of each, while somebody else commits the file system at any moment, or writes to
+    /// it and syncs nothing where that is what the overlay has to do. Gives the first error.
     pub fn work(
         &self,
+        kind: &str,
         root: &Path,
         operations: &[Operation],
         tell: impl Fn(&str, usize),
@@ -140,17 +143,66 @@ impl<'a> Site<'a> {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let _end = End(&stop);
-            scope.spawn(|| self.commit_often(&stop));
+            scope.spawn(|| match self.scenario.at_syncs {
+                true => self.write_often(&stop),
+                false => self.commit_often(&stop),
+            });
             operations
                 .iter()
                 .enumerate()
                 .try_for_each(|(n, operation)| {
                     tell("begin", n);
-                    let result = operation.apply(root);
+                    let result = operation.apply(root).map_err(|error| error.to_string());
+                    let result = result.and_then(|()| self.end_mount(operation, root));
                     tell("end", n);
+                    let result = result.and_then(|()| self.begin_mount(kind, operation, root));
                     result.map_err(|error| format!("operation {n}, {operation:?}: {error}"))
                 })
         })
+    }
+
+    /// What of an operation on the mount itself makes all durable.
+    fn end_mount(&self, operation: &Operation, root: &Path) -> Result<(), String> {
+        match operation {
+            Operation::Remount => remount(root, "ro"),
+            Operation::Unmount => {
+                unmount(root, UnmountFlags::empty()).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What comes after that.
+    fn begin_mount(&self, kind: &str, operation: &Operation, root: &Path) -> Result<(), String> {
+        match operation {
+            Operation::Remount => remount(root, "rw"),
+            Operation::Unmount => match self.mount(kind, false) {
+                // Whoever has made the first one unmounts it.
+                Ok(mounted) => {
+                    std::mem::forget(mounted);
+                    Ok(())
+                }
+                Err(refused) => Err(refused.describe()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes data, and makes and removes names, and syncs nothing.
+    fn write_often(&self, stop: &AtomicBool) {
+        let dir = self.part("others");
+        let _ = std::fs::create_dir_all(&dir);
+        let mut rng = Rng::new();
+        while !stop.load(Ordering::Relaxed) {
+            let path = dir.join(rng.u8(..8).to_string());
+            if rng.u8(..4) == 0 {
+                let _ = std::fs::remove_file(path);
+            } else {
+                // Where there is no space, there is enough to be left alone.
+                let _ = std::fs::write(path, vec![1; rng.usize(..300_000)]);
+            }
+            std::thread::sleep(Duration::from_micros(rng.u64(..LONGEST_PAUSE)));
+        }
     }
 
     /// Commits often, and writes data that nobody asks to be on the disk: as somebody else does.
@@ -173,4 +225,8 @@ impl<'a> Site<'a> {
     pub fn unmount(self) {
         self.below.unmount();
     }
+}
+
+fn remount(root: &Path, flag: &str) -> Result<(), String> {
+    reconfigure(root, &[flag], &[]).map_err(|refused| refused.describe())
 }

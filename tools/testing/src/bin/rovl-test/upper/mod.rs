@@ -5,6 +5,7 @@ mod copy_up;
 mod copy_up_data;
 mod copy_up_kept;
 mod copy_up_sync;
+mod own_sync;
 mod whiteout;
 mod work_cleanup;
 mod work_directory;
@@ -18,6 +19,7 @@ pub const CASES: &[&[Case]] = &[
     copy_up_data::CASES,
     copy_up_kept::CASES,
     copy_up_sync::CASES,
+    own_sync::CASES,
     whiteout::CASES,
     xattr_whiteout::CASES,
     work_directory::CASES,
