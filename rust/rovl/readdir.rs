@@ -15,4 +15,5 @@ mod merged;
 mod name_keys;
 mod number;
 mod real;
+mod shown;
 pub(crate) mod table;

@@ -10,8 +10,8 @@ use crate::{
         reason, //
     },
     readdir::{
-        merged,
-        real, //
+        real,
+        shown, //
     },
     Rovl, //
 };
@@ -88,7 +88,7 @@ impl State {
     ) -> Result<&Listing> {
         let listing = match self.listing.take() {
             Some(listing) => listing,
-            None => merged::open_listing(m, file.dentry(), dir)?,
+            None => shown::open_listing(m, file.dentry(), dir)?,
         };
         Ok(self.listing.insert(listing))
     }
@@ -216,7 +216,7 @@ impl Operations for DirFile {
             if state.is_real {
                 return real::emit(m, file.path(), &dir, &mut state.real, this.is_upper, ctx);
             }
-            merged::emit(file.path(), &dir, state.listing(m, file, &dir)?, ctx)
+            shown::emit(file.path(), &dir, state.listing(m, file, &dir)?, ctx)
         })
     }
 }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is shown of a merged directory: its listing, which several may read at a time.
+
+use crate::{
+    listing::{
+        cache::Listing,
+        entries::{
+            Entry,
+            Mark, //
+        }, //
+    },
+    object::entry::InodeExt,
+    readdir::{
+        merged::{
+            read,
+            Purpose, //
+        },
+        number,
+        table, //
+    },
+    Rovl, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use stacking::cred::AsMounter;
+use vfs::{
+    dentry::Dentry,
+    dir_context::DirContext,
+    inode::LockedShared,
+    path::PathRef, //
+};
+
+/// The listing of a directory for one more open file: the one that is kept, if nothing has changed
+/// since, or a new one.
+///
+/// The caller holds `i_rwsem` of the directory, as `lock` shows, and no other lock of the inode.
+pub(crate) fn open_listing(
+    m: &AsMounter,
+    dentry: &Dentry<Rovl>,
+    lock: &LockedShared<'_, Rovl>,
+) -> Result<Arc<Listing>> {
+    let inode = lock.inode();
+    let data = inode.data();
+    let kept = || data.dir_cache.open(data.version(), table::stamp(inode));
+    if let Some(listing) = kept() {
+        return Ok(listing);
+    }
+    // One makes it for all who come at the same time.
+    let _lock = inode.lock_mutex();
+    if let Some(listing) = kept() {
+        return Ok(listing);
+    }
+    let keeper = &inode.ofs().keeper;
+    // Nobody can use it any more.
+    data.dir_cache.set_listing(keeper, None);
+    let version = data.version();
+    let stamp = table::sharp_stamp(m, inode);
+    let mut entries = read(m, dentry, Purpose::Show)?;
+    entries.shrink();
+    let listing = Listing::new(version, stamp, entries, None)?;
+    listing.open();
+    data.dir_cache.set_listing(keeper, Some(listing.clone()));
+    Ok(listing)
+}
+
+/// Passes the entries on, from the position of `ctx` on.
+pub(crate) fn emit(
+    dir: PathRef<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
+    listing: &Listing,
+    ctx: &mut DirContext<'_>,
+) -> Result {
+    let entries = &listing.entries;
+    loop {
+        let pos = ctx.pos();
+        let Some(entry) = usize::try_from(pos).ok().and_then(|pos| entries.get(pos)) else {
+            return Ok(());
+        };
+        if !entry.is(Mark::Hidden) {
+            let name = entries.name(entry);
+            if entry.needs_lookup() {
+                complete(dir, lock, listing, entry)?;
+            }
+            if !entry.is(Mark::Hidden) && !ctx.emit(name, entry.ino(), entry.kind()) {
+                return Ok(());
+            }
+        }
+        ctx.set_pos(pos.saturating_add(1));
+    }
+}
+
+/// Completes an entry that several may read. The caller holds no lock of the inode but `lock`.
+#[inline(never)]
+fn complete(
+    dir: PathRef<'_, Rovl>,
+    lock: &LockedShared<'_, Rovl>,
+    listing: &Listing,
+    entry: &Entry,
+) -> Result {
+    // The lock of those who make a listing.
+    let _lock = lock.inode().lock_mutex();
+    if !entry.needs_lookup() {
+        return Ok(());
+    }
+    let inode = lock.inode();
+    number::complete(dir, lock, listing.entries.name(entry), entry).inspect_err(|_| {
+        // The entry is hidden now, which is not for all times: the next to open the directory tries again.
+        let slot = &inode.data().dir_cache;
+        slot.set_listing(&inode.ofs().keeper, None);
+    })
+}
