@@ -25,10 +25,7 @@ use vfs::{
     fileattr::FileKattr,
     iattr::Setattr,
     inode::{
-        DelayedCall,
-        Fiemap,
         Inode,
-        Link,
         RcuInode, //
     },
     mount::Idmap,

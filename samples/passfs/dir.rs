@@ -8,7 +8,6 @@
 //! ends with `ESTALE` if not.
 
 use crate::{
-    attr,
     file::RegularFile,
     inode::{
         self,
@@ -21,11 +20,7 @@ use crate::{
     PassFs, //
 };
 use core::iter;
-use kernel::{
-    bindings,
-    prelude::*,
-    str::CStr, //
-};
+use kernel::prelude::*;
 use stacking::{
     cred::Creator,
     namei::Creating,
@@ -40,7 +35,6 @@ use vfs::{
         Positive, //
     },
     file::TmpFile,
-    fileattr::FileKattr,
     inode::{
         Fetched,
         Inode,

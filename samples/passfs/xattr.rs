@@ -16,10 +16,7 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use stacking::{
-    cred,
-    prelude::*, //
-};
+use stacking::cred;
 use vfs::{
     dentry::{
         Dentry,
