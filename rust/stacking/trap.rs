@@ -71,7 +71,23 @@ where
 
     /// Where the one for `key` is, or else would be.
     fn position(&self, key: usize) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&key, |trap| trap.key)
+        // The library's own may panic, as far as the compiler knows.
+        let (mut rest, mut at): (&[Trap<F>], usize) = (&self.0, 0);
+        loop {
+            let half = rest.len() / 2;
+            let Some((before, [middle, after @ ..])) = rest.split_at_checked(half) else {
+                return Err(at);
+            };
+            if middle.key == key {
+                return Ok(at.saturating_add(half));
+            }
+            rest = if middle.key < key {
+                at = at.saturating_add(half).saturating_add(1);
+                after
+            } else {
+                before
+            };
+        }
     }
 
     /// Whether there is one for the layer's inode `key`.

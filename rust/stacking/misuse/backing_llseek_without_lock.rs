@@ -25,5 +25,5 @@ fn under_rwsem<F: FileSystem>(
     lock: &InodeLock<'_, F>,
 ) -> Result<i64> {
     real.llseek(m, lock, file, 0, 0)
-    //~^ ERROR expected `&InodeMutex<'_, _>`, found `&InodeLock<'_, F>`
+    //~^ ERROR expected `&InodeMutex<'_, F>`, found `&InodeLock<'_, F>`
 }

@@ -265,7 +265,7 @@ fn all_is_durable(t: &Test, kind: &'static str, how: Sync) {
                 .assert_same(&Snapshot::of(upper.root()));
             map.store(4, b"and again");
             drop((map, kept));
-            ok(syncfs(&open_read(m.root())));
+            ok(syncfs(open_read(m.root())));
             disk.after_a_cut(upper.root())
                 .assert_same(&Snapshot::of(upper.root()));
             m.unmount();
