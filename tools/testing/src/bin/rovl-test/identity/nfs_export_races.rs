@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use rovl_testing::handle::{forget, Handle};
-use rovl_testing::ops::{exists, names, read, read_fd, set, stat, unlink, write_at};
+use rovl_testing::ops::{exists, names, read, read_fd, set, stat, write_at};
 use rovl_testing::{cases, ok, Test};
 use rustix::fs::{chmod, fstat, link, rename, OFlags};
 use rustix::io::Errno;
