@@ -181,7 +181,7 @@ impl Swept {
 }
 
 /// With more than that, each that is listed has some others looked at whether they need not be any more.
-const MANY: usize = 4096;
+const MANY: usize = 1024;
 
 /// How many are looked at for each that is listed, so that their number does not grow.
 const LOOKS: usize = 2;

@@ -440,9 +440,9 @@ fn many_files(t: &Test) {
     let l = disk.layers();
     l.lower(0);
     let m = l.mount();
-    for n in 0..t.scaled(5_000) {
+    for n in 0..t.scaled(1_250) {
         write(m.path(format!("f{n}")), format!("{n}"));
-        if n % 1_000 == 999 {
+        if n % 250 == 249 {
             // Clean, by whoever it was.
             rustix::fs::sync();
         }
