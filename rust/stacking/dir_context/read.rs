@@ -12,8 +12,8 @@ use kernel::{
     prelude::*, //
 };
 use vfs::{
-    bindings, //
-    errno::to_result,
+    bindings,
+    errno::to_result, //
 };
 
 /// `filldir_t`
