@@ -75,7 +75,9 @@ pub(crate) fn set_size_and_attributes(
 ) -> Result {
     let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
     let is_right = lock.inode().size() == stat.size() && stat.size() <= NO_BLOCKS_BEHIND_END;
-    if stat.is_reg() && !is_right {
+    // A clone that has only holes: setting its size tells xfs that it shares nothing.
+    let is_hole = stat.size() != 0 && stat.blocks() == 0;
+    if stat.is_reg() && (!is_right || is_hole) {
         let size = Iattr::size(stat.size());
         upper.write.notify_change(upper.m, &lock, dentry, &size)?;
     }
