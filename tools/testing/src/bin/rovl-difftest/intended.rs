@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::image::FOLDED;
 use crate::run::Difference;
 use crate::script::{Script, Step};
+use crate::side::SQUEEZE;
 use crate::snapshot;
 
 /// Times before this are set by a step, or come from a lower layer; later ones are the clock's.
@@ -187,6 +188,27 @@ pub fn asks_nothing(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> boo
             .iter()
             .zip(seen)
             .all(|(kind, text)| expected(kind, text))
+}
+
+/// An option of a mount of the type `kind`, if that has it: what only rovl has is written `rovl:OPTION`.
+pub fn own_option<'a>(kind: &str, option: &'a str) -> Option<&'a str> {
+    match option.strip_prefix("rovl:") {
+        Some(own) => (kind != "overlay").then_some(own),
+        None => Some(option),
+    }
+}
+
+/// What a mount shows, without the options that only rovl has.
+pub fn shown(text: &str) -> String {
+    text.replace(",syncfs=upper", "")
+}
+
+/// Whether inode numbers are still compared after `what` was done to the caches. When some of it is taken back
+/// (`squeeze`), that is not the same on both sides, and some numbers depend on it with either type: a directory is
+/// looked through for numbers of copied files only while its inode says so, and that is told anew when the inode is
+/// read again, for example after a file was linked into it whose own inode was, or was not, made since it was copied.
+pub fn numbers_after(what: &str, compared: bool) -> bool {
+    compared && what != SQUEEZE
 }
 
 /// The work directory after a mount that was refused.

@@ -6,6 +6,7 @@ mod actor;
 mod generate;
 mod image;
 mod intended;
+mod memory;
 mod operation;
 mod parameter;
 mod request;

@@ -12,6 +12,8 @@ use rustix::fs::{self, Mode, OFlags, CWD};
 use rustix::io::Errno;
 use rustix::mount::{move_mount, open_tree, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
+use crate::intended;
+
 /// Layers by their paths, top first.
 pub struct Layers<'a> {
     /// The lower ones.
@@ -40,13 +42,18 @@ enum Manner {
 /// Mounts the type `kind` at `target`. The words of `options` are those of the type, but for: `list`
 /// gives the lower layers as one text, `descriptors` and `detached` give all layers as descriptors,
 /// `mapped-lower`, `mapped-upper` and `mapped` map the ids of layers and of the mount, `noupper` leaves
-/// out the upper layer, and `attr:NAME` is an attribute of the mount. An error is one for comparison.
+/// out the upper layer, `rovl:OPTION` is one that only rovl has, and `attr:NAME` is an attribute of the mount. An error is one for comparison.
 pub fn mount(
     kind: &str,
     layers: &Layers<'_>,
     options: &[&str],
     target: &Path,
 ) -> Result<(), String> {
+    let options: Vec<&str> = options
+        .iter()
+        .filter_map(|option| intended::own_option(kind, option))
+        .collect();
+    let options = options.as_slice();
     // A copy of a mount goes away with its descriptor, and layers in it could not be used any more.
     let (request, _home) = give(Request::new(kind), layers, options)?;
     let request = configure(request, options);

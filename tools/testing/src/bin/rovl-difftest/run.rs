@@ -17,9 +17,10 @@ use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
 use crate::image::{self, Images, FILE_SYSTEMS};
 use crate::intended;
+use crate::memory;
 use crate::parameter::Changed;
 use crate::script::{Place, Script, Step};
-use crate::side::{Side, BARRIER, DIRECTORY};
+use crate::side::{Side, BARRIER, DIRECTORY, DROP_CACHES, SQUEEZE};
 
 /// Seconds without a word from either side after which a run is given up.
 const PATIENCE: u64 = 240;
@@ -139,6 +140,10 @@ fn start(settings: &Settings, script: &Script, number: usize) -> Result<Started,
     }
     let child = caller::fork(|| {
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        if let Err(error) = memory::join() {
+            eprintln!("rovl-difftest: side {number}: {error}");
+            return 1;
+        }
         let (Ok(out), Ok(wait)) = (rustix::io::dup(&to), rustix::io::dup(&wait)) else {
             return 1;
         };
@@ -182,11 +187,12 @@ fn collect(sides: &[Started; 2], texts: &mut [Vec<u8>; 2]) -> Result<bool, Faile
                 Ok(0) | Err(_) => open[*number] = false,
                 Ok(n) => texts[*number].extend_from_slice(&chunk[..n]),
             }
-            waiting[*number] = waits(&texts[*number]);
+            let text = &texts[*number];
+            waiting[*number] = waits(text, DROP_CACHES) || waits(text, SQUEEZE);
         }
         // One that has ended is not waited for.
         if waiting.contains(&true) && (0..2).all(|number| waiting[number] || !open[number]) {
-            std::fs::write("/proc/sys/vm/drop_caches", "2")?;
+            memory::forget(waits(&texts[0], SQUEEZE) || waits(&texts[1], SQUEEZE))?;
             for number in (0..2).filter(|number| waiting[*number]) {
                 rustix::io::write(&sides[number].go, b"g").map_err(std::io::Error::from)?;
             }
@@ -196,9 +202,9 @@ fn collect(sides: &[Started; 2], texts: &mut [Vec<u8>; 2]) -> Result<bool, Faile
     Ok(true)
 }
 
-/// Whether a side has written that it waits for the other one.
-fn waits(text: &[u8]) -> bool {
-    text.ends_with(format!("\t{BARRIER}\t\n").as_bytes())
+/// Whether a side has written that it waits for the other one, for both to have `what` done.
+fn waits(text: &[u8], what: &str) -> bool {
+    text.ends_with(format!("\t{BARRIER}\t{what}\n").as_bytes())
 }
 
 /// The first line that is not the same in both.

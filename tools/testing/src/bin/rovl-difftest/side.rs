@@ -23,6 +23,12 @@ pub const DIRECTORY: &str = "rovl-difftest";
 /// The line that a side writes when it waits for the other one.
 pub const BARRIER: &str = "both have come here";
 
+/// What both then have the kernel forget: all that is not in use,
+pub const DROP_CACHES: &str = "drop-caches";
+
+/// or some of it, whatever the kernel takes when the memory of both gets short.
+pub const SQUEEZE: &str = "squeeze";
+
 /// Time of all objects of the lower layers.
 const LOWER_TIME: i64 = 1_000_000;
 
@@ -195,7 +201,16 @@ impl Side {
             }
             ["check"] if self.mounted => self.check(),
             ["check"] => Ok(()),
-            ["drop-caches"] => self.drop_caches(),
+            [what @ (DROP_CACHES | SQUEEZE)] => self.forget(what),
+            ["syncfs"] => {
+                let seen = fs::open(
+                    &self.merged,
+                    OFlags::RDONLY | OFlags::CLOEXEC,
+                    fs::Mode::empty(),
+                )
+                .and_then(fs::syncfs);
+                self.line("syncfs", &format!("{seen:?}"))
+            }
             ["sync"] => {
                 fs::sync();
                 Ok(())
@@ -214,10 +229,12 @@ impl Side {
     }
 
     /// Both sides stand still meanwhile, for it touches both.
-    fn drop_caches(&mut self) -> std::io::Result<()> {
-        self.line(BARRIER, "")?;
+    fn forget(&mut self, what: &str) -> std::io::Result<()> {
+        self.line(BARRIER, what)?;
         self.out.flush()?;
-        self.go.read_exact(&mut [0])
+        self.go.read_exact(&mut [0])?;
+        self.numbers = intended::numbers_after(what, self.numbers);
+        self.tell_numbers()
     }
 
     fn mount(&mut self, options: &[&str]) -> std::io::Result<()> {
@@ -293,7 +310,7 @@ impl Side {
         let (options, shown) = line.map_or_else(Default::default, |mount| {
             (mount.options, mount.super_options)
         });
-        let seen = format!("{options} {}", intended::place(&shown));
+        let seen = format!("{options} {}", intended::place(&intended::shown(&shown)));
         self.line("mount table", &seen)?;
         Ok(shown)
     }
@@ -317,6 +334,11 @@ impl Side {
         let one = below.is_empty() && same(above) && (noupper || above.contains(&script.upper));
         let has_xino = script.nested_options.iter().any(|text| text == "xino=on");
         self.numbers = one || (xino && (has_xino || same(below)));
+        self.tell_numbers()
+    }
+
+    /// Tells the processes whether inode numbers are compared.
+    fn tell_numbers(&mut self) -> std::io::Result<()> {
         let kept = if self.numbers { "kept" } else { "lost" };
         for (_, process) in &mut self.processes {
             process.run(&["numbers".to_owned(), kept.to_owned()], false)?;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Random scripts. `model` is what probably exists, `source` what the processes hold, `layer` fills
+//! Random scripts. `crowd` makes directories with many names, `model` is what probably exists, `source` what the processes hold, `layer` fills
 //! layers, `moved` renames in them, `options` chooses those of a mount, `step`, `content` and `handle` make steps, `value`
 //! their arguments.
 
 mod content;
+mod crowd;
 mod handle;
 mod layer;
 mod model;
@@ -61,6 +62,8 @@ struct Plan {
     several: bool,
     /// Whether lower layers have directories that were renamed.
     moved: bool,
+    /// The directory that has many names, if there is one.
+    crowd: Option<&'static str>,
     /// What the parameters of the modules say.
     defaults: Defaults,
     /// One check of the trees in so many steps.
@@ -89,7 +92,7 @@ pub fn script(seed: u64, length: usize) -> Script {
         }
         // What is kept of the names of directories goes with it, and comes again.
         if source.one_in(60) {
-            steps.push(machine("drop-caches"));
+            steps.push(machine(source.pick(&["drop-caches", "squeeze", "squeeze"])));
         }
         if source.export && source.one_in(40) {
             handle::after_forgetting(&mut source, &mut steps);
@@ -134,6 +137,10 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
     let plain = userxattr && (export || source.one_in(2));
     // Nobody follows them with `userxattr`.
     let moved = source.one_in(if userxattr { 12 } else { 2 });
+    let many = lowers - script.data > 20;
+    let crowd = source.one_in(if many { 2 } else { 8 }) && script.upper != FOLDED;
+    let crowd = crowd.then(|| source.pick(&["/", "a", "b"]));
+    source.crowd = crowd;
     Plan {
         userxattr,
         plain,
@@ -145,6 +152,7 @@ fn plan(source: &mut Source, script: &mut Script) -> Plan {
         folded: script.upper == FOLDED,
         several: source.mixed || script.nested > 0,
         moved,
+        crowd,
         defaults: Defaults::default(),
         check: source.pick(&[30, 60, 150]),
         change: source.pick(&[40, 80, 200]),
@@ -182,7 +190,20 @@ fn fill(source: &mut Source, plan: &Plan, script: &Script) -> Vec<Step> {
     // From the lowest one, where the data is of files above.
     let mut trees: Vec<(usize, Tree)> = Vec::new();
     for number in (0..plan.lowers).rev() {
-        let tree = layer::fill(&mut source.rng, number, manner, &trees, &mut steps);
+        let mut tree = layer::fill(&mut source.rng, number, manner, &trees, &mut steps);
+        // Those of a high stack are many together.
+        if let Some(dir) = plan
+            .crowd
+            .filter(|_| source.one_in(1 + plan.lowers as u32 / 6))
+        {
+            crowd::fill(
+                &mut source.rng,
+                Place::Lower(number),
+                dir,
+                &mut tree,
+                &mut steps,
+            );
+        }
         trees.push((number, tree));
     }
     if plan.plain {
@@ -302,7 +323,7 @@ fn volatile_again(steps: &mut Vec<Step>) {
 fn change(source: &mut Source, plan: &Plan, steps: &mut Vec<Step>) {
     match source.rng.u8(0..12) {
         0..=1 => steps.push(machine("drop-caches")),
-        2 => steps.push(machine("sync")),
+        2 => steps.push(machine(source.pick(&["sync", "syncfs", "syncfs"]))),
         3 => {
             let option = source.pick(&[
                 "ro",

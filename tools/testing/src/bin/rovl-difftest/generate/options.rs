@@ -65,6 +65,8 @@ const SYNC: &[&str] = &[
     "volatile",
     "fsync=volatile",
 ];
+/// What only rovl has.
+const SYNCFS: &[&str] = &["", "", "", "", "rovl:syncfs=own", "rovl:syncfs=upper"];
 const ATTRIBUTES: &[&str] = &[
     "",
     "",
@@ -129,6 +131,7 @@ pub fn choose(source: &mut Source, plan: &Plan) -> Chosen {
         source.pick(UUID),
         source.pick(CREDENTIALS),
         sync,
+        source.pick(SYNCFS),
         source.pick(ATTRIBUTES),
     ];
     if source.one_in(10) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use super::model::{child, parent, user, Kind, Object, Tree};
-use super::value;
+use super::{crowd, value};
 use crate::actor::{HANDLES, SLOTS};
 use crate::script::Process;
 
@@ -67,6 +67,8 @@ pub struct Source {
     pub export: bool,
     /// Names that cannot be removed: those of lower layers, where the case of names is folded.
     pub kept: BTreeSet<String>,
+    /// The directory that has many names.
+    pub crowd: Option<&'static str>,
 }
 
 impl Source {
@@ -83,6 +85,7 @@ impl Source {
             redirects: false,
             export: false,
             kept: BTreeSet::new(),
+            crowd: None,
         }
     }
 
@@ -143,6 +146,9 @@ impl Source {
 
     /// Any path at all.
     fn random_path(&mut self) -> String {
+        if let Some(dir) = self.crowd.filter(|_| self.rng.bool()) {
+            return child(dir, &crowd::name(&mut self.rng));
+        }
         let depth = self.pick(&[1, 1, 2, 2, 3]);
         let names: Vec<&str> = (0..depth).map(|_| value::name(&mut self.rng)).collect();
         names.join("/")
@@ -253,7 +259,12 @@ impl Source {
             if dir.matches('/').count() > 3 {
                 continue;
             }
-            let path = child(&dir, value::name(&mut self.rng));
+            let path = match self.crowd {
+                Some(crowded) if crowded == dir || self.rng.u8(0..3) == 0 => {
+                    child(crowded, &crowd::name(&mut self.rng))
+                }
+                _ => child(&dir, value::name(&mut self.rng)),
+            };
             if !self.tree.objects.contains_key(&path) || self.one_in(20) {
                 return path;
             }

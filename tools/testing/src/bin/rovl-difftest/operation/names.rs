@@ -4,11 +4,11 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use rovl_testing::dirent;
+use rovl_testing::{dirent, ops};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, CWD};
 use rustix::io::Errno;
 
-use super::{done, mode};
+use super::{done, mode, number};
 use crate::actor::{Actor, Outcome};
 
 /// The operations of this module.
@@ -34,6 +34,9 @@ pub fn run(actor: &Actor, words: &[&str]) -> Option<Outcome> {
         ["unlink", path] => Some(remove(actor, path, AtFlags::empty())),
         ["rmdir", path] => Some(remove(actor, path, AtFlags::REMOVEDIR)),
         ["rmtree", path] => Some(remove_tree(actor, path)),
+        ["crowd", dir, first, count] => {
+            Some(crowd(actor, dir, number(first)?, number(count)?.min(1000)))
+        }
         ["rename", from, to, flag] => {
             let flags = match flag {
                 "-" => RenameFlags::empty(),
@@ -52,6 +55,25 @@ pub fn run(actor: &Actor, words: &[&str]) -> Option<Outcome> {
 fn make_dir(actor: &Actor, path: &str, bits: Mode) -> Outcome {
     let (dir, path, _) = actor.place(path)?;
     done(fs::mkdirat(dir, path, bits))
+}
+
+/// Makes `count` names in a directory, `n` and a number from `first` on: a directory where 16 divides it,
+/// else an empty file. What is there stays.
+fn crowd(actor: &Actor, dir: &str, first: u64, count: u64) -> Outcome {
+    let (at, path, _) = actor.place(dir)?;
+    for number in first..first.saturating_add(count) {
+        let path = path.join(format!("n{number}"));
+        let made = if number % 16 == 0 {
+            fs::mkdirat(at, &path, ops::mode(0o777))
+        } else {
+            fs::mknodat(at, &path, FileType::RegularFile, ops::mode(0o666), 0)
+        };
+        match made {
+            Ok(()) | Err(Errno::EXIST) => (),
+            Err(error) => return Err(error),
+        }
+    }
+    done(Ok(()))
 }
 
 fn symlink(actor: &Actor, target: &str, path: &str) -> Outcome {
