@@ -150,7 +150,8 @@ pub fn links(kinds: &[String; 2], step: &str, seen: [&str; 2]) -> bool {
 }
 
 /// Whether the last of `steps` repeats at a remount an option that the mount was made with: rovl accepts it, as
-/// mount(8) repeats all options, and the in-tree module refuses every option.
+/// mount(8) repeats all options, and the in-tree module refuses every option. A layer that was given as a copy of a
+/// mount without a place in the tree is called `/`.
 pub fn repeated(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
     let Some(([verb, option], before)) = steps
         .split_last()
@@ -160,8 +161,11 @@ pub fn repeated(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
     };
     let is_mount = |step: &&Step| step.words.first().is_some_and(|word| word == "mount");
     let given = before.iter().rev().find(is_mount);
-    let as_words =
-        |word: &String| word == option || (option == "volatile" && word == "fsync=volatile");
+    let as_words = |word: &String| {
+        word == option
+            || (option == "volatile" && word == "fsync=volatile")
+            || (option == "lowerdir=/" && matches!(word.as_str(), "detached" | "mapped-lower"))
+    };
     let expected = |kind: &str, text: &str| match kind {
         "overlay" => text.starts_with("Err(") && text.contains(&Errno::INVAL.to_string()),
         _ => text == "Ok(())",
