@@ -37,6 +37,7 @@ use vfs::{
         WritebackErrors, //
     },
     mount::Mount,
+    plug::plugged,
     Foreign, //
 };
 
@@ -326,11 +327,13 @@ impl Taken<'_> {
 
     /// Starts to write all of them, and calls `failed` for each that could not be started. May sleep.
     pub fn start(&self, mut failed: impl FnMut(Error)) {
-        for entry in self.files.values() {
-            if let Err(err) = entry.inode.get().start_writeback() {
-                failed(err);
+        plugged(|| {
+            for entry in self.files.values() {
+                if let Err(err) = entry.inode.get().start_writeback() {
+                    failed(err);
+                }
             }
-        }
+        });
     }
 
     /// Waits for all that is being written. May sleep.
