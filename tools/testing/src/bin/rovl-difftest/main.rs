@@ -16,6 +16,8 @@ mod shrink;
 mod side;
 mod snapshot;
 mod tests;
+mod tool;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -90,6 +92,10 @@ struct Options {
     #[arg(long)]
     counts: bool,
 
+    /// Ask this command, rovl, about the layers of each mount, and compare with what it shows
+    #[arg(long, value_name = "PROGRAM")]
+    tool: Option<PathBuf>,
+
     /// Directory with a directory for each file system: ext4, xfs, tmpfs
     #[arg(long, value_name = "DIR", default_value = "/scratch")]
     scratch: PathBuf,
@@ -109,6 +115,7 @@ fn main() -> ExitCode {
     let settings = Settings {
         scratch: options.scratch.clone(),
         kinds,
+        tool: options.tool.clone(),
         images: Default::default(),
     };
     let machine = Machine { options, settings };

@@ -32,6 +32,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// The oracle, and the type under test.
     pub kinds: [String; 2],
+    /// The command whose word on layers is compared with mounts of them.
+    pub tool: Option<PathBuf>,
     /// File systems that were made for layers.
     pub images: RefCell<Images>,
 }
@@ -148,7 +150,14 @@ fn start(settings: &Settings, script: &Script, number: usize) -> Result<Started,
             return 1;
         };
         let pipes = (File::from(out), File::from(wait));
-        let side = Side::new(&settings.scratch, number, kinds, script.clone(), pipes);
+        let side = Side::new(
+            &settings.scratch,
+            number,
+            kinds,
+            script.clone(),
+            settings.tool.clone(),
+            pipes,
+        );
         match side.and_then(Side::all) {
             Ok(()) => 0,
             Err(error) => {

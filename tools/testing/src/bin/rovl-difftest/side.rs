@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{BufWriter, Error, Read, Write};
 use std::path::{Path, PathBuf};
 
-use rovl_testing::mount::{self, mount_table, reconfigure};
-use rustix::fs::{self, AtFlags, FileType, IFlags, OFlags, Timespec, Timestamps, CWD};
+use rovl_testing::mount::{mount_table, reconfigure};
+use rustix::fs::{self, OFlags};
 use rustix::mount::{unmount, UnmountFlags};
 
 use crate::actor::{Actor, Remote};
@@ -15,7 +15,8 @@ use crate::image::{self, FOLDED};
 use crate::request::{self, Layers};
 use crate::script::{Place, Process, Script, Step};
 use crate::snapshot::{self, Snapshot, View};
-use crate::{intended, operation};
+use crate::tree::{remove, set_times};
+use crate::{intended, operation, tool};
 
 /// Directory of all sides in each file system.
 pub const DIRECTORY: &str = "rovl-difftest";
@@ -29,9 +30,6 @@ pub const DROP_CACHES: &str = "drop-caches";
 /// or some of it, whatever the kernel takes when the memory of both gets short.
 pub const SQUEEZE: &str = "squeeze";
 
-/// Time of all objects of the lower layers.
-const LOWER_TIME: i64 = 1_000_000;
-
 /// Layers and their mount.
 pub struct Side {
     script: Script,
@@ -42,6 +40,10 @@ pub struct Side {
     work: PathBuf,
     lowers: Vec<PathBuf>,
     processes: Vec<(Process, Remote)>,
+    /// The command whose word on the layers is compared with the mount, if one was given.
+    tool: Option<PathBuf>,
+    /// Options of the mount.
+    options: Vec<String>,
     mounted: bool,
     nested: bool,
     /// Whether the mount keeps inode numbers.
@@ -61,6 +63,7 @@ impl Side {
         number: usize,
         kinds: [String; 2],
         script: Script,
+        tool: Option<PathBuf>,
         (out, go): (File, File),
     ) -> std::io::Result<Self> {
         let place = PathBuf::from(DIRECTORY).join(number.to_string());
@@ -109,6 +112,8 @@ impl Side {
             work,
             lowers,
             processes,
+            tool,
+            options: Vec::new(),
             mounted: false,
             nested: false,
             numbers: false,
@@ -259,6 +264,7 @@ impl Side {
         match request::mount(&self.kinds[0], &layers, options, &self.merged) {
             Ok(()) => {
                 self.mounted = true;
+                self.options = options.iter().copied().map(str::to_owned).collect();
                 self.line("mount", "ok")?;
                 let shown = self.show_mount()?;
                 self.look_at_numbers(options.contains(&"noupper"), &shown)
@@ -372,12 +378,16 @@ impl Side {
             for (_, process) in &mut self.processes {
                 process.run(&["reset".to_owned()], false)?;
             }
+            let shown = self.shown_for_tool();
             let result = unmount(&self.merged, UnmountFlags::empty());
             if result.is_err() {
                 let _ = unmount(&self.merged, UnmountFlags::DETACH);
             }
             self.mounted = false;
             self.line("unmount", &format!("{result:?}"))?;
+            if let Some(shown) = shown {
+                self.ask_tool(&shown)?;
+            }
         }
         if self.nested {
             let target = self.merged.with_file_name("nested");
@@ -390,6 +400,44 @@ impl Side {
             self.check_nested_work()?;
         }
         self.check_layers(work)
+    }
+
+    /// What the mount shows, if the command can tell it from the layers.
+    fn shown_for_tool(&self) -> Option<Snapshot> {
+        self.tool.as_ref()?;
+        let table = mount_table();
+        let mount = table.iter().rfind(|mount| mount.target == self.merged)?;
+        let can = !self.nested && tool::can_tell(&self.options, &mount.super_options);
+        can.then(|| snapshot::of(&self.merged, View::Shown))
+    }
+
+    /// Asks the command about the layers. That it is wrong is a line that the other side does not have.
+    fn ask_tool(&mut self, shown: &Snapshot) -> std::io::Result<()> {
+        let Some(program) = &self.tool else {
+            return Ok(());
+        };
+        let (lowers, data) = self
+            .lowers
+            .split_at(self.lowers.len().saturating_sub(self.script.data));
+        let stack = tool::Stack {
+            program,
+            kind: &self.kinds[0],
+            lowers,
+            data,
+            upper: &self.upper,
+            work: &self.work,
+            options: &self.options,
+            room: &self.merged.with_file_name("tool"),
+        };
+        let volatile = self
+            .options
+            .iter()
+            .any(|option| option.ends_with("volatile"));
+        let side = self.merged.display().to_string();
+        for (name, text) in stack.ask(shown, volatile) {
+            self.line(name, &format!("{side}: {text}"))?;
+        }
+        Ok(())
     }
 
     fn check_nested_work(&mut self) -> std::io::Result<()> {
@@ -449,60 +497,4 @@ impl Side {
 /// Work directory of the overlay whose upper layer is the lower layer `path`.
 fn nested_work(path: &Path) -> PathBuf {
     path.with_file_name("nested-work")
-}
-
-/// Sets the times that the clock gave. Objects that steps gave a time keep it.
-fn set_times(path: &Path) {
-    let Ok(stat) = fs::lstat(path) else { return };
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-            set_times(&entry.path());
-        }
-    }
-    let time = Timespec {
-        tv_sec: LOWER_TIME,
-        tv_nsec: 0,
-    };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
-    if stat.st_mtime >= intended::CLOCK {
-        // A path that cannot be changed differs between the sides, which the comparison tells.
-        let _ = fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
-    }
-}
-
-/// Removes a tree, that of an earlier run too, with what may not be removed.
-fn remove(root: &Path) -> std::io::Result<()> {
-    for left in mount::unmount_all_below(&[root.to_owned()]) {
-        eprintln!("rovl-difftest: {left} was still mounted");
-    }
-    if !root.exists() || std::fs::remove_dir_all(root).is_ok() {
-        return Ok(());
-    }
-    allow_removal(root);
-    std::fs::remove_dir_all(root)
-}
-
-fn allow_removal(path: &Path) {
-    let Ok(stat) = fs::lstat(path) else { return };
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    if kind == FileType::Symlink {
-        return;
-    }
-    // Devices that can be opened have such flags, too.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    if let Ok(fd) = fs::open(path, flags, fs::Mode::empty()) {
-        if let Ok(flags) = fs::ioctl_getflags(&fd) {
-            let kept = flags - IFlags::IMMUTABLE - IFlags::APPEND;
-            // What cannot be removed afterwards is told by the removal.
-            let _ = fs::ioctl_setflags(&fd, kept);
-        }
-    }
-    if kind == FileType::Directory {
-        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-            allow_removal(&entry.path());
-        }
-    }
 }

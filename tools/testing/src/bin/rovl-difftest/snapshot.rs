@@ -21,6 +21,9 @@ const VALUE_MAX: usize = 65536;
 pub enum View {
     /// The mount.
     Merged,
+    /// What a mount, or the same tree in another place, shows of names, content and attributes: nothing of how it is
+    /// stored, but all of its times.
+    Shown,
     /// A layer, where a character device 0:0 is a whiteout.
     Layer,
     /// A work directory, where names are temporary.
@@ -107,6 +110,25 @@ pub fn describe_stat(stat: &Stat) -> String {
     text
 }
 
+/// Type, permissions, owner, size, device, modification time.
+fn describe_shown(stat: &Stat) -> String {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let size = if kind == FileType::Directory {
+        0
+    } else {
+        stat.st_size
+    };
+    format!(
+        "{kind:?} {:o} {}:{} size={size} dev={:x} mtime={}.{}",
+        stat.st_mode & 0o7777,
+        stat.st_uid,
+        stat.st_gid,
+        stat.st_rdev,
+        stat.st_mtime,
+        stat.st_mtime_nsec,
+    )
+}
+
 struct Walk<'a> {
     root: &'a Path,
     view: View,
@@ -133,10 +155,12 @@ impl Walk<'_> {
     fn describe(&mut self, relative: &Path, stat: &Stat) -> Result<String, Errno> {
         let path = self.root.join(relative);
         let kind = FileType::from_raw_mode(stat.st_mode);
-        if self.view != View::Merged && kind == FileType::CharacterDevice && stat.st_rdev == 0 {
+        let as_layer = matches!(self.view, View::Layer | View::Work);
+        if as_layer && kind == FileType::CharacterDevice && stat.st_rdev == 0 {
             return Ok(intended::whiteout(stat));
         }
         let mut text = match self.view {
+            View::Shown => describe_shown(stat),
             View::Work => describe_stat(&intended::own_directory(relative, stat)),
             View::Merged | View::Layer => describe_stat(stat),
         };
@@ -156,6 +180,10 @@ impl Walk<'_> {
                 let _ = write!(text, " -> {}", target.to_string_lossy());
             }
             _ => (),
+        }
+        if self.view == View::Shown {
+            self.attributes(&path, &mut text);
+            return Ok(text);
         }
         if stat.st_dev != self.device {
             text.push_str(" other device");
@@ -228,6 +256,7 @@ impl Walk<'_> {
                 let stat = fs::lstat(path.join(&entry.name));
                 match &stat {
                     Ok(stat) if stat.st_ino == entry.ino || !self.numbers => (),
+                    Ok(_) if self.view == View::Shown => (),
                     Ok(_) => text.push_str(" other number"),
                     Err(error) => drop(write!(text, " {error}")),
                 }
@@ -235,7 +264,12 @@ impl Walk<'_> {
             }
             text.push(')');
         }
-        Ok(text)
+        // All entries are described, too.
+        Ok(if self.view == View::Shown {
+            String::new()
+        } else {
+            text
+        })
     }
 }
 

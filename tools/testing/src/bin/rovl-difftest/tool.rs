@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the command `rovl` says of layers and makes of them, beside what a mount of them shows.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use rustix::mount::{unmount, UnmountFlags};
+
+use crate::request::{self, Layers};
+use crate::snapshot::{self, Snapshot, View};
+
+/// Options of a mount that are about how it is used or given, and not about what layers show.
+const OTHER: [&str; 13] = [
+    "ro",
+    "noupper",
+    "volatile",
+    "fsync=volatile",
+    "list",
+    "descriptors",
+    "detached",
+    "mapped",
+    "mapped-lower",
+    "mapped-upper",
+    "nfs_export=on",
+    "index=on",
+    "default_permissions",
+];
+
+/// The layers that a mount had.
+pub struct Stack<'a> {
+    /// The command.
+    pub program: &'a Path,
+    /// The type that mounted them.
+    pub kind: &'a str,
+    /// The lower layers, the topmost first.
+    pub lowers: &'a [PathBuf],
+    /// Those that only hold data.
+    pub data: &'a [PathBuf],
+    /// The upper layer.
+    pub upper: &'a Path,
+    /// The work directory.
+    pub work: &'a Path,
+    /// The options of the mount.
+    pub options: &'a [String],
+    /// A directory on the file system of the upper layer for what is made.
+    pub room: &'a Path,
+}
+
+/// Whether the command can know what the mount shows: it follows all redirects and takes ids as they are, which
+/// these options change.
+pub fn can_tell(options: &[String], shown: &str) -> bool {
+    let follows = ["redirect_dir=on", "redirect_dir=follow", "metacopy=on"];
+    let odd = ["mapped", "mapped-lower", "mapped-upper", "noupper"];
+    let given: Vec<&str> = shown.split(',').collect();
+    let user = given.contains(&"userxattr");
+    let redirects = user || follows.iter().any(|option| given.contains(option));
+    let data = user || given.contains(&"metacopy=on");
+    redirects && data && !options.iter().any(|option| odd.contains(&option.as_str()))
+}
+
+/// What is not as it should be, or nothing.
+type Found = Result<(), String>;
+
+impl Stack<'_> {
+    /// Asks all that the command can say, with `shown` for what the mount showed. The layers stay as they are.
+    pub fn ask(&self, shown: &Snapshot, volatile: bool) -> Vec<(&'static str, String)> {
+        let checks: [(&str, &dyn Fn() -> Found); 5] = [
+            ("rovl check", &|| self.check(volatile)),
+            ("rovl diff", &|| self.diff(shown)),
+            ("rovl commit and apply", &|| self.commit(shown)),
+            ("rovl flatten", &|| self.flatten(shown)),
+            ("rovl vacuum and merge", &|| self.merge(shown)),
+        ];
+        let mut found = Vec::new();
+        for (name, check) in checks {
+            let made = fresh(self.room).map_err(|error| error.to_string());
+            if let Err(text) = made.and_then(|()| check()) {
+                found.push((name, text));
+            }
+        }
+        // What is left is removed with the layers.
+        found
+    }
+
+    /// Nothing is wrong with what a mount has left. One that was volatile leaves a mark that is.
+    fn check(&self, volatile: bool) -> Found {
+        let mut args: Vec<OsString> = vec!["check".into(), "-n".into()];
+        args.extend(self.layer_options(Some(self.upper), true));
+        let output = self.run(&args)?;
+        match output.status.code() {
+            Some(0) => Ok(()),
+            Some(4) if volatile => Ok(()),
+            _ => Err(told(&output)),
+        }
+    }
+
+    /// All that is different without the upper layer is in the list, and nothing else.
+    fn diff(&self, shown: &Snapshot) -> Found {
+        let empty = self.room.join("empty");
+        make_dir(&empty)?;
+        let before = self.mounted(self.lowers, &empty)?;
+        let mut args: Vec<OsString> = vec!["diff".into(), "--times".into(), "--json".into()];
+        args.extend(self.layer_options(Some(self.upper), false));
+        let output = self.run(&args)?;
+        if !matches!(output.status.code(), Some(0 | 1)) {
+            return Err(told(&output));
+        }
+        let (mut listed, mut whole) = (BTreeSet::new(), BTreeSet::new());
+        for line in output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let record: serde_json::Value =
+                serde_json::from_slice(line).map_err(|error| error.to_string())?;
+            let path = |key: &str| {
+                record
+                    .get(key)
+                    .and_then(|value| value.as_str())
+                    .map(PathBuf::from)
+            };
+            let at = path("path").ok_or("a record without a path")?;
+            match record.get("change").and_then(|value| value.as_str()) {
+                Some("removed" | "renamed") => {
+                    whole.extend(path("from"));
+                    whole.insert(at);
+                }
+                Some("added" | "changed") => drop(listed.insert(at)),
+                other => return Err(format!("a record says {other:?}")),
+            }
+        }
+        let covered = |path: &Path| {
+            listed.contains(path) || path.ancestors().any(|above| whole.contains(above))
+        };
+        for path in before.keys().chain(shown.keys()) {
+            let (was, is) = (before.get(path), shown.get(path));
+            if was != is && !covered(path) {
+                return Err(format!("{path:?} is not told: {was:?} became {is:?}"));
+            }
+            if was == is && listed.contains(path) {
+                return Err(format!("{path:?} is told, and is the same: {is:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The upper layer through an archive shows the same.
+    fn commit(&self, shown: &Snapshot) -> Found {
+        let (archive, upper) = (self.room.join("layer.tar"), self.room.join("applied"));
+        let mut args: Vec<OsString> = vec!["commit".into(), "-o".into(), archive.clone().into()];
+        args.push("--options".into());
+        args.extend(
+            self.layer_options(Some(self.upper), false)
+                .into_iter()
+                .skip(1),
+        );
+        self.done(&args, &[0, 1])?;
+        let mut args: Vec<OsString> = vec!["apply".into()];
+        args.extend(self.is_user().then(|| "--userxattr".into()));
+        args.extend([archive.into(), upper.clone().into()]);
+        self.done(&args, &[0])?;
+        same(
+            &without_sockets(shown),
+            &without_sockets(&self.mounted(self.lowers, &upper)?),
+        )
+    }
+
+    /// All layers made one show the same.
+    fn flatten(&self, shown: &Snapshot) -> Found {
+        let flat = self.room.join("flat");
+        let mut args: Vec<OsString> = vec!["flatten".into(), "--options".into()];
+        args.extend(
+            self.layer_options(Some(self.upper), false)
+                .into_iter()
+                .skip(1),
+        );
+        args.extend(["-o".into(), flat.clone().into()]);
+        self.done(&args, &[0, 1])?;
+        same(
+            &without_sockets(shown),
+            &without_sockets(&snapshot::of(&flat, View::Shown)),
+        )
+    }
+
+    /// The upper layer without what is of no use, and then made one with the topmost lower one, shows the same.
+    fn merge(&self, shown: &Snapshot) -> Found {
+        let (upper, lower, empty) = (
+            self.room.join("upper"),
+            self.room.join("lower"),
+            self.room.join("empty"),
+        );
+        let (top, below) = self.lowers.split_first().ok_or("no lower layer")?;
+        copy(self.upper, &upper)?;
+        copy(top, &lower)?;
+        make_dir(&empty)?;
+        let user: &[OsString] = if self.is_user() {
+            &["--userxattr".into()]
+        } else {
+            &[]
+        };
+        let lowers: Vec<OsString> = self.lowers.iter().map(Into::into).collect();
+        let args = [
+            &["vacuum".into(), "--times".into()],
+            user,
+            &lowers,
+            &[upper.clone().into()],
+        ]
+        .concat();
+        if self.data.is_empty() {
+            self.done(&args, &[0])?;
+            same(shown, &self.mounted(self.lowers, &upper)?)
+                .map_err(|text| format!("vacuum: {text}"))?;
+        }
+        let rest: Vec<OsString> = below.iter().chain(self.data).map(Into::into).collect();
+        let args = [
+            &["merge".into()],
+            user,
+            &[upper.into(), lower.clone().into()],
+            &rest,
+        ]
+        .concat();
+        self.done(&args, &[0])?;
+        let lowers: Vec<PathBuf> = std::iter::once(lower)
+            .chain(below.iter().cloned())
+            .collect();
+        same(shown, &self.mounted(&lowers, &empty)?)
+    }
+
+    fn is_user(&self) -> bool {
+        self.options.iter().any(|option| option == "userxattr")
+    }
+
+    /// `-o` and the layers as options of a mount.
+    fn layer_options(&self, upper: Option<&Path>, work: bool) -> Vec<OsString> {
+        let mut text: Vec<String> = Vec::new();
+        text.extend(
+            self.lowers
+                .iter()
+                .map(|path| format!("lowerdir+={}", path.display())),
+        );
+        text.extend(
+            self.data
+                .iter()
+                .map(|path| format!("datadir+={}", path.display())),
+        );
+        text.extend(upper.map(|path| format!("upperdir={}", path.display())));
+        text.extend(work.then(|| format!("workdir={}", self.work.display())));
+        text.extend(self.is_user().then(|| "userxattr".to_owned()));
+        vec!["-o".into(), text.join(",").into()]
+    }
+
+    fn run(&self, args: &[OsString]) -> Result<Output, String> {
+        let output = Command::new(self.program).args(args).output();
+        output.map_err(|error| format!("{}: {error}", self.program.display()))
+    }
+
+    fn done(&self, args: &[OsString], fine: &[i32]) -> Found {
+        let output = self.run(args)?;
+        match output.status.code() {
+            Some(code) if fine.contains(&code) => Ok(()),
+            _ => Err(format!("{args:?}: {}", told(&output))),
+        }
+    }
+
+    /// What a mount of other layers shows, with the options that there were.
+    fn mounted(&self, lowers: &[PathBuf], upper: &Path) -> Result<Snapshot, String> {
+        let (work, target) = (self.room.join("work"), self.room.join("merged"));
+        make_dir(&work)?;
+        make_dir(&target)?;
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let other = |option: &&str| !OTHER.contains(option) && !option.starts_with("attr:");
+        let options: Vec<&str> = options.into_iter().filter(other).collect();
+        let layers = Layers {
+            lowers,
+            data: self.data,
+            upper,
+            work: &work,
+        };
+        request::mount(self.kind, &layers, &options, &target)?;
+        let shown = snapshot::of(&target, View::Shown);
+        unmount(&target, UnmountFlags::empty()).map_err(|error| error.to_string())?;
+        Ok(shown)
+    }
+}
+
+fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let lines = format!("{}{}", text(&output.stderr), text(&output.stdout));
+    format!(
+        "{}: {}",
+        output.status,
+        lines.chars().take(600).collect::<String>()
+    )
+}
+
+fn same(shown: &Snapshot, other: &Snapshot) -> Found {
+    match snapshot::first_difference(shown, other) {
+        Some((path, was, is)) => Err(format!("{path:?} was {was} and is {is}")),
+        None => Ok(()),
+    }
+}
+
+/// Sockets are in no archive.
+fn without_sockets(shown: &Snapshot) -> Snapshot {
+    let kept = shown.iter().filter(|(_, text)| !text.starts_with("Socket"));
+    kept.map(|(path, text)| (path.clone(), text.clone()))
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) -> Found {
+    let output = Command::new("cp").arg("-a").arg(from).arg(to).output();
+    match output.map_err(|error| error.to_string())? {
+        output if output.status.success() => Ok(()),
+        output => Err(told(&output)),
+    }
+}
+
+fn make_dir(path: &Path) -> Found {
+    std::fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// An empty directory.
+fn fresh(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        std::fs::remove_dir_all(path)?;
+    }
+    std::fs::create_dir(path)
+}
