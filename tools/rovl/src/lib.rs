@@ -3,5 +3,12 @@
 //! Layers of overlays, seen from user space: what one shows, what it changes, and whether it is sound.
 //!
 //! Formats and names are those of [`ondisk`], which the kernel module uses, too.
+//!
+//! Unsafe code is in `sys` only: system calls that no crate in use has as a safe function.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod cmd;
+pub mod exit;
+pub mod show;
