@@ -11,4 +11,5 @@
 pub mod cli;
 pub mod cmd;
 pub mod exit;
+pub mod layer;
 pub mod show;
