@@ -13,3 +13,4 @@ pub mod cmd;
 pub mod exit;
 pub mod layer;
 pub mod show;
+pub mod stack;

@@ -61,12 +61,18 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
 
 impl Entry {
     pub(super) fn root(layer: &Layer) -> Result<Self> {
-        let fail = |errno| Error::system(&layer.shown(&Place::ROOT), "open", errno);
-        let fd = rustix::io::dup(layer).map_err(fail)?;
+        let fd = rustix::io::fcntl_dupfd_cloexec(layer, 0)
+            .map_err(|errno| Error::system(&layer.shown(&Place::ROOT), "open", errno))?;
+        Self::opened(layer, Place::ROOT, fd)
+    }
+
+    /// What was opened in `layer` in another way than by names: `O_PATH` descriptors are taken.
+    pub fn opened(layer: &Layer, place: Place, fd: OwnedFd) -> Result<Self> {
+        let stat = stat(&fd).map_err(|errno| Error::system(&layer.shown(&place), "stat", errno))?;
         Ok(Self {
             layer: layer.clone(),
-            place: Place::ROOT,
-            stat: stat(&fd).map_err(fail)?,
+            place,
+            stat,
             fd,
         })
     }
@@ -118,13 +124,7 @@ impl Entry {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(fail(errno)),
         };
-        let stat = stat(&fd).map_err(fail)?;
-        Ok(Some(Self {
-            layer: self.layer.clone(),
-            place,
-            stat,
-            fd,
-        }))
+        Self::opened(&self.layer, place, fd).map(Some)
     }
 
     /// Opens the directory that this one is in, if it is `parent`.
