@@ -62,6 +62,7 @@ impl Output {
 )]
 pub enum Command {
     // A new one gets a line here and one below.
+    Mount(cmd::mount::Args),
     #[command(hide = true)]
     Completions(cmd::completions::Args),
     #[command(hide = true)]
@@ -71,6 +72,7 @@ pub enum Command {
 impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
+            Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),
             Self::Man(args) => cmd::man::run(args, out),
         }
@@ -83,6 +85,10 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run_command(args: &[OsString]) -> Exit {
+    match called_as(args) {
+        Some(program) if program.starts_with("mount.") => return cmd::mount::helper(program, args),
+        _ => {}
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return refused(&error, Exit::USAGE),

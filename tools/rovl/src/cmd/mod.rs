@@ -5,3 +5,4 @@
 
 pub mod completions;
 pub mod man;
+pub mod mount;
