@@ -6,7 +6,7 @@
 use crate::cmd;
 use crate::exit::{self, Exit, Usage};
 use crate::show::{Out, When};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -62,6 +62,7 @@ impl Output {
 )]
 pub enum Command {
     // A new one gets a line here and one below.
+    Info(cmd::info::Args),
     Mount(cmd::mount::Args),
     #[command(hide = true)]
     Completions(cmd::completions::Args),
@@ -72,6 +73,7 @@ pub enum Command {
 impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
+            Self::Info(args) => cmd::info::run(args, out),
             Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),
             Self::Man(args) => cmd::man::run(args, out),
@@ -99,6 +101,11 @@ fn run_command(args: &[OsString]) -> Exit {
         true => Exit::USAGE,
         false => Exit::FAILED,
     })
+}
+
+/// The definitions of the other programs that this one is under their names.
+pub fn helpers() -> Vec<clap::Command> {
+    vec![cmd::mount::Helper::command()]
 }
 
 /// The name that the program was called by, without its directory.

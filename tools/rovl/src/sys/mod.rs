@@ -5,8 +5,10 @@
 
 #![allow(unsafe_code)]
 
+mod file_handle;
 mod mount_setattr;
 
+pub use file_handle::FileHandle;
 pub use mount_setattr::{mount_setattr, AttrChange};
 
 use rustix::io::Errno;
