@@ -6,7 +6,7 @@
 use crate::cmd;
 use crate::exit::{self, Exit, Usage};
 use crate::show::{Out, When};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -62,6 +62,8 @@ impl Output {
 )]
 pub enum Command {
     // A new one gets a line here and one below.
+    Info(cmd::info::Args),
+    Mount(cmd::mount::Args),
     #[command(hide = true)]
     Completions(cmd::completions::Args),
     #[command(hide = true)]
@@ -71,6 +73,8 @@ pub enum Command {
 impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
+            Self::Info(args) => cmd::info::run(args, out),
+            Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),
             Self::Man(args) => cmd::man::run(args, out),
         }
@@ -83,6 +87,10 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run_command(args: &[OsString]) -> Exit {
+    match called_as(args) {
+        Some(program) if program.starts_with("mount.") => return cmd::mount::helper(program, args),
+        _ => {}
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return refused(&error, Exit::USAGE),
@@ -93,6 +101,11 @@ fn run_command(args: &[OsString]) -> Exit {
         true => Exit::USAGE,
         false => Exit::FAILED,
     })
+}
+
+/// The definitions of the other programs that this one is under their names.
+pub fn helpers() -> Vec<clap::Command> {
+    vec![cmd::mount::Helper::command()]
 }
 
 /// The name that the program was called by, without its directory.

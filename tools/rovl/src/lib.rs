@@ -12,5 +12,7 @@ pub mod cli;
 pub mod cmd;
 pub mod exit;
 pub mod layer;
+pub mod mounts;
 pub mod show;
 pub mod stack;
+mod sys;

@@ -2,7 +2,7 @@
 
 //! `rovl man`: the man pages, made from the definitions of the commands.
 
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
 use crate::exit::Exit;
 use crate::show::{name, Out};
 use anyhow::{Context, Result};
@@ -33,6 +33,11 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         }
         let page = format!("rovl-{}", command.get_name());
         write(&args.dir, command, &page, "1", out)?;
+    }
+    // The other names of the program.
+    for helper in cli::helpers() {
+        let page = helper.get_name().to_owned();
+        write(&args.dir, &helper, &page, "8", out)?;
     }
     Ok(Exit::FINE)
 }
@@ -76,7 +81,7 @@ mod tests {
         let commands = Cli::command();
         let shown = commands.get_subcommands().filter(|c| !c.is_hide_set());
         let pages = shown.map(|c| format!("rovl-{}.1", c.get_name()));
-        for page in pages.chain(["rovl.1".to_owned()]) {
+        for page in pages.chain(["rovl.1", "mount.rovl.8"].map(String::from)) {
             let text = fs::read_to_string(dir.path().join(&page)).expect(&page);
             assert!(text.contains(".SH SYNOPSIS"), "{page}");
         }

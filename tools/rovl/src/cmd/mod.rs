@@ -4,4 +4,6 @@
 //! a command knows of layers and mounts is in the folders beside; here is what it says of that.
 
 pub mod completions;
+pub mod info;
 pub mod man;
+pub mod mount;
