@@ -14,6 +14,7 @@ pub mod cmd;
 pub mod exit;
 pub mod layer;
 pub mod mounts;
+pub mod oci;
 pub mod show;
 pub mod stack;
 mod sys;
