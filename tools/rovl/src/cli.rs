@@ -62,6 +62,7 @@ impl Output {
 )]
 pub enum Command {
     // A new one gets a line here and one below.
+    Check(cmd::check::Args),
     Info(cmd::info::Args),
     Mount(cmd::mount::Args),
     #[command(hide = true)]
@@ -73,6 +74,7 @@ pub enum Command {
 impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
+            Self::Check(args) => cmd::check::run(args, out),
             Self::Info(args) => cmd::info::run(args, out),
             Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),
@@ -89,6 +91,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 fn run_command(args: &[OsString]) -> Exit {
     match called_as(args) {
         Some(program) if program.starts_with("mount.") => return cmd::mount::helper(program, args),
+        Some(program) if program.starts_with("fsck.") => return cmd::check::fsck(program, args),
         _ => {}
     }
     let cli = match Cli::try_parse_from(args) {
@@ -105,7 +108,7 @@ fn run_command(args: &[OsString]) -> Exit {
 
 /// The definitions of the other programs that this one is under their names.
 pub fn helpers() -> Vec<clap::Command> {
-    vec![cmd::mount::Helper::command()]
+    vec![cmd::check::Fsck::command(), cmd::mount::Helper::command()]
 }
 
 /// The name that the program was called by, without its directory.

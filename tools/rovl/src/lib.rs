@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod changes;
+pub mod check;
 pub mod cli;
 pub mod cmd;
 pub mod exit;

@@ -127,6 +127,17 @@ impl Entry {
         Self::opened(&self.layer, place, fd).map(Some)
     }
 
+    /// The same object once more.
+    pub fn try_clone(&self) -> Result<Self> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0);
+        Ok(Self {
+            layer: self.layer.clone(),
+            place: self.place.clone(),
+            stat: self.stat,
+            fd: fd.map_err(|errno| self.error("open it once more", errno))?,
+        })
+    }
+
     /// Opens the directory that this one is in, if it is `parent`.
     fn open_parent(&self, parent: &Closed) -> Option<Self> {
         // Only a directory leads upwards, and a removed one has lost its way.

@@ -24,6 +24,15 @@ impl Stack {
         }
     }
 
+    /// The object that has the data of a regular file.
+    pub fn data_entry(&self, node: &Node) -> Result<Entry> {
+        match (node.data_place(), node.parts().last()) {
+            (Some(place), _) => self.find_data(node, place).map(|(_, entry)| entry),
+            (None, Some(part)) => part.entry.try_clone(),
+            (None, None) => node.entry().try_clone(),
+        }
+    }
+
     /// The number of the layer that has the data of a regular file.
     pub fn data_layer(&self, node: &Node) -> Result<usize> {
         match node.data_place() {

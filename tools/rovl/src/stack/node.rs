@@ -87,9 +87,28 @@ impl Node {
             .map(|part| &part.entry)
     }
 
+    /// What would be left of a directory without its topmost part, if something would.
+    pub fn below(&self) -> Result<Option<Self>> {
+        let parts = self.parts.iter().skip(1).map(|part| {
+            let entry = part.entry.try_clone()?;
+            Ok(Part {
+                layer: part.layer,
+                entry,
+            })
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let left = self.kind() == Kind::Dir && !parts.is_empty();
+        Ok(left.then(|| Self::new(self.place.clone(), parts, None)))
+    }
+
     /// Where the data-only layers have the data, if it is not in a merged one.
     pub fn data_place(&self) -> Option<&[u8]> {
         self.data_place.as_deref()
+    }
+
+    /// The number of descriptors that it takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.parts.len()
     }
 
     /// What is left when it is closed.
@@ -124,7 +143,7 @@ impl Keep for Node {
     type Closed = ClosedNode;
 
     fn weight(&self) -> usize {
-        self.parts.len()
+        self.weight()
     }
 
     fn close(&self) -> ClosedNode {

@@ -6,10 +6,14 @@
 #![allow(unsafe_code)]
 
 mod file_handle;
+mod fs_uuid;
 mod mount_setattr;
+mod verity;
 
 pub use file_handle::FileHandle;
+pub use fs_uuid::fs_uuid;
 pub use mount_setattr::{mount_setattr, AttrChange};
+pub use verity::measure_verity;
 
 use rustix::io::Errno;
 

@@ -2,6 +2,10 @@
 
 //! What the tests of the program share: running it, and mounting where this machine does.
 
+#![allow(dead_code, reason = "no test uses all of it")]
+
+pub mod scene;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
