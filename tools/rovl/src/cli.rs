@@ -63,7 +63,9 @@ impl Output {
 pub enum Command {
     // A new one gets a line here and one below.
     Check(cmd::check::Args),
+    Diff(cmd::diff::Args),
     Info(cmd::info::Args),
+    Layers(cmd::layers::Args),
     Mount(cmd::mount::Args),
     #[command(hide = true)]
     Completions(cmd::completions::Args),
@@ -75,7 +77,9 @@ impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
             Self::Check(args) => cmd::check::run(args, out),
+            Self::Diff(args) => cmd::diff::run(args, out),
             Self::Info(args) => cmd::info::run(args, out),
+            Self::Layers(args) => cmd::layers::run(args, out),
             Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),
             Self::Man(args) => cmd::man::run(args, out),

@@ -6,6 +6,7 @@ use super::{Aspects, Change, Differences, Summary, What};
 use crate::layer::{Entry, Kind, Layer, Place, Result, Visit};
 use ondisk::marker::Opaque;
 use ondisk::Name;
+use std::collections::{HashMap, HashSet};
 
 /// What the upper layer `layer` changes in layers that are not at hand.
 ///
@@ -17,9 +18,11 @@ pub fn of_layer(layer: &Layer) -> Result<Differences> {
     let mut walk = layer.walk()?;
     // Where the directories on the way down were before.
     let mut before: Vec<Place> = Vec::new();
+    // Where things were that were renamed, and the whiteouts with what they are for.
+    let (mut left, mut removed) = (HashSet::new(), HashMap::new());
     loop {
         match walk.step() {
-            Ok(None) => return Ok(found),
+            Ok(None) => break,
             Ok(Some(Visit::Leave(_))) => {
                 before.pop();
             }
@@ -29,6 +32,15 @@ pub fn of_layer(layer: &Layer) -> Result<Differences> {
                     found.errors.push(error);
                     (None, entry.place().clone())
                 });
+                match change.as_ref().map(|change| &change.what) {
+                    Some(What::Renamed(from, _)) => {
+                        left.insert(from.to_bytes());
+                    }
+                    Some(What::Removed) => {
+                        removed.insert(found.changes.len(), old.to_bytes());
+                    }
+                    _ => {}
+                }
                 found.changes.extend(change);
                 if entry.kind() == Kind::Dir {
                     before.push(old);
@@ -37,6 +49,13 @@ pub fn of_layer(layer: &Layer) -> Result<Differences> {
             Err(error) => found.errors.push(error),
         }
     }
+    let mut number = 0usize;
+    found.changes.retain(|_| {
+        let whiteout = removed.get(&number);
+        number = number.saturating_add(1);
+        whiteout.is_none_or(|place| !left.contains(place))
+    });
+    Ok(found)
 }
 
 /// What an object of the layer says, and where it was before if it is a directory.

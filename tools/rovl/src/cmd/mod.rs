@@ -5,7 +5,9 @@
 
 pub mod check;
 pub mod completions;
+pub mod diff;
 pub mod info;
 pub mod layer_args;
+pub mod layers;
 pub mod man;
 pub mod mount;

@@ -7,10 +7,12 @@
 //! same reasons.
 
 mod data;
+mod explain;
 mod lookup;
 mod node;
 mod walk;
 
+pub use explain::{Explanation, Hidden};
 pub use lookup::{Found, Seen, What};
 pub use node::{ClosedNode, Node, Part};
 pub use walk::{Visit, Walk};

@@ -21,8 +21,11 @@ pub(super) fn push(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     records.push(b'\n');
 }
 
+/// A key and a value.
+pub(super) type Record<'a> = (&'a [u8], &'a [u8]);
+
 /// Cuts the first record off `rest`, and returns its key and value.
-pub(super) fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<(&'a [u8], &'a [u8])>, &'static str> {
+pub(super) fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, &'static str> {
     const WRONG: &str = "a record of an extended header is damaged";
     if rest.is_empty() {
         return Ok(None);
