@@ -63,6 +63,7 @@ impl Output {
 pub enum Command {
     // A new one gets a line here and one below.
     Check(cmd::check::Args),
+    Commit(cmd::commit::Args),
     Diff(cmd::diff::Args),
     Info(cmd::info::Args),
     Layers(cmd::layers::Args),
@@ -77,6 +78,7 @@ impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
             Self::Check(args) => cmd::check::run(args, out),
+            Self::Commit(args) => cmd::commit::run(args, out),
             Self::Diff(args) => cmd::diff::run(args, out),
             Self::Info(args) => cmd::info::run(args, out),
             Self::Layers(args) => cmd::layers::run(args, out),

@@ -4,6 +4,7 @@
 //! a command knows of layers and mounts is in the folders beside; here is what it says of that.
 
 pub mod check;
+pub mod commit;
 pub mod completions;
 pub mod diff;
 pub mod info;
