@@ -15,6 +15,9 @@ TESTS ?=
 MINUTES ?= 10
 KILLS ?= 200
 DEMO_TYPE ?= rovl
+PREFIX ?= /usr/local
+SBINDIR ?= /usr/sbin
+DESTDIR ?=
 
 export ROVL_NAME
 # Debian's kernel is built with gcc; what clang builds has to go with the debug kernel, which clang built.
@@ -26,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -48,6 +51,14 @@ samples: env
 ## overlay_install: install the drop-in, so that modprobe prefers it to the in-tree module (INSTALL_MOD_PATH= as in the kernel, INSTALL_MOD_STRIP= with debug information)
 overlay_install: overlay
 	@ROVL_NAME=overlay $(kmake) '$(tree)' $(pass) modules_install
+
+## tool: build the command rovl, which looks into layers, checks them and makes images of them: build/bin/rovl
+tool: env
+	@tools/rovl/build
+
+## tool_install: install it, with mount.rovl, fsck.overlay, man pages and completions (PREFIX=/usr/local SBINDIR=/usr/sbin DESTDIR=)
+tool_install: tool
+	@PREFIX='$(PREFIX)' SBINDIR='$(SBINDIR)' DESTDIR='$(DESTDIR)' tools/rovl/install
 
 ## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
 run: module

@@ -4,4 +4,8 @@
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rovl::cli::main(std::env::args_os().collect())
+}

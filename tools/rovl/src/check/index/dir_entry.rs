@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Entries of the index that stand for directories.
+
+use super::{Index, Named};
+use crate::check::finding::{Finding, Findings};
+use crate::check::handles::Decoded;
+use crate::check::kind::Kind;
+use crate::check::repair::{Step, Target};
+use crate::layer::{Kind as Type, Result};
+use ondisk::file_handle::FileHandle;
+use ondisk::Name;
+
+/// Looks at one.
+pub(super) fn check(index: &Index<'_>, named: &Named<'_>, out: &mut Findings) -> Result<()> {
+    let entry = named.entry;
+    let value = entry.overlay_xattr(Name::Upper)?.unwrap_or_default();
+    let remove = vec![Step::Remove(Target::of(entry))];
+    let decoded = match FileHandle::parse(&value) {
+        Ok(handle) if handle.is_upper() => index.upper.decode(handle),
+        _ => {
+            let sentence = "It does not say which upper directory it is for.";
+            let finding = Finding::new(Kind::IndexDirStale, entry, sentence);
+            out.push(finding.repaired_by("remove it", remove));
+            return Ok(());
+        }
+    };
+    match decoded {
+        Decoded::Object(_, Type::Dir) | Decoded::Unknown => {}
+        Decoded::Object(..) => {
+            let sentence =
+                "What it is for is no directory: a mount with index=on is refused (EIO).";
+            let finding = Finding::new(Kind::IndexDirType, entry, sentence);
+            out.push(finding.repaired_by("remove it", remove));
+        }
+        Decoded::Gone => {
+            let sentence = "The upper directory that it is for was removed.";
+            let finding = Finding::new(Kind::IndexDirOrphan, entry, sentence);
+            let entry_name = entry.place().name().unwrap_or_default().to_vec();
+            let mut steps = remove;
+            steps.push(Step::Whiteout(Target::of(&index.dir), entry_name));
+            out.push(finding.repaired_by("put a whiteout in its place", steps));
+        }
+    }
+    Ok(())
+}

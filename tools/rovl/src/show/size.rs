@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Numbers for people.
+
+/// A number of bytes in the unit that fits: `512 B`, `1.5 KiB`, `2.0 GiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Tenths of the unit; in integers, so that no rounding makes 1024.0 KiB.
+    let mut shift = 10_u32;
+    let mut unit = UNITS[0];
+    for next in UNITS.iter().skip(1) {
+        if bytes >> shift < 1024 {
+            break;
+        }
+        shift += 10;
+        unit = next;
+    }
+    let whole = bytes >> shift;
+    let tenths = ((bytes >> (shift - 10)) & 1023) * 10 / 1024;
+    format!("{whole}.{tenths} {unit}")
+}
+
+/// `1 file`, `2 files`: a number with what it counts, whose plural has an s.
+pub fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, size};
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            ((1 << 20) - 1, "1023.9 KiB"),
+            (2 << 30, "2.0 GiB"),
+            (u64::MAX, "15.9 EiB"),
+        ];
+        for (bytes, shown) in cases {
+            assert_eq!(size(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(count(0, "file"), "0 files");
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the tests of the program share: running it, and mounting where this machine does.
+
+#![allow(dead_code, reason = "no test uses all of it")]
+
+pub mod scene;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The program.
+pub const ROVL: &str = env!("CARGO_BIN_EXE_rovl");
+
+/// Runs a shell script in a mount namespace of its own, in `dir`. `$rovl` is the program, and
+/// `$mount_helper` one that is called mount.overlay.
+pub fn script(dir: &Path, script: &str) -> Output {
+    let helper = dir.join("mount.overlay");
+    if !helper.exists() {
+        std::os::unix::fs::symlink(ROVL, &helper).expect("a link to the program");
+    }
+    Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-euc", script])
+        .current_dir(dir)
+        .env("rovl", ROVL)
+        .env("mount_helper", helper)
+        .output()
+        .expect("unshare and sh")
+}
+
+/// Runs the script, which has to succeed, and returns what it printed.
+pub fn run(dir: &Path, text: &str) -> String {
+    let output = script(dir, text);
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (shown(&output.stdout), shown(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}\n{}\n{stdout}{stderr}",
+        output.status
+    );
+    stdout
+}
+
+/// Whether overlays can be mounted here; says why not.
+pub fn can_mount() -> bool {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "mkdir l u w m; mount -i -t overlay o -o lowerdir=l,upperdir=u,workdir=w m";
+    let output = script(dir.path(), text);
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        println!("skipped: no overlay can be mounted here: {}", why.trim());
+    }
+    output.status.success()
+}

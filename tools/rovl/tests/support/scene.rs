@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Layers to be checked: two lower ones, `l` above `l2`, an upper one, `u`, and a work directory, `w`.
+
+use super::{run, ROVL};
+use rustix::fs::{makedev, mknodat, removexattr, setxattr, FileType, Mode, XattrFlags, CWD};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Layers in a directory of their own.
+pub struct Scene(tempfile::TempDir);
+
+/// What a check said.
+#[derive(Debug)]
+pub struct Checked {
+    /// What it ended with.
+    pub exit: i32,
+    /// What was found: kind, path from the scene, and what became of it.
+    pub found: Vec<(String, String, String)>,
+    /// All that it printed.
+    pub text: String,
+}
+
+impl Scene {
+    /// Empty layers.
+    pub fn new() -> Self {
+        let scene = Self(tempfile::tempdir().expect("a directory"));
+        for name in ["l", "l2", "u", "w", "m"] {
+            scene.dir(name);
+        }
+        scene
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Where something of it is.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+
+    /// Makes a directory, with those that it is in.
+    pub fn dir(&self, path: &str) -> &Self {
+        fs::create_dir_all(self.at(path)).expect("a directory");
+        self
+    }
+
+    /// Makes a file.
+    pub fn file(&self, path: &str, text: &str) -> &Self {
+        fs::write(self.at(path), text).expect("a file");
+        self
+    }
+
+    /// Makes a whiteout.
+    pub fn whiteout(&self, path: &str) -> &Self {
+        let kind = FileType::CharacterDevice;
+        mknodat(CWD, self.at(path), kind, Mode::empty(), makedev(0, 0)).expect("a whiteout");
+        self
+    }
+
+    /// Sets an attribute of the overlay.
+    pub fn set(&self, path: &str, name: &str, value: &[u8]) -> &Self {
+        let name = format!("trusted.overlay.{name}");
+        setxattr(self.at(path), name, value, XattrFlags::empty()).expect("an attribute");
+        self
+    }
+
+    /// Removes one.
+    pub fn unset(&self, path: &str, name: &str) -> &Self {
+        removexattr(self.at(path), format!("trusted.overlay.{name}")).expect("an attribute");
+        self
+    }
+
+    /// The value of one, if it is there.
+    pub fn get(&self, path: &str, name: &str) -> Option<Vec<u8>> {
+        let mut value = [0; 512];
+        let name = format!("trusted.overlay.{name}");
+        let len = rustix::fs::lgetxattr(self.at(path), name, &mut value).ok()?;
+        Some(value[..len].to_vec())
+    }
+
+    /// Whether there is a whiteout.
+    pub fn is_whiteout(&self, path: &str) -> bool {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+        let stat = fs::symlink_metadata(self.at(path));
+        stat.is_ok_and(|stat| stat.file_type().is_char_device() && stat.rdev() == 0)
+    }
+
+    /// The names in a directory, sorted.
+    pub fn list(&self, path: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.at(path)).expect("a directory");
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<_> = entries
+            .map(|e| name(e).into_string().expect("text"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Mounts it at `m` with more options, runs a script, and returns what that printed.
+    pub fn mounted(&self, options: &str, script: &str) -> String {
+        let text = format!(
+            "mount -i -t overlay none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
+            {script}
+            umount m",
+            if options.is_empty() { "" } else { "," },
+        );
+        run(self.root(), &text)
+    }
+
+    /// Checks it, as `rovl check` with these arguments.
+    pub fn check(&self, args: &[&str]) -> Checked {
+        self.check_layers(args, &["l", "l2", "u", "w"])
+    }
+
+    /// Checks these layers.
+    pub fn check_layers(&self, args: &[&str], layers: &[&str]) -> Checked {
+        let output = Command::new(ROVL)
+            .arg("check")
+            .arg("--json")
+            .args(args)
+            .args(layers)
+            .current_dir(self.root())
+            .output()
+            .expect("the program");
+        let text = [output.stdout.as_slice(), &output.stderr]
+            .map(String::from_utf8_lossy)
+            .concat();
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let list = json["findings"].as_array().cloned().unwrap_or_default();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let found = list
+            .iter()
+            .map(|f| (word(&f["kind"]), word(&f["path"]), word(&f["state"])))
+            .collect();
+        Checked {
+            exit: output.status.code().unwrap_or(-1),
+            found,
+            text,
+        }
+    }
+}
