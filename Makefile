@@ -61,7 +61,7 @@ tool_install: tool
 	@PREFIX='$(PREFIX)' SBINDIR='$(SBINDIR)' DESTDIR='$(DESTDIR)' tools/rovl/install
 
 ## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
-run: module
+run: module tool
 	@tools/demo/run $(DEMO_TYPE)
 
 ## shell: a guest with both modules at hand (KERNEL=debug for the debug kernel)
