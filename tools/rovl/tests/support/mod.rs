@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod handle;
 pub mod scene;
 
 use std::path::Path;

@@ -12,6 +12,16 @@ use std::process::Command;
 /// Layers in a directory of their own.
 pub struct Scene(tempfile::TempDir);
 
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // What may be mounted there goes first.
+        let _ = Command::new("umount")
+            .args(["-q", "-l"])
+            .arg(self.root())
+            .output();
+    }
+}
+
 /// What a check said.
 #[derive(Debug)]
 pub struct Checked {
@@ -31,6 +41,21 @@ impl Scene {
             scene.dir(name);
         }
         scene
+    }
+
+    /// Has it on a small file system with fs-verity, if this machine can mount one. It is empty then.
+    pub fn on_verity(&self) -> bool {
+        let image = self.root().with_extension("image");
+        let text = format!(
+            "truncate -s 32M {image}; mkfs.ext4 -q -b 4096 -O verity {image}
+            mount -o loop {image} {root}; rm {image}; cd {root}; mkdir l l2 u w m",
+            image = image.display(),
+            root = self.root().display(),
+        );
+        let done = Command::new("sh").args(["-euc", &text]).output();
+        let done = done.is_ok_and(|output| output.status.success());
+        let _ = fs::remove_file(image);
+        done
     }
 
     /// Where it is.
