@@ -42,14 +42,19 @@ pub fn run(dir: &Path, text: &str) -> String {
     stdout
 }
 
-/// Whether overlays can be mounted here; says why not.
+/// Whether overlays can be mounted here, and layers be made: says why not. It takes root, not only in a user
+/// namespace.
 pub fn can_mount() -> bool {
     let dir = tempfile::tempdir().expect("a directory");
-    let text = "mkdir l u w m; mount -i -t overlay o -o lowerdir=l,upperdir=u,workdir=w m";
+    let text = "mkdir l u w m; mknod l/x c 0 0; mount -i -t overlay o -o lowerdir=l,upperdir=u,workdir=w m";
     let output = script(dir.path(), text);
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        println!("skipped: no overlay can be mounted here: {}", why.trim());
+    let mut why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let flags = rustix::fs::XattrFlags::empty();
+    if let Err(errno) = rustix::fs::setxattr(dir.path(), "trusted.overlay.test", b"", flags) {
+        why += &format!(" no attributes: {errno}");
+    } else if output.status.success() {
+        return true;
     }
-    output.status.success()
+    println!("skipped: no overlay can be made here: {why}");
+    false
 }
