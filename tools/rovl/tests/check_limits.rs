@@ -24,7 +24,7 @@ fn mounted_layers_are_not_changed() {
     let s = Scene::new();
     s.file("l/a", "").whiteout("u/x");
     let mount =
-        "mount -i -t overlay none m -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w";
+        "mount -i -t $type none m -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w";
     let output = script(s.root(), &format!("{mount}; $rovl check -p l l2 u w"));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(8), "{text}");
@@ -72,7 +72,7 @@ fn lower_layers_are_changed_when_that_is_asked_for() {
     );
     assert!(s.is_whiteout("l/x"));
     // Others use it.
-    let text = "mkdir m2; mount -i -t overlay none m2 -o lowerdir=$PWD/l:$PWD/l2
+    let text = "mkdir m2; mount -i -t $type none m2 -o lowerdir=$PWD/l:$PWD/l2
         $rovl check --lower -y l l2 u w || echo exit $?";
     let shown = run(s.root(), text);
     assert!(

@@ -2,7 +2,7 @@
 
 //! Layers to be checked: two lower ones, `l` above `l2`, an upper one, `u`, and a work directory, `w`.
 
-use super::{run, ROVL};
+use super::{rovl, run};
 use rustix::fs::{makedev, mknodat, removexattr, setxattr, FileType, Mode, XattrFlags, CWD};
 use serde_json::Value;
 use std::fs;
@@ -129,7 +129,7 @@ impl Scene {
     /// Mounts it at `m` with more options, runs a script, and returns what that printed.
     pub fn mounted(&self, options: &str, script: &str) -> String {
         let text = format!(
-            "mount -i -t overlay none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
+            "mount -i -t $type none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
             {script}
             umount m",
             if options.is_empty() { "" } else { "," },
@@ -144,7 +144,7 @@ impl Scene {
 
     /// Checks these layers.
     pub fn check_layers(&self, args: &[&str], layers: &[&str]) -> Checked {
-        let output = Command::new(ROVL)
+        let output = Command::new(rovl())
             .arg("check")
             .arg("--json")
             .args(args)
