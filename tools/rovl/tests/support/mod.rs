@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod handle;
+pub mod random;
 pub mod scene;
 
 use std::path::{Path, PathBuf};
