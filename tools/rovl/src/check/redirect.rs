@@ -54,12 +54,18 @@ pub fn check(subject: &Subject<'_>, claims: &mut Claims, out: &mut Findings) -> 
         return Ok(());
     }
     let shown = name(&value);
-    let redirect = match Redirect::parse(&value) {
+    let redirect = Redirect::parse(&value).map_err(|fault| fault.message());
+    // A lookup refuses such names (EACCES).
+    let is_bad = |name: &[u8]| matches!(name, b"" | b"." | b"..");
+    let redirect = match redirect {
+        Ok(redirect) if redirect.components().any(is_bad) => Err("a name in it is empty, . or .."),
+        redirect => redirect,
+    };
+    let redirect = match redirect {
         Ok(redirect) => redirect,
         Err(fault) => {
             let sentence = format!(
-                "The redirect \"{shown}\" cannot be followed, and so the directory cannot be looked up: {}.",
-                fault.message()
+                "The redirect \"{shown}\" cannot be followed, and so the directory cannot be looked up: {fault}."
             );
             drop_it(subject, Kind::InvalidRedirect, sentence, out);
             return Ok(());

@@ -2,6 +2,7 @@
 
 //! Layers as archives of container images, in both directions, and the layouts of such images.
 
+pub mod apply;
 pub mod compress;
 mod digest;
 mod holes;

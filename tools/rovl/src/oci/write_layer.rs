@@ -122,7 +122,7 @@ impl<W: Write> Commit<'_, W> {
         let names = if fresh {
             self.stack.names(&dir)?
         } else {
-            self.whiteouts(dir.entry())?
+            self.whiteouts(&dir)?
         };
         let rest = Rest {
             names: names.into_iter(),
@@ -149,7 +149,8 @@ impl<W: Write> Commit<'_, W> {
     }
 
     /// Writes the whiteouts of a directory of the upper layer, and returns the other names.
-    fn whiteouts(&mut self, dir: &Entry) -> Result<Vec<Box<[u8]>>> {
+    fn whiteouts(&mut self, node: &Node) -> Result<Vec<Box<[u8]>>> {
+        let (dir, mtime) = (node.entry(), node.stat().mtime);
         let mut names = Vec::new();
         for listed in dir.list()? {
             let may_be = matches!(listed.kind, Kind::CharDevice | Kind::File | Kind::Unknown);
@@ -164,7 +165,7 @@ impl<W: Write> Commit<'_, W> {
                     if what.starts_with(META_PREFIX) {
                         self.check_name(entry.place())?;
                     }
-                    self.mark(dir.place(), &what, entry.stat().mtime)?;
+                    self.mark(node.place(), &what, mtime)?;
                 }
                 None => names.push(listed.name),
             }
@@ -172,7 +173,8 @@ impl<W: Write> Commit<'_, W> {
         Ok(names)
     }
 
-    /// Writes an empty file that says something of the directory that it is in.
+    /// Writes an empty file that says something of the directory that it is in. It has the time of that:
+    /// whiteouts of overlays are links of one object, whose time says nothing.
     fn mark(&mut self, dir: &Place, what: &[u8], mtime: Time) -> Result<()> {
         let member = Member {
             path: dir.child(what).to_bytes(),
