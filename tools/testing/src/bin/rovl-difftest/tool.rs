@@ -60,18 +60,25 @@ pub fn can_tell(options: &[String], shown: &str) -> bool {
     redirects && data && !options.iter().any(|option| odd.contains(&option.as_str()))
 }
 
+/// What `rovl check` has found.
+struct Finding {
+    severity: String,
+    text: String,
+}
+
 /// What is not as it should be, or nothing.
 type Found = Result<(), String>;
 
 impl Stack<'_> {
-    /// Asks all that the command can say, with `shown` for what the mount showed. The layers stay as they are.
+    /// Asks all that the command can say, with `shown` for what the mount showed.
     pub fn ask(&self, shown: &Snapshot, volatile: bool) -> Vec<(&'static str, String)> {
         let checks: [(&str, &dyn Fn() -> Found); 5] = [
-            ("rovl check", &|| self.check(volatile)),
             ("rovl diff", &|| self.diff(shown)),
             ("rovl commit and apply", &|| self.commit(shown)),
             ("rovl flatten", &|| self.flatten(shown)),
             ("rovl vacuum and merge", &|| self.merge(shown)),
+            // It may change the upper layer.
+            ("rovl check", &|| self.check(shown, volatile)),
         ];
         let mut found = Vec::new();
         for (name, check) in checks {
@@ -84,16 +91,53 @@ impl Stack<'_> {
         found
     }
 
-    /// Nothing is wrong with what a mount has left. One that was volatile leaves a mark that is.
-    fn check(&self, volatile: bool) -> Found {
-        let mut args: Vec<OsString> = vec!["check".into(), "-n".into()];
+    /// Nothing that counts is wrong with what mounts have left, and what is of no use can be repaired without anything
+    /// being seen of it. Lower layers are as they were made. The mark that a volatile mount leaves counts.
+    fn check(&self, shown: &Snapshot, volatile: bool) -> Found {
+        let findings = self.findings("-n")?;
+        let serious = |finding: &&Finding| finding.severity == "error" && !volatile;
+        if let Some(found) = findings.iter().find(serious) {
+            return Err(found.text.clone());
+        }
+        self.findings("-y")?;
+        if let Some(left) = self.findings("-n")?.first() {
+            return Err(format!("repaired, it is there again: {}", left.text));
+        }
+        same(
+            shown,
+            &self.mounted_with_work(self.lowers, self.upper, self.work)?,
+        )
+    }
+
+    /// What `rovl check` finds in the upper layer and the work directory.
+    fn findings(&self, how: &str) -> Result<Vec<Finding>, String> {
+        let mut args: Vec<OsString> = vec!["check".into(), how.into(), "--json".into()];
         args.extend(self.layer_options(Some(self.upper), true));
         let output = self.run(&args)?;
-        match output.status.code() {
-            Some(0) => Ok(()),
-            Some(4) if volatile => Ok(()),
-            _ => Err(told(&output)),
+        if !matches!(output.status.code(), Some(0 | 1 | 4 | 5)) {
+            return Err(told(&output));
         }
+        let report: serde_json::Value =
+            serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let all = report.get("findings").and_then(|list| list.as_array());
+        let text = |finding: &serde_json::Value, key: &str| {
+            finding
+                .get(key)
+                .and_then(|value| value.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let of_upper = |finding: &&serde_json::Value| {
+            let path = PathBuf::from(text(finding, "path"));
+            path.starts_with(self.upper) || path.starts_with(self.work)
+        };
+        let found = all.ok_or("no list of findings")?.iter().filter(of_upper);
+        Ok(found
+            .map(|finding| Finding {
+                severity: text(finding, "severity"),
+                text: finding.to_string(),
+            })
+            .collect())
     }
 
     /// All that is different without the upper layer is in the list, and nothing else.
@@ -266,8 +310,18 @@ impl Stack<'_> {
 
     /// What a mount of other layers shows, with the options that there were.
     fn mounted(&self, lowers: &[PathBuf], upper: &Path) -> Result<Snapshot, String> {
-        let (work, target) = (self.room.join("work"), self.room.join("merged"));
+        let work = self.room.join("work");
         make_dir(&work)?;
+        self.mounted_with_work(lowers, upper, &work)
+    }
+
+    fn mounted_with_work(
+        &self,
+        lowers: &[PathBuf],
+        upper: &Path,
+        work: &Path,
+    ) -> Result<Snapshot, String> {
+        let target = self.room.join("merged");
         make_dir(&target)?;
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         let other = |option: &&str| !OTHER.contains(option) && !option.starts_with("attr:");
@@ -276,7 +330,7 @@ impl Stack<'_> {
             lowers,
             data: self.data,
             upper,
-            work: &work,
+            work,
         };
         request::mount(self.kind, &layers, &options, &target)?;
         let shown = snapshot::of(&target, View::Shown);
