@@ -14,6 +14,7 @@ use crate::listing::{
     name_table::NameTable, //
 };
 use core::sync::atomic::{
+    AtomicBool,
     AtomicU32,
     Ordering, //
 };
@@ -44,6 +45,8 @@ pub(crate) struct Listing {
     stamp: Option<u64>,
     /// The number of open files that read it. Changed with the lock of the slot held.
     openers: AtomicU32,
+    /// An entry is hidden because it could not be looked up.
+    failed: AtomicBool,
     pub(crate) entries: Entries,
     index: Option<NameIndex>,
 }
@@ -60,6 +63,7 @@ impl Listing {
             version,
             stamp,
             openers: AtomicU32::new(0),
+            failed: AtomicBool::new(false),
             entries,
             index,
         };
@@ -79,6 +83,19 @@ impl Listing {
     pub(crate) fn open(&self) {
         // ORDERING: Published with the listing.
         self.openers.store(1, Ordering::Relaxed);
+    }
+
+    /// Notes that an entry is hidden because it could not be looked up, which may be otherwise the next
+    /// time. As with the in-tree module, that is for who opens the directory when nobody has it open.
+    pub(crate) fn note_failure(&self) {
+        // ORDERING: The closing of who notes it comes later, and orders it by the lock.
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may be kept when nobody reads it.
+    fn outlives_readers(&self) -> bool {
+        // ORDERING: See where it is set.
+        self.stamp.is_some() && !self.failed.load(Ordering::Relaxed)
     }
 
     fn bytes(&self) -> usize {
@@ -244,7 +261,7 @@ impl CacheSlot {
         let mut known = member.known.lock();
         // ORDERING: The lock orders it.
         let last = listing.openers.fetch_sub(1, Ordering::Relaxed) == 1;
-        let unused = if last && listing.stamp.is_none() {
+        let unused = if last && !listing.outlives_readers() {
             known.take_listing_if(|current| core::ptr::eq(current, &*listing))
         } else {
             None
@@ -292,6 +309,6 @@ impl CacheSlot {
 
 impl Listing {
     fn is(&self, version: u64, stamp: Option<u64>) -> bool {
-        self.version == version && (self.is_open() || self.stamp.is_some()) && self.stamp == stamp
+        self.version == version && (self.is_open() || self.outlives_readers()) && self.stamp == stamp
     }
 }

@@ -105,10 +105,6 @@ fn complete(
     if !entry.needs_lookup() {
         return Ok(());
     }
-    let inode = lock.inode();
-    number::complete(dir, lock, listing.entries.name(entry), entry).inspect_err(|_| {
-        // The entry is hidden now, which is not for all times: the next to open the directory tries again.
-        let slot = &inode.data().dir_cache;
-        slot.set_listing(&inode.ofs().keeper, None);
-    })
+    number::complete(dir, lock, listing.entries.name(entry), entry)
+        .inspect_err(|_| listing.note_failure())
 }

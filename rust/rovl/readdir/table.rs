@@ -70,9 +70,13 @@ impl Filter {
         Self(dir.data().dir_cache.table())
     }
 
-    /// The layers that may have `name`, if that is known.
+    /// The layers that may have `name`, if that is known. What a redirect says may be no name at all: looking
+    /// that up is an error (`lookup_noperm_common()`), and not that there is none.
     #[inline]
     pub(crate) fn layers_with(&self, name: &[u8]) -> Option<LayersWith<'_>> {
+        if matches!(name, b"" | b"." | b"..") {
+            return None;
+        }
         Some(self.0.as_ref()?.layers_with(name))
     }
 
