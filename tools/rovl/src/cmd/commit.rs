@@ -84,10 +84,14 @@ impl Watch for Shown {
         }
     }
 
-    fn left_out(&mut self, message: String) {
-        self.left_out = self.left_out.saturating_add(1);
+    fn note(&mut self, message: String) {
         self.progress
             .suspend(|| eprintln!("rovl commit: {message}"));
+    }
+
+    fn left_out(&mut self, message: String) {
+        self.left_out = self.left_out.saturating_add(1);
+        self.note(message);
     }
 }
 

@@ -71,7 +71,7 @@ fn one(
         Meaning::Whiteout(dir, hidden) => return to.whiteout(&dir, hidden),
         Meaning::Opaque(dir) => return to.opaque(&dir),
         Meaning::Other => {
-            watch.left_out(format!(
+            watch.note(format!(
                 "{}: left out: it is for another kind of file system",
                 name(&member.path)
             ));
