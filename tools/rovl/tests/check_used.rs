@@ -48,6 +48,28 @@ fn all(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Attributes, and values that some of them may have.
+const NAMES: [&str; 10] = [
+    "opaque", "redirect", "origin", "impure", "nlink", "upper", "uuid", "metacopy", "protattr",
+    "whiteout",
+];
+const VALUES: [&[u8]; 14] = [
+    b"",
+    b"y",
+    b"x",
+    b"n",
+    b"n1",
+    b"/n1/n2",
+    b"//",
+    b"a/b",
+    b"U+1",
+    b"L-7",
+    b"\0\x05\0\0x",
+    b"\0\xfb\x1d\0\x01aaaaaaaaaaaaaaaabbbbbbbb",
+    b"\x01\xfb\x1d\0\x01aaaaaaaaaaaaaaaabbbbbbbb",
+    &[7; 80],
+];
+
 /// Damages something: an attribute, a name, or what is below.
 fn damage(numbers: &mut Numbers, scene: &Scene) {
     let mut paths = Vec::new();
@@ -58,26 +80,6 @@ fn damage(numbers: &mut Numbers, scene: &Scene) {
         }
     }
     let path = &paths[usize::try_from(numbers.below(paths.len() as u64)).expect("small")];
-    let names = [
-        "opaque", "redirect", "origin", "impure", "nlink", "upper", "uuid", "metacopy", "protattr",
-        "whiteout",
-    ];
-    let values: [&[u8]; 14] = [
-        b"",
-        b"y",
-        b"x",
-        b"n",
-        b"n1",
-        b"/n1/n2",
-        b"//",
-        b"a/b",
-        b"U+1",
-        b"L-7",
-        b"\0\x05\0\0x",
-        b"\0\xfb\x1d\0\x01aaaaaaaaaaaaaaaabbbbbbbb",
-        b"\x01\xfb\x1d\0\x01aaaaaaaaaaaaaaaabbbbbbbb",
-        &[7; 80],
-    ];
     let pick = |n: u64, len: usize| usize::try_from(n).unwrap_or_default() % len;
     match numbers.below(8) {
         0 => {
@@ -104,9 +106,9 @@ fn damage(numbers: &mut Numbers, scene: &Scene) {
         _ => {
             let name = format!(
                 "trusted.overlay.{}",
-                names[pick(numbers.below(100), names.len())]
+                NAMES[pick(numbers.below(100), NAMES.len())]
             );
-            let value = values[pick(numbers.below(100), values.len())];
+            let value = VALUES[pick(numbers.below(100), VALUES.len())];
             let _ = rustix::fs::lsetxattr(path, name, value, XattrFlags::empty());
         }
     }

@@ -208,6 +208,31 @@ fn json(path: PathBuf) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// The image has three layers, of which the last one is compressed in another way.
+fn check_image(case: &Case, image: &str) {
+    let blob = |digest: &str| {
+        let digits = digest.trim_start_matches("sha256:");
+        case.at("img/blobs/sha256").join(digits)
+    };
+    let manifest = json(blob(image));
+    let layers = manifest["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 3);
+    assert_eq!(
+        layers[2]["mediaType"],
+        "application/vnd.oci.image.layer.v1.tar+zstd"
+    );
+    let config = json(blob(manifest["config"]["digest"].as_str().unwrap()));
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        config["rootfs"]["diff_ids"][0],
+        config["rootfs"]["diff_ids"][2]
+    );
+    assert_eq!(
+        paths(&members(&blob(layers[1]["digest"].as_str().unwrap()))),
+        [".", "f"]
+    );
+}
+
 #[test]
 fn images_are_made_and_extended() {
     let case = Case::new();
@@ -228,10 +253,6 @@ fn images_are_made_and_extended() {
         "u",
     ]);
     assert!(first != second && second != third);
-    let blob = |digest: &str| {
-        case.at("img/blobs/sha256")
-            .join(digest.trim_start_matches("sha256:"))
-    };
     let index = json(case.at("img/index.json"));
     let tags: Vec<_> = index["manifests"]
         .as_array()
@@ -251,23 +272,7 @@ fn images_are_made_and_extended() {
             ("new".into(), third.clone().into())
         ]
     );
-    let manifest = json(blob(&third));
-    let layers = manifest["layers"].as_array().unwrap();
-    assert_eq!(layers.len(), 3);
-    assert_eq!(
-        layers[2]["mediaType"],
-        "application/vnd.oci.image.layer.v1.tar+zstd"
-    );
-    let config = json(blob(manifest["config"]["digest"].as_str().unwrap()));
-    assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 3);
-    assert_eq!(
-        config["rootfs"]["diff_ids"][0],
-        config["rootfs"]["diff_ids"][2]
-    );
-    assert_eq!(
-        paths(&members(&blob(layers[1]["digest"].as_str().unwrap()))),
-        [".", "f"]
-    );
+    check_image(&case, &third);
     case.fails(
         &[
             "commit", "--oci", "img", "--tag", "x", "--base", "none", "u",

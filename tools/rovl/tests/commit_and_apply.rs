@@ -19,6 +19,10 @@ struct All;
 impl Watch for All {
     fn at(&mut self, _: &Place) {}
 
+    fn note(&mut self, message: String) {
+        panic!("{message}");
+    }
+
     fn left_out(&mut self, message: String) {
         panic!("{message}");
     }
@@ -95,4 +99,53 @@ fn random_layers() {
         };
         check(&random::layers(&mut random, 2, options), seed);
     }
+}
+
+/// What `left_out` was told.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Watch for Told {
+    fn at(&mut self, _: &Place) {}
+
+    fn note(&mut self, message: String) {
+        self.0.push(message);
+    }
+
+    fn left_out(&mut self, message: String) {
+        self.0.push(message);
+    }
+}
+
+#[test]
+fn names_that_only_the_index_knows() {
+    if !mount::possible() {
+        return;
+    }
+    let dir = common::fast_dir();
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| dir.path().join(name));
+    for dir in [&lower, &upper, &work] {
+        fs::create_dir(dir).unwrap();
+    }
+    for (first, second) in [("a", "b"), ("c", "d")] {
+        fs::write(lower.join(first), "old").unwrap();
+        fs::hard_link(lower.join(first), lower.join(second)).unwrap();
+    }
+    let lower = [lower.clone()];
+    let mounted = mount::overlay(&lower, Some((&upper, &work)), &["index=on"]);
+    fs::write(mounted.path().join("a"), "new").unwrap();
+    for name in ["c", "d"] {
+        fs::write(mounted.path().join(name), "new").unwrap();
+    }
+    assert_eq!(fs::read(mounted.path().join("b")).unwrap(), b"new");
+    // Both names of the second file are made in the upper layer by a change of theirs.
+    fs::rename(mounted.path().join("c"), mounted.path().join("e")).unwrap();
+    fs::rename(mounted.path().join("d"), mounted.path().join("f")).unwrap();
+    drop(mounted);
+    let stack = Stack::new(Some(open(&upper)), vec![open(&lower[0])], Vec::new()).unwrap();
+    let mut told = Told::default();
+    write_layer(&stack, Vec::new(), rovl::oci::Options::default(), &mut told).unwrap();
+    let expected =
+        "a: 1 other name of this file is in lower layers only: there the image has the old content";
+    assert_eq!(told.0, [expected]);
 }

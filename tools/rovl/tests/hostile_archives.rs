@@ -345,7 +345,7 @@ impl Case {
     fn fine_with_message(self) -> Unpacked {
         let output = self.apply();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert_eq!(output.status.code(), Some(0), "{text}");
         assert!(text.contains(".wh..wh.plnk: left out"), "{text}");
         Unpacked(self)
     }
@@ -405,20 +405,8 @@ fn directories_that_are_there() {
     assert!(case.layer().join("mine").exists());
 }
 
-/// A disk that gets full gives an error that says so, and is empty again.
-#[test]
-fn a_full_disk() {
-    let case = Case::new();
-    let script = r#"
-        mkdir small; mount -t tmpfs -o size=1M,nr_inodes=100 t small
-        "$rovl" apply --no-sync big.tar small/layer 2>&1 || echo status $?
-        find small | wc -l
-        "$rovl" apply --no-sync many.tar small/layer 2>&1 || echo status $?
-        find small | wc -l
-        "$rovl" commit -o small/x.tar layer 2>&1 || echo status $?
-        "$rovl" commit --oci small/img --tag t layer 2>&1 || echo status $?
-        find small -type f | wc -l"#;
-    let root = case.dir.path();
+/// A layer, an archive with much in it, and one with many members.
+fn make_large(root: &Path) {
     fs::create_dir(root.join("layer")).unwrap();
     let noise: Vec<u8> = (0..3u32 << 19)
         .flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes())
@@ -438,6 +426,23 @@ fn a_full_disk() {
             .unwrap()
     });
     fs::write(root.join("many.tar"), writer.finish().unwrap()).unwrap();
+}
+
+/// A disk that gets full gives an error that says so, and is empty again.
+#[test]
+fn a_full_disk() {
+    let case = Case::new();
+    let script = r#"
+        mkdir small; mount -t tmpfs -o size=1M,nr_inodes=100 t small
+        "$rovl" apply --no-sync big.tar small/layer 2>&1 || echo status $?
+        find small | wc -l
+        "$rovl" apply --no-sync many.tar small/layer 2>&1 || echo status $?
+        find small | wc -l
+        "$rovl" commit -o small/x.tar layer 2>&1 || echo status $?
+        "$rovl" commit --oci small/img --tag t layer 2>&1 || echo status $?
+        find small -type f | wc -l"#;
+    let root = case.dir.path();
+    make_large(root);
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-euc", script])
         .current_dir(root)

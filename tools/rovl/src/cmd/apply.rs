@@ -74,9 +74,13 @@ impl Watch for Shown {
         }
     }
 
+    fn note(&mut self, message: String) {
+        self.progress.suspend(|| eprintln!("rovl apply: {message}"));
+    }
+
     fn left_out(&mut self, message: String) {
         self.left_out = self.left_out.saturating_add(1);
-        self.progress.suspend(|| eprintln!("rovl apply: {message}"));
+        self.note(message);
     }
 }
 

@@ -84,10 +84,14 @@ impl Watch for Shown {
         }
     }
 
-    fn left_out(&mut self, message: String) {
-        self.left_out = self.left_out.saturating_add(1);
+    fn note(&mut self, message: String) {
         self.progress
             .suspend(|| eprintln!("rovl commit: {message}"));
+    }
+
+    fn left_out(&mut self, message: String) {
+        self.left_out = self.left_out.saturating_add(1);
+        self.note(message);
     }
 }
 
@@ -111,9 +115,9 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
     };
     match (&args.oci, &args.tag, &args.output) {
         (Some(dir), Some(tag), _) => {
-            args.into_layout(&stack, (dir, tag), options, &mut shown, out)?
+            args.write_to_layout(&stack, (dir, tag), options, &mut shown, out)?
         }
-        (_, _, Some(file)) => args.into_file(&stack, file, options, &mut shown)?,
+        (_, _, Some(file)) => args.write_to_file(&stack, file, options, &mut shown)?,
         _ => return Err(exit::usage("-o or --oci says where to write to")),
     }
     Ok(match shown.left_out {
@@ -133,7 +137,7 @@ fn epoch() -> Result<Option<i64>> {
 }
 
 impl Args {
-    fn into_file(
+    fn write_to_file(
         &self,
         stack: &Stack,
         file: &Path,
@@ -155,7 +159,7 @@ impl Args {
         unfinished.finish(file)
     }
 
-    fn into_layout(
+    fn write_to_layout(
         &self,
         stack: &Stack,
         (dir, tag): (&Path, &str),

@@ -13,7 +13,7 @@ mod write_layer;
 
 pub use digest::{Digest, Digesting};
 pub use image::{Layout, NewLayer};
-pub use json::{Descriptor, Index};
+pub use json::{Descriptor, Image, Index};
 pub use write_layer::{write_layer, Options, Watch};
 
 /// What the names of whiteouts begin with in layers of images.

@@ -13,6 +13,8 @@ use crate::show::name;
 use crate::stack::{Node, Stack};
 use anyhow::{bail, Context, Result};
 use ondisk::marker::Opaque;
+use ondisk::nlink::{Base, Nlink};
+use ondisk::Name;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -28,6 +30,9 @@ pub struct Options {
 pub trait Watch {
     /// It has come to `place`.
     fn at(&mut self, place: &Place);
+
+    /// Something is left out that has no meaning there.
+    fn note(&mut self, message: String);
 
     /// Something could not be written, and is left out.
     fn left_out(&mut self, message: String);
@@ -193,7 +198,7 @@ impl<W: Write> Commit<'_, W> {
             Kind::Socket => {
                 let shown = name(&node.place().to_bytes()).to_string();
                 self.watch
-                    .left_out(format!("{shown}: left out: a layer cannot hold a socket"));
+                    .note(format!("{shown}: left out: a layer cannot hold a socket"));
                 return Ok(());
             }
             _ if stat.nlink > 1 && self.links.contains_key(&stat.id) => {
@@ -220,12 +225,42 @@ impl<W: Write> Commit<'_, W> {
         };
         if stat.nlink > 1 {
             self.links.insert(stat.id, node.place().to_bytes());
+            self.look_for_other_names(node)?;
         }
         if kind != MemberKind::File || stat.size == 0 {
             let member = self.member(node, kind)?;
             return self.write(&member);
         }
         self.file(node, &stat)
+    }
+
+    /// Tells if a file of the index has names that are in lower layers only. With `index=on` a mount shows
+    /// them with the content that this one has now.
+    fn look_for_other_names(&mut self, node: &Node) -> Result<()> {
+        let Some(value) = node.entry().overlay_xattr(Name::Nlink)? else {
+            return Ok(());
+        };
+        let nlink = Nlink::parse(&value)
+            .ok()
+            .filter(|nlink| nlink.base == Base::Upper);
+        let all = nlink
+            .and_then(|nlink| nlink.apply(node.stat().nlink))
+            .unwrap_or(0);
+        // One link is the entry of the index.
+        let upper = node.stat().nlink.saturating_sub(1);
+        let others = all.saturating_sub(upper);
+        if others > 0 {
+            let place = node.place().to_bytes();
+            self.watch.left_out(format!(
+                "{}: {} in lower layers only: there the image has the old content",
+                name(&place),
+                match others {
+                    1 => "1 other name of this file is".to_owned(),
+                    _ => format!("{others} other names of this file are"),
+                }
+            ));
+        }
+        Ok(())
     }
 
     fn file(&mut self, node: &Node, stat: &Stat) -> Result<()> {

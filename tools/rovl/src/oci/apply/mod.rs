@@ -23,7 +23,9 @@ use anyhow::{bail, Context, Result};
 use attributes::Attributes;
 use ondisk::Namespace;
 use rustix::io::Errno;
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 /// How a layer is made.
 #[derive(Clone, Copy, Debug)]
@@ -61,23 +63,31 @@ fn one(
     to: &mut Target,
     watch: &mut dyn Watch,
 ) -> Result<()> {
-    let names = match meaning(&member.path).map_err(anyhow::Error::msg)? {
-        Meaning::Root if member.kind == MemberKind::Dir => {
-            return to.root(Attributes::of(member), watch);
-        }
+    match meaning(&member.path).map_err(anyhow::Error::msg)? {
+        Meaning::Root if member.kind == MemberKind::Dir => to.root(Attributes::of(member), watch),
         Meaning::Root => bail!("the root of a layer is a directory"),
-        Meaning::Object(names) => names,
+        Meaning::Object(names) => object(member, &names, reader, to, watch),
         _ if member.kind == MemberKind::Dir => bail!("a whiteout is a file, not a directory"),
-        Meaning::Whiteout(dir, hidden) => return to.whiteout(&dir, hidden),
-        Meaning::Opaque(dir) => return to.opaque(&dir),
+        Meaning::Whiteout(dir, hidden) => to.whiteout(&dir, hidden),
+        Meaning::Opaque(dir) => to.opaque(&dir),
         Meaning::Other => {
-            watch.left_out(format!(
+            watch.note(format!(
                 "{}: left out: it is for another kind of file system",
                 name(&member.path)
             ));
-            return Ok(());
+            Ok(())
         }
-    };
+    }
+}
+
+/// Makes what a member is.
+fn object(
+    member: &Member,
+    names: &[&[u8]],
+    reader: &mut Reader<impl Read>,
+    to: &mut Target,
+    watch: &mut dyn Watch,
+) -> Result<()> {
     let Some((last, dir)) = names.split_last() else {
         bail!("the root of a layer is a directory");
     };
@@ -87,19 +97,7 @@ fn one(
         MemberKind::Dir => to.dir(dir, last, attributes, watch),
         MemberKind::File => {
             let file = to.file(dir, last)?;
-            if member.map.is_some() {
-                let size = member.size;
-                let set = file.set_len(size);
-                set.with_context(|| format!("cannot make it {size} bytes long"))?;
-            }
-            reader
-                .data(&mut |offset, piece| {
-                    std::os::unix::fs::FileExt::write_all_at(&file, piece, offset)
-                })
-                .map_err(|error| match error {
-                    TarError::Sink(error) => anyhow::Error::from(error).context("cannot write"),
-                    other => other.into(),
-                })?;
+            fill(&file, member, reader)?;
             attributes.set_on_file(&file, to.options(), watch)
         }
         MemberKind::HardLink(path) => {
@@ -132,4 +130,18 @@ fn one(
             other => other,
         },
     }
+}
+
+/// Writes the data of a file.
+fn fill(file: &File, member: &Member, reader: &mut Reader<impl Read>) -> Result<()> {
+    if member.map.is_some() {
+        let size = member.size;
+        let set = file.set_len(size);
+        set.with_context(|| format!("cannot make it {size} bytes long"))?;
+    }
+    let read = reader.data(&mut |offset, piece| file.write_all_at(piece, offset));
+    read.map_err(|error| match error {
+        TarError::Sink(error) => anyhow::Error::from(error).context("cannot write"),
+        other => other.into(),
+    })
 }
