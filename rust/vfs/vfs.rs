@@ -63,6 +63,7 @@
 //! | file handles | [`mod@export`] |
 //! | what is kept until memory is short | [`lru`] |
 //! | requests to devices that are made together | [`plug`] |
+//! | counting | [`percpu`] |
 //! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
 //! Module parameters, which C has to declare, are read with [`module_parameters!`].
@@ -94,6 +95,7 @@ pub mod name_hash;
 pub mod namei;
 pub mod path;
 pub mod plug;
+pub mod percpu;
 pub mod posix_acl;
 pub mod publish;
 mod reference;
