@@ -66,6 +66,11 @@ impl FileSystem for Rovl {
     type Inode = OvlInode;
     type Layers = LayerStack;
 
+    #[cfg(rovl_dropin)]
+    fn is_mount_log_quiet() -> bool {
+        object::module_parameters::quiet_mount_log()
+    }
+
     fn mount_told(message: &[u8], level: Level) {
         match level {
             Level::Error => trace::mount_refused(message),
