@@ -165,6 +165,7 @@ impl Default for Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Exchange;
 
     #[test]
     fn counters_are_members_in_order() {

@@ -302,6 +302,52 @@ void rvfs_warn_name(const char *prefix, const char *msg, struct dentry *dir,
 		    int reason_len);
 void rvfs_warn(const char *prefix, const char *msg);
 
+/* Reports of mounts in sysfs */
+struct rvfs_report;
+typedef ssize_t (*rvfs_report_show_t)(const void *data, char *page,
+				      size_t room);
+
+struct kobject *rvfs_reports_create(const char *name);
+void rvfs_reports_remove(struct kobject *reports);
+bool rvfs_sb_in_init_userns(const struct super_block *sb);
+struct rvfs_report *rvfs_report_add(struct super_block *sb,
+				    struct kobject *reports, const void *data,
+				    rvfs_report_show_t show);
+void rvfs_report_del(struct rvfs_report *report);
+
+/* Tracepoints: what vfs::trace tells one. */
+#define RVFS_TRACE_VALUES 5
+
+struct rvfs_trace {
+	struct dentry *dentry;	/* whose path is told, or NULL */
+	const char *text;
+	size_t len;
+	dev_t dev;
+	int err;
+	u64 ino;
+	u64 values[RVFS_TRACE_VALUES];
+};
+
+char *rvfs_trace_path(const struct rvfs_trace *told);
+char *rvfs_trace_text(const struct rvfs_trace *told);
+
+/*
+ * A tracepoint, which the macro tracepoints! of the crate calls.  All have the same
+ * arguments, so that Rust cannot pass wrong ones.
+ */
+#define rvfs_tracepoint(name)						\
+	void rvfs_trace_##name(const struct rvfs_trace *told);		\
+	void rvfs_trace_##name(const struct rvfs_trace *told)		\
+	{								\
+		char *path = rvfs_trace_path(told);			\
+		char *text = rvfs_trace_text(told);			\
+									\
+		trace_##name(told, path ?: "", text ?: "");		\
+		kfree(path);						\
+		kfree(text);						\
+	}								\
+	static_assert(true)
+
 /*
  * A module parameter, which the macro module_parameters! of the crate reads.  Its
  * type is a part of the function's name, so that Rust cannot take it for another.

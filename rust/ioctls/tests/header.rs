@@ -100,6 +100,36 @@ fn structures() {
     compare::<Handle>();
 }
 
+/// Documentation/observing.rst has the place of each member, but of the two that all have.
+#[test]
+fn places_are_documented() {
+    const TEXT: &str = include_str!("../../../Documentation/observing.rst");
+    let members = [Stats::FIELDS, Layer::FIELDS, Handle::FIELDS].concat();
+    for Field { name, offset, .. } in members {
+        let said = match name {
+            "size" | "flags" => continue,
+            "copy_up_ns" | "sync_ns" => format!("``{name}`` from byte {offset} on"),
+            _ => format!("   {offset}, ``{name}``"),
+        };
+        assert!(TEXT.contains(&said), "{said}");
+    }
+    for (bit, name) in attribute::NAMES.iter().enumerate() {
+        let said = format!("   {bit}, ``{}``", name.to_uppercase());
+        assert!(TEXT.contains(&said), "{said}");
+    }
+    for (name, number, len) in [
+        ("STATS", request::GET_STATS, Stats::LEN),
+        ("LAYER", request::GET_LAYER, Layer::LEN),
+        ("HANDLE", request::GET_HANDLE, Handle::LEN),
+    ] {
+        let lower = name.to_lowercase();
+        let said = format!(
+            "   * - ``ROVL_IOC_GET_{name}``\n     - ``{number:#x}``\n     - ``struct rovl_{lower}``, {len} bytes"
+        );
+        assert!(TEXT.contains(&said), "{said}");
+    }
+}
+
 #[test]
 fn first_versions_stay() {
     // What a program was built with must go on working: these never change.
