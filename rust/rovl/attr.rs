@@ -2,7 +2,7 @@
 
 //! Attributes: those that stat(2) shows, permissions, extended ones, and access control lists.
 //!
-//! May use `upper`, `sync`, `object`.
+//! May use `upper`, `sync`, `object`, `observe`.
 
 pub(crate) mod acl;
 pub(crate) mod fileattr;

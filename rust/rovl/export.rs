@@ -6,7 +6,7 @@
 //! they only recognise an object, for fanotify(7) and `name_to_handle_at(AT_HANDLE_FID)`. They do
 //! not change at copy up: what has an origin below is known by that one.
 //!
-//! May use `upper`, `identity`, `object`.
+//! May use `upper`, `identity`, `object`, `observe`.
 
 mod connect;
 mod decode;

@@ -7,7 +7,7 @@
 //! upper file when it is used next, and so sees what is written from then on. A mapping stays what
 //! it is.
 //!
-//! May use `upper`, `sync`, `object`.
+//! May use `upper`, `sync`, `query`, `object`.
 
 mod io;
 mod open;
@@ -19,6 +19,7 @@ use crate::{
         lower_data,
         reason, //
     },
+    query,
     Rovl, //
 };
 use kernel::{
@@ -45,6 +46,7 @@ use vfs::{
         Operations,
         PipeDest,
         PipeSource,
+        Request,
         Table, //
     },
     inode::Inode,
@@ -206,6 +208,11 @@ impl Operations for RegularFile {
     #[inline]
     fn mmap(this: &Self, file: &File<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
         this.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
+    }
+
+    #[inline]
+    fn ioctl(_this: &Self, file: &File<Rovl>, request: &Request) -> Result {
+        query::ioctl(file, request)
     }
 
     #[inline]

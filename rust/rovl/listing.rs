@@ -5,7 +5,7 @@
 //! The names in one directory of a layer, and what an inode keeps: the merged entries, and which
 //! layers have which names. How layers are merged is in [`readdir`](crate::readdir).
 //!
-//! Uses no other room.
+//! May use `observe`.
 
 pub(crate) mod cache;
 pub(crate) mod entries;

@@ -4,7 +4,8 @@
 //!
 //! The tables of operations are put together here ([`ops`]), from all rooms.
 //!
-//! May use `export`, `namei`, `readdir`, `file`, `attr`, `upper`, `sync`, `identity`, `object`, `listing`.
+//! May use `export`, `namei`, `readdir`, `file`, `attr`, `upper`, `sync`, `identity`, `object`, `listing`,
+//! `observe`.
 
 mod index;
 mod layers;
@@ -48,6 +49,7 @@ use crate::{
         },
         text::Text, //
     },
+    observe::stats::Stats,
     sync,
     Rovl, //
 };
@@ -81,6 +83,7 @@ use vfs::{
         NewSuperBlock,
         SuperBlock, //
     },
+    sysfs::Directory,
     Ref, //
 };
 
@@ -246,6 +249,9 @@ fn finish<'a>(
         ..
     } = layers;
     let filesystems = filesystems.into_infos()?;
+    let stats = Stats::new(sb.dev())?;
+    // Without memory for it nobody is refused a mount.
+    let report = Directory::new(&mut sb, stats.clone()).unwrap_or(None);
     let data = try_pin_init!(Super {
         whiteout <- SharedWhiteout::new(),
         unwritten <- Files::new(),
@@ -264,7 +270,9 @@ fn finish<'a>(
         last_ino: AtomicU64::new(1),
         errseq,
         upper_fs,
-        keeper: Keeper::new()?,
+        keeper: Keeper::new(stats.clone())?,
+        report,
+        stats,
         casefold,
         mounter,
     }? Error);
@@ -276,6 +284,10 @@ fn finish<'a>(
                 index::cleanup(m, sb.data(), fc)?;
                 inode::make_root(m, sb, parts)
             });
+            let warnings = fc.warnings();
+            // ORDERING: Published with the mount.
+            let stats = &sb.data().stats;
+            stats.mount_warnings.store(warnings, Ordering::Relaxed);
             // A clean index may have whiteouts that were made for it.
             made.inspect_err(|_| sb.data().remove_shared_whiteout())
         },

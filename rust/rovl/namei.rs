@@ -2,7 +2,7 @@
 
 //! Names: looking one up through the layers, making, linking, removing and renaming.
 //!
-//! May use `readdir`, `file`, `upper`, `sync`, `identity`, `object`, `listing`.
+//! May use `readdir`, `file`, `upper`, `sync`, `identity`, `object`, `listing`, `observe`.
 
 pub(crate) mod create;
 pub(crate) mod link;

@@ -5,7 +5,7 @@
 //! That is options, layers, flags, and what attributes of the layers say. Nothing on disk is
 //! changed here.
 //!
-//! May use `listing`.
+//! May use `listing`, `observe`.
 
 pub(crate) mod config;
 pub(crate) mod entry;

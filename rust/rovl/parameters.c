@@ -20,6 +20,11 @@ rvfs_module_parameter(bool, nfs_export, false,
 		      "Default to on or off for the NFS export feature");
 rvfs_module_parameter(bool, metacopy, false,
 		      "Default to on or off for the metadata only copy up feature");
+#ifdef ROVL_DROPIN
+/* What fs/overlayfs does not have. */
+rvfs_module_parameter(bool, quiet_mount_log, false,
+		      "Leave out of a mount's own log what is in the kernel's log");
+#endif
 
 static int rovl_check_copy_up_set(const char *buf,
 				  const struct kernel_param *param)

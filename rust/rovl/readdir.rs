@@ -7,7 +7,7 @@
 //! directory is unchanged ([`crate::listing::cache`]). Which layers have which names is kept, too
 //! ([`table`]).
 //!
-//! May use `upper`, `object`, `listing`.
+//! May use `upper`, `query`, `object`, `listing`, `observe`.
 
 pub(crate) mod dir_file;
 pub(crate) mod empty;

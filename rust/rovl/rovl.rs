@@ -17,6 +17,8 @@ mod listing;
 mod mount;
 mod namei;
 mod object;
+mod observe;
+mod query;
 mod readdir;
 mod sync;
 mod upper;
@@ -26,7 +28,8 @@ use crate::{
     object::{
         entry::OvlInode,
         super_data::Super, //
-    }, //
+    },
+    observe::trace, //
 };
 use kernel::{
     prelude::*,
@@ -37,6 +40,7 @@ use stacking::{
     stack::LayerStack, //
 };
 use vfs::{
+    fs_context::Level,
     registration::Registration,
     FileSystem, //
 };
@@ -57,9 +61,22 @@ impl FileSystem for Rovl {
     #[cfg(rovl_dropin)]
     const LOG_PREFIX: &'static CStr = c"overlayfs";
     const MOUNTS_LOG_TO_KERNEL: bool = cfg!(rovl_dropin);
+    const REPORTS: bool = true;
     type Super = Super;
     type Inode = OvlInode;
     type Layers = LayerStack;
+
+    #[cfg(rovl_dropin)]
+    fn is_mount_log_quiet() -> bool {
+        object::module_parameters::quiet_mount_log()
+    }
+
+    fn mount_told(message: &[u8], level: Level) {
+        match level {
+            Level::Error => trace::mount_refused(message),
+            Level::Warning | Level::Note => trace::mount_downgraded(message),
+        }
+    }
 
     fn mounts(data: &Self::Super) -> &LayerMounts {
         &data.mounts

@@ -9,13 +9,20 @@
 //! gives write access back notes. Where the file system does not promise that this is enough (see
 //! [`UpperFs`](crate::object::upper_fs::UpperFs)), all of it is synced.
 //!
-//! May use `object`.
+//! May use `object`, `observe`.
 
 use crate::{
     object::{
         entry::InodeExt,
         super_data::Super,
         upper_fs::OwnSync, //
+    },
+    observe::{
+        stats::{
+            Counter,
+            Start, //
+        },
+        trace, //
     },
     Rovl, //
 };
@@ -59,7 +66,11 @@ pub(crate) fn sync(sb: &SuperBlock<Rovl>) -> Result {
             }
         }
     }
-    upper.sb().sync()
+    let start = Start::now();
+    let synced = upper.sb().sync();
+    ofs.stats.count(Counter::SyncsFull);
+    ofs.note_sync(sb, synced, None, start);
+    synced
 }
 
 /// Syncs the files that are listed, and names and inodes.
@@ -72,6 +83,11 @@ fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool) -> Result {
     if !changed && !written {
         return Ok(());
     }
+    let start = Start::now();
+    // CAST: `usize` has at most 64 bits.
+    let count = files.len() as u64;
+    ofs.stats.count(Counter::SyncsOwn);
+    ofs.stats.add(Counter::FilesSynced, count);
     let failed = |err| sb.note_writeback_error(err);
     // tools/powercut builds one that must be caught.
     if !cfg!(rovl_break_sync_wait) {
@@ -91,6 +107,7 @@ fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool) -> Result {
             ofs.unwritten.note_written();
         }
     }
+    ofs.note_sync(sb, synced, Some(count), start);
     synced
 }
 
@@ -102,6 +119,13 @@ impl Super {
         } else {
             OwnSync::Unknown
         }
+    }
+
+    /// Takes account of a sync of so many files, or of all of the upper file system.
+    fn note_sync(&self, sb: &SuperBlock<Rovl>, done: Result, files: Option<u64>, start: Start) {
+        let ns = start.ns();
+        self.stats.sync.note(ns);
+        trace::sync(sb.dev(), done, files.is_none(), files.unwrap_or(0), ns);
     }
 
     /// The list of files, if it is of any use, and the upper layer.

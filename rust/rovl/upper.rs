@@ -5,7 +5,7 @@
 //! They go through [`Upper`]: it holds what a change needs, the mounter's credentials and write
 //! access, and knows how the overlay's own attributes are stored.
 //!
-//! May use `sync`, `identity`, `object`, `listing`.
+//! May use `sync`, `identity`, `object`, `listing`, `observe`.
 
 mod attrs;
 pub(crate) mod cleanup;

@@ -280,6 +280,16 @@ impl Files {
         drop(forgotten);
     }
 
+    /// How many files are listed.
+    pub fn len(&self) -> usize {
+        self.listed.lock().len
+    }
+
+    /// Whether no file is listed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether a file was not listed for lack of memory.
     pub fn is_incomplete(&self) -> bool {
         self.listed.lock().incomplete
@@ -294,8 +304,8 @@ impl Files {
     /// [`Taken::settle`], and all of them when what is returned is dropped without that.
     pub fn take(&self) -> Taken<'_> {
         let mut listed = self.listed.lock();
-        listed.len = 0;
         Taken {
+            len: mem::replace(&mut listed.len, 0),
             list: self,
             files: mem::replace(&mut listed.files, RBTree::new()),
             written: mem::take(&mut listed.written),
@@ -315,10 +325,17 @@ impl Files {
 pub struct Taken<'a> {
     list: &'a Files,
     files: Tree,
+    /// How many they were when they were taken.
+    len: usize,
     written: bool,
 }
 
 impl Taken<'_> {
+    /// How many files were taken.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Whether there is nothing that was written or has to be.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && !self.written

@@ -7,6 +7,7 @@
 mod io;
 mod one_user;
 mod ops;
+mod request;
 mod tmpfile;
 
 pub use io::{
@@ -30,6 +31,10 @@ pub use ops::{
     Operations,
     Private,
     Table, //
+};
+pub use request::{
+    Descriptor,
+    Request, //
 };
 pub use tmpfile::TmpFile;
 

@@ -4,8 +4,10 @@
 //!
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
 
+mod log;
 mod parameter;
 
+pub use log::Level;
 pub use parameter::{
     Parameter,
     ParameterTable,
@@ -16,7 +18,6 @@ pub use parameter::{
 use crate::{
     bindings,
     errno::{from_result, to_result},
-    registration,
     super_block::{
         self,
         Filled,
@@ -25,18 +26,12 @@ use crate::{
     },
     FileSystem, //
 };
-use core::{
-    fmt,
-    marker::PhantomData, //
-};
+use core::marker::PhantomData;
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     fs::File,
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CStr,
     types::{
         ForeignOwnable,
         Opaque, //
@@ -127,19 +122,6 @@ impl<'a> RawParam<'a> {
     }
 }
 
-/// How much a message matters, as the log of a mount has it.
-#[derive(Clone, Copy)]
-enum Level {
-    Error,
-    Warning,
-    Note,
-}
-
-/// What puts a message into the log of a mount.
-type Put = unsafe extern "C" fn(*mut bindings::fs_context, *const c_char);
-/// What puts one into the kernel's log, with what it begins with.
-type PutToKernel = unsafe extern "C" fn(*const c_char, *const c_char);
-
 /// `struct fs_context`.
 ///
 /// # Invariants
@@ -197,56 +179,6 @@ impl FsContext {
         let mask = unsafe { (*self.as_raw()).sb_flags_mask };
         mask & bindings::rvfs_const_RVFS_SB_RDONLY != 0 && !self.is_rdonly()
     }
-
-    /// Puts an error into the log of the mount, which mount(8) shows.
-    ///
-    /// This and the other two put what is found while a mount is made or changed into the kernel's log
-    /// for a file system that says so ([`FileSystem::MOUNTS_LOG_TO_KERNEL`]): one that stands in for
-    /// another must not make mount(8) print what that one has in the kernel's log. Users in a namespace
-    /// cannot flood it: what is too much for it stays in the log of the mount.
-    pub fn error(&self, message: fmt::Arguments<'_>) {
-        self.log(message, Level::Error);
-    }
-
-    /// Puts a warning into the log of the mount.
-    pub fn warn(&self, message: fmt::Arguments<'_>) {
-        self.log(message, Level::Warning);
-    }
-
-    /// Puts a note into the log of the mount.
-    pub fn info(&self, message: fmt::Arguments<'_>) {
-        self.log(message, Level::Note);
-    }
-
-    fn log(&self, message: fmt::Arguments<'_>, level: Level) {
-        // Without memory for the message the error number has to do.
-        let Ok(text) = CString::try_from_fmt(message) else {
-            return;
-        };
-        let (put, put_to_kernel): (Put, PutToKernel) = match level {
-            Level::Error => (bindings::rvfs_fc_error, bindings::rvfs_pr_err),
-            Level::Warning => (bindings::rvfs_fc_warn, bindings::rvfs_pr_warn),
-            Level::Note => (bindings::rvfs_fc_info, bindings::rvfs_pr_info),
-        };
-        match self.kernel_log() {
-            // SAFETY: Both texts are NUL-terminated.
-            Some(prefix) => unsafe { put_to_kernel(prefix.as_char_ptr(), text.as_char_ptr()) },
-            // SAFETY: Valid by the type invariant; the text is NUL-terminated.
-            None => unsafe { put(self.as_raw(), text.as_char_ptr()) },
-        }
-    }
-
-    /// What a message begins with that is to go to the kernel's log now.
-    fn kernel_log(&self) -> Option<&'static CStr> {
-        // SAFETY: By the type invariant the context is of a type that was registered with this crate.
-        let prefix = unsafe { registration::mounts_log((*self.as_raw()).fs_type) }?;
-        // SAFETY: Valid by the type invariant.
-        let is_making = unsafe { bindings::rvfs_fc_is_making(self.as_raw()) };
-        // SAFETY: As above.
-        let is_initial = unsafe { bindings::rvfs_fc_in_init_userns(self.as_raw()) };
-        // SAFETY: May be called anywhere.
-        (is_making && (is_initial || unsafe { bindings::rvfs_fc_ratelimit() })).then_some(prefix)
-    }
 }
 
 /// The operations of `struct fs_context_operations`.
@@ -295,8 +227,16 @@ pub trait Operations {
     }
 }
 
-/// What `fs_private` of a context points to.
-enum Private<T: Operations> {
+/// What `fs_private` of a context points to: what its log was told, which does not depend on `T`, is at the
+/// start.
+#[repr(C)]
+struct Private<T: Operations> {
+    told: log::Told,
+    asked: Asked<T>,
+}
+
+/// What is asked for.
+enum Asked<T: Operations> {
     /// A mount is prepared.
     Mount(T::Context),
     /// A change of a mount is.
@@ -320,12 +260,13 @@ impl<T: Operations> Table<T> {
         // SAFETY: By the safety requirements.
         let this = unsafe { FsContext::from_raw(fc) };
         from_result(|| {
-            let private = if this.is_reconfigure() {
-                Private::<T>::Changes(T::Changes::default())
+            let asked = if this.is_reconfigure() {
+                Asked::<T>::Changes(T::Changes::default())
             } else {
-                Private::Mount(T::init(this)?)
+                Asked::Mount(T::init(this)?)
             };
-            let private = KBox::new(private, GFP_KERNEL)?;
+            let told = log::Told::nothing();
+            let private = KBox::new(Private { told, asked }, GFP_KERNEL)?;
             // SAFETY: By the safety requirements.
             unsafe { (*fc).fs_private = private.into_foreign() };
             Ok(0)
@@ -337,14 +278,14 @@ impl<T: Operations> Table<T> {
     /// # Safety
     ///
     /// `fc` must be a context of this file system that nobody else uses.
-    unsafe fn private<'a>(fc: *mut bindings::fs_context) -> Result<&'a mut Private<T>> {
+    unsafe fn asked<'a>(fc: *mut bindings::fs_context) -> Result<&'a mut Asked<T>> {
         // SAFETY: By the safety requirements.
         let private = unsafe { (*fc).fs_private }.cast::<Private<T>>();
         if private.is_null() {
             return Err(EINVAL);
         }
-        // SAFETY: Set by `init_callback`.
-        Ok(unsafe { &mut *private })
+        // SAFETY: Set by `init_callback`. The other member is only looked at as a shared one.
+        Ok(unsafe { &mut (*private).asked })
     }
 
     /// The mount that is to be changed.
@@ -387,9 +328,9 @@ impl<T: Operations> Table<T> {
                 table: T::parameters(),
             };
             // SAFETY: By the safety requirements; the VFS locks the context.
-            match unsafe { Self::private(fc) }? {
-                Private::Mount(context) => T::parse_param(context, this, param.parse()?)?,
-                Private::Changes(changes) => {
+            match unsafe { Self::asked(fc) }? {
+                Asked::Mount(context) => T::parse_param(context, this, param.parse()?)?,
+                Asked::Changes(changes) => {
                     // SAFETY: The context was made for a change.
                     let sb = unsafe { Self::sb(fc) };
                     T::reconfigure_param(changes, sb, this, param)?;
@@ -427,7 +368,7 @@ impl<T: Operations> Table<T> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: By the safety requirements; the VFS locks the context.
-            let Private::Mount(context) = unsafe { Self::private(fc) }? else {
+            let Asked::Mount(context) = unsafe { Self::asked(fc) }? else {
                 return Err(EINVAL);
             };
             // SAFETY: By the safety requirements.
@@ -449,7 +390,7 @@ impl<T: Operations> Table<T> {
         let this = unsafe { FsContext::from_raw(fc) };
         from_result(|| {
             // SAFETY: By the safety requirements; the VFS locks the context.
-            let Private::Changes(changes) = unsafe { Self::private(fc) }? else {
+            let Asked::Changes(changes) = unsafe { Self::asked(fc) }? else {
                 return Err(EINVAL);
             };
             T::reconfigure(changes, sb, this).map(|()| 0)

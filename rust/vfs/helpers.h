@@ -224,6 +224,12 @@ void rvfs_folio_unlock_put(struct folio *folio);
 void rvfs_folio_clean_unlock(struct folio *folio);
 struct folio *rvfs_vmf_folio(struct vm_fault *vmf);
 
+/* Counters of which each CPU has its own */
+u64 __percpu *rvfs_percpu_alloc(size_t count);
+void rvfs_percpu_free(u64 __percpu *counters);
+void rvfs_percpu_add(u64 __percpu *counter, u64 n);
+u64 rvfs_percpu_sum(u64 __percpu *counter);
+
 /* Super blocks and mounts */
 unsigned long rvfs_nr_to_scan(const struct shrink_control *control);
 unsigned long rvfs_totalram_pages(void);
@@ -295,6 +301,52 @@ void rvfs_warn_name(const char *prefix, const char *msg, struct dentry *dir,
 		    const char *name, int len, int err, const char *reason,
 		    int reason_len);
 void rvfs_warn(const char *prefix, const char *msg);
+
+/* Reports of mounts in sysfs */
+struct rvfs_report;
+typedef ssize_t (*rvfs_report_show_t)(const void *data, char *page,
+				      size_t room);
+
+struct kobject *rvfs_reports_create(const char *name);
+void rvfs_reports_remove(struct kobject *reports);
+bool rvfs_sb_in_init_userns(const struct super_block *sb);
+struct rvfs_report *rvfs_report_add(struct super_block *sb,
+				    struct kobject *reports, const void *data,
+				    rvfs_report_show_t show);
+void rvfs_report_del(struct rvfs_report *report);
+
+/* Tracepoints: what vfs::trace tells one. */
+#define RVFS_TRACE_VALUES 5
+
+struct rvfs_trace {
+	struct dentry *dentry;	/* whose path is told, or NULL */
+	const char *text;
+	size_t len;
+	dev_t dev;
+	int err;
+	u64 ino;
+	u64 values[RVFS_TRACE_VALUES];
+};
+
+char *rvfs_trace_path(const struct rvfs_trace *told);
+char *rvfs_trace_text(const struct rvfs_trace *told);
+
+/*
+ * A tracepoint, which the macro tracepoints! of the crate calls.  All have the same
+ * arguments, so that Rust cannot pass wrong ones.
+ */
+#define rvfs_tracepoint(name)						\
+	void rvfs_trace_##name(const struct rvfs_trace *told);		\
+	void rvfs_trace_##name(const struct rvfs_trace *told)		\
+	{								\
+		char *path = rvfs_trace_path(told);			\
+		char *text = rvfs_trace_text(told);			\
+									\
+		trace_##name(told, path ?: "", text ?: "");		\
+		kfree(path);						\
+		kfree(text);						\
+	}								\
+	static_assert(true)
 
 /*
  * A module parameter, which the macro module_parameters! of the crate reads.  Its

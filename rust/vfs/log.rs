@@ -19,6 +19,13 @@ use kernel::{
 #[derive(Clone, Copy)]
 pub struct Subject<'a>(*mut bindings::dentry, PhantomData<&'a ()>);
 
+impl Subject<'_> {
+    /// The raw pointer.
+    pub(crate) fn as_raw(&self) -> *mut bindings::dentry {
+        self.0
+    }
+}
+
 impl<'a, F> From<&'a Dentry<F>> for Subject<'a> {
     #[inline]
     fn from(dentry: &'a Dentry<F>) -> Self {

@@ -5,8 +5,12 @@
 use crate::{
     bindings,
     errno::to_result,
-    fs_context,
+    fs_context::{
+        self,
+        Level, //
+    },
     inode::Allocation,
+    sysfs::Reports,
     FileSystem,
     Of, //
 };
@@ -27,8 +31,10 @@ struct Head {
     #[pin]
     fs_type: Opaque<bindings::file_system_type>,
     cache: *mut bindings::kmem_cache,
-    /// What messages about mounts begin with in the kernel's log, if they belong there.
-    mounts_log: Option<&'static CStr>,
+    /// Where messages about mounts go.
+    mounts_log: MountsLog,
+    /// Where its mounts report.
+    reports: Option<Reports>,
     #[pin]
     _pin: PhantomPinned,
 }
@@ -83,7 +89,16 @@ impl Head {
     {
         try_pin_init!(Self {
             cache: new_cache::<F>()?,
-            mounts_log: F::MOUNTS_LOG_TO_KERNEL.then_some(F::LOG_PREFIX),
+            mounts_log: MountsLog {
+                prefix: F::MOUNTS_LOG_TO_KERNEL.then_some(F::LOG_PREFIX),
+                is_quiet: F::is_mount_log_quiet,
+                told: F::mount_told,
+            },
+            reports: if F::REPORTS {
+                Reports::new::<F>()
+            } else {
+                None
+            },
             fs_type <- Opaque::try_ffi_init(|slot: *mut bindings::file_system_type| {
                 // SAFETY: `slot` is valid for a write.
                 unsafe { slot.write(file_system_type::<F, O>()) };
@@ -105,12 +120,33 @@ impl Head {
     }
 }
 
-/// What messages about the mounts of `fs_type` begin with in the kernel's log, if they belong there.
+/// Where mounts of the type of `sb` report.
+///
+/// # Safety
+///
+/// `sb` must be of the type of a [`Registration`], which must stay as long as the result.
+pub(crate) unsafe fn reports<'a>(sb: *mut bindings::super_block) -> Option<&'a Reports> {
+    // SAFETY: By the safety requirements.
+    unsafe { (*Head::of((*sb).s_type)).reports.as_ref() }
+}
+
+/// Where messages about mounts go.
+#[derive(Clone, Copy)]
+pub(crate) struct MountsLog {
+    /// What they begin with in the kernel's log, if they belong there.
+    pub(crate) prefix: Option<&'static CStr>,
+    /// [`FileSystem::is_mount_log_quiet`]
+    pub(crate) is_quiet: fn() -> bool,
+    /// [`FileSystem::mount_told`]
+    pub(crate) told: fn(&[u8], Level),
+}
+
+/// Where messages about the mounts of `fs_type` go.
 ///
 /// # Safety
 ///
 /// `fs_type` must be that of a [`Registration`].
-pub(crate) unsafe fn mounts_log(fs_type: *mut bindings::file_system_type) -> Option<&'static CStr> {
+pub(crate) unsafe fn mounts_log(fs_type: *mut bindings::file_system_type) -> MountsLog {
     // SAFETY: By the safety requirements.
     unsafe { (*Head::of(fs_type)).mounts_log }
 }

@@ -62,9 +62,11 @@
 //! | paths, mounts and their ids | [`path`], [`mount`] |
 //! | file handles | [`mod@export`] |
 //! | what is kept until memory is short | [`lru`] |
+//! | counting, telling what happens | [`percpu`], [`sysfs`], [`trace`] |
 //! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
-//! Module parameters, which C has to declare, are read with [`module_parameters!`].
+//! Module parameters, which C has to declare, are read with [`module_parameters!`], and tracepoints called
+//! with [`tracepoints!`].
 
 use kernel::prelude::*;
 
@@ -92,12 +94,15 @@ pub mod mount;
 pub mod name_hash;
 pub mod namei;
 pub mod path;
+pub mod percpu;
 pub mod posix_acl;
 pub mod publish;
 mod reference;
 pub mod registration;
 pub mod stat;
 pub mod super_block;
+pub mod sysfs;
+pub mod trace;
 pub mod verity;
 pub mod xattr;
 
@@ -119,8 +124,8 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     const INODE_CACHE: &'static CStr;
     /// How messages in the kernel's log begin.
     const LOG_PREFIX: &'static CStr = Self::NAME;
-    /// Whether the kernel's log, and not the mount's own, has what is found while a mount is made or
-    /// changed: see [`fs_context::FsContext::error`].
+    /// Whether the kernel's log has what is found while a mount is made or changed, too: see
+    /// [`fs_context::FsContext::error`].
     const MOUNTS_LOG_TO_KERNEL: bool = false;
     /// What a mounted instance knows, in `s_fs_info`.
     type Super: Send + Sync;
@@ -133,6 +138,17 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     const USERNS_MOUNT: bool = true;
     /// Whether its mounts can be id-mapped (`FS_ALLOW_IDMAP`).
     const ALLOW_IDMAP: bool = true;
+
+    /// Whether its mounts may report in sysfs ([`sysfs::Directory`]).
+    const REPORTS: bool = false;
+
+    /// Whether what is in the kernel's log is left out of the mount's own.
+    fn is_mount_log_quiet() -> bool {
+        false
+    }
+
+    /// Is told each message for the log of a mount, whoever reads that. May sleep.
+    fn mount_told(_message: &[u8], _level: fs_context::Level) {}
 
     /// The mounts of the layers, which are a part of `data`: what an inode holds of layers is of their
     /// file systems.

@@ -10,6 +10,7 @@ use crate::{
         },
         reason, //
     },
+    observe::trace::Why,
     upper::copy_up::copy_up,
     Rovl, //
 };
@@ -105,7 +106,7 @@ pub(crate) fn set_acl(
 
 /// Takes the bit `S_ISGID` from the mode.
 fn clear_sgid(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
-    copy_up(dentry)?;
+    copy_up(dentry, Why::Acl)?;
     let ofs = inode.ofs();
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     ofs.change_upper(|layer| layer.set_attr(upper, &Iattr::kill_sgid()))?;
@@ -127,7 +128,7 @@ fn change(
             let lower = inode.real().lower_path().ok_or(reason::NO_LAYERS)?;
             ofs.as_mounter(|m| lower.get_acl(m, kind))?;
         }
-        copy_up(dentry)?;
+        copy_up(dentry, Why::Acl)?;
     }
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let result = ofs.change_upper(|layer| layer.change_acl(upper, kind, acl));

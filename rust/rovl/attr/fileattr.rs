@@ -16,6 +16,7 @@ use crate::{
         protattr::PROTECTED_FLAGS,
         reason, //
     },
+    observe::trace::Why,
     upper::{
         copy_up::copy_up,
         fileattr::store_protattr, //
@@ -54,7 +55,7 @@ pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
 
 /// `->fileattr_set`
 pub(crate) fn set(dentry: &LockedDentry<'_, Rovl>, attrs: &mut FileKattr) -> Result {
-    copy_up(dentry)?;
+    copy_up(dentry, Why::Fileattr)?;
     let inode = dentry.inode();
     let ofs = inode.ofs();
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;

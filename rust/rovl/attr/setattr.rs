@@ -7,6 +7,7 @@ use crate::{
         entry::InodeExt,
         reason, //
     },
+    observe::trace::Why,
     sync,
     upper::copy_up::{
         copy_up,
@@ -36,9 +37,9 @@ pub(crate) fn setattr(
     let inode = dentry.inode();
     let attr = change.for_layer(idmap, inode);
     if change.sets_size() {
-        copy_up_with_data(dentry)?;
+        copy_up_with_data(dentry, Why::Setattr)?;
     } else {
-        copy_up(dentry)?;
+        copy_up(dentry, Why::Setattr)?;
     }
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let real = upper.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;

@@ -16,6 +16,7 @@ use crate::{
         fault,
         reason, //
     },
+    observe::trace::Why,
     upper::copy_up::copy_up,
     Rovl, //
 };
@@ -136,7 +137,7 @@ fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Resu
             let lower = inode.real().lower_path().ok_or(reason::NO_LAYERS)?;
             ofs.as_mounter(|m| lower.getxattr(m, name, &mut []))?;
         }
-        copy_up(dentry)?;
+        copy_up(dentry, Why::Xattr)?;
     }
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let result = ofs.change_upper(|layer| layer.change_xattr(upper, name, change));

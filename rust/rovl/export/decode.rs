@@ -24,6 +24,10 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    observe::{
+        stats::Counter,
+        trace, //
+    },
     Rovl, //
 };
 use kernel::prelude::*;
@@ -82,6 +86,11 @@ pub(super) fn decode<'a>(sb: &'a SuperBlock<Rovl>, handle: Handle<'_>) -> Found<
             })
         });
     found.inspect_err(|err| {
+        if err.is(ESTALE) {
+            ofs.stats.count(Counter::StaleHandles);
+            let reason = reason::name(*err);
+            trace::stale_handle(sb.dev(), handle.kind, handle.bytes.len(), reason);
+        }
         if let Some(root) = sb.root().filter(|_| !err.is(ESTALE)) {
             log::warn_dentry(c"failed to decode file handle", root, *err);
         }

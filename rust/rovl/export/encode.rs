@@ -24,6 +24,7 @@ use crate::{
         log,
         reason, //
     },
+    observe::trace::Why,
     upper::copy_up,
     Rovl, //
 };
@@ -149,7 +150,7 @@ fn connect(dentry: &Dentry<Rovl>) -> Result {
         }
         if lowest_connectable(&parent) < layer {
             if next.upper().is_none() {
-                copy_up::copy_up(&next).inspect_err(|err| {
+                copy_up::copy_up(&next, Why::Handle).inspect_err(|err| {
                     log::warn_dentry(c"failed to copy up on encode", &next, *err);
                 })?;
             }

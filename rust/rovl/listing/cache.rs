@@ -5,13 +5,25 @@
 //! Both are kept until they are wrong, the inode goes, or memory is short. Then they go in the order in
 //! which they were used ([`vfs::lru`]). Each mount keeps so much at most.
 
-use crate::listing::{
-    entries::{
-        Entries,
-        Entry, //
+use crate::{
+    listing::{
+        entries::{
+            Entries,
+            Entry, //
+        },
+        index::NameIndex,
+        name_table::NameTable, //
     },
-    index::NameIndex,
-    name_table::NameTable, //
+    observe::{
+        stats::{
+            Counter,
+            Stats, //
+        },
+        trace::{
+            self,
+            Dropped, //
+        },
+    },
 };
 use core::sync::atomic::{
     AtomicU32,
@@ -81,7 +93,8 @@ impl Listing {
         self.openers.store(1, Ordering::Relaxed);
     }
 
-    fn bytes(&self) -> usize {
+    /// How much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, NameIndex::bytes);
         let own = size_of::<Self>();
         self.entries
@@ -114,13 +127,36 @@ impl Known {
 pub(crate) struct Kept {
     #[pin]
     known: SpinLock<Known>,
+    stats: Arc<Stats>,
+    /// The number of the directory.
+    ino: u64,
 }
 
 impl Kept {
-    fn new() -> impl PinInit<Self, Error> {
+    fn new(stats: Arc<Stats>, ino: u64) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             known <- new_spinlock!(Known::default(), "Kept::known"),
+            stats,
+            ino,
         })
+    }
+
+    /// Takes account of what was given up, and returns the number of its bytes.
+    fn gave_up(
+        &self,
+        listing: Option<&Arc<Listing>>,
+        table: Option<&Arc<NameTable>>,
+        why: Dropped,
+    ) -> usize {
+        if let Some(listing) = listing {
+            self.stats.count(Counter::ListingsDropped);
+            trace::listing_dropped(self.stats.place(self.ino), listing.bytes(), why);
+        }
+        if let Some(table) = table {
+            self.stats.count(Counter::NameTablesDropped);
+            trace::name_table_dropped(self.stats.place(self.ino), table.bytes(), why);
+        }
+        bytes_of(listing, table)
     }
 }
 
@@ -131,7 +167,8 @@ impl Reclaim for Kept {
         let table = known.table.take();
         drop(known);
         // Freeing may sleep, so it has to happen without the lock.
-        bytes_of(listing.as_ref(), table.as_ref())
+        let why = if all { Dropped::Inode } else { Dropped::Memory };
+        self.gave_up(listing.as_ref(), table.as_ref(), why)
     }
 
     fn is_worth_keeping(&self) -> bool {
@@ -152,15 +189,22 @@ const UNIT: usize = 512;
 pub(crate) struct Keeper {
     lru: Arc<Lru<Kept>>,
     limit: usize,
+    stats: Arc<Stats>,
 }
 
 impl Keeper {
-    /// Of a new mount.
-    pub(crate) fn new() -> Result<Self> {
+    /// Of a new mount, which counts in `stats`.
+    pub(crate) fn new(stats: Arc<Stats>) -> Result<Self> {
         Ok(Self {
             lru: Lru::new()?,
             limit: vfs::lru::memory() / 64,
+            stats,
         })
+    }
+
+    /// How many bytes are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lru.bytes()
     }
 
     /// How many objects there are, as the shrinker counts.
@@ -221,13 +265,17 @@ impl CacheSlot {
     }
 
     /// Keeps `listing` instead of what was kept. Without effect where there is no memory.
-    pub(crate) fn set_listing(&self, keeper: &Keeper, listing: Option<Arc<Listing>>) {
+    pub(crate) fn set_listing(&self, keeper: &Keeper, ino: u64, listing: Option<Arc<Listing>>) {
         let new = bytes_of(listing.as_ref(), None);
-        let Some(member) = self.member(keeper, new > 0) else {
+        let Some(member) = self.member(keeper, ino, new > 0) else {
             return;
         };
+        if new > 0 {
+            keeper.stats.count(Counter::ListingsBuilt);
+            trace::listing_built(keeper.stats.place(ino), new);
+        }
         let old = core::mem::replace(&mut member.known.lock().listing, listing);
-        member.dropped(bytes_of(old.as_ref(), None));
+        member.dropped(member.gave_up(old.as_ref(), None, Dropped::Changed));
         drop(old);
         if new > 0 {
             member.kept(new);
@@ -250,7 +298,7 @@ impl CacheSlot {
             None
         };
         drop(known);
-        member.dropped(bytes_of(unused.as_ref(), None));
+        member.dropped(member.gave_up(unused.as_ref(), None, Dropped::Changed));
         // Freeing may sleep, so it has to happen without the lock.
         drop((unused, listing));
     }
@@ -264,14 +312,18 @@ impl CacheSlot {
     }
 
     /// Keeps `table` instead of what was kept. Without effect where there is no memory.
-    pub(crate) fn set_table(&self, keeper: &Keeper, table: Option<NameTable>) {
+    pub(crate) fn set_table(&self, keeper: &Keeper, ino: u64, table: Option<NameTable>) {
         let table = table.and_then(|table| Arc::new(table, GFP_KERNEL).ok());
         let new = bytes_of(None, table.as_ref());
-        let Some(member) = self.member(keeper, new > 0) else {
+        let Some(member) = self.member(keeper, ino, new > 0) else {
             return;
         };
+        if new > 0 {
+            keeper.stats.count(Counter::NameTablesBuilt);
+            trace::name_table_built(keeper.stats.place(ino), new);
+        }
         let old = core::mem::replace(&mut member.known.lock().table, table);
-        member.dropped(bytes_of(None, old.as_ref()));
+        member.dropped(member.gave_up(None, old.as_ref(), Dropped::Changed));
         drop(old);
         if new > 0 {
             member.kept(new);
@@ -280,9 +332,9 @@ impl CacheSlot {
     }
 
     /// What is kept, or a place for it if `make`.
-    fn member(&self, keeper: &Keeper, make: bool) -> Option<&Member<Kept>> {
+    fn member(&self, keeper: &Keeper, ino: u64, make: bool) -> Option<&Member<Kept>> {
         if self.kept.as_ref().is_none() && make {
-            let member = Member::new(&keeper.lru, Kept::new()).ok()?;
+            let member = Member::new(&keeper.lru, Kept::new(keeper.stats.clone(), ino)).ok()?;
             // One that somebody else has made will do, if it can be seen already.
             self.kept.populate(member);
         }

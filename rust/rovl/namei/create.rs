@@ -20,6 +20,7 @@ use crate::{
         },
         reason, //
     },
+    observe::trace::Why,
     upper::{
         copy_up::copy_up,
         Make,
@@ -133,7 +134,7 @@ fn create_object(
     mode: u16,
     what: Make<'_>,
 ) -> Result {
-    copy_up(dentry.dir())?;
+    copy_up(dentry.dir(), Why::Create)?;
     let ofs = dir.ofs();
     let write = ofs.upper_mount()?.want_write()?;
     let rdev = match what {

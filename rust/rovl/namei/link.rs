@@ -15,6 +15,7 @@ use crate::{
         },
         reason, //
     },
+    observe::trace::Why,
     sync,
     upper::{
         copy_up::copy_up,
@@ -37,12 +38,12 @@ pub(crate) fn link(
     dir: &Locked<'_, Rovl>,
     new: Negative<'_, Rovl>,
 ) -> Result {
-    copy_up(old)?;
+    copy_up(old, Why::Link)?;
     let parent = new.dir();
-    copy_up(parent)?;
+    copy_up(parent, Why::Link)?;
     let inode = old.inode();
     let unnamed = inode.upper_inode().is_some_and(|upper| upper.nlink() == 0);
-    change_links(old, inode, |upper| {
+    change_links(old, inode, Why::Link, |upper| {
         if inode.real().is_metacopy() {
             set_for_link(upper, old)?;
         }

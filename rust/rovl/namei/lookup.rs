@@ -28,6 +28,10 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    observe::{
+        stats::Counter,
+        trace, //
+    },
     readdir::table::{
         self,
         Filter, //
@@ -87,6 +91,9 @@ struct Lookup<'a, 'sb> {
     absolute: bool,
     /// There is a digest in the object that shows the attributes.
     has_digest: bool,
+    /// How many layers were asked, and how many of these have nothing that shows.
+    asked: u32,
+    missed: u32,
 }
 
 /// `->lookup`
@@ -118,8 +125,12 @@ pub(crate) fn lookup<'a>(
             digest: false,
             absolute: false,
             has_digest: false,
+            asked: 0,
+            missed: 0,
         };
-        lookup.run(dir, &dentry)
+        let found = lookup.run(dir, &dentry);
+        lookup.count(&dentry, &found);
+        found
     });
     if found.as_ref().is_err_and(|err| err.is(ESTALE)) {
         // The directory may be one of an overlay that has just found it to be removed.
@@ -190,6 +201,25 @@ impl<'sb> Lookup<'_, 'sb> {
         self.finish(dentry, parts)
     }
 
+    /// Counts the lookup with its result.
+    fn count(&self, dentry: &Dentry<Rovl>, found: &Result<Option<Ref<'_, Inode<Rovl>>>>) {
+        let stats = &self.ofs.stats;
+        stats.count(match found {
+            Ok(Some(_)) => Counter::LookupsPositive,
+            Ok(None) => Counter::LookupsNegative,
+            Err(_) => Counter::LookupsFailed,
+        });
+        stats.add(Counter::LayersAsked, u64::from(self.asked));
+        if self.missed > 0 {
+            stats.add(Counter::LayersMissed, u64::from(self.missed));
+        }
+        let ino = || match found {
+            Ok(found) => Ok(found.as_ref().map_or(0, |inode| inode.ino())),
+            Err(err) => Err(*err),
+        };
+        trace::lookup(dentry, ino, self.asked, self.missed);
+    }
+
     fn finish(
         &self,
         dentry: &Dentry<Rovl>,
@@ -252,6 +282,10 @@ impl<'sb> Lookup<'_, 'sb> {
         }
         let filter = Filter::of(dir);
         let mut layers = filter.layers_with(self.redirect.as_deref().unwrap_or(self.name));
+        if let Some(bytes) = filter.bytes() {
+            self.ofs.stats.count(Counter::NameTablesHit);
+            trace::name_table_hit(self.ofs.stats.place(dir.ino()), bytes);
+        }
         let mut misses = 0u32;
         let mut next = 0usize;
         while next < entries.len() && !self.stop {

@@ -23,6 +23,7 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    observe::trace::Why,
     sync,
     upper::{
         cleanup,
@@ -45,15 +46,16 @@ use vfs::{
 /// Runs `change`, which adds or removes the name `dentry` or another one of its `inode`, in the upper
 /// layer and in the number of links of the inode. Copy up, which makes links too, is kept out.
 ///
-/// The caller holds no write access to the upper layer.
+/// `why` is told if it is copied up for that. The caller holds no write access to the upper layer.
 pub(crate) fn change_links<R>(
     dentry: &Dentry<Rovl>,
     inode: &Locked<'_, Rovl>,
+    why: Why,
     change: impl FnOnce(&Upper<'_>) -> Result<R>,
 ) -> Result<R> {
     let ofs = dentry.sb().data();
     if ofs.needs_index(inode) && !dentry.has(DentryFlag::UpperAlias) {
-        copy_up(dentry)?;
+        copy_up(dentry, why)?;
     }
     let _lock = inode.lock_mutex_interruptible()?;
     let result = {

@@ -18,6 +18,10 @@ use crate::{
         },
         reason, //
     },
+    observe::trace::{
+        self,
+        Why, //
+    },
     readdir::empty::check_empty,
     upper::{
         cleanup::cleanup_whiteouts,
@@ -61,9 +65,9 @@ fn remove(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>, is_dir: bool) -> 
     } else {
         Names::new()
     };
-    copy_up(dentry.dir())?;
+    copy_up(dentry.dir(), Why::Remove)?;
 
-    let result = change_links(dentry, inode, |upper| {
+    let result = change_links(dentry, inode, Why::Remove, |upper| {
         if lower_positive {
             upper.remove_and_whiteout(dir, dentry, &whiteouts)?;
         } else {
@@ -120,6 +124,7 @@ impl Upper<'_> {
         }
         let result = self.replace_by_whiteout(upper_dir, &found, whiteouts);
         if result.is_ok() {
+            trace::whiteout(dentry);
             dir_modified(dir, true);
         }
         dentry.drop_from_hash();

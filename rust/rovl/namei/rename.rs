@@ -27,6 +27,13 @@ use crate::{
         },
         reason, //
     },
+    observe::{
+        stats::Counter,
+        trace::{
+            self,
+            Why, //
+        }, //
+    },
     readdir::empty::check_empty,
     upper::{
         copy_up::copy_up,
@@ -79,13 +86,13 @@ pub(crate) fn rename(
     flags: RenameFlags,
 ) -> Result {
     let rename = Rename::plan((old_dir, old), (new_dir, new), replaced, flags)?;
-    copy_up(&old)?;
-    copy_up(new.dir())?;
+    copy_up(&old, Why::Rename)?;
+    copy_up(new.dir(), Why::Rename)?;
     if !rename.overwrite {
-        copy_up(&new)?;
+        copy_up(&new, Why::Rename)?;
     }
     match replaced {
-        Some(inode) => change_links(&new, inode, |upper| rename.run(upper)),
+        Some(inode) => change_links(&new, inode, Why::Rename, |upper| rename.run(upper)),
         None => old.sb().data().change_upper(|upper| rename.run(upper)),
     }
 }
@@ -183,6 +190,10 @@ impl<'a> Rename<'a> {
             None
         };
         renaming.rename()?;
+        if self.flags.contains(RenameFlag::Whiteout) {
+            upper.ofs.stats.count(Counter::Whiteouts);
+            trace::whiteout(&old);
+        }
         if let Some(whiteout) = whiteout {
             upper.cleanup(old_dir, &whiteout);
         }

@@ -16,6 +16,7 @@ use crate::{
         inode,
         reason, //
     },
+    observe::trace::Why,
     upper::{
         copy_up::copy_up,
         Upper, //
@@ -49,7 +50,7 @@ pub(crate) fn tmpfile(
     if !ofs.work.as_ref().is_some_and(|work| work.tmpfile) {
         return Err(EOPNOTSUPP);
     }
-    copy_up(file.dentry().dir())?;
+    copy_up(file.dentry().dir(), Why::Create)?;
     let write = ofs.upper_mount()?.want_write()?;
     let mut inode = inode::new(dir.sb(), mode, 0)?;
     let mode = inode.init_owner(idmap, dir, mode);

@@ -20,6 +20,7 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    observe::stats::Counter,
     Rovl, //
 };
 use core::sync::atomic::Ordering;
@@ -320,6 +321,7 @@ fn fill<'a>(
     }
     inode.data().set_redirect(parts.redirect);
     inode.set_layers(parts.upper, parts.lower)?;
+    ofs.stats.count(Counter::InodesMade);
     Ok(inode.into())
 }
 

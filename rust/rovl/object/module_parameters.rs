@@ -17,4 +17,7 @@ vfs::module_parameters! {
     nfs_export: bool;
     /// `metacopy`
     metacopy: bool;
+    /// `quiet_mount_log`
+    #[cfg(rovl_dropin)]
+    quiet_mount_log: bool;
 }

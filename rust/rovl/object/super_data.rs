@@ -13,6 +13,7 @@ use crate::{
         ino_space::InoSpace,
         upper_fs::UpperFs, //
     },
+    observe::stats::Stats,
     Rovl, //
 };
 use core::{
@@ -26,6 +27,7 @@ use core::{
 use kernel::{
     prelude::*,
     sync::{
+        Arc,
         Mutex,
         SetOnce, //
     }, //
@@ -49,6 +51,7 @@ use vfs::{
     inode::Inode,
     path::Path,
     super_block::AnonDev,
+    sysfs::Directory,
     Foreign,
     Ref, //
 };
@@ -143,6 +146,10 @@ pub(crate) struct Super {
     pub(crate) errseq: u32,
     /// What the file system of the upper layer promises.
     pub(crate) upper_fs: UpperFs,
+    /// What is counted.
+    pub(crate) stats: Arc<Stats>,
+    /// Where that is shown in sysfs.
+    pub(crate) report: Option<Directory<Stats>>,
     /// What inodes keep of the names in directories.
     pub(crate) keeper: Keeper,
     /// The layers fold the case of names.

@@ -9,6 +9,7 @@ use crate::{
         made_again::forget_if_removed,
         reason, //
     },
+    query,
     readdir::{
         real,
         shown, //
@@ -39,6 +40,7 @@ use vfs::{
         File,
         OneUser,
         Operations,
+        Request,
         Table, //
     },
     inode::{
@@ -179,6 +181,11 @@ impl Operations for DirFile {
         let pos = inode.ofs().as_mounter(|m| real.llseek(m, offset, whence));
         file.set_pos(real.pos());
         pos
+    }
+
+    #[inline]
+    fn ioctl(_this: &Self, file: &File<Rovl>, request: &Request) -> Result {
+        query::ioctl(file, request)
     }
 
     #[inline]

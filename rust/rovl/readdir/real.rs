@@ -20,6 +20,10 @@ use crate::{
         ino_space::InoSpace,
         reason, //
     },
+    observe::{
+        stats::Counter,
+        trace, //
+    },
     readdir::number,
     upper::Upper,
     Rovl, //
@@ -112,18 +116,22 @@ fn open_impure(
     let data = inode.data();
     let version = data.version();
     if let Some(listing) = data.dir_cache.get(version, ANY_STATE) {
+        let stats = &inode.ofs().stats;
+        stats.count(Counter::ListingsHit);
+        trace::listing_hit(stats.place(inode.ino()), listing.bytes());
         return Ok(Some(listing));
     }
     let keeper = &inode.ofs().keeper;
     // Nobody can use it any more.
-    data.dir_cache.set_listing(keeper, None);
+    data.dir_cache.set_listing(keeper, inode.ino(), None);
     let (entries, index) = read_impure(m, dir, lock)?;
     if entries.is_empty() {
         remove_impure_mark(m, inode);
         return Ok(None);
     }
     let listing = Listing::new(version, ANY_STATE, entries, Some(index))?;
-    data.dir_cache.set_listing(keeper, Some(listing.clone()));
+    data.dir_cache
+        .set_listing(keeper, inode.ino(), Some(listing.clone()));
     Ok(Some(listing))
 }
 

@@ -11,6 +11,10 @@ use crate::{
         }, //
     },
     object::entry::InodeExt,
+    observe::{
+        stats::Counter,
+        trace, //
+    },
     readdir::{
         merged::{
             read,
@@ -44,7 +48,14 @@ pub(crate) fn open_listing(
 ) -> Result<Arc<Listing>> {
     let inode = lock.inode();
     let data = inode.data();
-    let kept = || data.dir_cache.open(data.version(), table::stamp(inode));
+    let stats = &inode.ofs().stats;
+    let kept = || {
+        let kept = data.dir_cache.open(data.version(), table::stamp(inode));
+        kept.inspect(|listing| {
+            stats.count(Counter::ListingsHit);
+            trace::listing_hit(stats.place(inode.ino()), listing.bytes());
+        })
+    };
     if let Some(listing) = kept() {
         return Ok(listing);
     }
@@ -55,14 +66,15 @@ pub(crate) fn open_listing(
     }
     let keeper = &inode.ofs().keeper;
     // Nobody can use it any more.
-    data.dir_cache.set_listing(keeper, None);
+    data.dir_cache.set_listing(keeper, inode.ino(), None);
     let version = data.version();
     let stamp = table::sharp_stamp(m, inode);
     let mut entries = read(m, dentry, Purpose::Show)?;
     entries.shrink();
     let listing = Listing::new(version, stamp, entries, None)?;
     listing.open();
-    data.dir_cache.set_listing(keeper, Some(listing.clone()));
+    data.dir_cache
+        .set_listing(keeper, inode.ino(), Some(listing.clone()));
     Ok(listing)
 }
 
@@ -109,6 +121,6 @@ fn complete(
     number::complete(dir, lock, listing.entries.name(entry), entry).inspect_err(|_| {
         // The entry is hidden now, which is not for all times: the next to open the directory tries again.
         let slot = &inode.data().dir_cache;
-        slot.set_listing(&inode.ofs().keeper, None);
+        slot.set_listing(&inode.ofs().keeper, inode.ino(), None);
     })
 }

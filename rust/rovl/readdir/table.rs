@@ -76,6 +76,12 @@ impl Filter {
         Some(self.0.as_ref()?.layers_with(name))
     }
 
+    /// How much memory the table takes, if there is one.
+    #[inline]
+    pub(crate) fn bytes(&self) -> Option<usize> {
+        Some(self.0.as_ref()?.bytes())
+    }
+
     /// Takes account of lookups in the lower layers of `dir` that found nothing.
     #[inline]
     pub(crate) fn missed(&self, m: &AsMounter, dir: &Inode<Rovl>, misses: u32) {
@@ -165,7 +171,7 @@ fn make(m: &AsMounter, dir: &Inode<Rovl>) -> Result<bool> {
     }
     dir.data()
         .dir_cache
-        .set_table(&ofs.keeper, Some(table.finish()?));
+        .set_table(&ofs.keeper, dir.ino(), Some(table.finish()?));
     Ok(true)
 }
 
@@ -198,7 +204,7 @@ pub(crate) fn keep(dir: &Inode<Rovl>, table: TableBuilder) {
     if let Ok(table) = table.finish() {
         dir.data()
             .dir_cache
-            .set_table(&dir.ofs().keeper, Some(table));
+            .set_table(&dir.ofs().keeper, dir.ino(), Some(table));
     }
 }
 

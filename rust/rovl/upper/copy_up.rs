@@ -8,6 +8,7 @@
 //! want to change at once; write access to the upper layer is held all the time, but freezing it is
 //! only prevented while its directories are changed, not while data is copied.
 
+mod account;
 mod data;
 mod index;
 mod link_up;
@@ -32,13 +33,19 @@ use crate::{
         super_data::Super,
         verity, //
     },
+    observe::trace::Why,
     sync,
     upper::{
+        copy_up::account::{
+            Account,
+            DataCopied, //
+        },
         fileattr,
         Upper, //
     },
     Rovl, //
 };
+use core::cell::Cell;
 use kernel::{
     bindings,
     prelude::*, //
@@ -81,31 +88,31 @@ enum Need {
 /// Copies `dentry` up, to change its attributes or its name.
 ///
 /// The caller holds no write access to the upper layer, and no lock of it.
-pub(crate) fn copy_up(dentry: &Dentry<Rovl>) -> Result {
-    ensure(dentry, Need::Metadata)
+pub(crate) fn copy_up(dentry: &Dentry<Rovl>, why: Why) -> Result {
+    ensure(dentry, Need::Metadata, why)
 }
 
 /// Copies `dentry` up, to change its data.
-pub(crate) fn copy_up_with_data(dentry: &Dentry<Rovl>) -> Result {
-    ensure(dentry, Need::Data)
+pub(crate) fn copy_up_with_data(dentry: &Dentry<Rovl>, why: Why) -> Result {
+    ensure(dentry, Need::Data, why)
 }
 
 /// Copies `dentry` up if it is opened with `flags` (`O_*`) to be changed.
 pub(crate) fn maybe_copy_up(dentry: &Dentry<Rovl>, flags: u32) -> Result {
-    let need = if flags & bindings::O_TRUNC != 0 {
-        Need::NoData
+    let (need, why) = if flags & bindings::O_TRUNC != 0 {
+        (Need::NoData, Why::Truncate)
     } else if matches!(
         flags & bindings::O_ACCMODE,
         bindings::O_WRONLY | bindings::O_RDWR
     ) {
-        Need::Data
+        (Need::Data, Why::Open)
     } else {
         return Ok(());
     };
     if dentry.positive()?.is_special() {
         return Ok(());
     }
-    ensure(dentry, need)
+    ensure(dentry, need, why)
 }
 
 /// Whether there is nothing to be done. What is missing is looked for again under the lock.
@@ -119,7 +126,7 @@ fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
         && (need == Need::Metadata || real.has_upper_data())
 }
 
-fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
+fn ensure(dentry: &Dentry<Rovl>, need: Need, why: Why) -> Result {
     // A copy without data does not always need it, but then it is as well to know now that it is not
     // there. It is not looked for under the lock of copy up.
     lower_data::ensure(dentry)?;
@@ -135,7 +142,7 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need) -> Result {
             ofs.work()?;
             let stat = missing.lower_stat(m, need)?;
             let copy_up = CopyUp::new(m, ofs, &missing, need, &stat)?;
-            copy_up.run()
+            copy_up.run(why)
         })?;
     }
     Ok(())
@@ -215,6 +222,8 @@ struct CopyUp<'a> {
     attrs: Option<FileKattr>,
     /// What is stored with a file whose data stays in the lower layer until it is changed.
     metacopy: Option<Metacopy>,
+    /// What became of the data.
+    data: Cell<DataCopied>,
 }
 
 /// The directory that the copy gets a name in.
@@ -297,17 +306,25 @@ impl<'a> CopyUp<'a> {
             link,
             attrs,
             metacopy,
+            data: Cell::new(DataCopied::Not),
         })
     }
 
     /// Copies it up, unless somebody else has done so meanwhile.
-    fn run(&self) -> Result {
+    fn run(&self, why: Why) -> Result {
         let _lock = self.inode.lock_mutex_interruptible()?;
         if is_done(self.dentry, self.need) {
             return Ok(());
         }
+        let account = Account::begin(self, why);
+        let done = self.run_locked();
+        account.end(self, done);
+        done
+    }
+
+    fn run_locked(&self) -> Result {
         let access = self.ofs.upper_mount()?.get_write_access()?;
-        if self.inode.upper().is_none() {
+        if self.is_new() {
             self.copy(&access)?;
         }
         if let Some(parent) = &self.parent {

@@ -11,6 +11,7 @@ use crate::{
         log,
         super_data::Super, //
     },
+    observe::stats::Counter,
     upper::{
         cleanup::{
             self,
@@ -123,6 +124,7 @@ impl<'a> Upper<'a> {
         };
         renaming.rename()?;
         whiteout.moved()?;
+        self.ofs.stats.count(Counter::Whiteouts);
         if is_dir {
             // It is in the work directory now, where nobody sees it being emptied.
             cleanup_whiteouts(self.m, self.write, dentry, whiteouts);

@@ -13,6 +13,10 @@ use crate::{
         reason,
         super_data::Super, //
     },
+    observe::{
+        stats::Counter,
+        trace, //
+    },
     upper::Upper,
     Rovl, //
 };
@@ -144,6 +148,8 @@ impl Upper<'_> {
     ) -> Result {
         self.set_xattr_or(dir, Name::Opaque, Opaque::YES, Err(unsupported))?;
         dentry.mark(DentryFlag::Opaque);
+        self.ofs.stats.count(Counter::Opaques);
+        trace::opaque(dentry);
         Ok(())
     }
 }

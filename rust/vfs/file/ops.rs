@@ -14,7 +14,8 @@ use super::{
     Kiocb,
     NewVma,
     PipeDest,
-    PipeSource, //
+    PipeSource,
+    Request, //
 };
 use crate::{
     bindings,
@@ -165,6 +166,16 @@ pub trait Operations: Sized + 'static {
         _private: Private<'_, Self>,
         _file: &File<Self::FileSystem>,
         _owner: FlOwner,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Does what a request of ioctl(2) asks for that the VFS does not know, also of a 32-bit program
+    /// (`->unlocked_ioctl`, `->compat_ioctl`). Returns `ENOTTY` for one that is not known here either.
+    fn ioctl(
+        _private: Private<'_, Self>,
+        _file: &File<Self::FileSystem>,
+        _request: &Request,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -362,6 +373,25 @@ impl<T: Operations> Table<T> {
         from_result(|| T::iterate(private, this, dir, &mut ctx).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// See [`Self::open_callback`].
+    unsafe extern "C" fn ioctl_callback(
+        file: *mut bindings::file,
+        number: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
+        // SAFETY: By the safety requirements.
+        let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
+        // CAST: a pointer of the caller's, which has that size.
+        let request = Request::new(number, argument as usize);
+        match T::ioctl(private, this, &request) {
+            Ok(()) => 0,
+            // CAST: it is not narrower.
+            Err(err) => err.class().to_errno() as c_long,
+        }
+    }
+
     const OPS: bindings::file_operations = bindings::file_operations {
         owner: this_module::<T::OwnerModule>().as_ptr(),
         open: Some(Self::open_callback),
@@ -413,6 +443,16 @@ impl<T: Operations> Table<T> {
         },
         flush: if T::HAS_FLUSH {
             Some(Self::flush_callback)
+        } else {
+            None
+        },
+        unlocked_ioctl: if T::HAS_IOCTL {
+            Some(Self::ioctl_callback)
+        } else {
+            None
+        },
+        compat_ioctl: if T::HAS_IOCTL {
+            bindings::compat_ptr_ioctl
         } else {
             None
         },

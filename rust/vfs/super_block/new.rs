@@ -83,6 +83,11 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         self.sb.as_raw()
     }
 
+    /// The device number that `stat()` will show.
+    pub fn dev(&self) -> u32 {
+        self.sb.dev()
+    }
+
     /// The super block, for the inode cache.
     ///
     /// # Safety

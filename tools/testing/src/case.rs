@@ -189,10 +189,10 @@ impl Test {
         self.kind() == "rovl" || self.is_dropin()
     }
 
-    /// Whether a mount tells in its own log why it is refused, or gets less than it asked for. With the in-tree module, and so
-    /// with the drop-in, the kernel's log has that: mount(8) prints none of it.
+    /// Whether a mount tells in its own log why it is refused, or gets less than it asked for. With the in-tree module the
+    /// kernel's log has that: mount(8) prints none of it.
     pub fn tells_the_mount(&self) -> bool {
-        self.kind() == "rovl"
+        self.is_rovl()
     }
 
     /// Whether the type under test is the drop-in's. The in-tree module has no version.

@@ -76,6 +76,19 @@ impl<'sb> Lookup<'_, 'sb> {
         &mut self,
         level: &Level<'sb>,
     ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
+        let found = self.in_layer_by_redirect(level);
+        self.asked = self.asked.saturating_add(1);
+        if matches!(found, Ok(None)) {
+            self.missed = self.missed.saturating_add(1);
+        }
+        found
+    }
+
+    #[inline]
+    fn in_layer_by_redirect(
+        &mut self,
+        level: &Level<'sb>,
+    ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         // A redirect that is found on the way takes the place of this one for the layers below.
         let Some(redirect) = self.redirect.take() else {
             return self.take_step(level, level.dir, Step::only(self.name));

@@ -13,6 +13,10 @@ use crate::{
         module_parameters,
         reason, //
     },
+    observe::{
+        stats::Counter,
+        trace, //
+    },
     upper::Upper,
     Rovl, //
 };
@@ -66,6 +70,8 @@ fn store(upper: &Upper<'_>, dentry: &Dentry<Rovl>, name: Option<&[u8]>) -> Resul
             log::warn_dentry(c"failed to set redirect", dir, err);
             reason::CANNOT_STORE_REDIRECT
         })?;
+    upper.ofs.stats.count(Counter::Redirects);
+    trace::redirect(dentry, text.as_bytes());
     inode.data().set_redirect(Some(text));
     Ok(())
 }

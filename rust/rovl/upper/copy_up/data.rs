@@ -12,6 +12,7 @@ use crate::{
     },
     upper::{
         copy_up::{
+            account::DataCopied,
             xattrs::{
                 is_no_capability,
                 CAPABILITY, //
@@ -54,10 +55,11 @@ impl CopyUp<'_> {
         let copy = DataCopy::new(self.m, self.inode.data_path()?, to)?;
         // Shared data needs no sync, the file system does that with the metadata.
         if copy.share(len).is_ok_and(|shared| shared == len) {
+            self.data.set(DataCopied::Shared(u64::try_from(len)?));
             return Ok(());
         }
         copy.verify(len)?;
-        copy_chunks(&copy, len)?;
+        self.data.set(DataCopied::Bytes(copy_chunks(&copy, len)?));
         // With the metadata if that is synced.
         if !self.ofs.config.should_sync() || (self.syncs_metadata() && self.is_new()) {
             return Ok(());
@@ -83,7 +85,7 @@ impl CopyUp<'_> {
     }
 
     /// Whether the copy is made, and not one that was made without data completed.
-    fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.inode.upper().is_none()
     }
 
@@ -142,12 +144,13 @@ impl CopyUp<'_> {
     }
 }
 
-/// Copies the first `len` bytes, keeping holes where the source tells of them.
+/// Copies the first `len` bytes, keeping holes where the source tells of them. Returns how many bytes were
+/// copied, without the holes.
 ///
 /// Returns `EINTR` where the task is about to be killed.
-fn copy_chunks(copy: &DataCopy<'_>, len: i64) -> Result {
+fn copy_chunks(copy: &DataCopy<'_>, len: i64) -> Result<u64> {
     let mut seeks = copy.can_seek();
-    let mut pos = 0;
+    let (mut pos, mut bytes) = (0, 0u64);
     // There is data from `pos` to somewhere behind this.
     let mut data = -1;
     while pos < len {
@@ -174,6 +177,7 @@ fn copy_chunks(copy: &DataCopy<'_>, len: i64) -> Result {
             break;
         }
         pos = pos.saturating_add(copied);
+        bytes = bytes.saturating_add(u64::try_from(copied)?);
     }
-    Ok(())
+    Ok(bytes)
 }

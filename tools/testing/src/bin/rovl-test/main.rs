@@ -12,6 +12,7 @@ mod lower_data;
 mod modules;
 mod mount;
 mod names;
+mod observe;
 mod security;
 mod upper;
 
@@ -74,6 +75,7 @@ const ROOMS: &[&[&[Case]]] = &[
     lower_data::CASES,
     identity::CASES,
     mount::CASES,
+    observe::CASES,
     security::CASES,
     errors::CASES,
     concurrent::CASES,

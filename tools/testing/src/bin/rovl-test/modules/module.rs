@@ -65,7 +65,7 @@ fn can_insert(t: &Test) -> bool {
 
 fn parameters_are_in_sysfs(t: &Test) {
     let dir = sysfs(t).join("parameters");
-    let expected = [
+    let mut expected = vec![
         "check_copy_up",
         "index",
         "metacopy",
@@ -75,6 +75,9 @@ fn parameters_are_in_sysfs(t: &Test) {
         "redirect_max",
         "xino_auto",
     ];
+    if t.is_dropin() {
+        expected.push("quiet_mount_log");
+    }
     assert_eq!(names(&dir), set(&expected));
     for name in expected {
         assert_eq!(perm(dir.join(name)), 0o644, "{name}");

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use rovl_testing::block::mount_nodev;
 use rovl_testing::flash::jffs2;
 use rovl_testing::kernel_log::KernelLog;
-use rovl_testing::mount::Request;
+use rovl_testing::mount::{mount_old, Request};
 use rovl_testing::ops::mkdir;
 use rovl_testing::overlay_xattr::{METACOPY, ORIGIN, REDIRECT};
+use rovl_testing::parameter::Parameter;
 use rovl_testing::{cases, ok, Layers, Test};
 use rustix::io::Errno;
 
@@ -27,6 +28,7 @@ cases! {
     errors_with_their_reason,
     layers_that_overlap,
     messages_begin_with_the_name,
+    logs_that_have_it,
 }
 
 /// What a mount said in its own log and in the kernel's.
@@ -409,16 +411,37 @@ fn messages_begin_with_the_name(t: &Test) {
     for line in said.iter().filter(|line| line.contains("redirect")) {
         assert!(line.starts_with(begins), "{line}");
     }
-    if !t.tells_the_mount() {
-        // And what is wrong with a mount.
-        let other = t.layers_in(&t.dir().join("other"));
+}
+
+/// What is wrong with a mount is in the mount's own log, and that of the type `overlay` in the kernel's, too, because its
+/// users look for it there. In-tree it is there only, and so by the drop-in where its parameter says so.
+fn logs_that_have_it(t: &Test) {
+    const WORDS: &str = "missing 'lowerdir'";
+    let l = t.layers();
+    let check = |own: bool| {
         let mut log = KernelLog::from_now();
-        let refused = other.refused(Request::new(t.kind()));
-        assert!(refused.log.is_empty());
+        let refused = l.refused(Request::new(t.kind()));
         let messages = log.messages();
-        assert!(
-            messages.iter().any(|line| line.starts_with(begins)),
-            "{messages:?}"
-        );
+        let is_own = refused.log.iter().any(|line| line.contains(WORDS));
+        assert_eq!(is_own, own, "{:?}", refused.log);
+        let in_kernel = messages.iter().filter(|line| line.contains(WORDS));
+        let begins = in_kernel.map(|line| line.starts_with("overlayfs: "));
+        let expected: &[bool] = if t.kind() == "rovl" { &[] } else { &[true] };
+        assert_eq!(begins.collect::<Vec<_>>(), expected, "{messages:?}");
+    };
+    check(t.is_rovl());
+    if t.is_dropin() {
+        let quiet = Parameter::with(t, "quiet_mount_log", "Y");
+        check(false);
+        drop(quiet);
+        check(true);
     }
+    // mount(2) has no log of its own: each message is in the kernel's once.
+    let mut log = KernelLog::from_now();
+    let flags = rustix::mount::MountFlags::empty();
+    let refused = mount_old(t.kind(), &l.merged(), flags, b"");
+    assert_eq!(refused.err(), Some(Errno::INVAL));
+    let messages = log.messages();
+    let count = messages.iter().filter(|line| line.contains(WORDS)).count();
+    assert_eq!(count, 1, "{messages:?}");
 }

@@ -41,7 +41,7 @@ fn remount_of_a_mount_without_upper(t: &Test) {
     let m = l.mount_lowers();
     match reconfigure(m.root(), &["rw"], &[]) {
         Ok(()) => panic!("a mount without upper layer became writable"),
-        // The in-tree module, and so a drop-in for it, leaves the words to mount(8).
+        // The in-tree module leaves the words to mount(8).
         Err(refused) => {
             assert_eq!(refused.errno, Errno::ROFS, "{}", refused.describe());
             assert_eq!(

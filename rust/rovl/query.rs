@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Queries: what user space asks about a mount and its objects, by ioctl(2).
+//!
+//! The structures are those of the crate [`ioctls`]. Who has a descriptor may ask.
+//!
+//! May use `object`, `observe`.
+
+mod handle;
+mod layer;
+mod stats;
+
+use crate::{
+    object::entry::InodeExt,
+    Rovl, //
+};
+use ioctls::{
+    layer::OBJECT,
+    request,
+    Exchange, //
+};
+use kernel::prelude::*;
+use vfs::{
+    dentry::Dentry,
+    file::{
+        Descriptor,
+        File,
+        Request, //
+    },
+};
+
+/// `->unlocked_ioctl` and `->compat_ioctl`
+pub(crate) fn ioctl(file: &File<Rovl>, request: &Request) -> Result {
+    match request.number() {
+        request::GET_STATS => answer(request, |asked| stats::get(file.inode().ofs(), asked)),
+        request::GET_LAYER => answer(request, |asked| layer::get(file, asked)),
+        request::GET_HANDLE => answer(request, |asked| handle::get(file, asked)),
+        _ => Err(ENOTTY),
+    }
+}
+
+/// Reads what the caller asks, and writes what `fill` makes of it.
+fn answer<T: Exchange>(request: &Request, fill: impl FnOnce(T) -> Result<T>) -> Result {
+    let mut bytes = KVec::from_elem(0u8, T::LEN, GFP_KERNEL)?;
+    let known = request.read(T::FIRST_LEN, &mut bytes)?;
+    fill(T::from_bytes(&bytes))?.put(&mut bytes);
+    let filled = u32::try_from(known)?.to_ne_bytes();
+    for (to, from) in bytes.iter_mut().zip(filled) {
+        *to = from;
+    }
+    request.write(bytes.get(..known).unwrap_or_default())
+}
+
+/// Runs `f` with the object that is asked for: that of `file`, or that of the descriptor `object`, as
+/// `flags` say.
+fn with_object<R>(
+    file: &File<Rovl>,
+    flags: u32,
+    object: i32,
+    f: impl FnOnce(&Dentry<Rovl>) -> Result<R>,
+) -> Result<R> {
+    match flags {
+        0 => f(file.dentry()),
+        OBJECT => f(Descriptor::of(object, file.inode().sb())?.path().dentry()),
+        _ => Err(EINVAL),
+    }
+}
