@@ -12,6 +12,7 @@ pub mod changes;
 pub mod check;
 pub mod cli;
 pub mod cmd;
+pub mod edit;
 pub mod exit;
 pub mod layer;
 pub mod mounts;

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod edit;
 pub mod mount;
 pub mod random;
 pub mod tree;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What layers show after the upper one was merged into the topmost lower one, beside what they showed before.
+
+mod common;
+#[path = "support/mod.rs"]
+mod support;
+
+use common::edit::{assert_fine, assert_no_journal, copy, run, shown, shown_below, text};
+use common::tree::Tree;
+use common::{mount, random, seeds, tree, Layers};
+use std::path::Path;
+use support::scene::Scene;
+
+fn random_layers(seed: u64) -> Layers {
+    let mut random = random::Random::new(seed);
+    let options: &[&str] = match seed % 4 {
+        3 => &["redirect_dir=off", "metacopy=off", "index=off"],
+        _ => &["redirect_dir=on", "metacopy=on", "index=off"],
+    };
+    let count = usize::try_from(seed % 5).expect("a number");
+    random::layers(&mut random, count, options)
+}
+
+/// The arguments for all layers.
+fn all(layers: &Layers) -> Vec<&Path> {
+    let lower = layers.lower.iter().map(|path| path.as_path());
+    [layers.upper.as_path()].into_iter().chain(lower).collect()
+}
+
+/// Panics unless the lower layers show it, alone and below the upper one, which is empty.
+#[track_caller]
+fn assert_merged(what: &str, layers: &Layers, before: &Tree) {
+    let listed = std::fs::read_dir(&layers.upper).expect("the upper layer");
+    assert_eq!(listed.count(), 0, "{what}: the upper layer is not empty");
+    let after = shown_below(&layers.lower, layers.dir.path());
+    tree::assert_same(what, before, &after);
+    tree::assert_same(what, before, &shown(layers));
+    assert_no_journal(what, layers.dir.path());
+}
+
+#[test]
+fn random_stacks() {
+    if !mount::possible() {
+        return;
+    }
+    for seed in seeds(30) {
+        let layers = random_layers(seed);
+        let before = shown(&layers);
+        let what = format!("seed {seed}");
+        assert_fine(&what, &run(&["merge"], &all(&layers), None));
+        assert_merged(&what, &layers, &before);
+    }
+}
+
+#[test]
+fn killed_at_each_step() {
+    if !mount::possible() {
+        return;
+    }
+    let original = random_layers(2);
+    let before = shown(&original);
+    let mut undone = 0;
+    for step in 1.. {
+        let what = format!("killed at {step}");
+        let layers = copy(&original);
+        let killed = run(&["merge"], &all(&layers), Some(step));
+        if killed.status.success() {
+            assert!(step > 50 && undone > 10, "{step} steps, {undone} undone");
+            return;
+        }
+        match step % 3 {
+            0 => {
+                run(&["merge"], &all(&layers), Some(1 + step / 2));
+            }
+            1 => {
+                let output = run(&["merge", "--undo"], &all(&layers), None);
+                let text = text(&output);
+                if output.status.success() {
+                    undone += 1;
+                    assert_no_journal(&what, layers.dir.path());
+                    tree::assert_same(&what, &before, &shown(&layers));
+                } else {
+                    let known = ["cannot be undone", "no interrupted run"];
+                    assert!(known.iter().any(|said| text.contains(said)), "{text}");
+                }
+            }
+            _ => {}
+        }
+        assert_fine(&what, &run(&["merge"], &all(&layers), None));
+        assert_merged(&what, &layers, &before);
+    }
+}
+
+#[test]
+fn files_stay_the_same() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    scene
+        .file("l/d-file", "below")
+        .dir("l/dir")
+        .file("l/dir/f", "moved");
+    scene.mounted("redirect_dir=on", "mv m/dir m/new; echo above > m/upper");
+    let inode = |path: &str| {
+        use std::os::unix::fs::MetadataExt;
+        let stat = std::fs::symlink_metadata(scene.at(path));
+        stat.expect("attributes").ino()
+    };
+    let before = [inode("l/d-file"), inode("l/dir/f"), inode("u/upper")];
+    support::run(scene.root(), "$rovl merge u l");
+    let after = [inode("l/d-file"), inode("l/new/f"), inode("l/upper")];
+    assert_eq!(before, after);
+    assert_eq!(scene.list("l"), ["d-file", "new", "upper"]);
+    assert_eq!(scene.get("l/new", "redirect"), None);
+}
+
+#[test]
+fn refused() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("l/f", "below").file("u/f", "above").dir("u/in");
+    let said = scene.mounted("", "if $rovl merge u l 2>&1; then exit 9; fi");
+    assert!(said.contains("mounted with the relative path"), "{said}");
+    let said = support::run(
+        scene.root(),
+        "mount -i -t overlay o -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w m
+        if $rovl merge u l 2>&1; then exit 9; fi
+        $rovl merge u l2 2>&1 || true
+        umount m",
+    );
+    let count = said.matches("in use by the overlay at").count();
+    assert_eq!(count, 2, "{said}");
+    let said = scene.mounted("", "if $rovl vacuum l u 2>&1; then exit 9; fi");
+    assert!(said.contains("mounted with the relative path"), "{said}");
+    let refused = |args: &str| {
+        let script = format!("if $rovl merge {args} 2>&1; then exit 9; fi");
+        support::run(scene.root(), &script)
+    };
+    let said = refused("u/in u");
+    assert!(said.contains("in a layer"), "{said}");
+    let said = refused("u l --undo");
+    assert!(said.contains("no interrupted run"), "{said}");
+    assert_eq!(scene.list("u"), ["f", "in"]);
+    assert_eq!(std::fs::read(scene.at("l/f")).expect("a file"), b"below");
+}
