@@ -361,6 +361,8 @@ impl CacheSlot {
 
 impl Listing {
     fn is(&self, version: u64, stamp: Option<u64>) -> bool {
-        self.version == version && (self.is_open() || self.outlives_readers()) && self.stamp == stamp
+        self.version == version
+            && (self.is_open() || self.outlives_readers())
+            && self.stamp == stamp
     }
 }
