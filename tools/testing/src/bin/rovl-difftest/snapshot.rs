@@ -147,6 +147,10 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn visit(&mut self, relative: &Path, stat: Result<Stat, Errno>) {
+        // A directory that is in one layer only is listed as it is there, with whiteouts, which cannot be found.
+        if self.view == View::Shown && matches!(stat, Err(Errno::NOENT)) {
+            return;
+        }
         let text = stat.and_then(|stat| self.describe(relative, &stat));
         let text = text.unwrap_or_else(|error| format!("error {error}"));
         self.nodes.insert(relative.to_owned(), text);
