@@ -224,6 +224,12 @@ void rvfs_folio_unlock_put(struct folio *folio);
 void rvfs_folio_clean_unlock(struct folio *folio);
 struct folio *rvfs_vmf_folio(struct vm_fault *vmf);
 
+/* Counters of which each CPU has its own */
+u64 __percpu *rvfs_percpu_alloc(size_t count);
+void rvfs_percpu_free(u64 __percpu *counters);
+void rvfs_percpu_add(u64 __percpu *counter, u64 n);
+u64 rvfs_percpu_sum(u64 __percpu *counter);
+
 /* Super blocks and mounts */
 unsigned long rvfs_nr_to_scan(const struct shrink_control *control);
 unsigned long rvfs_totalram_pages(void);

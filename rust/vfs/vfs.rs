@@ -62,6 +62,7 @@
 //! | paths, mounts and their ids | [`path`], [`mount`] |
 //! | file handles | [`mod@export`] |
 //! | what is kept until memory is short | [`lru`] |
+//! | counting | [`percpu`] |
 //! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
 //! Module parameters, which C has to declare, are read with [`module_parameters!`].
@@ -92,6 +93,7 @@ pub mod mount;
 pub mod name_hash;
 pub mod namei;
 pub mod path;
+pub mod percpu;
 pub mod posix_acl;
 pub mod publish;
 mod reference;

@@ -15,7 +15,7 @@ from textwrap import wrap
 from xml.sax.saxutils import escape
 
 ROOT = Path("rust/rovl")
-OTHERS = [Path("rust/vfs"), Path("rust/stacking"), Path("rust/ondisk")]
+OTHERS = [Path("rust/vfs"), Path("rust/stacking"), Path("rust/ondisk"), Path("rust/ioctls")]
 
 
 def without_tests_and_comments(text):

@@ -137,11 +137,16 @@ fn other_namespaces_are_entered() {
         mkdir m l l2; touch l/file
         unshare --mount --propagation private sh -c 'echo $$ >pid; exec sleep 60' &
         until test -s pid; do sleep 0.1; done
+        trap 'kill $(cat pid)' EXIT
+        # The root of a namespace is not that of a chroot.
+        nsenter --mount --target $(cat pid) test -d $PWD/m || { echo skipped; exit; }
         $mount_helper none $PWD/m -N $(cat pid) -o lowerdir=$PWD/l:$PWD/l2
         test ! -e m/file
-        nsenter --mount --target $(cat pid) ls $PWD/m
-        kill $(cat pid)";
-    assert_eq!(run(dir.path(), text), "file\n");
+        nsenter --mount --target $(cat pid) ls $PWD/m";
+    match run(dir.path(), text).as_str() {
+        "skipped\n" => println!("skipped: this is a chroot, and other mount namespaces are not"),
+        shown => assert_eq!(shown, "file\n"),
+    }
 }
 
 #[test]
