@@ -219,6 +219,21 @@ fn compression_by_name_and_to_standard_output() {
     );
 }
 
+#[test]
+fn a_layer_through_a_pipe() {
+    let case = Case::new();
+    fs::write(case.at("u/f"), vec![b'x'; 1 << 20]).unwrap();
+    let script = r#""$rovl" commit --compress zstd -o - u | "$rovl" apply --no-sync - d"#;
+    let status = Command::new("sh")
+        .args(["-ec", script])
+        .env("rovl", env!("CARGO_BIN_EXE_rovl"))
+        .current_dir(case.dir.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(fs::read(case.at("d/f")).unwrap() == fs::read(case.at("u/f")).unwrap());
+}
+
 fn json(path: PathBuf) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
