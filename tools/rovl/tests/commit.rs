@@ -201,7 +201,37 @@ fn compression_by_name_and_to_standard_output() {
         assert_eq!(paths(&members(&case.at(name))), [".", "f"]);
     }
     let output = case.rovl(&["commit", "-o", "-", "u"], None);
-    assert!(output.stdout == fs::read(case.at("x.tar")).unwrap());
+    let archive = fs::read(case.at("x.tar")).unwrap();
+    assert!(output.stdout == archive);
+    let said = case.fine(&["commit", "--json", "-o", "y.tar.gz", "u"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let digest = |bytes: &[u8]| rovl::oci::Digest::of(bytes).to_string();
+    assert_eq!(said["diff_id"], digest(&archive));
+    assert_eq!(
+        said["layer"],
+        digest(&fs::read(case.at("y.tar.gz")).unwrap())
+    );
+    let said = case.fine(&["apply", "--json", "--no-sync", "y.tar.gz", "d"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&said["members"], &said["left_out"]),
+        (&2.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_layer_through_a_pipe() {
+    let case = Case::new();
+    fs::write(case.at("u/f"), vec![b'x'; 1 << 20]).unwrap();
+    let script = r#""$rovl" commit --compress zstd -o - u | "$rovl" apply --no-sync - d"#;
+    let status = Command::new("sh")
+        .args(["-ec", script])
+        .env("rovl", env!("CARGO_BIN_EXE_rovl"))
+        .current_dir(case.dir.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(fs::read(case.at("d/f")).unwrap() == fs::read(case.at("u/f")).unwrap());
 }
 
 fn json(path: PathBuf) -> serde_json::Value {

@@ -63,11 +63,13 @@ pub struct Args {
 
 struct Shown {
     progress: Progress,
+    members: u64,
     left_out: u64,
 }
 
 impl Watch for Shown {
     fn at(&mut self, place: &Place) {
+        self.members = self.members.saturating_add(1);
         self.progress.step(1);
         if let Some(name) = place.name() {
             self.progress.at(name);
@@ -104,6 +106,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
     };
     let mut shown = Shown {
         progress: out.progress("unpacking", None),
+        members: 0,
         left_out: 0,
     };
     let place = Prepared::new(&args.dir)?;
@@ -113,6 +116,12 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         Err(error) => Err(place.give_up(error)),
     };
     done.with_context(|| format!("{} to {}", name(&args.layer), name(&args.dir)))?;
+    if out.json() {
+        out.document(&serde_json::json!({
+            "members": shown.members,
+            "left_out": shown.left_out,
+        }))?;
+    }
     Ok(match shown.left_out {
         0 => Exit::FINE,
         _ => Exit::DIFFERENT,

@@ -5,11 +5,13 @@
 
 #![allow(unsafe_code)]
 
+mod ask;
 mod file_handle;
 mod fs_uuid;
 mod mount_setattr;
 mod verity;
 
+pub use ask::ask;
 pub use file_handle::FileHandle;
 pub use fs_uuid::fs_uuid;
 pub use mount_setattr::{mount_setattr, AttrChange};

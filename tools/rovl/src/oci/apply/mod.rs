@@ -44,6 +44,7 @@ pub fn apply(from: impl Read, to: &mut Target, watch: &mut dyn Watch) -> Result<
     let mut reader = Reader::new(from);
     while let Some(member) = reader.member()? {
         let at = reader.position();
+        watch.at(&Place::of(&member.path));
         let done = one(&member, &mut reader, to, watch);
         done.with_context(|| match at {
             0 => name(&member.path).to_string(),
@@ -53,7 +54,7 @@ pub fn apply(from: impl Read, to: &mut Target, watch: &mut dyn Watch) -> Result<
     // What follows the end is of no use, but its checksum may be there.
     let mut rest = reader.into_inner();
     std::io::copy(&mut rest, &mut std::io::sink()).context("cannot read the archive to its end")?;
-    to.finish(watch)
+    to.finish()
 }
 
 /// Unpacks one member.
@@ -91,7 +92,6 @@ fn object(
     let Some((last, dir)) = names.split_last() else {
         bail!("the root of a layer is a directory");
     };
-    watch.at(&Place::ROOT.child(last));
     let attributes = Attributes::of(member);
     match &member.kind {
         MemberKind::Dir => to.dir(dir, last, attributes, watch),

@@ -294,10 +294,9 @@ impl Target {
     }
 
     /// Gives directories the attributes that they were to have, those that were made last first.
-    pub(super) fn finish(&mut self, watch: &mut dyn Watch) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         let mut done = HashSet::new();
         while let Some((place, attributes)) = self.waiting.pop() {
-            watch.at(&place);
             let names = place.components();
             let opened = match self.dirs.open(&names, false) {
                 Ok((dir, _)) => dir,

@@ -271,8 +271,15 @@ impl<R: Read> Reader<R> {
             id.and_then(|id| u32::try_from(id).ok())
                 .ok_or_else(|| wrong("an owner or a group is no number that there can be"))
         };
+        let file = matches!(header.kind(), b'0' | b'\0' | b'7');
         let mut member = Member {
-            path: extended.path.take().unwrap_or_else(|| header.path()),
+            path: match (
+                extended.sparse.name.take().filter(|_| file),
+                extended.path.take(),
+            ) {
+                (Some(path), _) | (None, Some(path)) => path,
+                (None, None) => header.path(),
+            },
             mode: field(100, 8)
                 .and_then(|mode| u32::try_from(mode & 0o7777).ok())
                 .unwrap_or(0),
@@ -321,9 +328,6 @@ impl<R: Read> Reader<R> {
         } else {
             return Ok(());
         };
-        if let Some(name) = sparse.name {
-            member.path = name;
-        }
         member.size = size.ok_or_else(|| self.wrong("the size of a sparse file is missing"))?;
         let map = sparse::checked(map, member.size, self.left).map_err(|what| self.wrong(what))?;
         self.map = Some(map.clone());
