@@ -86,6 +86,8 @@ kinds! {
     InvalidImpure = "invalid-impure", Error, Safe;
     /// A directory with entries that were copied up, without the mark that says so: their inode numbers change.
     MissingImpure = "missing-impure", Error, Safe;
+    /// A directory with entries that merge, without that mark, because no mount has seen them yet: the next one sets it.
+    UnmarkedMerge = "unmarked-merge", Note, Safe;
     /// A directory with the mark of having entries that were copied up, without one.
     NeedlessImpure = "needless-impure", Note, Asked;
     /// An origin that is no file handle of an overlay, or claims to be in the upper layer.
