@@ -23,6 +23,9 @@ const SYSTEMS: [&str; 2] = ["rovl", "overlay"];
 /// What our instances are called, before the number of the process.
 const PREFIX: &str = "rovl-";
 
+/// What stands for the name of a task that the kernel has not noted.
+const UNKNOWN: &[u8] = b"<...>";
+
 /// Events that are on.
 #[derive(Debug)]
 pub struct Instance {
@@ -123,7 +126,10 @@ impl Instance {
                 Ok(0) | Err(Errno::AGAIN) => break,
                 Ok(len) => {
                     let text = self.buffer.get(..len).unwrap_or_default();
-                    self.lines.feed(text, &mut each);
+                    self.lines.feed(text, |mut line| {
+                        name_task(&mut line);
+                        each(line);
+                    });
                 }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).context("cannot read events"),
@@ -135,6 +141,15 @@ impl Instance {
     /// How many events the kernel had no room for since the last call.
     pub fn take_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lines.lost)
+    }
+}
+
+/// Asks for the name of a task that the kernel has not noted. It may have ended.
+fn name_task(line: &mut Line) {
+    if line.comm == UNKNOWN {
+        if let Ok(comm) = fs::read(format!("/proc/{}/comm", line.pid)) {
+            line.comm = comm.trim_ascii_end().to_vec();
+        }
     }
 }
 
@@ -163,9 +178,26 @@ fn remove_orphans(instances: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Instance, Path, TRACEFS};
+    use super::{name_task, Instance, Line, Path, TRACEFS, UNKNOWN};
     use crate::sys::Signals;
     use std::time::Duration;
+
+    #[test]
+    fn tasks_without_names() {
+        let mut line = Line {
+            comm: UNKNOWN.to_vec(),
+            pid: 1,
+            time: 0,
+            event: String::new(),
+            text: String::new(),
+        };
+        name_task(&mut line);
+        let init = std::fs::read("/proc/1/comm").expect("init");
+        assert_eq!(line.comm, init.trim_ascii_end());
+        (line.comm, line.pid) = (UNKNOWN.to_vec(), u32::MAX);
+        name_task(&mut line);
+        assert_eq!(line.comm, UNKNOWN);
+    }
 
     #[test]
     fn events_of_this_kernel() {
