@@ -71,6 +71,8 @@ pub enum Command {
     Layers(cmd::layers::Args),
     Merge(cmd::merge::Args),
     Mount(cmd::mount::Args),
+    Top(cmd::top::Args),
+    Trace(cmd::trace::Args),
     Vacuum(cmd::vacuum::Args),
     #[command(hide = true)]
     Completions(cmd::completions::Args),
@@ -89,6 +91,8 @@ impl Command {
             Self::Info(args) => cmd::info::run(args, out),
             Self::Layers(args) => cmd::layers::run(args, out),
             Self::Merge(args) => cmd::merge::run(args, out),
+            Self::Top(args) => cmd::top::run(args, out),
+            Self::Trace(args) => cmd::trace::run(args, out),
             Self::Vacuum(args) => cmd::vacuum::run(args, out),
             Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),

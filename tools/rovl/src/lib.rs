@@ -20,3 +20,4 @@ pub mod oci;
 pub mod show;
 pub mod stack;
 mod sys;
+pub mod trace;

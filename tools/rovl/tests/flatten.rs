@@ -64,6 +64,14 @@ fn killed_at_each_step() {
             // Killed again, and undone.
             run(&args, &all(&layers), Some(1 + step / 2));
             if !to.exists() {
+                // Undoing is interrupted, too, and begun anew or undone.
+                run(
+                    &[args[0], args[1], "--undo"],
+                    &all(&layers),
+                    Some(3 + step % 16),
+                );
+            }
+            if !to.exists() && step % 8 == 0 {
                 let undone = run(&[args[0], args[1], "--undo"], &all(&layers), None);
                 // What was never begun, or is finished, cannot be undone.
                 assert!(
@@ -168,6 +176,59 @@ fn full_disk() {
 }
 
 #[test]
+fn data_only_layers() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    scene
+        .file("l/f", "")
+        .set("l/f", "metacopy", b"")
+        .set("l/f", "redirect", b"/data/x");
+    scene.dir("l2/data").file("l2/data/x", "content");
+    scene.file("u/new", "above");
+    let text = support::run(
+        scene.root(),
+        "options=lowerdir=$PWD/l::$PWD/l2,upperdir=$PWD/u
+        truncate -s 7 l/f
+        $rovl flatten --options $options -o flat; cat flat/f; ls flat
+        $rovl merge -o $options; stat -c %s l/f l/new; ls -A u
+        $rovl flatten --options lowerdir=$PWD/l::$PWD/l2 -o again; diff -r flat again",
+    );
+    assert_eq!(text, "contentf\nnew\n7\n5\n");
+    assert_eq!(scene.get("l/f", "redirect"), Some(b"/data/x".to_vec()));
+    assert_eq!(scene.get("flat/f", "redirect"), None);
+}
+
+#[test]
+fn without_privileges() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    for number in 0..20 {
+        scene
+            .dir(&format!("l/d{number:02}/e"))
+            .file(&format!("l/d{number:02}/f"), "text");
+    }
+    // Directories that their owner may not write to are made, gone on with, and removed.
+    let text = support::run(
+        scene.root(),
+        "chmod 555 l/d*/e l/d*; chown -R 1000:1000 l u; mkdir out; chown 1000:1000 out .
+        cp $rovl ./rovl
+        user() { setpriv --reuid=1000 --regid=1000 --clear-groups \"$@\"; }
+        for step in $(seq 5 9 150); do
+            user env ROVL_TEST_CHECKPOINT=3 ROVL_TEST_KILL_AT=$step ./rovl flatten l u -o out/flat || :
+            if [ -e out/flat ]; then break; fi
+            user env ROVL_TEST_KILL_AT=20 ./rovl flatten l u -o out/flat --undo || :
+        done >/dev/null 2>&1
+        if ! [ -e out/flat ]; then user ./rovl flatten l u -o out/flat; fi
+        diff -r l out/flat; stat -c %a:%u out/flat/d00/e; ls -A out",
+    );
+    assert_eq!(text, "555:1000\nflat\n");
+}
+
+#[test]
 fn deeper_than_paths() {
     let scene = Scene::new();
     let name = "d".repeat(60);
@@ -209,6 +270,9 @@ fn refused() {
     assert!(said.contains("no interrupted run"), "{said}");
     let said = text("l u -o out --journal there");
     assert!(said.contains("not a journal"), "{said}");
+    support::run(scene.root(), "mkdir -m 777 .out.rovl-flatten");
+    let said = text("l u -o out");
+    assert!(said.contains("another user"), "{said}");
     assert_eq!(scene.list("l"), ["f"]);
     assert_eq!(scene.list("there"), ["x"]);
 }

@@ -74,6 +74,13 @@ fn killed_at_each_step() {
                 run(&["merge"], &all(&layers), Some(1 + step / 2));
             }
             1 => {
+                // Undoing is interrupted, too, and then undone or begun anew.
+                run(&["merge", "--undo"], &all(&layers), Some(3 + step % 16));
+            }
+            _ => {}
+        }
+        match step % 6 {
+            1 | 5 => {
                 let output = run(&["merge", "--undo"], &all(&layers), None);
                 let text = text(&output);
                 if output.status.success() {
@@ -114,6 +121,28 @@ fn files_stay_the_same() {
     assert_eq!(before, after);
     assert_eq!(scene.list("l"), ["d-file", "new", "upper"]);
     assert_eq!(scene.get("l/new", "redirect"), None);
+}
+
+#[test]
+fn upper_on_another_file_system() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    scene
+        .dir("l/d")
+        .file("l/d/f", "below")
+        .file("l/gone", "below");
+    let text = support::run(
+        scene.root(),
+        "mkdir t old new; mount -t tmpfs none t; mkdir t/u t/w
+        show() { mount -i -t overlay o -o lowerdir=l:l2,upperdir=t/u,workdir=t/w,redirect_dir=on m; }
+        show; mv m/d m/moved; rm m/gone; echo above > m/moved/new; ln m/moved/new m/link
+        cp -a m/. old; umount m
+        $rovl merge t/u l; ls -A t/u
+        show; diff -r old m; umount m; stat -c %h l/link; cat l/moved/f",
+    );
+    assert_eq!(text, "2\nbelow");
 }
 
 #[test]

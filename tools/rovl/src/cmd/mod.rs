@@ -16,4 +16,6 @@ pub mod layers;
 pub mod man;
 pub mod merge;
 pub mod mount;
+pub mod top;
+pub mod trace;
 pub mod vacuum;

@@ -53,6 +53,15 @@ fn set_mode(to: &Entry, stat: &Stat) -> Result<()> {
         .map_err(|errno| to.error("give it its permissions", errno))
 }
 
+/// Gives the owner of a directory all rights on it, as far as that is allowed: what is missing shows when they
+/// are needed.
+pub(super) fn open_up(dir: &Entry) {
+    if dir.stat().permissions() & 0o700 != 0o700 {
+        let mode = Mode::from_raw_mode(0o700);
+        let _ = chmodat(CWD, by_descriptor(dir), mode, AtFlags::empty());
+    }
+}
+
 /// Sets the times of what is open.
 pub(super) fn set_times(to: &Entry, atime: Time, mtime: Time) -> Result<()> {
     let time = |time: Time| Timespec {

@@ -160,6 +160,12 @@ impl Builder<'_> {
         reached.is_some_and(|reached| place.components() <= reached.components())
     }
 
+    /// Whether a directory was not finished by a run before.
+    fn is_open(&self, place: &Place) -> bool {
+        let reached = self.reached.as_ref();
+        reached.is_none_or(|reached| place.contains(reached)) || !self.is_made(place)
+    }
+
     fn enter(&mut self, node: &Arc<Node>) -> Result<()> {
         let place = node.place();
         if node.kind() == Kind::Dir {
@@ -188,6 +194,9 @@ impl Builder<'_> {
         let (out, beside, marks) = match (&parent, node.place().name()) {
             (Some(parent), Some(name)) => {
                 let out = object::directory(&parent.out, name)?;
+                if self.is_open(node.place()) {
+                    attributes::open_up(&out);
+                }
                 let beside = self.below.as_ref().zip(parent.beside.as_ref());
                 let beside = beside.map(|(below, parent)| below.directory(parent, node));
                 let (beside, marks) = beside.transpose()?.unzip();
@@ -209,9 +218,7 @@ impl Builder<'_> {
             return Ok(());
         };
         let place = node.place();
-        let open = self.reached.as_ref();
-        let open = open.is_none_or(|reached| place.contains(reached));
-        if open || !self.is_made(place) {
+        if self.is_open(place) {
             if let Some((below, beside)) = self.below.as_ref().zip(level.beside.as_ref()) {
                 below.whiteouts(beside, node, &level.out)?;
                 self.steps.step();

@@ -54,7 +54,7 @@ pub fn flatten(request: &Flatten<'_>, progress: &Progress) -> Result<Outcome> {
             Opened::Old(journal) => (journal, true),
         };
     if request.keeping.before == Before::Undo {
-        journal.remove(&steps)?;
+        journal.undo(&steps)?;
         return Ok(Outcome::Undone);
     }
     // All was done but for the last of the journal.

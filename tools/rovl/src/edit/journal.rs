@@ -15,6 +15,7 @@ use rustix::fs::{
     flock, fsync, mkdirat, openat, renameat, unlinkat, AtFlags, FlockOperation, Mode, OFlags,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -46,6 +47,8 @@ pub(super) enum Phase {
     Made,
     /// It took its place: there is no way back.
     Placed,
+    /// What was made is being removed.
+    Undoing,
 }
 
 /// A layer that it is about.
@@ -131,6 +134,14 @@ impl Journal {
         let dir = spot.entry()?.filter(|entry| entry.kind() == Kind::Dir);
         let dir =
             dir.ok_or_else(|| anyhow!("{} is not a directory: remove it", name(&spot.path)))?;
+        // What it says is done, so it has to be from who it is done for.
+        let stat = dir.stat();
+        if stat.uid != geteuid().as_raw() || stat.permissions() & 0o022 != 0 {
+            bail!(
+                "{} belongs to, or can be written by, another user: name another place with --journal",
+                name(&spot.path)
+            );
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let lock = openat(&dir, ".", flags, Mode::empty())
             .map_err(|errno| dir.error("open the journal", errno))?;
@@ -185,6 +196,12 @@ impl Journal {
                 found.command,
                 paths.join(" ")
             );
+        }
+        if found.phase == Phase::Undoing {
+            // Nothing of it can be relied on.
+            self.remove_trees(steps)?;
+            self.save(steps)?;
+            return Ok(Opened::New(self));
         }
         self.state = found;
         Ok(Opened::Old(self))
@@ -263,10 +280,23 @@ impl Journal {
         self.save(steps)
     }
 
-    /// Removes it, with what is in it.
+    /// Removes what was made, and the journal.
+    pub(super) fn undo(mut self, steps: &Steps) -> Result<()> {
+        self.state.phase = Phase::Undoing;
+        self.save(steps)?;
+        self.remove(steps)
+    }
+
+    fn remove_trees(&self, steps: &Steps) -> Result<()> {
+        for tree in [TREE, super::below::EMPTY] {
+            super::remove::tree(&self.dir, tree.as_bytes(), steps)?;
+        }
+        Ok(())
+    }
+
+    /// Removes it, with what is in it. All is done that it was for.
     pub(super) fn remove(self, steps: &Steps) -> Result<()> {
-        super::remove::tree(&self.dir, TREE.as_bytes(), steps)?;
-        super::remove::tree(&self.dir, super::below::EMPTY.as_bytes(), steps)?;
+        self.remove_trees(steps)?;
         for file in [NEW, FILE] {
             super::object::clear(&self.dir, file.as_bytes())?;
             steps.step();

@@ -11,7 +11,7 @@ use super::below::{Below, EMPTY};
 use super::build::{build, Plan};
 use super::journal::{Journal, Opened, Phase, TREE};
 use super::object;
-use super::spot::{id_of, outside, unused, Spot};
+use super::spot::{id_of, outside, sync_dir, unused, Spot};
 use super::steps::Steps;
 use super::{remove, Before, Keeping, Outcome};
 use crate::layer::Layer;
@@ -71,7 +71,7 @@ pub fn merge(request: &Merge<'_>, progress: &Progress) -> Result<Outcome> {
                 name(&to.path)
             );
         }
-        journal.remove(&steps)?;
+        journal.undo(&steps)?;
         return Ok(Outcome::Undone);
     }
     let merging = Merging {
@@ -107,6 +107,7 @@ impl Merging<'_> {
         }
         if journal.phase() != Phase::Placed {
             self.to.sync()?;
+            sync_dir(journal.dir())?;
             journal.placed(self.steps)?;
         }
         if !self.request.keep_upper {

@@ -2,6 +2,7 @@
 
 //! Removing trees of any depth.
 
+use super::attributes::open_up;
 use super::steps::Steps;
 use crate::layer::{Entry, Kind, Levels, Result};
 use rustix::fs::{unlinkat, AtFlags};
@@ -26,6 +27,7 @@ pub(super) fn empty(top: Entry, steps: &Steps) -> Result<()> {
         };
         match dir.child(&listed.name)? {
             Some(entry) if entry.kind() == Kind::Dir => {
+                open_up(&entry);
                 let names = entry.list()?.into_iter();
                 levels.push(Arc::new(entry), names);
             }
@@ -44,6 +46,7 @@ pub(super) fn tree(dir: &Entry, name: &[u8], steps: &Steps) -> Result<()> {
     if entry.kind() != Kind::Dir {
         return unlink(dir, name, AtFlags::empty(), steps);
     }
+    open_up(&entry);
     empty(entry, steps)?;
     unlink(dir, name, AtFlags::REMOVEDIR, steps)
 }

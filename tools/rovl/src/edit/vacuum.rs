@@ -60,7 +60,7 @@ pub fn vacuum(request: &Vacuum<'_>, progress: &Progress) -> Result<Vacuumed> {
         for planned in journal.plan() {
             planned.set_back(upper)?;
         }
-        journal.remove(&steps)?;
+        journal.undo(&steps)?;
         return Ok(Vacuumed::of(Outcome::Undone, Found::default()));
     }
     let done = finish(upper, &mut journal, look, &steps);
