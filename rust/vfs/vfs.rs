@@ -62,7 +62,7 @@
 //! | paths, mounts and their ids | [`path`], [`mount`] |
 //! | file handles | [`mod@export`] |
 //! | what is kept until memory is short | [`lru`] |
-//! | counting, telling what happens | [`percpu`], [`sysfs`], [`trace`] |
+//! | counting, telling what happens | [`percpu`], [`clock`], [`sysfs`], [`trace`] |
 //! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
 //! Module parameters, which C has to declare, are read with [`module_parameters!`], and tracepoints called
@@ -77,6 +77,7 @@ const __LOG_PREFIX: &[u8] = b"vfs\0";
 pub mod bindings;
 
 pub mod address_space;
+pub mod clock;
 pub mod dentry;
 pub mod dir_context;
 pub mod errno;
