@@ -67,11 +67,11 @@ pub(crate) trait Plain: Copy {
     /// The number of elements.
     const COUNT: usize = 1;
 
-    /// Takes it from the beginning of `bytes`.
-    fn take(bytes: &mut &[u8]) -> Self;
+    /// Takes it from the beginning of `bytes`, and returns what is behind it.
+    fn take(bytes: &[u8]) -> (Self, &[u8]);
 
-    /// Puts it to the beginning of `bytes`.
-    fn put(self, bytes: &mut &mut [u8]);
+    /// Puts it to the beginning of `bytes`, and returns what is behind it.
+    fn put(self, bytes: &mut [u8]) -> &mut [u8];
 }
 
 macro_rules! plain {
@@ -79,22 +79,21 @@ macro_rules! plain {
         impl Plain for $kind {
             const SIZE: usize = size_of::<Self>();
 
-            fn take(bytes: &mut &[u8]) -> Self {
+            fn take(bytes: &[u8]) -> (Self, &[u8]) {
                 let mut own = [0; size_of::<Self>()];
-                for (to, from) in own.iter_mut().zip(bytes.iter()) {
+                for (to, from) in own.iter_mut().zip(bytes) {
                     *to = *from;
                 }
-                *bytes = bytes.get(own.len()..).unwrap_or_default();
-                Self::from_ne_bytes(own)
+                let rest = bytes.get(own.len()..).unwrap_or_default();
+                (Self::from_ne_bytes(own), rest)
             }
 
-            fn put(self, bytes: &mut &mut [u8]) {
+            fn put(self, bytes: &mut [u8]) -> &mut [u8] {
                 let own = self.to_ne_bytes();
                 for (to, from) in bytes.iter_mut().zip(own) {
                     *to = from;
                 }
-                let all = core::mem::take(bytes);
-                *bytes = all.get_mut(own.len()..).unwrap_or_default();
+                bytes.get_mut(own.len()..).unwrap_or_default()
             }
         }
     )*};
@@ -106,18 +105,20 @@ impl<T: Plain + Default, const N: usize> Plain for [T; N] {
     const SIZE: usize = T::SIZE;
     const COUNT: usize = N;
 
-    fn take(bytes: &mut &[u8]) -> Self {
-        let mut own = [T::default(); N];
+    fn take(bytes: &[u8]) -> (Self, &[u8]) {
+        let (mut own, mut rest) = ([T::default(); N], bytes);
         for element in &mut own {
-            *element = T::take(bytes);
+            (*element, rest) = T::take(rest);
         }
-        own
+        (own, rest)
     }
 
-    fn put(self, bytes: &mut &mut [u8]) {
+    fn put(self, bytes: &mut [u8]) -> &mut [u8] {
+        let mut rest = bytes;
         for element in self {
-            element.put(bytes);
+            rest = element.put(rest);
         }
+        rest
     }
 }
 
@@ -148,16 +149,16 @@ macro_rules! exchanged {
             },)*];
 
             fn from_bytes(bytes: &[u8]) -> Self {
-                let mut bytes = bytes;
-                Self {
-                    $($field: <$kind as $crate::layout::Plain>::take(&mut bytes),)*
-                }
+                let rest = bytes;
+                $(let ($field, rest) = <$kind as $crate::layout::Plain>::take(rest);)*
+                let _ = rest;
+                Self { $($field,)* }
             }
 
             fn put(&self, bytes: &mut [u8]) {
-                let mut bytes = bytes;
-                $(<$kind as $crate::layout::Plain>::put(self.$field, &mut bytes);)*
-                let _ = bytes;
+                let rest = bytes;
+                $(let rest = <$kind as $crate::layout::Plain>::put(self.$field, rest);)*
+                let _ = rest;
             }
         }
 

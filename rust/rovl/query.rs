@@ -11,7 +11,10 @@ mod layer;
 mod stats;
 
 use crate::{
-    object::entry::InodeExt,
+    object::{
+        entry::InodeExt,
+        reason, //
+    },
     Rovl, //
 };
 use ioctls::{
@@ -62,6 +65,6 @@ fn with_object<R>(
     match flags {
         0 => f(file.dentry()),
         OBJECT => f(Descriptor::of(object, file.inode().sb())?.path().dentry()),
-        _ => Err(EINVAL),
+        _ => Err(reason::QUERY_FLAGS),
     }
 }

@@ -49,9 +49,11 @@ impl<const N: usize> Counters<N> {
     /// The sums over all CPUs. What others add meanwhile may be in them or not.
     pub fn sums(&self) -> [u64; N] {
         core::array::from_fn(|index| {
-            // SAFETY: By the type invariant; the index is below `N`.
-            self.at(index)
-                .map_or(0, |counter| unsafe { bindings::rvfs_percpu_sum(counter) })
+            let Some(counter) = self.at(index) else {
+                return 0;
+            };
+            // SAFETY: By the type invariant, and the index was checked.
+            unsafe { bindings::rvfs_percpu_sum(counter) }
         })
     }
 }

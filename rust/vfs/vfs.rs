@@ -63,7 +63,7 @@
 //! | file handles | [`mod@export`] |
 //! | what is kept until memory is short | [`lru`] |
 //! | requests to devices that are made together | [`plug`] |
-//! | counting, telling what happens | [`percpu`], [`sysfs`], [`trace`] |
+//! | counting, telling what happens | [`percpu`], [`clock`], [`sysfs`], [`trace`] |
 //! | what an inode holds of file systems below | [`layers`], [`publish`] |
 //!
 //! Module parameters, which C has to declare, are read with [`module_parameters!`], and tracepoints called
@@ -78,6 +78,7 @@ const __LOG_PREFIX: &[u8] = b"vfs\0";
 pub mod bindings;
 
 pub mod address_space;
+pub mod clock;
 pub mod dentry;
 pub mod dir_context;
 pub mod errno;

@@ -45,6 +45,8 @@ reasons! {
         RENAME_FLAGS,
         /// A flag of `->remap_file_range` that is not known.
         REMAP_FLAGS,
+        /// A flag of a request of ioctl(2) that is not known.
+        QUERY_FLAGS,
         /// lseek(2) in a merged directory to what is no position.
         DIR_POSITION,
         /// A directory that was made in the upper layer does not fold case as its layer does.
@@ -153,6 +155,8 @@ reasons! {
         NO_ROOT,
     }
     Eperm {
+        /// Who asks for a file handle in a layer may not open by it.
+        MAY_NOT_HAVE_HANDLES,
         /// A device that is to be made would be a whiteout.
         WOULD_BE_WHITEOUT,
         /// Files to be deduplicated are not both in the upper layer.

@@ -22,13 +22,10 @@ use ioctls::histogram::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc,
-    time::{
-        Instant,
-        Monotonic, //
-    }, //
+    sync::Arc, //
 };
 use vfs::{
+    clock,
     percpu::Counters,
     sysfs::{
         Report,
@@ -148,16 +145,16 @@ impl Durations {
 
 /// When something began.
 #[derive(Clone, Copy)]
-pub(crate) struct Start(Instant<Monotonic>);
+pub(crate) struct Start(u64);
 
 impl Start {
     /// Now.
     pub(crate) fn now() -> Self {
-        Self(Instant::now())
+        Self(clock::monotonic())
     }
 
     /// How many nanoseconds ago that was.
     pub(crate) fn ns(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(0)
+        clock::monotonic().saturating_sub(self.0)
     }
 }

@@ -246,7 +246,7 @@ pub(crate) fn stale_handle(dev: u32, kind: i32, len: usize, reason: &[u8]) {
     point::stale_handle(|| Event {
         dev,
         text: reason,
-        values: [kind as u32 as u64, len as u64, 0, 0, 0],
+        values: [u64::from(kind as u32), len as u64, 0, 0, 0],
         ..Event::default()
     });
 }

@@ -3,9 +3,12 @@
 //! `ROVL_IOC_GET_HANDLE`: the file handle that an object has in one of its layers.
 
 use crate::{
-    object::entry::{
-        DentryExt,
-        InodeExt, //
+    object::{
+        entry::{
+            DentryExt,
+            InodeExt, //
+        },
+        reason, //
     },
     query::with_object,
     Rovl, //
@@ -33,7 +36,7 @@ struct Room([u8; MAX_LEN]);
 /// and `EOPNOTSUPP` where the file system of the layer has no handles.
 pub(super) fn get(file: &File<Rovl>, asked: Handle) -> Result<Handle> {
     if MayDecode::by_caller().is_none() {
-        return Err(EPERM);
+        return Err(reason::MAY_NOT_HAVE_HANDLES);
     }
     with_object(file, asked.flags, asked.object, |dentry| {
         let inode = dentry.positive()?;

@@ -60,7 +60,8 @@ fn describe(dentry: &Dentry<Rovl>, asked: Layer) -> Result<Layer> {
     for entry in inode.lower().iter_found() {
         layer.add(entry.layer());
     }
-    layer.count = u32::try_from(layer.iter().count())?;
+    let count = layer.layers.iter().map(|word| word.count_ones());
+    layer.count = count.fold(0, u32::saturating_add);
     layer.attributes = attributes(dentry, inode, &real);
     Ok(layer)
 }

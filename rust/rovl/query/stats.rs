@@ -3,14 +3,17 @@
 //! `ROVL_IOC_GET_STATS`: what the mount has counted.
 
 use crate::{
-    object::super_data::Super,
+    object::{
+        reason,
+        super_data::Super, //
+    },
     observe::stats::Counted, //
 };
 use kernel::prelude::*;
 
 pub(super) fn get(ofs: &Super, asked: Counted) -> Result<Counted> {
     if asked.flags != 0 {
-        return Err(EINVAL);
+        return Err(reason::QUERY_FLAGS);
     }
     Ok(ofs.counted())
 }

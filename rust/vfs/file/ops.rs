@@ -383,8 +383,7 @@ impl<T: Operations> Table<T> {
     ) -> c_long {
         // SAFETY: By the safety requirements.
         let (this, private) = unsafe { (File::from_raw(file), Self::private(file)) };
-        // CAST: a pointer of the caller's, which has that size.
-        let request = Request::new(number, argument as usize);
+        let request = Request::new(number, argument);
         match T::ioctl(private, this, &request) {
             Ok(()) => 0,
             // CAST: it is not narrower.

@@ -65,7 +65,7 @@ struct rvfs_report *rvfs_report_add(struct super_block *sb,
 
 	if (sb->s_sysfs_name[0])
 		return ERR_PTR(-EEXIST);
-	report = kzalloc(sizeof(*report), GFP_KERNEL);
+	report = kzalloc_obj(*report);
 	if (!report)
 		return ERR_PTR(-ENOMEM);
 	report->owner = sb->s_type->owner;
