@@ -81,9 +81,8 @@ impl Stack<'_> {
             ("rovl check", &|| self.check(shown, volatile)),
         ];
         // Where the mount gives errors, the command has to as well, or may leave that out; but not break down.
-        let damaged = |text: &String| text.starts_with("error") || text.contains(" data: ");
-        let damaged = shown.values().any(damaged);
-        let counts = |text: &str| !damaged || text.contains("panicked") || text.contains("signal");
+        let counts =
+            |text: &str| !is_damaged(shown) || text.contains("panicked") || text.contains("signal");
         let mut found = Vec::new();
         for (name, check) in checks {
             let made = fresh(self.room).map_err(|error| error.to_string());
@@ -150,6 +149,9 @@ impl Stack<'_> {
         let empty = self.room.join("empty");
         make_dir(&empty)?;
         let before = self.mounted(self.lowers, &empty)?;
+        if is_damaged(&before) {
+            return Ok(());
+        }
         let mut args: Vec<OsString> = vec!["diff".into(), "--times".into(), "--json".into()];
         args.extend(self.layer_options(Some(self.upper), false));
         let output = self.run(&args)?;
@@ -250,13 +252,7 @@ impl Stack<'_> {
             &[]
         };
         let lowers: Vec<OsString> = self.lowers.iter().map(Into::into).collect();
-        let args = [
-            &["vacuum".into(), "--times".into()],
-            user,
-            &lowers,
-            &[upper.clone().into()],
-        ]
-        .concat();
+        let args = [&["vacuum".into()], user, &lowers, &[upper.clone().into()]].concat();
         if self.data.is_empty() {
             self.done(&args, &[0])?;
             same(shown, &self.mounted(self.lowers, &upper)?)
@@ -342,6 +338,12 @@ impl Stack<'_> {
         unmount(&target, UnmountFlags::empty()).map_err(|error| error.to_string())?;
         Ok(shown)
     }
+}
+
+/// Whether something cannot be looked at, or a file not be read.
+fn is_damaged(shown: &Snapshot) -> bool {
+    let mut all = shown.values();
+    all.any(|text| text.starts_with("error") || text.contains(" data: "))
 }
 
 fn told(output: &Output) -> String {
