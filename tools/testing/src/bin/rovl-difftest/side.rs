@@ -407,7 +407,9 @@ impl Side {
         self.tool.as_ref()?;
         let table = mount_table();
         let mount = table.iter().rfind(|mount| mount.target == self.merged)?;
-        let can = !self.nested && tool::can_tell(&self.options, &mount.super_options);
+        // It takes names for what they are, and does not fold their case.
+        let plain = !self.nested && self.script.upper != FOLDED;
+        let can = plain && tool::can_tell(&self.options, &mount.super_options);
         can.then(|| snapshot::of(&self.merged, View::Shown))
     }
 

@@ -185,7 +185,9 @@ impl Stack<'_> {
         let covered = |path: &Path| {
             listed.contains(path) || path.ancestors().any(|above| whole.contains(above))
         };
-        for path in before.keys().chain(shown.keys()) {
+        // The root was that of the empty upper layer.
+        let root = |path: &&PathBuf| path.as_os_str().is_empty();
+        for path in before.keys().chain(shown.keys()).filter(|path| !root(path)) {
             let (was, is) = (before.get(path), shown.get(path));
             if was != is && !covered(path) {
                 return Err(format!("{path:?} is not told: {was:?} became {is:?}"));
@@ -270,7 +272,11 @@ impl Stack<'_> {
         let lowers: Vec<PathBuf> = std::iter::once(lower)
             .chain(below.iter().cloned())
             .collect();
-        same(shown, &self.mounted(&lowers, &empty)?)
+        // The root is that of the empty upper layer.
+        let (mut shown, mut merged) = (shown.clone(), self.mounted(&lowers, &empty)?);
+        shown.remove(Path::new(""));
+        merged.remove(Path::new(""));
+        same(&shown, &merged)
     }
 
     fn is_user(&self) -> bool {
