@@ -15,7 +15,7 @@ use crate::image::{self, FOLDED};
 use crate::request::{self, Layers};
 use crate::script::{Place, Process, Script, Step};
 use crate::snapshot::{self, Snapshot, View};
-use crate::tree::{remove, set_times};
+use crate::tree::{nested_work, remove, set_times};
 use crate::{intended, operation, tool};
 
 /// Directory of all sides in each file system.
@@ -494,9 +494,4 @@ impl Side {
         });
         self.sealed = Some(snapshots.collect());
     }
-}
-
-/// Work directory of the overlay whose upper layer is the lower layer `path`.
-fn nested_work(path: &Path) -> PathBuf {
-    path.with_file_name("nested-work")
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The trees of layers: their times, and that they can be removed whatever is in them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rovl_testing::mount;
 use rustix::fs::{self, AtFlags, FileType, IFlags, OFlags, Timespec, Timestamps, CWD};
@@ -65,4 +65,9 @@ fn allow_removal(path: &Path) {
             allow_removal(&entry.path());
         }
     }
+}
+
+/// Work directory of the overlay whose upper layer is the lower layer `path`.
+pub fn nested_work(path: &Path) -> PathBuf {
+    path.with_file_name("nested-work")
 }
