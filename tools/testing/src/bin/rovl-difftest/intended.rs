@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::image::FOLDED;
 use crate::run::Difference;
 use crate::script::{Script, Step};
-use crate::side::SQUEEZE;
+use crate::side::{DROP_CACHES, SQUEEZE};
 use crate::snapshot;
 
 /// Times before this are set by a step, or come from a lower layer; later ones are the clock's.
@@ -178,18 +178,39 @@ pub fn repeated(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
             .all(|(kind, text)| expected(kind, text))
 }
 
-/// Whether two texts differ only in that one of a file without data shows no blocks: while nobody has looked for
-/// its data in the data-only layers, either type guesses them from the size, and some of it having been taken back
-/// (`squeeze`), the inode of one side may be a new one.
-pub fn blocks(steps: &[Step], seen: [&str; 2]) -> bool {
+/// Whether two texts differ only in what depends on which inodes the kernel has forgotten since the mount.
+///
+/// When some are taken back (`squeeze`), these are not the same on both sides. While nobody has looked for the data
+/// of a file in the data-only layers, either type guesses its blocks from the size; links that have become files of
+/// their own are told apart by the inodes that are there; for numbers see [`numbers_after`].
+///
+/// When all are (`drop-caches`), rovl also gives up what it knows of numbers in a directory that stays in use. The
+/// in-tree module keeps that, and misses a file with another number that was linked into it since.
+pub fn forgotten(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
     let word = |step: &Step| step.words.first().cloned().unwrap_or_default();
-    let mut since = steps
-        .iter()
-        .rev()
-        .map(word)
-        .take_while(|word| word != "mount");
-    since.any(|word| word == SQUEEZE)
-        && seen[0].replace(" no blocks", "") == seen[1].replace(" no blocks", "")
+    let since = steps.iter().rev().map(word);
+    let since: Vec<String> = since.take_while(|word| word != "mount").collect();
+    let was = |what: &str| since.iter().any(|word| word == what);
+    let plain =
+        |text: &str| without_links(&text.replace(" no blocks", "").replace(OTHER_NUMBER, ""));
+    let stale = |kind: &str, text: &str| match kind {
+        "overlay" => text.replace(OTHER_NUMBER, ""),
+        _ => text.to_owned(),
+    };
+    (was(SQUEEZE) && plain(seen[0]) == plain(seen[1]))
+        || (was(DROP_CACHES) && stale(&kinds[0], seen[0]) == stale(&kinds[1], seen[1]))
+}
+
+/// What a listing says of an entry that has another number than stat(2) tells.
+pub const OTHER_NUMBER: &str = " other number";
+
+/// The text without which other path is the same file.
+fn without_links(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(" same as ") else {
+        return text.to_owned();
+    };
+    let after = rest.find(' ').and_then(|end| rest.get(end..));
+    format!("{before}{}", after.unwrap_or_default())
 }
 
 /// Whether the last of `steps` is a reconfigure that asks for nothing, of a mount that is read-only for good:

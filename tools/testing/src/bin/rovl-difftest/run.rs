@@ -243,7 +243,7 @@ fn compare(settings: &Settings, script: &Script, texts: &[String; 2]) -> Option<
         let done = &script.steps[..steps.min(script.steps.len())];
         if a.1 == b.1
             && (intended::links(&kinds, &a.1, both)
-                || intended::blocks(done, both)
+                || intended::forgotten(&kinds, done, both)
                 || intended::repeated(&kinds, done, both)
                 || intended::asks_nothing(&kinds, done, both))
         {

@@ -261,7 +261,7 @@ impl Walk<'_> {
                 match &stat {
                     Ok(stat) if stat.st_ino == entry.ino || !self.numbers => (),
                     Ok(_) if self.view == View::Shown => (),
-                    Ok(_) => text.push_str(" other number"),
+                    Ok(_) => text.push_str(intended::OTHER_NUMBER),
                     Err(error) => drop(write!(text, " {error}")),
                 }
                 self.visit(&relative.join(&entry.name), stat);
