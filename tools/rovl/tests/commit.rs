@@ -193,6 +193,30 @@ fn what_cannot_be_written() {
 }
 
 #[test]
+fn data_that_does_not_fit_its_file() {
+    let case = Case::new();
+    fs::create_dir(case.at("l")).unwrap();
+    let set = |path: &str| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(case.at(path), "user.overlay.metacopy", b"", flags).unwrap();
+    };
+    let commit = ["commit", "--userxattr", "-o", "x.tar", "l", "u"];
+    fs::write(case.at("l/f"), "data").unwrap();
+    for (content, why) in [
+        ("", Some("it has 0 bytes")),
+        ("....", None),
+        ("...", Some("it has 3 bytes")),
+    ] {
+        fs::write(case.at("u/f"), content).unwrap();
+        set("u/f");
+        match why {
+            Some(why) => case.fails(&commit, 3, why),
+            None => assert_eq!(case.fine(&commit), ""),
+        }
+    }
+}
+
+#[test]
 fn compression_by_name_and_to_standard_output() {
     let case = Case::new();
     fs::write(case.at("u/f"), "data").unwrap();

@@ -227,7 +227,8 @@ impl<W: Write> Commit<'_, W> {
             self.links.insert(stat.id, node.place().to_bytes());
             self.look_for_other_names(node)?;
         }
-        if kind != MemberKind::File || stat.size == 0 {
+        let whole = node.parts().len() == 1 && node.data_place().is_none();
+        if kind != MemberKind::File || (stat.size == 0 && whole) {
             let member = self.member(node, kind)?;
             return self.write(&member);
         }
@@ -270,6 +271,14 @@ impl<W: Write> Commit<'_, W> {
         let shown = name(&node.entry().shown()).to_string();
         // A file that has its data itself and takes that much space has no holes.
         let whole = node.parts().len() == 1 && node.data_place().is_none();
+        let len = file.metadata().with_context(|| shown.clone())?.len();
+        if !whole && len != stat.size {
+            bail!(
+                "{shown}: it has {} bytes, but its data in the layers below has {len}: look at it \
+                 with rovl check",
+                stat.size
+            );
+        }
         let full = whole && stat.blocks.saturating_mul(512) >= stat.size;
         if !full {
             let map = holes::map(&file, stat.size);
