@@ -62,6 +62,7 @@ impl Output {
 )]
 pub enum Command {
     // A new one gets a line here and one below.
+    Apply(cmd::apply::Args),
     Check(cmd::check::Args),
     Commit(cmd::commit::Args),
     Diff(cmd::diff::Args),
@@ -82,6 +83,7 @@ pub enum Command {
 impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
+            Self::Apply(args) => cmd::apply::run(args, out),
             Self::Check(args) => cmd::check::run(args, out),
             Self::Commit(args) => cmd::commit::run(args, out),
             Self::Diff(args) => cmd::diff::run(args, out),

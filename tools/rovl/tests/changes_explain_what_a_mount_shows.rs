@@ -54,6 +54,32 @@ struct Checked<'a> {
     seed: u64,
 }
 
+impl<'a> Checked<'a> {
+    fn new((before, after): (&'a Tree, &'a Tree), changes: &'a [Change], seed: u64) -> Self {
+        let mut checked = Self {
+            before,
+            after,
+            changes: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            seed,
+        };
+        for change in changes {
+            let path = change.place.to_bytes();
+            if change.what == What::Removed {
+                checked.removed.insert(path);
+                continue;
+            }
+            if let What::Renamed(from, _) = &change.what {
+                checked.moved.insert(from.to_bytes());
+            }
+            let twice = checked.changes.insert(path, change);
+            assert!(twice.is_none(), "seed {seed}: {change:?}");
+        }
+        checked
+    }
+}
+
 impl Checked<'_> {
     /// Where what is at `path` now was before, if it was there.
     fn source(&self, path: &[u8]) -> Option<Path> {
@@ -140,32 +166,8 @@ fn of_random_upper_layers() {
         let (before, after) = (tree::read(&old_mount.path()), tree::read(&new_mount.path()));
         let found = compare(&old_stack, &layers.stack(), Options::default()).unwrap();
         assert!(found.errors.is_empty(), "seed {seed}: {:?}", found.errors);
-        let mut checked = Checked {
-            before: &before,
-            after: &after,
-            changes: BTreeMap::new(),
-            removed: BTreeSet::new(),
-            moved: BTreeSet::new(),
-            seed,
-        };
-        for change in &found.changes {
-            let path = change.place.to_bytes();
-            match &change.what {
-                What::Removed => {
-                    checked.removed.insert(path);
-                }
-                what => {
-                    if let What::Renamed(from, _) = what {
-                        checked.moved.insert(from.to_bytes());
-                        renames += 1;
-                    }
-                    assert!(
-                        checked.changes.insert(path, change).is_none(),
-                        "seed {seed}: twice"
-                    );
-                }
-            }
-        }
+        let checked = Checked::new((&before, &after), &found.changes, seed);
+        renames += checked.moved.len();
         checked.check();
         // What the layer says alone is more, and never less.
         let alone = of_layer(&open(&layers.upper)).unwrap();

@@ -7,7 +7,7 @@ mod support;
 
 use std::process::Command;
 use support::scene::Scene;
-use support::{can_mount, ROVL};
+use support::{can_mount, rovl};
 
 const FINE: i32 = 0;
 const REPAIRED: i32 = 1;
@@ -19,7 +19,7 @@ const LEFT: i32 = 4;
 fn fsck(scene: &Scene, option: &str, lower: &str, expected: i32) {
     let link = scene.at("fsck.overlay");
     if !link.exists() {
-        std::os::unix::fs::symlink(ROVL, &link).expect("a link");
+        std::os::unix::fs::symlink(rovl(), &link).expect("a link");
     }
     let run = || {
         let output = Command::new(&link)

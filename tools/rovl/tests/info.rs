@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{can_mount, run, script};
+use support::{can_mount, kind, run, script};
 
 /// What `rovl info --json` says of the first overlay, and its remarks in one text.
 fn info(dir: &std::path::Path, text: &str) -> (Value, String) {
@@ -25,7 +25,7 @@ fn layers_and_options() {
     }
     let dir = tempfile::tempdir().expect("a directory");
     let text = "mkdir l l:2 u w m d
-        mount -t overlay none m -o \"lowerdir=$PWD/l:$PWD/l\\\\:2,upperdir=$PWD/u,workdir=$PWD/w,index=on\"";
+        mount -t $type none m -o \"lowerdir=$PWD/l:$PWD/l\\\\:2,upperdir=$PWD/u,workdir=$PWD/w,index=on\"";
     let (shown, remarks) = info(dir.path(), text);
     let here = dir.path().to_str().expect("text");
     let paths: Vec<_> = shown["directories"]
@@ -61,9 +61,9 @@ fn what_it_got_less() {
     if !can_mount() {
         return;
     }
-    let mount = "mount -t overlay none m -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w";
+    let mount = "mount -t $type none m -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w";
     let cases = [
-        ("mount -t overlay none m -o lowerdir=$PWD/l:$PWD/u", "no upperdir"),
+        ("mount -t $type none m -o lowerdir=$PWD/l:$PWD/u", "no upperdir"),
         (
             "uuid=short; $mount",
             "identity on upperdir is damaged: it has 5 bytes",
@@ -79,10 +79,10 @@ fn what_it_got_less() {
         ),
         ("$mount; mv l gone", "cannot be opened from here"),
         (
-            "mkdir other; $mount; mount -t overlay none other -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w",
+            "mkdir other; $mount; mount -t $type none other -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w",
             "in use by the overlay at",
         ),
-        ("mount -t overlay none m -o lowerdir=l,upperdir=u,workdir=w", "a relative path"),
+        ("mount -t $type none m -o lowerdir=l,upperdir=u,workdir=w", "a relative path"),
     ];
     for (text, remark) in cases {
         let dir = tempfile::tempdir().expect("a directory");
@@ -112,11 +112,11 @@ fn text_has_the_same() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let text = "mkdir l u w m; mount -t overlay 'a source' m -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w
+    let text = "mkdir l u w m; mount -t $type 'a source' m -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w
         $rovl info m/; $rovl info | grep -c /m:";
     let shown = run(dir.path(), text);
     for part in [
-        "/m: overlay, by ",
+        &format!("/m: {}, by ", kind()),
         "source  a source",
         "  upper  /",
         "    index ",
@@ -137,4 +137,33 @@ fn others_are_no_overlays() {
         shown.contains("not on an overlay, but on proc at /proc"),
         "{shown}"
     );
+}
+
+#[test]
+fn counters_of_our_module() {
+    if !can_mount() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "mkdir l u w m; echo data >l/f; ln l/f l/g
+        mount -i -t $type none m -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w
+        echo more >>m/f; rm m/g";
+    let (shown, _) = info(dir.path(), text);
+    let counters = &shown["counters"];
+    if kind() == "overlay" && counters.is_null() {
+        return println!("skipped: the in-tree module does not count");
+    }
+    assert_eq!(counters["copy_ups"], 1);
+    assert_eq!(counters["bytes_copied"], 5);
+    assert_eq!(counters["whiteouts"], 1);
+    let times = counters["copy_up_ns"].as_array().expect("a list");
+    assert_eq!(times.iter().filter_map(Value::as_u64).sum::<u64>(), 1);
+    let text = run(dir.path(), &format!("rm -rf l u w m; {text}; $rovl info m"));
+    for part in [
+        "    copy_ups ",
+        "    bytes_copied ",
+        "    copy up: half in ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -8,6 +8,7 @@ use common::tree::{Object, Tree};
 use common::{mount, random, seeds, tree};
 use rovl::stack::{Stack, Visit};
 use std::io::Read;
+use std::path::PathBuf;
 
 /// The picture of what the stack shows. What objects are the same is left out.
 fn picture(stack: &Stack) -> Tree {
@@ -84,4 +85,55 @@ fn marks(stack: &Stack) -> usize {
         }
     }
     marks
+}
+
+/// Files whose data is in layers that have nothing but that.
+#[test]
+fn data_only_layers() {
+    if !mount::possible() {
+        return;
+    }
+    let dir = common::fast_dir();
+    let layer = |name: &str, paths: &[&str]| {
+        let root = dir.path().join(name);
+        for path in paths {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "data").unwrap();
+        }
+        root
+    };
+    let upper = layer("upper", &["own", "far", "up"]);
+    let lower = layer("lower", &["far", "near"]);
+    let lowest = layer("lowest", &["far", "other"]);
+    let data = [
+        layer("data1", &["x/other"]),
+        layer("data2", &["x/a", "x/b", "x/c"]),
+    ];
+    let set = |path: PathBuf, redirect: &str| {
+        let set = |name, value: &str| {
+            rustix::fs::setxattr(
+                &path,
+                name,
+                value.as_bytes(),
+                rustix::fs::XattrFlags::empty(),
+            )
+        };
+        set("trusted.overlay.metacopy", "").unwrap();
+        if !redirect.is_empty() {
+            set("trusted.overlay.redirect", redirect).unwrap();
+        }
+    };
+    set(upper.join("far"), "");
+    set(lower.join("far"), "");
+    set(lowest.join("far"), "/x/a");
+    set(lower.join("near"), "/x/../x/./b");
+    set(lowest.join("other"), "/x/c");
+    let merged = [upper, lower, lowest];
+    let mounted = mount::overlay_with_data(&merged, &data);
+    let open = |paths: &[PathBuf]| paths.iter().map(|path| common::open(path)).collect();
+    let stack = Stack::new(None, open(&merged), open(&data)).unwrap();
+    let shown = tree::read(&mounted.path());
+    assert_eq!(shown.len(), 6);
+    tree::assert_same("data", &shown, &picture(&stack));
 }

@@ -6,9 +6,10 @@ use crate::layer::{Entry, Id, Kind, Layer, Stat};
 use crate::sys::{fs_uuid, FileHandle};
 use ondisk::file_handle::{self, MadeHandle};
 use ondisk::uuid::{is_null, Uuid};
-use rustix::fd::OwnedFd;
-use rustix::fs::{openat, statx, AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{getxattr, openat, statx, AtFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
+use std::ffi::CStr;
 
 /// The file systems of some layers.
 #[derive(Debug, Default)]
@@ -59,10 +60,7 @@ impl Handles {
 
     /// What `handle` leads to.
     pub fn decode(&self, handle: file_handle::FileHandle<'_>) -> Decoded {
-        let wire = FileHandle {
-            kind: i32::from(handle.fid_type()),
-            bytes: handle.fid().to_vec(),
-        };
+        let wire = wire(handle);
         let mut result = Decoded::Gone;
         for system in &self.systems {
             // With `uuid=off` it has none. Where none is known, the handle itself has to tell.
@@ -82,6 +80,18 @@ impl Handles {
         result
     }
 
+    /// The attribute `name` of the object that `handle` leads to.
+    pub fn xattr(&self, handle: file_handle::FileHandle<'_>, name: &CStr) -> Option<Vec<u8>> {
+        let wire = wire(handle);
+        let mut value = Vec::with_capacity(256);
+        self.systems.iter().find_map(|system| {
+            let fd = wire.open(&system.root).ok()?;
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            getxattr(path, name, rustix::buffer::spare_capacity(&mut value)).ok()
+        })?;
+        Some(value)
+    }
+
     /// The handle of `entry`, as the kernel would store it, where its file system has one.
     pub fn encode(&self, entry: &Entry, upper: bool) -> Option<Vec<u8>> {
         let device = entry.id().dev;
@@ -93,5 +103,12 @@ impl Handles {
             Some((handle.kind, len))
         });
         made.ok().map(|made| made.get().as_bytes().to_vec())
+    }
+}
+
+fn wire(handle: file_handle::FileHandle<'_>) -> FileHandle {
+    FileHandle {
+        kind: i32::from(handle.fid_type()),
+        bytes: handle.fid().to_vec(),
     }
 }

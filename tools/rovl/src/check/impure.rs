@@ -3,23 +3,22 @@
 //! Marks of directories that have entries which were copied up.
 
 use super::finding::{Finding, Findings};
+use super::handles::Handles;
 use super::kind::Kind;
+use super::origin;
 use super::repair::{Step, Target};
 use super::subject::Subject;
 use crate::layer::{Entry, Kind as Type, Result};
 use crate::show::name;
-use ondisk::file_handle::{self, HandleError};
 use ondisk::marker::{is_impure, IMPURE};
 use ondisk::Name;
 
-/// Whether an entry needs the mark on its directory: its inode number is that of another object.
-pub fn needs(subject: &Subject<'_>) -> Result<bool> {
-    let origin = subject.entry.overlay_xattr(Name::Origin)?;
-    let known = origin
-        .is_some_and(|value| !matches!(file_handle::check(&value), Err(HandleError::Malformed)));
+/// Whether an entry needs the mark on its directory: its inode number is that of another object. One whose
+/// origin is not there has its own, and a mount removes the mark that is for such only.
+pub fn needs(subject: &Subject<'_>, lower: &Handles) -> Result<bool> {
     let merged = subject.entry.kind() == Type::Dir
         && matches!(subject.node, Ok(Some(node)) if node.is_merged());
-    Ok(known || merged)
+    Ok(merged || origin::is_known(subject, lower)?)
 }
 
 /// Looks at a directory of the upper layer, after all its entries.

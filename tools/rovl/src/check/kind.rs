@@ -122,8 +122,8 @@ kinds! {
     DigestMismatch = "digest-mismatch", Error, Never;
     /// A file without data that says a digest, and the data is not protected by fs-verity: it cannot be opened with verity=on.
     DigestUnprotected = "digest-unprotected", Note, Never;
-    /// An object in the making, left in the index.
-    IndexLeftover = "index-leftover", Error, Safe;
+    /// An object in the making, left in the index. The next mount removes it.
+    IndexLeftover = "index-leftover", Note, Asked;
     /// An entry of the index whose name is no file handle: it cannot be mounted with index=on.
     IndexName = "index-name", Error, Asked;
     /// An entry of the index without an origin that can be read: it cannot be mounted with index=on.
@@ -132,8 +132,8 @@ kinds! {
     IndexOtherOrigin = "index-other-origin", Error, Asked;
     /// An entry of the index that has no other name, and whose origin is gone or of another type.
     IndexStale = "index-stale", Error, Safe;
-    /// An entry of the index of a file that has no name any more.
-    IndexOrphan = "index-orphan", Error, Safe;
+    /// An entry of the index of a file that has no name any more. Some mount removes it.
+    IndexOrphan = "index-orphan", Note, Asked;
     /// A directory of the index that does not say which upper directory it is for.
     IndexDirStale = "index-dir-stale", Error, Safe;
     /// A directory of the index whose upper directory was removed.

@@ -11,8 +11,24 @@ use crate::show::name;
 use ondisk::file_handle::{FileHandle, HandleError};
 use ondisk::{Fault, Name};
 
-/// Looks at an object of the upper layer that is not its root. `lower` are the file systems of the lower
-/// layers.
+/// Whether the origin of an object of the upper layer is there: its inode number is that of another one
+/// then. `lower` are the file systems of the lower layers.
+pub fn is_known(subject: &Subject<'_>, lower: &Handles) -> Result<bool> {
+    let value = subject
+        .entry
+        .overlay_xattr(Name::Origin)?
+        .unwrap_or_default();
+    let handle = FileHandle::parse(&value)
+        .ok()
+        .filter(|handle| !handle.is_upper());
+    Ok(match handle.map(|handle| lower.decode(handle)) {
+        Some(Decoded::Object(_, kind)) => kind == subject.entry.kind(),
+        Some(Decoded::Unknown) => true,
+        Some(Decoded::Gone) | None => false,
+    })
+}
+
+/// Looks at an object of the upper layer that is not its root.
 pub fn check(subject: &Subject<'_>, lower: &Handles, out: &mut Findings) -> Result<()> {
     let Some(value) = subject.entry.overlay_xattr(Name::Origin)? else {
         return Ok(());
@@ -30,17 +46,12 @@ pub fn check(subject: &Subject<'_>, lower: &Handles, out: &mut Findings) -> Resu
             subject.repair(out, (Kind::DamagedOrigin, sentence), text, steps);
             return Ok(());
         }
-        Err(HandleError::Unknown) => {
-            let sentence = format!(
-                "Its origin counts as unknown: {}.",
-                HandleError::Unknown.message()
-            );
-            subject.report(out, Kind::ForeignOrigin, sentence);
-            return Ok(());
-        }
         Err(fault) => {
             let sentence = format!("Its origin counts as unknown: {}.", fault.message());
-            subject.repair(out, (Kind::DamagedOrigin, sentence), text, steps);
+            match fault {
+                HandleError::Unknown => subject.report(out, Kind::ForeignOrigin, sentence),
+                _ => subject.repair(out, (Kind::DamagedOrigin, sentence), text, steps),
+            }
             return Ok(());
         }
     };
@@ -53,11 +64,8 @@ pub fn check(subject: &Subject<'_>, lower: &Handles, out: &mut Findings) -> Resu
             subject.repair(out, (Kind::OriginNotFound, sentence.into()), text, steps);
         }
         Decoded::Object(_, kind) if kind != subject.entry.kind() => {
-            let sentence = format!(
-                "Its origin is a {}, and it is a {}.",
-                kind.text(),
-                subject.entry.kind().text()
-            );
+            let (is, other) = (subject.entry.kind().text(), kind.text());
+            let sentence = format!("Its origin is a {other}, and it is a {is}.");
             subject.repair(out, (Kind::OriginType, sentence), text, steps);
         }
         Decoded::Object(id, _) => other(subject, id, lower, out),

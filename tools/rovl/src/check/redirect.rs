@@ -54,12 +54,11 @@ pub fn check(subject: &Subject<'_>, claims: &mut Claims, out: &mut Findings) -> 
         return Ok(());
     }
     let shown = name(&value);
-    let redirect = match Redirect::parse(&value) {
+    let redirect = match parse(&value) {
         Ok(redirect) => redirect,
         Err(fault) => {
             let sentence = format!(
-                "The redirect \"{shown}\" cannot be followed, and so the directory cannot be looked up: {}.",
-                fault.message()
+                "The redirect \"{shown}\" cannot be followed, and so the directory cannot be looked up: {fault}."
             );
             drop_it(subject, Kind::InvalidRedirect, sentence, out);
             return Ok(());
@@ -101,6 +100,17 @@ pub fn check(subject: &Subject<'_>, claims: &mut Claims, out: &mut Findings) -> 
     };
     claims.by.insert(target.entry.id(), claim);
     Ok(())
+}
+
+/// Reads a redirect, or says why it cannot be followed.
+fn parse(value: &[u8]) -> std::result::Result<Redirect<'_>, &'static str> {
+    // A lookup refuses such names (EACCES).
+    let is_bad = |name: &[u8]| matches!(name, b"" | b"." | b"..");
+    match Redirect::parse(value) {
+        Err(fault) => Err(fault.message()),
+        Ok(redirect) if redirect.components().any(is_bad) => Err("a name in it is empty, . or .."),
+        Ok(redirect) => Ok(redirect),
+    }
 }
 
 /// Where else the lower directory of a redirect is shown.

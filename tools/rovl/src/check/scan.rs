@@ -174,7 +174,7 @@ impl Scan<'_> {
         if matches!(entry.kind(), Type::Dir | Type::File) {
             protattr::check(subject, out)?;
         }
-        impure::needs(subject)
+        impure::needs(subject, self.lower)
     }
 }
 

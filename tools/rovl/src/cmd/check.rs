@@ -61,7 +61,7 @@ pub struct Args {
 const HELP: &str = "\
 Exit codes are those of fsck(8), and add up:
    0  nothing is wrong
-   1  what was wrong has been repaired
+   1  what was wrong has been repaired, all of it
    4  something is wrong and was left
    8  something could not be checked, or is in use
   16  the command line is wrong
@@ -87,8 +87,7 @@ fn long_help() -> String {
 
 /// Check and repair the layers of overlays, as fsck(8) has it
 ///
-/// The same as rovl check, with two differences: lower layers are changed, too, and layers may be named by
-/// several -o.
+/// The same as rovl check, but that lower layers are changed, too.
 #[derive(Debug, Parser)]
 #[command(name = "fsck.overlay", version, max_term_width = 100)]
 pub struct Fsck {

@@ -6,7 +6,7 @@ use super::layer_args::LayerArgs;
 use crate::exit::{self, Exit};
 use crate::layer::Place;
 use crate::oci::compress::{Compression, Compressor};
-use crate::oci::{write_layer, Layout, Options, Watch};
+use crate::oci::{write_layer, Digesting, Layout, Options, Watch};
 use crate::show::{name, Out, Progress};
 use crate::stack::Stack;
 use anyhow::{Context, Result};
@@ -84,10 +84,14 @@ impl Watch for Shown {
         }
     }
 
-    fn left_out(&mut self, message: String) {
-        self.left_out = self.left_out.saturating_add(1);
+    fn note(&mut self, message: String) {
         self.progress
             .suspend(|| eprintln!("rovl commit: {message}"));
+    }
+
+    fn left_out(&mut self, message: String) {
+        self.left_out = self.left_out.saturating_add(1);
+        self.note(message);
     }
 }
 
@@ -111,9 +115,9 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
     };
     match (&args.oci, &args.tag, &args.output) {
         (Some(dir), Some(tag), _) => {
-            args.into_layout(&stack, (dir, tag), options, &mut shown, out)?
+            args.write_to_layout(&stack, (dir, tag), options, &mut shown, out)?
         }
-        (_, _, Some(file)) => args.into_file(&stack, file, options, &mut shown)?,
+        (_, _, Some(file)) => args.write_to_file(&stack, file, options, &mut shown, out)?,
         _ => return Err(exit::usage("-o or --oci says where to write to")),
     }
     Ok(match shown.left_out {
@@ -133,12 +137,13 @@ fn epoch() -> Result<Option<i64>> {
 }
 
 impl Args {
-    fn into_file(
+    fn write_to_file(
         &self,
         stack: &Stack,
         file: &Path,
         options: Options,
         shown: &mut Shown,
+        out: &mut Out,
     ) -> Result<()> {
         let by_name = Compression::of_name(file.as_os_str().as_bytes());
         let compression = self.compress.unwrap_or(by_name);
@@ -150,12 +155,23 @@ impl Args {
         }
         let unfinished = Unfinished::create(file)?;
         let to = BufWriter::with_capacity(1 << 16, Named(&unfinished.file, file));
-        let to = Compressor::new(to, compression)?;
-        write_layer(stack, to, options, shown)?.finish()?.flush()?;
-        unfinished.finish(file)
+        let to = Digesting::new(Compressor::new(Digesting::new(to), compression)?);
+        let (to, archive, _) = write_layer(stack, to, options, shown)?.finish();
+        let (mut to, digest, size) = to.finish()?.finish();
+        to.flush()?;
+        drop(to);
+        unfinished.finish(file)?;
+        if out.json() {
+            out.document(&serde_json::json!({
+                "layer": digest.to_string(),
+                "diff_id": archive.to_string(),
+                "size": size,
+            }))?;
+        }
+        Ok(())
     }
 
-    fn into_layout(
+    fn write_to_layout(
         &self,
         stack: &Stack,
         (dir, tag): (&Path, &str),

@@ -4,11 +4,15 @@
 //! asked for.
 
 use crate::exit::Exit;
-use crate::mounts::{find_directories, mountinfo, remarks, Found, InForce, Overlay, Remark, Role};
-use crate::show::{name, size, Align, Bytes, Out, Table};
+use crate::mounts::{
+    counters, find_directories, mountinfo, quantile, remarks, Found, InForce, Overlay, Remark, Role,
+};
+use crate::show::{name, nanoseconds, size, Align, Bytes, Out, Table};
 use anyhow::Result;
+use ioctls::stats::Stats;
 use rustix::fs::fstatvfs;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -17,7 +21,7 @@ use std::path::PathBuf;
 ///
 /// What is shown comes from the table of mounts, the parameters of the module and the layers' file
 /// systems, for rovl and for the in-tree module. The table leaves out options that are as the module has
-/// them by default now: these are marked "default". Paths of layers are those that the one who mounted
+/// them by default now: these are marked "default". Counters are those of mounts of rovl's own module. Paths of layers are those that the one who mounted
 /// it saw.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -39,6 +43,20 @@ struct Shown {
     directories: Vec<ShownDirectory>,
     options: Vec<ShownOption>,
     remarks: Vec<Remark>,
+    /// What the mount has counted; none if its module does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<Counters>,
+}
+
+#[derive(Serialize)]
+struct Counters {
+    #[serde(flatten)]
+    numbers: BTreeMap<&'static str, u64>,
+    /// How often something took from 2^n nanoseconds to less than 2^(n+1).
+    copy_up_ns: Vec<u64>,
+    sync_ns: Vec<u64>,
+    #[serde(skip)]
+    times: Vec<(&'static str, String)>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +128,7 @@ impl Shown {
             directories: found.iter().map(ShownDirectory::of).collect(),
             options: overlay.options.iter().map(option).collect(),
             remarks,
+            counters: counters(overlay).map(|stats| Counters::of(&stats)),
         }
     }
 
@@ -144,6 +163,52 @@ impl Shown {
         table.show(out, 4)?;
         for remark in &self.remarks {
             writeln!(out, "  {warn}{}{warn:#}: {}", remark.about, remark.text)?;
+        }
+        match &self.counters {
+            Some(counters) => counters.show(out),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Counters {
+    fn of(stats: &Stats) -> Self {
+        let took = |name, histogram| {
+            let of = |percent| quantile(histogram, percent).map(nanoseconds);
+            let text = format!("half in {}, 99% in {}", of(50)?, of(99)?);
+            Some((name, text))
+        };
+        Self {
+            numbers: stats.numbers().collect(),
+            copy_up_ns: stats.copy_up_ns.to_vec(),
+            sync_ns: stats.sync_ns.to_vec(),
+            times: [
+                took("copy up", &stats.copy_up_ns),
+                took("sync", &stats.sync_ns),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+        }
+    }
+
+    /// Those that are not 0.
+    fn show(&self, out: &mut Out) -> std::io::Result<()> {
+        let dim = out.palette().dim;
+        writeln!(out, "  {dim}counters{dim:#}")?;
+        let mut table = Table::new(&[("", Align::Left), ("", Align::Right)]);
+        for (name, number) in self.numbers.iter().filter(|(_, number)| **number > 0) {
+            let bytes = name.starts_with("bytes_") || name.ends_with("_bytes");
+            let number = if bytes {
+                size(*number)
+            } else {
+                number.to_string()
+            };
+            table.row([(*name).to_owned(), number]);
+        }
+        table.show(out, 4)?;
+        for (name, text) in &self.times {
+            writeln!(out, "    {name}: {text}")?;
         }
         Ok(())
     }

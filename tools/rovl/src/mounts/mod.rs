@@ -4,6 +4,7 @@
 
 mod attach;
 mod context;
+mod counters;
 mod layer_options;
 pub mod mountinfo;
 mod options;
@@ -13,6 +14,7 @@ mod remarks;
 
 pub use attach::{mount, remount, Request};
 pub use context::Context;
+pub use counters::{counters, quantile};
 pub use layer_options::{split, Setting, LONGEST_TEXT};
 pub use options::{Options, SuperFlag};
 pub use overlay::{Directory, InForce, Overlay, Role};

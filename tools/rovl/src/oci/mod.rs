@@ -2,6 +2,7 @@
 
 //! Layers as archives of container images, in both directions, and the layouts of such images.
 
+pub mod apply;
 pub mod compress;
 mod digest;
 mod holes;
@@ -12,7 +13,7 @@ mod write_layer;
 
 pub use digest::{Digest, Digesting};
 pub use image::{Layout, NewLayer};
-pub use json::{Descriptor, Index};
+pub use json::{Descriptor, Image, Index};
 pub use write_layer::{write_layer, Options, Watch};
 
 /// What the names of whiteouts begin with in layers of images.

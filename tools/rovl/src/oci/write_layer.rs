@@ -13,6 +13,8 @@ use crate::show::name;
 use crate::stack::{Node, Stack};
 use anyhow::{bail, Context, Result};
 use ondisk::marker::Opaque;
+use ondisk::nlink::{Base, Nlink};
+use ondisk::Name;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -28,6 +30,9 @@ pub struct Options {
 pub trait Watch {
     /// It has come to `place`.
     fn at(&mut self, place: &Place);
+
+    /// Something is left out that has no meaning there.
+    fn note(&mut self, message: String);
 
     /// Something could not be written, and is left out.
     fn left_out(&mut self, message: String);
@@ -122,7 +127,7 @@ impl<W: Write> Commit<'_, W> {
         let names = if fresh {
             self.stack.names(&dir)?
         } else {
-            self.whiteouts(dir.entry())?
+            self.whiteouts(&dir)?
         };
         let rest = Rest {
             names: names.into_iter(),
@@ -149,7 +154,8 @@ impl<W: Write> Commit<'_, W> {
     }
 
     /// Writes the whiteouts of a directory of the upper layer, and returns the other names.
-    fn whiteouts(&mut self, dir: &Entry) -> Result<Vec<Box<[u8]>>> {
+    fn whiteouts(&mut self, node: &Node) -> Result<Vec<Box<[u8]>>> {
+        let (dir, mtime) = (node.entry(), node.stat().mtime);
         let mut names = Vec::new();
         for listed in dir.list()? {
             let may_be = matches!(listed.kind, Kind::CharDevice | Kind::File | Kind::Unknown);
@@ -164,7 +170,7 @@ impl<W: Write> Commit<'_, W> {
                     if what.starts_with(META_PREFIX) {
                         self.check_name(entry.place())?;
                     }
-                    self.mark(dir.place(), &what, entry.stat().mtime)?;
+                    self.mark(node.place(), &what, mtime)?;
                 }
                 None => names.push(listed.name),
             }
@@ -172,7 +178,8 @@ impl<W: Write> Commit<'_, W> {
         Ok(names)
     }
 
-    /// Writes an empty file that says something of the directory that it is in.
+    /// Writes an empty file that says something of the directory that it is in. It has the time of that:
+    /// whiteouts of overlays are links of one object, whose time says nothing.
     fn mark(&mut self, dir: &Place, what: &[u8], mtime: Time) -> Result<()> {
         let member = Member {
             path: dir.child(what).to_bytes(),
@@ -191,7 +198,7 @@ impl<W: Write> Commit<'_, W> {
             Kind::Socket => {
                 let shown = name(&node.place().to_bytes()).to_string();
                 self.watch
-                    .left_out(format!("{shown}: left out: a layer cannot hold a socket"));
+                    .note(format!("{shown}: left out: a layer cannot hold a socket"));
                 return Ok(());
             }
             _ if stat.nlink > 1 && self.links.contains_key(&stat.id) => {
@@ -218,12 +225,43 @@ impl<W: Write> Commit<'_, W> {
         };
         if stat.nlink > 1 {
             self.links.insert(stat.id, node.place().to_bytes());
+            self.look_for_other_names(node)?;
         }
-        if kind != MemberKind::File || stat.size == 0 {
+        let whole = node.parts().len() == 1 && node.data_place().is_none();
+        if kind != MemberKind::File || (stat.size == 0 && whole) {
             let member = self.member(node, kind)?;
             return self.write(&member);
         }
         self.file(node, &stat)
+    }
+
+    /// Tells if a file of the index has names that are in lower layers only. With `index=on` a mount shows
+    /// them with the content that this one has now.
+    fn look_for_other_names(&mut self, node: &Node) -> Result<()> {
+        let Some(value) = node.entry().overlay_xattr(Name::Nlink)? else {
+            return Ok(());
+        };
+        let nlink = Nlink::parse(&value)
+            .ok()
+            .filter(|nlink| nlink.base == Base::Upper);
+        let all = nlink
+            .and_then(|nlink| nlink.apply(node.stat().nlink))
+            .unwrap_or(0);
+        // One link is the entry of the index.
+        let upper = node.stat().nlink.saturating_sub(1);
+        let others = all.saturating_sub(upper);
+        if others > 0 {
+            let place = node.place().to_bytes();
+            self.watch.left_out(format!(
+                "{}: {} in lower layers only: there the image has the old content",
+                name(&place),
+                match others {
+                    1 => "1 other name of this file is".to_owned(),
+                    _ => format!("{others} other names of this file are"),
+                }
+            ));
+        }
+        Ok(())
     }
 
     fn file(&mut self, node: &Node, stat: &Stat) -> Result<()> {
@@ -233,6 +271,14 @@ impl<W: Write> Commit<'_, W> {
         let shown = name(&node.entry().shown()).to_string();
         // A file that has its data itself and takes that much space has no holes.
         let whole = node.parts().len() == 1 && node.data_place().is_none();
+        let len = file.metadata().with_context(|| shown.clone())?.len();
+        if !whole && len != stat.size {
+            bail!(
+                "{shown}: it has {} bytes, but its data in the layers below has {len}: look at it \
+                 with rovl check",
+                stat.size
+            );
+        }
         let full = whole && stat.blocks.saturating_mul(512) >= stat.size;
         if !full {
             let map = holes::map(&file, stat.size);

@@ -23,6 +23,16 @@ pub fn size(bytes: u64) -> String {
     format!("{whole}.{tenths} {unit}")
 }
 
+/// A time in the unit that fits: `512 ns`, `16.3 us`, `1.0 s`.
+pub fn nanoseconds(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{}.{} us", ns / 1_000, ns / 100 % 10),
+        1_000_000..1_000_000_000 => format!("{}.{} ms", ns / 1_000_000, ns / 100_000 % 10),
+        _ => format!("{}.{} s", ns / 1_000_000_000, ns / 100_000_000 % 10),
+    }
+}
+
 /// `1 file`, `2 files`: a number with what it counts, whose plural has an s.
 pub fn count(number: u64, what: &str) -> String {
     match number {
@@ -33,7 +43,7 @@ pub fn count(number: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, size};
+    use super::{count, nanoseconds, size};
 
     #[test]
     fn sizes() {
@@ -48,6 +58,19 @@ mod tests {
         ];
         for (bytes, shown) in cases {
             assert_eq!(size(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn times() {
+        let cases = [
+            (999, "999 ns"),
+            (16_384, "16.3 us"),
+            (2_097_152, "2.0 ms"),
+            (1 << 40, "1099.5 s"),
+        ];
+        for (ns, shown) in cases {
+            assert_eq!(nanoseconds(ns), shown);
         }
     }
 

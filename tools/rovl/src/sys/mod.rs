@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod ask;
 mod file_handle;
 mod fs_uuid;
 mod mount_setattr;
@@ -12,6 +13,7 @@ mod overlay_stats;
 mod signals;
 mod verity;
 
+pub use ask::ask;
 pub use file_handle::FileHandle;
 pub use fs_uuid::fs_uuid;
 pub use mount_setattr::{mount_setattr, AttrChange};

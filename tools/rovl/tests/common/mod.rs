@@ -40,10 +40,11 @@ impl Layers {
     }
 }
 
-/// A directory for layers, in memory where that can be: unmounting an overlay syncs all of the file
-/// system that its upper layer is on.
+/// A directory for layers: on the file system that ROVL_DIR says, or in memory where that can be, as
+/// unmounting an overlay syncs all of the file system that its upper layer is on.
 pub fn fast_dir() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
+    let dir = std::env::var_os("ROVL_DIR").unwrap_or_else(|| "/dev/shm".into());
+    tempfile::tempdir_in(dir)
         .or_else(|_| tempfile::tempdir())
         .expect("a directory")
 }

@@ -40,14 +40,31 @@ pub fn overlay(lower: &[PathBuf], upper: Option<(&Path, &Path)>, options: &[&str
     try_overlay(lower, upper, options).expect("a mount")
 }
 
+/// Mounts lower layers with layers that have data only.
+pub fn overlay_with_data(lower: &[PathBuf], data: &[PathBuf]) -> Mount {
+    mounted(lower, data, None, &["redirect_dir=on", "metacopy=on"]).expect("a mount")
+}
+
 fn try_overlay(
     lower: &[PathBuf],
+    upper: Option<(&Path, &Path)>,
+    options: &[&str],
+) -> std::io::Result<Mount> {
+    mounted(lower, &[], upper, options)
+}
+
+fn mounted(
+    lower: &[PathBuf],
+    data: &[PathBuf],
     upper: Option<(&Path, &Path)>,
     options: &[&str],
 ) -> std::io::Result<Mount> {
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     for layer in lower {
         fsconfig_set_string(&fs, "lowerdir+", layer.as_path())?;
+    }
+    for layer in data {
+        fsconfig_set_string(&fs, "datadir+", layer.as_path())?;
     }
     if let Some((upper, work)) = upper {
         fsconfig_set_string(&fs, "upperdir", upper)?;

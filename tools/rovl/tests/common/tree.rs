@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// What there is to see of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Object {
     pub mode: u32,
     pub owner: (u32, u32),
@@ -21,6 +21,33 @@ pub struct Object {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The first name of the same object.
     pub same_as: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start = &self.content[..self.content.len().min(16)];
+        write!(
+            f,
+            "mode {:o} owner {:?} rdev {} ",
+            self.mode, self.owner, self.rdev
+        )?;
+        write!(
+            f,
+            "mtime {:?} content {} ",
+            self.mtime,
+            start.escape_ascii()
+        )?;
+        write!(
+            f,
+            "({} bytes) same as {:?}",
+            self.content.len(),
+            self.same_as
+        )?;
+        for (name, value) in &self.xattrs {
+            write!(f, " {}={}", name.escape_ascii(), value.escape_ascii())?;
+        }
+        Ok(())
+    }
 }
 
 /// All objects of a tree by their paths; the root has an empty one.

@@ -2,7 +2,7 @@
 
 //! Layers to be checked: two lower ones, `l` above `l2`, an upper one, `u`, and a work directory, `w`.
 
-use super::{run, ROVL};
+use super::{rovl, run};
 use rustix::fs::{makedev, mknodat, removexattr, setxattr, FileType, Mode, XattrFlags, CWD};
 use serde_json::Value;
 use std::fs;
@@ -11,6 +11,16 @@ use std::process::Command;
 
 /// Layers in a directory of their own.
 pub struct Scene(tempfile::TempDir);
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // What may be mounted there goes first.
+        let _ = Command::new("umount")
+            .args(["-q", "-l"])
+            .arg(self.root())
+            .output();
+    }
+}
 
 /// What a check said.
 #[derive(Debug)]
@@ -31,6 +41,21 @@ impl Scene {
             scene.dir(name);
         }
         scene
+    }
+
+    /// Has it on a small file system with fs-verity, if this machine can mount one. It is empty then.
+    pub fn on_verity(&self) -> bool {
+        let image = self.root().with_extension("image");
+        let text = format!(
+            "truncate -s 32M {image}; mkfs.ext4 -q -b 4096 -O verity {image}
+            mount -o loop {image} {root}; rm {image}; cd {root}; mkdir l l2 u w m",
+            image = image.display(),
+            root = self.root().display(),
+        );
+        let done = Command::new("sh").args(["-euc", &text]).output();
+        let done = done.is_ok_and(|output| output.status.success());
+        let _ = fs::remove_file(image);
+        done
     }
 
     /// Where it is.
@@ -109,7 +134,7 @@ impl Scene {
     /// Mounts it at `m` with more options, runs a script, and returns what that printed.
     pub fn mounted(&self, options: &str, script: &str) -> String {
         let text = format!(
-            "mount -i -t overlay none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
+            "mount -i -t $type none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
             {script}
             umount m",
             if options.is_empty() { "" } else { "," },
@@ -124,7 +149,7 @@ impl Scene {
 
     /// Checks these layers.
     pub fn check_layers(&self, args: &[&str], layers: &[&str]) -> Checked {
-        let output = Command::new(ROVL)
+        let output = Command::new(rovl())
             .arg("check")
             .arg("--json")
             .args(args)

@@ -16,8 +16,8 @@ pub(super) fn check(index: &Index<'_>, named: &Named<'_>, out: &mut Findings) ->
     let entry = named.entry;
     let value = entry.overlay_xattr(Name::Upper)?.unwrap_or_default();
     let remove = vec![Step::Remove(Target::of(entry))];
-    let decoded = match FileHandle::parse(&value) {
-        Ok(handle) if handle.is_upper() => index.upper.decode(handle),
+    let handle = match FileHandle::parse(&value) {
+        Ok(handle) if handle.is_upper() => handle,
         _ => {
             let sentence = "It does not say which upper directory it is for.";
             let finding = Finding::new(Kind::IndexDirStale, entry, sentence);
@@ -25,8 +25,26 @@ pub(super) fn check(index: &Index<'_>, named: &Named<'_>, out: &mut Findings) ->
             return Ok(());
         }
     };
-    match decoded {
-        Decoded::Object(_, Type::Dir) | Decoded::Unknown => {}
+    match index.upper.decode(handle) {
+        Decoded::Unknown => {}
+        Decoded::Object(_, Type::Dir) => {
+            let name = Name::Origin.full(entry.layer().namespace());
+            let origin = index.upper.xattr(handle, name).unwrap_or_default();
+            let (kind, sentence) = match FileHandle::parse(&origin) {
+                Ok(origin) if origin == named.handle => return Ok(()),
+                Ok(_) => (
+                    Kind::IndexOtherOrigin,
+                    "Its upper directory has another origin than its name says: a mount with nfs_export=on \
+                     removes it.",
+                ),
+                Err(_) => (
+                    Kind::IndexNoOrigin,
+                    "Its upper directory has no origin that can be read: a mount with nfs_export=on is refused \
+                     (ENODATA).",
+                ),
+            };
+            out.push(Finding::new(kind, entry, sentence).repaired_by("remove it", remove));
+        }
         Decoded::Object(..) => {
             let sentence =
                 "What it is for is no directory: a mount with index=on is refused (EIO).";

@@ -84,7 +84,7 @@ impl Index<'_> {
         out: &mut Findings,
     ) -> Result<()> {
         if temp_name::is_leftover(entry_name) {
-            let sentence = "An operation that did not finish has left it.";
+            let sentence = "A mount has left it, and the next one removes it.";
             let finding = Finding::new(Kind::IndexLeftover, entry, sentence);
             out.push(finding.repaired_by("remove it", vec![Step::Remove(Target::of(entry))]));
             return Ok(());

@@ -90,6 +90,31 @@ impl Header {
         number(self.field(148, 8)) == Some(sum)
     }
 
+    /// The type of the member at `path`; `link` is where it leads, if it is a link.
+    fn member_kind(
+        &self,
+        path: &[u8],
+        link: Vec<u8>,
+    ) -> std::result::Result<MemberKind, &'static str> {
+        let device = || {
+            let field = |start| number(self.field(start, 8));
+            let number = |start| field(start).and_then(|number| u32::try_from(number).ok());
+            let both = number(329).zip(number(337));
+            both.ok_or("the numbers of a device are not right")
+        };
+        Ok(match self.kind() {
+            b'0' | b'\0' | b'7' if path.ends_with(b"/") => MemberKind::Dir,
+            b'0' | b'\0' | b'7' | b'S' => MemberKind::File,
+            b'1' => MemberKind::HardLink(link),
+            b'2' => MemberKind::Symlink(link),
+            b'3' => device().map(|(major, minor)| MemberKind::CharDevice(major, minor))?,
+            b'4' => device().map(|(major, minor)| MemberKind::BlockDevice(major, minor))?,
+            b'5' => MemberKind::Dir,
+            b'6' => MemberKind::Fifo,
+            _ => return Err("a member is of a type that is not known"),
+        })
+    }
+
     fn path(&self) -> Vec<u8> {
         let name = self.text(0, 100);
         let prefix = self.text(345, 155);
@@ -246,8 +271,15 @@ impl<R: Read> Reader<R> {
             id.and_then(|id| u32::try_from(id).ok())
                 .ok_or_else(|| wrong("an owner or a group is no number that there can be"))
         };
+        let file = matches!(header.kind(), b'0' | b'\0' | b'7');
         let mut member = Member {
-            path: extended.path.take().unwrap_or_else(|| header.path()),
+            path: match (
+                extended.sparse.name.take().filter(|_| file),
+                extended.path.take(),
+            ) {
+                (Some(path), _) | (None, Some(path)) => path,
+                (None, None) => header.path(),
+            },
             mode: field(100, 8)
                 .and_then(|mode| u32::try_from(mode & 0o7777).ok())
                 .unwrap_or(0),
@@ -264,22 +296,7 @@ impl<R: Read> Reader<R> {
             .link
             .take()
             .unwrap_or_else(|| header.text(157, 100).to_vec());
-        let device = || {
-            let number = |start| field(start, 8).and_then(|number| u32::try_from(number).ok());
-            let both = number(329).zip(number(337));
-            both.ok_or_else(|| wrong("the numbers of a device are not right"))
-        };
-        member.kind = match header.kind() {
-            b'0' | b'\0' | b'7' if member.path.ends_with(b"/") => MemberKind::Dir,
-            b'0' | b'\0' | b'7' | b'S' => MemberKind::File,
-            b'1' => MemberKind::HardLink(link),
-            b'2' => MemberKind::Symlink(link),
-            b'3' => device().map(|(major, minor)| MemberKind::CharDevice(major, minor))?,
-            b'4' => device().map(|(major, minor)| MemberKind::BlockDevice(major, minor))?,
-            b'5' => MemberKind::Dir,
-            b'6' => MemberKind::Fifo,
-            _ => return Err(wrong("a member is of a type that is not known")),
-        };
+        member.kind = header.member_kind(&member.path, link).map_err(wrong)?;
         if member.kind == MemberKind::File {
             self.left = size;
             self.fill = padding(size);
@@ -311,9 +328,6 @@ impl<R: Read> Reader<R> {
         } else {
             return Ok(());
         };
-        if let Some(name) = sparse.name {
-            member.path = name;
-        }
         member.size = size.ok_or_else(|| self.wrong("the size of a sparse file is missing"))?;
         let map = sparse::checked(map, member.size, self.left).map_err(|what| self.wrong(what))?;
         self.map = Some(map.clone());

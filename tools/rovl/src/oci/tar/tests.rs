@@ -103,7 +103,12 @@ fn holes() {
         map: Some(vec![]),
         ..member("hole", MemberKind::File)
     };
-    let members = [(sparse, vec![7; 610]), (all_hole, vec![])];
+    // Its path is cut off in the plain header, there with a slash at its end.
+    let long = Member {
+        path: [[b'x'; 83].as_slice(), b"/", &[b'y'; 100]].concat(),
+        ..all_hole.clone()
+    };
+    let members = [(sparse, vec![7; 610]), (all_hole, vec![]), (long, vec![])];
     assert_eq!(read(&write(&members)).unwrap(), members);
 }
 

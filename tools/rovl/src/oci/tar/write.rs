@@ -75,11 +75,7 @@ impl<W: Write> Writer<W> {
             }
             let mut header = Header::new_ustar();
             header.set_entry_type(EntryType::XHeader);
-            let name = member
-                .path
-                .rsplit(|&byte| byte == b'/')
-                .find(|name| !name.is_empty());
-            let name = [b"PaxHeaders.0/", name.unwrap_or_default()].concat();
+            let name = [b"PaxHeaders.0/", last_name(member)].concat();
             put(&mut header.as_old_mut().name, &name);
             header.set_mode(0o644);
             header.set_uid(0);
@@ -109,6 +105,12 @@ fn put(field: &mut [u8], text: &[u8]) {
 /// The time, if a header takes it.
 fn seconds(time: Time) -> Option<u64> {
     u64::try_from(time.sec).ok().filter(|sec| *sec <= MAX_12)
+}
+
+/// The last name in the path.
+fn last_name(member: &Member) -> &[u8] {
+    let mut names = member.path.rsplit(|&byte| byte == b'/');
+    names.find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// The path as an archive has it: directories have a slash at their end.
@@ -149,7 +151,8 @@ fn plain(member: &Member, stored: u64) -> Header {
         }
     }
     let name = match member.map {
-        Some(_) => [b"GNUSparseFile.0/", member.path.as_slice()].concat(),
+        // With a slash at its end, where it is cut off, it would be that of a directory.
+        Some(_) => [b"GNUSparseFile.0/", last_name(member)].concat(),
         None => path(member),
     };
     put(&mut header.as_old_mut().name, &name);
