@@ -293,7 +293,7 @@ fn trees_deeper_than_a_path() {
             .count()
     };
     assert_eq!(
-        (of("redirect-nowhere"), of("missing-impure")),
+        (of("redirect-nowhere"), of("unmarked-merge")),
         (1, DEPTH - 1)
     );
     assert_eq!(s.check(&["-n"]).exit, 0);

@@ -86,6 +86,8 @@ kinds! {
     InvalidImpure = "invalid-impure", Error, Safe;
     /// A directory with entries that were copied up, without the mark that says so: their inode numbers change.
     MissingImpure = "missing-impure", Error, Safe;
+    /// A directory with entries that merge, without that mark, because no mount has seen them yet: the next one sets it.
+    UnmarkedMerge = "unmarked-merge", Note, Safe;
     /// A directory with the mark of having entries that were copied up, without one.
     NeedlessImpure = "needless-impure", Note, Asked;
     /// An origin that is no file handle of an overlay, or claims to be in the upper layer.
@@ -130,16 +132,20 @@ kinds! {
     IndexNoOrigin = "index-no-origin", Error, Safe;
     /// An entry of the index with another origin than its name says.
     IndexOtherOrigin = "index-other-origin", Error, Asked;
-    /// An entry of the index that has no other name, and whose origin is gone or of another type.
+    /// An entry of the index whose origin is of another type, or gone, with all other names.
     IndexStale = "index-stale", Error, Safe;
     /// An entry of the index of a file that has no name any more. Some mount removes it.
     IndexOrphan = "index-orphan", Note, Asked;
-    /// A directory of the index that does not say which upper directory it is for.
+    /// A directory of the index that does not say which upper directory it is for, or whose origin is no directory.
     IndexDirStale = "index-dir-stale", Error, Safe;
     /// A directory of the index whose upper directory was removed.
     IndexDirOrphan = "index-dir-orphan", Error, Safe;
     /// A directory of the index that is for something that is no directory: it cannot be mounted with index=on.
     IndexDirType = "index-dir-type", Error, Asked;
+    /// A directory of the index whose upper directory does not merge with its origin: with nfs_export=on that cannot be looked up.
+    IndexDirUnmerged = "index-dir-unmerged", Error, Asked;
+    /// A whiteout of the index for something that is shown: it cannot be looked up.
+    IndexWhiteout = "index-whiteout", Error, Safe;
     /// An index that is bound to another upper layer: with index=on it cannot be mounted.
     IndexUpper = "index-upper", Error, Asked;
     /// What is left in the work directory. The next mount removes it.

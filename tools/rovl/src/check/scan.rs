@@ -38,8 +38,8 @@ struct Level {
     /// What its layer and those below show there, and the same without its layer; closed if there are too
     /// many.
     nodes: Option<(Arc<Node>, Option<Arc<Node>>)>,
-    /// An entry was seen that needs the mark of an impure directory.
-    needs_impure: bool,
+    /// What its entries have to do with the mark of an impure directory.
+    need: impure::Need,
 }
 
 impl Scan<'_> {
@@ -70,7 +70,7 @@ impl Scan<'_> {
                 Ok(Some(Visit::Leave(entry))) => {
                     levels.truncate(entry.place().depth().saturating_add(1));
                     if let Some(level) = levels.pop().filter(|_| self.is_upper()) {
-                        let result = impure::check(&level.entry, level.needs_impure, out);
+                        let result = impure::check(&level.entry, level.need, out);
                         out.take(result);
                     }
                 }
@@ -102,9 +102,9 @@ impl Scan<'_> {
                     entry,
                     node: shown.as_ref().map(Option::as_ref),
                 };
-                let needs = self.look(&subject, claims, out)?;
+                let need = self.look(&subject, claims, out)?;
                 if let Some(level) = levels.last_mut() {
-                    level.needs_impure |= needs;
+                    level.need = level.need.max(need);
                 }
                 shown.ok().flatten()
             }
@@ -116,7 +116,7 @@ impl Scan<'_> {
         levels.push(Level {
             entry: Arc::clone(entry),
             nodes: Some((Arc::new(node), below)),
-            needs_impure: false,
+            need: impure::Need::None,
         });
         close_far(levels);
         Ok(true)
@@ -139,12 +139,17 @@ impl Scan<'_> {
         level.nodes.clone().ok_or_else(stale)
     }
 
-    /// Looks at all about one object. Returns whether its directory needs the mark of an impure one.
-    fn look(&self, subject: &Subject<'_>, claims: &mut Claims, out: &mut Findings) -> Result<bool> {
+    /// Looks at all about one object. Returns what it has to do with the mark on its directory.
+    fn look(
+        &self,
+        subject: &Subject<'_>,
+        claims: &mut Claims,
+        out: &mut Findings,
+    ) -> Result<impure::Need> {
         let entry = subject.entry;
         if let Some(form) = entry.whiteout() {
             whiteout::check(subject, form, out)?;
-            return Ok(false);
+            return Ok(impure::Need::None);
         }
         let before = out.list.len();
         match entry.kind() {
@@ -163,7 +168,7 @@ impl Scan<'_> {
                 .push(crate::layer::Error::new(&path, "look it up", cause));
         }
         if !subject.upper {
-            return Ok(false);
+            return Ok(impure::Need::None);
         }
         if !self.indexed.contains_key(&entry.id()) {
             origin::check(subject, self.lower, out)?;
@@ -174,7 +179,7 @@ impl Scan<'_> {
         if matches!(entry.kind(), Type::Dir | Type::File) {
             protattr::check(subject, out)?;
         }
-        impure::needs(subject, self.lower)
+        impure::need(subject, self.lower)
     }
 }
 

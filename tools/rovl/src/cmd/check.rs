@@ -249,10 +249,9 @@ impl Run<'_> {
             return Ok(State::Left(why));
         }
         let ease = finding.ease();
-        let note = finding.kind.severity() == Severity::Note;
         let wanted = match self.mode {
             Mode::No => return Ok(State::Would),
-            Mode::Preen if ease == Ease::Safe && !note => true,
+            Mode::Preen if ease == Ease::Safe => true,
             Mode::Preen => return Ok(State::Left("-y does that".to_owned())),
             Mode::Yes => true,
             Mode::Ask => match report::ask(finding, out)? {

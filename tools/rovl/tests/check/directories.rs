@@ -105,6 +105,10 @@ pub const CASES: &[Case] = &[
         s.unset("u/d", "impure");
         None
     }),
+    case!(UnmarkedMerge, "u", |s| {
+        s.dir("l/d").dir("u/d");
+        None
+    }),
     case!(NeedlessImpure, "u/new", |s| {
         s.dir("u/new").set("u/new", "impure", b"y");
         None

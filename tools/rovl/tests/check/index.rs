@@ -101,6 +101,7 @@ pub const CASES: &[Case] = &[
             indexed(s);
             let upper = gone(s, "u/a", true);
             dir_entry(s, Some(upper));
+            s.whiteout("u/dir");
             None
         },
         "nfs_export=on",
@@ -117,6 +118,38 @@ pub const CASES: &[Case] = &[
         },
         "nfs_export=on",
         "test -e m/a"
+    ),
+    case!(
+        IndexDirUnmerged,
+        "w/index/DIR",
+        |s| {
+            indexed(s);
+            s.dir("u/other dir");
+            let like = s.get("u/a", "origin").expect("an origin");
+            dir_entry(s, Some(overlay_handle(&like, &s.at("u/other dir"), true)));
+            s.set(
+                "u/other dir",
+                "origin",
+                &overlay_handle(&like, &s.at("l/dir"), false),
+            );
+            None
+        },
+        "nfs_export=on",
+        "ls m/dir"
+    ),
+    case!(
+        IndexWhiteout,
+        "w/index/ENTRY",
+        |s| {
+            indexed(s);
+            s.file("l/shown", "text");
+            let like = s.get("u/a", "origin").expect("an origin");
+            let handle = overlay_handle(&like, &s.at("l/shown"), false);
+            s.whiteout(&format!("w/index/{}", hex(&handle)));
+            None
+        },
+        "index=on",
+        "cat m/shown"
     ),
     case!(
         IndexUpper,

@@ -5,6 +5,7 @@
 use super::run;
 use super::scene::Scene;
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 /// Numbers that look random and are the same for a seed.
 pub struct Numbers(u64);
@@ -64,8 +65,14 @@ pub fn used(numbers: &mut Numbers, options: &str) -> Scene {
     scene
 }
 
-/// How many seeds a test takes: more with ROVL_SEEDS=100.
-pub fn seeds(usual: u64) -> u64 {
-    let wanted = std::env::var("ROVL_SEEDS").ok();
-    wanted.and_then(|n| n.parse().ok()).unwrap_or(usual)
+/// The seeds that a test takes: others with ROVL_SEEDS=100, or one with ROVL_SEEDS=36-36.
+pub fn seeds(usual: u64) -> RangeInclusive<u64> {
+    let wanted = std::env::var("ROVL_SEEDS").unwrap_or_default();
+    let number = |text: &str| text.parse().ok();
+    let range = match wanted.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)),
+        None => number(&wanted).map(|last| (1, last)),
+    };
+    let (first, last) = range.unwrap_or((1, usual));
+    first..=last
 }

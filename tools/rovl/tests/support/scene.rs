@@ -48,12 +48,19 @@ impl Scene {
         let image = self.root().with_extension("image");
         let text = format!(
             "truncate -s 32M {image}; mkfs.ext4 -q -b 4096 -O verity {image}
+            modprobe -q loop || true
             mount -o loop {image} {root}; rm {image}; cd {root}; mkdir l l2 u w m",
             image = image.display(),
             root = self.root().display(),
         );
-        let done = Command::new("sh").args(["-euc", &text]).output();
-        let done = done.is_ok_and(|output| output.status.success());
+        let output = Command::new("sh")
+            .args(["-euc", &text])
+            .output()
+            .expect("sh");
+        let done = output.status.success();
+        if !done {
+            println!("{}", String::from_utf8_lossy(&output.stderr));
+        }
         let _ = fs::remove_file(image);
         done
     }

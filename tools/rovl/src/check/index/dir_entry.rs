@@ -2,6 +2,7 @@
 
 //! Entries of the index that stand for directories.
 
+use super::lookups::Lookups;
 use super::{Index, Named};
 use crate::check::finding::{Finding, Findings};
 use crate::check::handles::Decoded;
@@ -12,7 +13,12 @@ use ondisk::file_handle::FileHandle;
 use ondisk::Name;
 
 /// Looks at one.
-pub(super) fn check(index: &Index<'_>, named: &Named<'_>, out: &mut Findings) -> Result<()> {
+pub(super) fn check(
+    index: &Index<'_>,
+    named: &Named<'_>,
+    lookups: &mut Lookups,
+    out: &mut Findings,
+) -> Result<()> {
     let entry = named.entry;
     let value = entry.overlay_xattr(Name::Upper)?.unwrap_or_default();
     let remove = vec![Step::Remove(Target::of(entry))];
@@ -25,13 +31,24 @@ pub(super) fn check(index: &Index<'_>, named: &Named<'_>, out: &mut Findings) ->
             return Ok(());
         }
     };
+    if matches!(named.origin, Decoded::Object(_, kind) if kind != Type::Dir) {
+        let sentence = "Its origin is no directory: a lookup of that fails (EIO).";
+        let finding = Finding::new(Kind::IndexDirStale, entry, sentence);
+        out.push(finding.repaired_by("remove it", remove));
+        return Ok(());
+    }
     match index.upper.decode(handle) {
         Decoded::Unknown => {}
-        Decoded::Object(_, Type::Dir) => {
+        Decoded::Object(upper, Type::Dir) => {
             let name = Name::Origin.full(entry.layer().namespace());
             let origin = index.upper.xattr(handle, name).unwrap_or_default();
             let (kind, sentence) = match FileHandle::parse(&origin) {
-                Ok(origin) if origin == named.handle => return Ok(()),
+                Ok(origin) if origin == named.handle => {
+                    if let Decoded::Object(lower, _) = named.origin {
+                        lookups.add_dir(lower, entry, upper);
+                    }
+                    return Ok(());
+                }
                 Ok(_) => (
                     Kind::IndexOtherOrigin,
                     "Its upper directory has another origin than its name says: a mount with nfs_export=on \

@@ -36,20 +36,20 @@ pub(super) fn check(named: &Named<'_>, links: &mut Links, out: &mut Findings) ->
             return Ok(());
         }
     }
-    let lost = match named.origin {
-        Decoded::Gone => Some("gone"),
-        Decoded::Object(_, kind) if kind != entry.kind() => Some("of another type"),
-        _ => None,
-    };
-    match lost {
-        Some(how) if entry.stat().nlink == 1 => {
-            let sentence =
-                format!("It has no other name, and its origin is {how}: nothing shows it.");
-            let finding = Finding::new(Kind::IndexStale, entry, sentence);
-            out.push(finding.repaired_by("remove it", remove));
+    let sentence = match named.origin {
+        Decoded::Object(_, kind) if kind != entry.kind() => {
+            "Its origin is of another type: a lookup of that fails (EIO)."
         }
-        Some(_) => {}
-        None => links.add(entry.try_clone()?, named.origin),
-    }
+        Decoded::Gone if entry.stat().nlink == 1 => {
+            "It has no other name, and its origin is gone: nothing shows it."
+        }
+        Decoded::Gone => return Ok(()),
+        _ => {
+            links.add(entry, named.origin);
+            return Ok(());
+        }
+    };
+    let finding = Finding::new(Kind::IndexStale, entry, sentence);
+    out.push(finding.repaired_by("remove it", remove));
     Ok(())
 }

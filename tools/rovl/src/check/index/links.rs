@@ -2,14 +2,13 @@
 
 //! The numbers of links of what is in the index, compared with the names that are shown.
 
-use super::Index;
 use crate::check::finding::{Finding, Findings};
 use crate::check::handles::Decoded;
 use crate::check::kind::Kind;
 use crate::check::repair::{Step, Target};
-use crate::layer::{Entry, Id, Kind as Type, Result};
+use crate::layer::{Closed, Entry, Id, Kind as Type, Result};
 use crate::show::name;
-use crate::stack::Visit;
+use crate::stack::Node;
 use ondisk::nlink::{Base, Nlink};
 use ondisk::{Fault, Name};
 use std::collections::HashMap;
@@ -17,53 +16,51 @@ use std::collections::HashMap;
 /// Entries whose names are counted.
 #[derive(Default)]
 pub(super) struct Links {
-    entries: Vec<(Entry, Option<Id>)>,
+    files: Vec<File>,
+    /// Names of the upper object and of the lower one are names of one file.
+    by_id: HashMap<Id, usize>,
+}
+
+/// An entry, and how often it is shown.
+struct File {
+    entry: Closed,
+    names: u32,
 }
 
 impl Links {
-    /// Adds an entry, and what it was copied up from.
-    pub(super) fn add(&mut self, entry: Entry, origin: Decoded) {
-        let origin = match origin {
-            Decoded::Object(id, _) => Some(id),
-            _ => None,
-        };
-        self.entries.push((entry, origin));
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 
-    /// Counts the names, and compares.
-    pub(super) fn check(self, index: &Index<'_>, out: &mut Findings) -> Result<()> {
-        if self.entries.is_empty() {
-            return Ok(());
+    /// Adds an entry, and what it was copied up from.
+    pub(super) fn add(&mut self, entry: &Entry, origin: Decoded) {
+        let number = self.files.len();
+        self.by_id.insert(entry.id(), number);
+        if let Decoded::Object(id, _) = origin {
+            self.by_id.insert(id, number);
         }
-        // Names of the upper object and of the lower one are names of one file.
-        let mut counts: HashMap<Id, usize> = HashMap::new();
-        for (at, (entry, origin)) in self.entries.iter().enumerate() {
-            for id in std::iter::once(entry.id()).chain(*origin) {
-                counts.insert(id, at);
-            }
+        self.files.push(File {
+            entry: entry.closed(),
+            names: 0,
+        });
+    }
+
+    /// Counts a name that is shown.
+    pub(super) fn count(&mut self, node: &Node) {
+        if node.kind() == Type::Dir {
+            return;
         }
-        let mut names = vec![0_u32; self.entries.len()];
-        let mut walk = index.stack.walk()?;
-        loop {
-            let node = match walk.step() {
-                Ok(None) => break,
-                Ok(Some(Visit::Enter(node))) => node,
-                Ok(Some(Visit::Leave(_))) => continue,
-                // It was told where the layer itself was looked at; what is not counted is not judged.
-                Err(_) => return Ok(()),
-            };
-            if node.kind() == Type::Dir {
-                continue;
-            }
-            if let Some(count) = counts
-                .get(&node.entry().id())
-                .and_then(|at| names.get_mut(*at))
-            {
-                *count = count.saturating_add(1);
-            }
+        let number = self.by_id.get(&node.entry().id());
+        if let Some(file) = number.and_then(|number| self.files.get_mut(*number)) {
+            file.names = file.names.saturating_add(1);
         }
-        for ((entry, _), shown) in self.entries.iter().zip(names) {
-            check(entry, shown, out)?;
+    }
+
+    /// Compares, after all names.
+    pub(super) fn check(self, out: &mut Findings) -> Result<()> {
+        for file in self.files {
+            check(&file.entry.open(None)?, file.names, out)?;
         }
         Ok(())
     }

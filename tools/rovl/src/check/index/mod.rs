@@ -5,6 +5,8 @@
 mod dir_entry;
 mod file_entry;
 mod links;
+mod lookups;
+mod shown;
 
 use super::finding::{Finding, Findings};
 use super::handles::{Decoded, Handles};
@@ -13,9 +15,9 @@ use super::repair::{Step, Target};
 use crate::layer::{Entry, Id, Kind as Type, Layer, Result};
 use crate::show::name;
 use crate::stack::Stack;
-use links::Links;
 use ondisk::file_handle::FileHandle;
 use ondisk::{index, temp_name, workdir, Name};
+use shown::Shown;
 use std::collections::HashMap;
 
 /// The index of an overlay.
@@ -65,22 +67,22 @@ impl Index<'_> {
     /// Looks at all of it.
     pub fn check(&self, out: &mut Findings) -> Result<()> {
         self.check_binding(out)?;
-        let mut links = Links::default();
+        let mut shown = Shown::default();
         for listed in self.dir.list()? {
             let Some(Some(entry)) = out.take(self.dir.child(&listed.name)) else {
                 continue;
             };
-            let result = self.check_entry(&entry, &listed.name, &mut links, out);
+            let result = self.check_entry(&entry, &listed.name, &mut shown, out);
             out.take(result);
         }
-        links.check(self, out)
+        shown.check(self, out)
     }
 
     fn check_entry(
         &self,
         entry: &Entry,
         entry_name: &[u8],
-        links: &mut Links,
+        shown: &mut Shown,
         out: &mut Findings,
     ) -> Result<()> {
         if temp_name::is_leftover(entry_name) {
@@ -94,17 +96,20 @@ impl Index<'_> {
             Ok(handle) => handle,
             Err(fault) => return self.wrong_name(entry, &fault.to_string(), out),
         };
-        if entry.whiteout().is_some() {
-            return Ok(());
-        }
         let named = Named {
             entry,
             handle,
             origin: self.lower.decode(handle),
         };
+        if entry.whiteout().is_some() {
+            if let Decoded::Object(lower, _) = named.origin {
+                shown.lookups.add_whiteout(lower, entry);
+            }
+            return Ok(());
+        }
         match entry.kind() {
-            Type::Dir => dir_entry::check(self, &named, out),
-            _ => file_entry::check(&named, links, out),
+            Type::Dir => dir_entry::check(self, &named, &mut shown.lookups, out),
+            _ => file_entry::check(&named, &mut shown.links, out),
         }
     }
 
