@@ -142,7 +142,8 @@ fn all_that_objects_have() {
     };
     let (mut one, mut two) = (all("l"), all("flat"));
     // That of the root is of the upper layer.
-    (one.remove(b"".as_slice()), two.remove(b"".as_slice()));
+    one.remove(b"".as_slice());
+    two.remove(b"".as_slice());
     tree::assert_same("flat", &one, &two);
     assert_eq!(scene.get("flat/d", "origin"), None);
     let stat = |path: &str| fs::symlink_metadata(scene.at(path)).expect("attributes");

@@ -9,6 +9,7 @@ mod support;
 use common::edit::{assert_fine, assert_no_journal, copy, run, shown, shown_below, text};
 use common::tree::Tree;
 use common::{mount, random, seeds, tree, Layers};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use support::scene::Scene;
 
@@ -53,12 +54,28 @@ fn random_stacks() {
     }
 }
 
+/// Changes the attributes of every other file, so that only these are in the upper layer.
+fn touch_attributes(layers: &Layers) {
+    use std::os::unix::fs::PermissionsExt;
+    let mounted = layers.mount(common::edit::SHOWN);
+    let files = tree::read(&mounted.path());
+    let files = files
+        .iter()
+        .filter(|(_, object)| object.mode & 0o170_000 == 0o100_000);
+    for (path, _) in files.step_by(2) {
+        let path = Path::new(std::ffi::OsStr::from_bytes(path));
+        let mode = std::fs::Permissions::from_mode(0o604);
+        std::fs::set_permissions(mounted.path().join(path), mode).expect("a mode");
+    }
+}
+
 #[test]
 fn killed_at_each_step() {
     if !mount::possible() {
         return;
     }
     let original = random_layers(2);
+    touch_attributes(&original);
     let before = shown(&original);
     let mut undone = 0;
     for step in 1.. {
@@ -109,17 +126,52 @@ fn files_stay_the_same() {
         .file("l/d-file", "below")
         .dir("l/dir")
         .file("l/dir/f", "moved");
-    scene.mounted("redirect_dir=on", "mv m/dir m/new; echo above > m/upper");
-    let inode = |path: &str| {
-        use std::os::unix::fs::MetadataExt;
-        let stat = std::fs::symlink_metadata(scene.at(path));
-        stat.expect("attributes").ino()
-    };
-    let before = [inode("l/d-file"), inode("l/dir/f"), inode("u/upper")];
-    support::run(scene.root(), "$rovl merge u l");
-    let after = [inode("l/d-file"), inode("l/new/f"), inode("l/upper")];
+    for name in ["alone", "two", "seen"] {
+        scene.file(&format!("l/{name}"), "data");
+    }
+    // The attribute is one that the upper file does not have any more.
+    support::run(
+        scene.root(),
+        "ln l/two l/names; setfattr -n user.old l/alone",
+    );
+    scene.mounted(
+        "redirect_dir=on,metacopy=on",
+        "mv m/dir m/new; echo above > m/upper
+        chown 5:6 m/alone m/two m/seen; chmod 4711 m/alone; setfattr -x user.old m/alone
+        setfattr -n user.new m/alone; touch -hd @1000 m/alone; mv m/alone m/new/alone",
+    );
+    assert_eq!(scene.get("u/new/alone", "metacopy"), Some(Vec::new()));
+    // Its data is also that of another one, which shows through: a mount takes them for one, because it knows
+    // files by their data.
+    support::run(scene.root(), "mv u/seen u/other");
+    scene
+        .set("u/other", "redirect", b"/seen")
+        .unset("u/other", "origin");
+    let stat = |path: &str| std::fs::symlink_metadata(scene.at(path)).expect("attributes");
+    let inode = |path: &str| std::os::unix::fs::MetadataExt::ino(&stat(path));
+    let before = [
+        "l/d-file", "l/dir/f", "u/upper", "l/alone", "l/names", "l/seen",
+    ]
+    .map(inode);
+    let shown = "cd m; stat -c '%n %a %u %Y %s' $(find . -type f ! -name seen ! -name other | sort); getfattr -Rd . ; cd ..";
+    let options = "redirect_dir=on,metacopy=on";
+    let was = scene.mounted(options, shown);
+    support::run(scene.root(), "$rovl merge u l l2");
+    assert_eq!(scene.mounted(options, shown), was);
+    let after = [
+        "l/d-file",
+        "l/new/f",
+        "l/upper",
+        "l/new/alone",
+        "l/names",
+        "l/other",
+    ]
+    .map(inode);
     assert_eq!(before, after);
-    assert_eq!(scene.list("l"), ["d-file", "new", "upper"]);
+    assert_eq!(std::fs::read(scene.at("l/two")).expect("a file"), b"data");
+    assert!(inode("l/two") != inode("l/names") && inode("l/other") != inode("l/seen"));
+    let owner = |path: &str| std::os::unix::fs::MetadataExt::uid(&stat(path));
+    assert_eq!((owner("l/other"), owner("l/seen")), (5, 0));
     assert_eq!(scene.get("l/new", "redirect"), None);
 }
 

@@ -23,6 +23,19 @@ pub(super) fn by_descriptor(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
+/// Gives `to` the attributes of `from`, and takes from it what that does not have.
+pub(super) fn replace(from: &Entry, to: &Entry) -> Result<()> {
+    let namespace = from.layer().namespace();
+    let names = from.xattr_names()?;
+    for name in to.xattr_names()? {
+        if !names.contains(&name) && !escape::is_private(namespace, &name) {
+            removexattr(by_descriptor(to), name)
+                .map_err(|errno| to.error("take an attribute from it", errno))?;
+        }
+    }
+    copy(from, to, &[])
+}
+
 /// Gives `to` the owner, the attributes, the permissions and the times of `from`. Those of the overlay
 /// itself are left out, but for `marks`.
 pub(super) fn copy(from: &Entry, to: &Entry, marks: &[Mark]) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::stack::{Node, Stack, Visit};
 use anyhow::{Context, Result};
 use rustix::fs::{openat, syncfs, Mode, OFlags};
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,8 @@ pub(super) struct Builder<'a> {
     levels: Levels<Level, ()>,
     /// Where the objects with several names are in the tree.
     names: HashMap<Id, Place>,
+    /// Files of the lower layer that will have the attributes of the upper one.
+    taken: HashSet<Id>,
     /// What was made since the tree was on the disk.
     objects: u64,
     bytes: u64,
@@ -117,6 +119,7 @@ pub(super) fn build(plan: Plan<'_>, journal: &mut Journal) -> Result<()> {
         journal,
         levels: Levels::default(),
         names: HashMap::new(),
+        taken: HashSet::new(),
         objects: 0,
         bytes: 0,
         since: Instant::now(),
@@ -142,6 +145,10 @@ pub(super) fn sync(dir: &Entry) -> Result<()> {
 
 impl Builder<'_> {
     fn run(&mut self) -> Result<()> {
+        for place in self.journal.taken() {
+            let taken = self.tree.at(&place)?;
+            self.taken.extend(taken.map(|taken| taken.id()));
+        }
         let stack = self.stack;
         let mut walk = stack.walk()?;
         while let Some(visit) = walk.step()? {
@@ -249,8 +256,16 @@ impl Builder<'_> {
         }
         // What has its data elsewhere only stays as it is if that is below the tree.
         let stays = node.top().layer.saturating_add(1) == self.layers || !entry.is_metacopy()?;
+        let stays = stays && !self.taken.contains(&entry.id());
         if self.link && stays && object::link(dir, name, entry)? {
             return Ok(());
+        }
+        if let Some(data) = self.data_to_take(node)? {
+            if object::link(dir, name, data)? {
+                self.taken.insert(data.id());
+                self.journal.take(node.place());
+                return Ok(());
+            }
         }
         let made = if node.kind() == Kind::File {
             let data = self.stack.open_data(node)?;
@@ -264,6 +279,20 @@ impl Builder<'_> {
         self.steps.step();
         attributes::copy(entry, &made, &[])?;
         Ok(())
+    }
+
+    /// The file with the data of one of the upper layer, if that is all that it is for: it gets the attributes
+    /// later, when there is no way back.
+    fn data_to_take<'n>(&self, node: &'n Node) -> Result<Option<&'n Entry>> {
+        let elsewhere = node.data_place().is_some();
+        let data = node.parts().last().filter(|_| self.link && !elsewhere);
+        let data = data.filter(|data| data.layer > 0 && data.layer < self.layers);
+        let Some(data) = data.map(|data| &data.entry) else {
+            return Ok(None);
+        };
+        // With another name, here or in the lower layer, it is something else, too.
+        let alone = data.stat_again()?.nlink == 1;
+        Ok(Some(data).filter(|data| alone && data.kind() == Kind::File))
     }
 
     /// Writes the tree to the disk if it is time for that, and has the journal say so.

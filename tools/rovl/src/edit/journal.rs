@@ -69,6 +69,9 @@ struct State {
     reached: Option<Bytes>,
     /// The inode of the root of the new tree.
     tree: Option<u64>,
+    /// Files of the lower layer that get the attributes of the upper one when the tree has its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    taken: Vec<Bytes>,
     /// What is to be removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     plan: Vec<Planned>,
@@ -250,6 +253,16 @@ impl Journal {
         &self.state.plan
     }
 
+    /// Where the tree has files of the lower layer that get the attributes of the upper one.
+    pub(super) fn taken(&self) -> impl Iterator<Item = Place> + '_ {
+        self.state.taken.iter().map(|path| Place::of(&path.0))
+    }
+
+    /// One more of these. It is written when it is said how far the tree is.
+    pub(super) fn take(&mut self, place: &Place) {
+        self.state.taken.push(place.to_bytes().into());
+    }
+
     /// Up to where the tree is on the disk.
     pub(super) fn reached(&self) -> Option<Place> {
         self.state.reached.as_ref().map(|path| Place::of(&path.0))
@@ -341,6 +354,7 @@ impl State {
             phase: Phase::Making,
             reached: None,
             tree: None,
+            taken: Vec::new(),
             plan: Vec::new(),
         })
     }

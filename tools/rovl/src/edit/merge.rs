@@ -3,10 +3,11 @@
 //! The upper layer into the topmost lower one.
 //!
 //! What the two show is built beside the lower one, of the objects that they have as far as the file system
-//! gives these one more name, and changes places with it. Up to there all can be undone; then the upper layer
-//! is emptied, and there is only the way forward.
+//! gives these one more name, and changes places with it. Up to there all can be undone; then files of the
+//! lower layer get the attributes of those of the upper one that have none but these, and the upper layer is
+//! emptied: there is only the way forward.
 
-use super::attributes::{by_descriptor, set_times};
+use super::attributes::{self, by_descriptor, set_times};
 use super::below::{Below, EMPTY};
 use super::build::{build, Plan};
 use super::journal::{Journal, Opened, Phase, TREE};
@@ -110,6 +111,7 @@ impl Merging<'_> {
             sync_dir(journal.dir())?;
             journal.placed(self.steps)?;
         }
+        self.attributes(journal)?;
         if !self.request.keep_upper {
             self.empty_upper()?;
         }
@@ -152,6 +154,20 @@ impl Merging<'_> {
             .map_err(|errno| to.error("put the merged layer there", errno))
             .with_context(|| "the file system has to be able to exchange two names")?;
         self.steps.step();
+        Ok(())
+    }
+
+    /// Gives the files that are of the lower layer for their data the attributes of the upper one.
+    fn attributes(&self, journal: &Journal) -> Result<()> {
+        let merged = Layer::open(&self.to.path, self.upper.namespace())?;
+        for place in journal.taken() {
+            // Where it is gone, a run before has come to emptying.
+            let from = self.upper.at(&place)?;
+            if let Some((from, to)) = from.zip(merged.at(&place)?) {
+                attributes::replace(&from, &to)?;
+                self.steps.step();
+            }
+        }
         Ok(())
     }
 
