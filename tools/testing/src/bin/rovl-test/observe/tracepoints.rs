@@ -250,7 +250,12 @@ fn marks_in_the_upper_layer(t: &Test) {
     mkdir(m.path("d"));
     let events = tracer.events_of(m.root());
     assert_eq!(one(&events, "opaque").get("path"), "/d");
+    // So is what is made in a merged directory, where nothing was.
     mkdir(m.path("h"));
+    let events = tracer.events_of(m.root());
+    assert_eq!(one(&events, "opaque").get("path"), "/h");
+    mkdir(m.path("h/i"));
+    rmdir(m.path("h/i"));
     rmdir(m.path("h"));
     assert_eq!(tracer.events_of(m.root()), []);
 }
