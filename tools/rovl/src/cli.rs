@@ -63,8 +63,12 @@ impl Output {
 )]
 pub enum Command {
     // A new one gets a line here and one below.
+    Apply(cmd::apply::Args),
     Check(cmd::check::Args),
+    Commit(cmd::commit::Args),
+    Diff(cmd::diff::Args),
     Info(cmd::info::Args),
+    Layers(cmd::layers::Args),
     Mount(cmd::mount::Args),
     #[command(hide = true)]
     Completions(cmd::completions::Args),
@@ -75,8 +79,12 @@ pub enum Command {
 impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
+            Self::Apply(args) => cmd::apply::run(args, out),
             Self::Check(args) => cmd::check::run(args, out),
+            Self::Commit(args) => cmd::commit::run(args, out),
+            Self::Diff(args) => cmd::diff::run(args, out),
             Self::Info(args) => cmd::info::run(args, out),
+            Self::Layers(args) => cmd::layers::run(args, out),
             Self::Mount(args) => cmd::mount::run(args, out),
             Self::Completions(args) => cmd::completions::run(args, out),
             Self::Man(args) => cmd::man::run(args, out),

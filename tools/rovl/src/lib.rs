@@ -8,12 +8,14 @@
 
 #![deny(unsafe_code)]
 
+pub mod changes;
 pub mod check;
 pub mod cli;
 pub mod cmd;
 pub mod exit;
 pub mod layer;
 pub mod mounts;
+pub mod oci;
 pub mod show;
 pub mod stack;
 mod sys;

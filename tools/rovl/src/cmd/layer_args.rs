@@ -24,17 +24,17 @@ pub struct LayerArgs {
     /// The options of a mount: lowerdir=LOWER:LOWER,upperdir=UPPER,workdir=WORK and others, which are
     /// left out
     #[arg(short, long, value_name = "LIST")]
-    options: Vec<OsString>,
+    pub(super) options: Vec<OsString>,
     /// A path on a mounted overlay, whose layers they are
     #[arg(long, value_name = "PATH", conflicts_with = "options")]
-    mount: Option<PathBuf>,
+    pub(super) mount: Option<PathBuf>,
     /// The attributes of the overlay are in user.overlay., as with the mount option of this name; that is
     /// the default for who may not read those in trusted.overlay.
     #[arg(long)]
-    userxattr: bool,
+    pub(super) userxattr: bool,
     /// The attributes of the overlay are in trusted.overlay.
     #[arg(long, conflicts_with = "userxattr")]
-    trusted: bool,
+    pub(super) trusted: bool,
 }
 
 /// The directories of layers.
@@ -96,6 +96,17 @@ impl LayerArgs {
         Ok(found)
     }
 
+    /// The directories, of which an upper layer alone is enough, where it is the only one that is named.
+    pub fn upper_or_all(&self, named: &[PathBuf]) -> Result<Directories> {
+        match named {
+            [upper] if self.mount.is_none() && self.options.is_empty() => Ok(Directories {
+                upper: Some(upper.clone()),
+                ..Directories::default()
+            }),
+            _ => self.directories(named, false),
+        }
+    }
+
     /// Where the layers have the attributes of the overlay.
     pub fn namespace(&self, directories: &Directories) -> Namespace {
         let user = self.userxattr || directories.userxattr;
@@ -104,7 +115,7 @@ impl LayerArgs {
 }
 
 impl Directories {
-    fn of_mount(overlay: &Overlay) -> Self {
+    pub(super) fn of_mount(overlay: &Overlay) -> Self {
         let of = |role| {
             let dirs = overlay
                 .directories

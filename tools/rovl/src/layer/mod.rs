@@ -9,6 +9,7 @@
 
 mod entry;
 mod error;
+mod levels;
 mod list;
 mod place;
 mod stat;
@@ -17,6 +18,7 @@ mod xattr;
 
 pub use entry::{Closed, Entry, Whiteout};
 pub use error::{Cause, Error, Result};
+pub use levels::{Keep, Levels};
 pub use list::Listed;
 pub use place::Place;
 pub use stat::{Id, Kind, Stat, Time};

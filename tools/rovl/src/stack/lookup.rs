@@ -6,6 +6,7 @@ use super::{Node, Part, Stack};
 use crate::layer::{Cause, Entry, Error, Kind, Place, Result, Whiteout};
 use ondisk::marker::Opaque;
 use ondisk::Errno;
+use std::cell::OnceCell;
 
 /// The longest path that redirects may add up to, as in the kernel module.
 const MAX_REDIRECT: usize = 1 << 20;
@@ -147,7 +148,8 @@ impl<'a> Lookup<'a> {
     /// Looks into the layers that `dir` is in, and from where an absolute redirect was found into all
     /// below that.
     fn parts(&mut self, dir: &Node) -> Result<Vec<Part>> {
-        let root = self.stack.root()?;
+        // Most lookups have no use for it.
+        let root = OnceCell::new();
         let mut parts: Vec<Part> = Vec::new();
         let mut entries = dir.parts();
         let mut next = 0usize;
@@ -175,7 +177,10 @@ impl<'a> Lookup<'a> {
             if self.redirect.as_deref().is_some_and(is_absolute) {
                 // Every layer has a part in the root.
                 next = part.layer.saturating_add(1);
-                entries = root.parts();
+                if root.get().is_none() {
+                    let _ = root.set(self.stack.root()?);
+                }
+                entries = root.get().map(Node::parts).unwrap_or_default();
             }
         }
         Ok(parts)

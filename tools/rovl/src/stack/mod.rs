@@ -7,10 +7,12 @@
 //! same reasons.
 
 mod data;
+mod explain;
 mod lookup;
 mod node;
 mod walk;
 
+pub use explain::{Explanation, Hidden};
 pub use lookup::{Found, Seen, What};
 pub use node::{ClosedNode, Node, Part};
 pub use walk::{Visit, Walk};
@@ -38,7 +40,8 @@ impl Stack {
     /// layers `data`.
     ///
     /// Redirects and files without data are followed, as a mount does with `redirect_dir=follow` and
-    /// `metacopy=on`.
+    /// `metacopy=on`. An index is not looked at: of a file with several names, those that are in lower layers
+    /// only show what these have, as with `index=off`.
     pub fn new(upper: Option<Layer>, lower: Vec<Layer>, data: Vec<Layer>) -> Result<Self> {
         let has_upper = upper.is_some();
         let merged: Vec<_> = upper.into_iter().chain(lower).collect();

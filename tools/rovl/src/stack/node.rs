@@ -2,7 +2,7 @@
 
 //! What a path shows.
 
-use crate::layer::{Closed, Entry, Kind, Place, Result, Stat};
+use crate::layer::{Closed, Entry, Keep, Kind, Place, Result, Stat};
 
 /// An object of a layer that has a part in what is shown.
 #[derive(Debug)]
@@ -136,5 +136,21 @@ impl ClosedNode {
             });
         }
         Ok(Node::new(self.place.clone(), parts, None))
+    }
+}
+
+impl Keep for Node {
+    type Closed = ClosedNode;
+
+    fn weight(&self) -> usize {
+        self.weight()
+    }
+
+    fn close(&self) -> ClosedNode {
+        self.closed()
+    }
+
+    fn open(closed: &ClosedNode, below: Option<&Self>) -> Result<Self> {
+        closed.open(below)
     }
 }
