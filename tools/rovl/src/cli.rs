@@ -7,6 +7,7 @@ use crate::cmd;
 use crate::exit::{self, Exit, Usage};
 use crate::show::{Out, When};
 use clap::{CommandFactory, Parser, Subcommand};
+use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
@@ -103,7 +104,19 @@ impl Command {
 
 /// Runs the program: the part that its name says, if it is called as another one, or a command.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    raise_limit();
     run_command(&args).into()
+}
+
+/// Many layers take many descriptors: as many as this process may have. Without them it goes on with
+/// fewer.
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 fn run_command(args: &[OsString]) -> Exit {

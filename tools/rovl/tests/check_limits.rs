@@ -283,8 +283,17 @@ fn trees_deeper_than_a_path() {
         }
     }
     // All but the last merge, so what they are in needs the mark.
+    // And with few descriptors.
+    let text = "ulimit -S -n 400; ulimit -H -n 400; exec $rovl check -n l l2 u w";
+    let output = script(s.root(), text);
+    let few = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{few:.2000}");
     let checked = s.check(&["-p"]);
-    assert_eq!(checked.exit, 1, "{:.2000}", checked.text);
+    let unreadable = checked
+        .text
+        .find("unreadable")
+        .and_then(|at| checked.text.get(at..));
+    assert_eq!(checked.exit, 1, "{:.2000}", unreadable.unwrap_or_default());
     let of = |kind: &str| {
         checked
             .found
@@ -323,4 +332,30 @@ fn users_check_their_own() {
         "{shown}"
     );
     assert!(shown.ends_with("The layers are sound.\nagain\n"), "{shown}");
+}
+
+#[test]
+fn as_many_layers_as_there_may_be() {
+    if !can_mount() {
+        return;
+    }
+    let s = Scene::new();
+    s.dir("u/d").whiteout("u/d/gone");
+    let mut lower = String::new();
+    for number in 0..500 {
+        let dir = format!("layer-{number}/d");
+        s.dir(&dir).file(&format!("{dir}/f{number}"), "");
+        lower += &format!("{}layer-{number}", if number > 0 { ":" } else { "" });
+    }
+    let text = format!(
+        "ulimit -S -n 256; $rovl check -p -o lowerdir={lower},upperdir=u,workdir=w || echo exit $?
+        $mount_helper none m -o lowerdir={lower},upperdir=u,workdir=w
+        ls m/d | wc -l; $rovl info m | grep -c '  lower '"
+    );
+    let shown = run(s.root(), &text);
+    assert!(
+        shown.contains("orphan-whiteout") && shown.contains("exit 1"),
+        "{shown:.2000}"
+    );
+    assert!(shown.ends_with("500\n500\n"), "{shown:.2000}");
 }

@@ -8,7 +8,7 @@ use super::index::Indexed;
 use super::redirect::Claims;
 use super::subject::Subject;
 use super::{impure, metacopy, nlink, opaque, origin, protattr, redirect, whiteout};
-use crate::layer::{Entry, Kind as Type, Place, Result, Visit};
+use crate::layer::{Entry, Error, Kind as Type, Place, Result, Visit};
 use crate::show::Progress;
 use crate::stack::{Node, Stack};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct Scan<'a> {
 
 /// A directory on the way down.
 struct Level {
-    entry: Arc<Entry>,
+    place: Place,
     /// What its layer and those below show there, and the same without its layer; closed if there are too
     /// many.
     nodes: Option<(Arc<Node>, Option<Arc<Node>>)>,
@@ -70,7 +70,7 @@ impl Scan<'_> {
                 Ok(Some(Visit::Leave(entry))) => {
                     levels.truncate(entry.place().depth().saturating_add(1));
                     if let Some(level) = levels.pop().filter(|_| self.is_upper()) {
-                        let result = impure::check(&level.entry, level.need, out);
+                        let result = impure::check(&entry, level.need, out);
                         out.take(result);
                     }
                 }
@@ -114,7 +114,7 @@ impl Scan<'_> {
         };
         let below = node.below()?.map(Arc::new);
         levels.push(Level {
-            entry: Arc::clone(entry),
+            place: entry.place().clone(),
             nodes: Some((Arc::new(node), below)),
             need: impure::Need::None,
         });
@@ -128,15 +128,15 @@ impl Scan<'_> {
             return Ok((Arc::new(self.stack.root()?), None));
         };
         if level.nodes.is_none() {
-            let place: &Place = level.entry.place();
-            let node = self.stack.at(place)?;
-            let stale = || level.entry.error("find it again", rustix::io::Errno::STALE);
-            let node = Arc::new(node.ok_or_else(stale)?);
-            let below = node.below()?.map(Arc::new);
-            level.nodes = Some((node, below));
+            let node = self.stack.at(&level.place)?.map(Arc::new);
+            let below = node.as_ref().map(|node| node.below()).transpose()?;
+            level.nodes = node.map(|node| (node, below.flatten().map(Arc::new)));
         }
-        let stale = || level.entry.error("find it again", rustix::io::Errno::STALE);
-        level.nodes.clone().ok_or_else(stale)
+        level.nodes.clone().ok_or_else(|| {
+            let layer = self.stack.layers().first();
+            let path = layer.map_or_else(Vec::new, |layer| layer.shown(&level.place));
+            Error::system(&path, "find it again", rustix::io::Errno::STALE)
+        })
     }
 
     /// Looks at all about one object. Returns what it has to do with the mark on its directory.
@@ -164,8 +164,7 @@ impl Scan<'_> {
         if let (Err(error), true) = (&subject.node, before == out.list.len()) {
             let path = error.path().to_vec();
             let cause = error.cause().clone();
-            out.unreadable
-                .push(crate::layer::Error::new(&path, "look it up", cause));
+            out.unreadable.push(Error::new(&path, "look it up", cause));
         }
         if !subject.upper {
             return Ok(impure::Need::None);
