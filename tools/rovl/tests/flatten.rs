@@ -6,7 +6,7 @@ mod common;
 #[path = "support/mod.rs"]
 mod support;
 
-use common::edit::{assert_fine, assert_no_journal, run, shown, shown_below, text};
+use common::edit::{assert_fine, assert_no_journal, can_kill, run, shown, shown_below, text};
 use common::{mount, random, seeds, tree, Layers};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -48,7 +48,7 @@ fn random_stacks() {
 
 #[test]
 fn killed_at_each_step() {
-    if !mount::possible() {
+    if !can_kill() || !mount::possible() {
         return;
     }
     let layers = random_layers(4);
@@ -203,7 +203,7 @@ fn data_only_layers() {
 
 #[test]
 fn without_privileges() {
-    if !mount::possible() {
+    if !can_kill() || !mount::possible() {
         return;
     }
     let scene = Scene::new();

@@ -6,7 +6,7 @@ mod common;
 #[path = "support/mod.rs"]
 mod support;
 
-use common::edit::{assert_fine, assert_no_journal, copy, run, shown, shown_below, text};
+use common::edit::{assert_fine, assert_no_journal, can_kill, copy, run, shown, shown_below, text};
 use common::tree::Tree;
 use common::{mount, random, seeds, tree, Layers};
 use std::os::unix::ffi::OsStrExt;
@@ -71,7 +71,7 @@ fn touch_attributes(layers: &Layers) {
 
 #[test]
 fn killed_at_each_step() {
-    if !mount::possible() {
+    if !can_kill() || !mount::possible() {
         return;
     }
     let original = random_layers(2);
@@ -188,7 +188,7 @@ fn upper_on_another_file_system() {
     let text = support::run(
         scene.root(),
         "mkdir t old new; mount -t tmpfs none t; mkdir t/u t/w
-        show() { mount -i -t overlay o -o lowerdir=l:l2,upperdir=t/u,workdir=t/w,redirect_dir=on m; }
+        show() { mount -i -t $type o -o lowerdir=l:l2,upperdir=t/u,workdir=t/w,redirect_dir=on m; }
         show; mv m/d m/moved; rm m/gone; echo above > m/moved/new; ln m/moved/new m/link
         cp -a m/. old; umount m
         $rovl merge t/u l; ls -A t/u
@@ -208,7 +208,7 @@ fn refused() {
     assert!(said.contains("mounted with the relative path"), "{said}");
     let said = support::run(
         scene.root(),
-        "mount -i -t overlay o -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w m
+        "mount -i -t $type o -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w m
         if $rovl merge u l 2>&1; then exit 9; fi
         $rovl merge u l2 2>&1 || true
         umount m",

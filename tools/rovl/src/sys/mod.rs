@@ -9,7 +9,6 @@ mod ask;
 mod file_handle;
 mod fs_uuid;
 mod mount_setattr;
-mod overlay_stats;
 mod signals;
 mod verity;
 
@@ -17,7 +16,6 @@ pub use ask::ask;
 pub use file_handle::FileHandle;
 pub use fs_uuid::fs_uuid;
 pub use mount_setattr::{mount_setattr, AttrChange};
-pub use overlay_stats::overlay_stats;
 pub use signals::Signals;
 pub use verity::measure_verity;
 

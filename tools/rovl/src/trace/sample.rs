@@ -3,12 +3,10 @@
 //! The counters of mounts and what processes did, taken again and again.
 
 use super::{Instance, Process, Tally};
-use crate::mounts::mountinfo::{self, Mount};
+use crate::mounts::{counters, Overlay};
 use crate::show::Bytes;
-use crate::sys::overlay_stats;
 use anyhow::Result;
 use ioctls::stats::Stats;
-use rustix::fs::{open, Mode, OFlags};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
@@ -123,10 +121,10 @@ impl Sampler {
         self.at = Instant::now();
         let mut seen = HashSet::new();
         let mut mounts = Vec::new();
-        for mount in mountinfo::read()?.iter().filter(|mount| mount.is_overlay()) {
+        for overlay in Overlay::all()? {
             // One that is mounted in several places has its counters once.
-            if seen.insert(mount.device) {
-                mounts.push(self.mount(mount));
+            if seen.insert(overlay.mount.device) {
+                mounts.push(self.mount(&overlay));
             }
         }
         self.before.retain(|device, _| seen.contains(device));
@@ -139,10 +137,9 @@ impl Sampler {
         })
     }
 
-    fn mount(&mut self, mount: &Mount) -> MountSample {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let stats = open(&mount.point, flags, Mode::empty()).and_then(overlay_stats);
-        let stats = stats.ok();
+    fn mount(&mut self, overlay: &Overlay) -> MountSample {
+        let mount = &overlay.mount;
+        let stats = counters(overlay);
         let total = stats.as_ref().map(Numbers::of);
         let before = total.and_then(|total| self.before.insert(mount.device, total));
         let counters = stats.as_ref().map(|stats| stats.numbers().collect());

@@ -12,8 +12,12 @@ pub const SHOWN: &[&str] = &["redirect_dir=on", "metacopy=on", "index=off", "xin
 
 /// Copies of layers, in a directory of their own.
 pub fn copy(layers: &Layers) -> Layers {
+    copy_from(layers.dir.path(), layers)
+}
+
+/// Copies of layers that are in the directory `from`.
+pub fn copy_from(from: &Path, layers: &Layers) -> Layers {
     let dir = super::fast_dir();
-    let from = layers.dir.path();
     let status = Command::new("cp")
         .args(["-a", "--sparse=always"])
         .arg(from.join("."))
@@ -49,9 +53,20 @@ pub fn shown_below(lower: &[PathBuf], dir: &Path) -> Tree {
     tree::read(&mounted.path())
 }
 
+/// Whether the program can be killed at a step: it was built for tests, as this was.
+pub fn can_kill() -> bool {
+    let can = cfg!(debug_assertions);
+    if !can {
+        println!("skipped: the program was not built for being killed");
+    }
+    can
+}
+
 /// Runs the program on layers; it is killed at a step, if one is given.
 pub fn run(args: &[&str], paths: &[&Path], kill_at: Option<u64>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rovl"));
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_rovl"));
+    let program = std::env::var_os("ROVL_PROGRAM").map_or(built, PathBuf::from);
+    let mut command = Command::new(program);
     command.args(args).args(paths);
     command.env("ROVL_TEST_CHECKPOINT", "5");
     if let Some(step) = kill_at {

@@ -70,11 +70,6 @@ impl Scene {
         self.0.path()
     }
 
-    /// Its directory, which is removed when that is dropped.
-    pub fn into_dir(self) -> tempfile::TempDir {
-        self.0
-    }
-
     /// Where something of it is.
     pub fn at(&self, path: &str) -> PathBuf {
         self.root().join(path)
