@@ -3,7 +3,7 @@
 //! Numbers of requests.
 //!
 //! A number does not tell the size of the structure, which grows: in its place it has that of
-//! [`Head`](crate::Head), with which each structure begins.
+//! [`Head`], with which each structure begins.
 
 use crate::Head;
 
@@ -20,5 +20,5 @@ pub const GET_HANDLE: u32 = number(0x02);
 /// `_IOWR(TYPE, number, __u8[8])`
 const fn number(number: u8) -> u32 {
     // CAST: these are wider; there is no `From` in constants.
-    (3 << 30) | (Head::LEN as u32) << 16 | (TYPE as u32) << 8 | number as u32
+    (3 << 30) | ((Head::LEN as u32) << 16) | ((TYPE as u32) << 8) | number as u32
 }

@@ -169,7 +169,11 @@ fn requests() {
         let text = format!("{name}\t_IOWR(ROVL_IOC_TYPE, {number:#04x}, __u8[8])");
         assert!(code.contains(&text), "{text}");
         // Direction, size, type and number, as include/uapi/asm-generic/ioctl.h puts them.
-        assert_eq!(request, 3 << 30 | 8 << 16 | 0xf7 << 8 | number, "{name}");
+        assert_eq!(
+            request,
+            (3 << 30) | (8 << 16) | (0xf7 << 8) | number,
+            "{name}"
+        );
     }
 }
 
