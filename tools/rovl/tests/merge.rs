@@ -130,15 +130,20 @@ fn files_stay_the_same() {
         scene.file(&format!("l/{name}"), "data");
     }
     // The attribute is one that the upper file does not have any more.
-    support::run(
-        scene.root(),
-        "ln l/two l/names; setfattr -n user.old l/alone",
+    support::run(scene.root(), "ln l/two l/names");
+    let old = rustix::fs::setxattr(
+        scene.at("l/alone"),
+        "user.old",
+        b"",
+        rustix::fs::XattrFlags::empty(),
     );
+    old.expect("an attribute");
     scene.mounted(
         "redirect_dir=on,metacopy=on",
         "mv m/dir m/new; echo above > m/upper
-        chown 5:6 m/alone m/two m/seen; chmod 4711 m/alone; setfattr -x user.old m/alone
-        setfattr -n user.new m/alone; touch -hd @1000 m/alone; mv m/alone m/new/alone",
+        chown 5:6 m/alone m/two m/seen; chmod 4711 m/alone
+        python3 -c 'import os; os.removexattr(\"m/alone\", \"user.old\"); os.setxattr(\"m/alone\", \"user.new\", b\"\")'
+        touch -hd @1000 m/alone; mv m/alone m/new/alone",
     );
     assert_eq!(scene.get("u/new/alone", "metacopy"), Some(Vec::new()));
     // Its data is also that of another one, which shows through: a mount takes them for one, because it knows
