@@ -282,9 +282,9 @@ fn trees_deeper_than_a_path() {
                 .expect("an attribute");
         }
     }
-    // All but the last merge, so what they are in needs the mark.
-    // And with few descriptors.
-    let text = "ulimit -S -n 400; ulimit -H -n 400; exec $rovl check -n l l2 u w";
+    // All but the last merge, so what they are in needs the mark. There are fewer descriptors than
+    // directories.
+    let text = "ulimit -S -n 600; ulimit -H -n 600; exec $rovl check -n l l2 u w";
     let output = script(s.root(), text);
     let few = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{few:.2000}");

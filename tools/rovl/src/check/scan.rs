@@ -14,7 +14,7 @@ use crate::stack::{Node, Stack};
 use std::sync::Arc;
 
 /// How many descriptors are kept for the way down.
-const KEPT_OPEN: usize = 256;
+const KEPT_OPEN: usize = 128;
 
 /// What is common to all that is looked at.
 pub struct Scan<'a> {
