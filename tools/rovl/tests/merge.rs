@@ -218,6 +218,15 @@ fn refused() {
         $rovl merge u l2 2>&1 || true
         umount m",
     );
+    // As engines of containers do, and seen from another mount namespace.
+    let links = support::run(
+        scene.root(),
+        "mkdir links; ln -s ../l2 links/short
+        mount -i -t $type o -o lowerdir=links/short,upperdir=u,workdir=w m
+        nsenter --mount=/proc/$PPID/ns/mnt --wd=$PWD $rovl vacuum l l2 2>&1 || true
+        umount m",
+    );
+    assert!(links.contains("mounted with the relative path"), "{links}");
     let count = said.matches("in use by the overlay at").count();
     assert_eq!(count, 2, "{said}");
     let said = scene.mounted("", "if $rovl vacuum l u 2>&1; then exit 9; fi");

@@ -5,13 +5,16 @@
 
 use crate::check::users;
 use crate::layer::{Entry, Error, Id, Layer, Stat};
+use crate::mounts::mountinfo::{self, Mount};
 use crate::mounts::Overlay;
 use crate::show::name;
 use anyhow::{bail, Context, Result};
-use rustix::fs::{fsync, openat, statx, AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fs::{fsync, major, minor, openat, statx, AtFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// A name in a directory.
@@ -129,34 +132,65 @@ pub fn unused<'a>(layers: impl IntoIterator<Item = &'a Layer> + Clone) -> Result
         }
         let path = layer.path().canonicalize();
         let path = path.with_context(|| format!("cannot find {shown}"))?;
-        let user = relative.iter().find(|(end, _)| path.ends_with(end));
-        if let Some((end, point)) = user {
+        let user = relative.iter().find(|user| may_be(&user.path, &path, id));
+        if let Some(user) = user {
             bail!(
                 "{shown} may be in use by the overlay at {}, which was mounted with the relative path {}: \
                  unmount that first",
-                name(point),
-                name(end)
+                name(&user.point),
+                name(&user.path)
             );
         }
     }
     Ok(())
 }
 
-/// The layers of which the table of mounts does not say where they are, with the points of their mounts:
-/// where they are was only known to the one who mounted them. Of the paths, the end is left that is sure.
-fn relative() -> Result<Vec<(PathBuf, PathBuf)>> {
-    let mut found = Vec::new();
-    for overlay in Overlay::all()? {
-        let dirs = overlay.directories.iter();
-        for dir in dirs.filter(|dir| dir.path.is_relative()) {
-            let names = dir.path.components().rev();
-            let names = names.take_while(|part| matches!(part, Component::Normal(_)));
-            let mut names: Vec<_> = names.collect();
-            names.reverse();
-            found.push((names.iter().collect(), overlay.mount.point.clone()));
+/// A layer of which the table of mounts does not say where it is: only the one who mounted it knew.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Relative {
+    path: PathBuf,
+    point: PathBuf,
+}
+
+/// Those of all mount namespaces that can be seen.
+fn relative() -> Result<HashSet<Relative>> {
+    let mut found = HashSet::new();
+    let mut seen = HashSet::new();
+    let processes = std::fs::read_dir("/proc").context("cannot read /proc")?;
+    for process in processes.flatten() {
+        // What may not be read, or has ended, is left out.
+        let Ok(namespace) = std::fs::read_link(process.path().join("ns/mnt")) else {
+            continue;
+        };
+        if !seen.insert(namespace) {
+            continue;
+        }
+        let table = std::fs::read(process.path().join("mountinfo")).unwrap_or_default();
+        let mounts = mountinfo::parse(&table).into_iter();
+        for overlay in mounts.filter(Mount::is_overlay).map(Overlay::of) {
+            let dirs = overlay.directories.into_iter().map(|dir| dir.path);
+            found.extend(dirs.filter(|path| path.is_relative()).map(|path| Relative {
+                path,
+                point: overlay.mount.point.clone(),
+            }));
         }
     }
     Ok(found)
+}
+
+/// Whether `relative` leads to the layer at `path` from one of the directories that this is in. Engines of
+/// containers mount so, through short links.
+fn may_be(relative: &Path, path: &Path, id: Id) -> bool {
+    let upwards = |part: &Component<'_>| matches!(part, Component::ParentDir | Component::CurDir);
+    let from = relative.components().skip_while(upwards);
+    let from: PathBuf = from.collect();
+    path.ancestors().skip(1).any(|dir| {
+        let meta = std::fs::metadata(dir.join(&from));
+        meta.is_ok_and(|meta| {
+            let dev = (major(meta.dev()), minor(meta.dev()));
+            (dev, meta.ino()) == (id.dev, id.ino)
+        })
+    })
 }
 
 /// Which object a path leads to.
