@@ -109,9 +109,11 @@ fn sizes_and_their_sum() {
 #[test]
 fn patches_can_be_applied() {
     let script = "$rovl diff -u l1 l2 u > patch || true; mkdir t; cp -r l2/* t; cp -r l1/* t; cd t;
-        if command -v patch >/dev/null; then patch -p1 -s < ../patch; else busybox patch -p1 < ../patch >/dev/null; fi
-        cat etc/conf moved/sub/b; ls";
+        command -v patch >/dev/null || { echo none; exit; }; patch -p1 -s < ../patch; cat etc/conf moved/sub/b; ls";
     let Some(text) = shown(script) else { return };
+    if text == "none\n" {
+        return println!("skipped: no patch(1) here");
+    }
     assert!(text.starts_with("1\n2\nthree\n4\n5\ny\nmore\n"), "{text}");
 }
 

@@ -158,7 +158,11 @@ fn files_stay_the_same() {
         "l/d-file", "l/dir/f", "u/upper", "l/alone", "l/names", "l/seen",
     ]
     .map(inode);
-    let shown = "cd m; stat -c '%n %a %u %Y %s' $(find . -type f ! -name seen ! -name other | sort); getfattr -Rd . ; cd ..";
+    let shown = "cd m; find . -type f ! -name seen ! -name other | sort | while read -r path; do
+            stat -c '%n %a %u %Y %s' $path
+            python3 -c 'import os, sys
+for name in sorted(os.listxattr(sys.argv[1])): print(name, os.getxattr(sys.argv[1], name))' $path
+        done; cd ..";
     let options = "redirect_dir=on,metacopy=on";
     let was = scene.mounted(options, shown);
     support::run(scene.root(), "$rovl merge u l l2");
