@@ -227,7 +227,7 @@ fn refused() {
         scene.root(),
         "mkdir links; ln -s ../l2 links/short
         mount -i -t $type o -o lowerdir=links/short,upperdir=u,workdir=w m
-        nsenter --mount=/proc/$PPID/ns/mnt --wd=$PWD $rovl vacuum l l2 2>&1 || true
+        nsenter --mount=/proc/$PPID/ns/mnt --root=/proc/$PPID/root --wd=$PWD $rovl vacuum l l2 2>&1 || true
         umount m",
     );
     assert!(links.contains("mounted with the relative path"), "{links}");
