@@ -6,7 +6,7 @@
 /* An event has to fit into a page, with each byte as four. */
 #define RVFS_TRACE_TEXT_MAX	480
 
-static char *rvfs_trace_escape(const char *text, size_t len)
+static char *rvfs_trace_escape(const char *text, size_t len, const char *more)
 {
 	const unsigned int flags = ESCAPE_OCTAL | ESCAPE_NAP | ESCAPE_APPEND;
 	char *escaped;
@@ -21,7 +21,7 @@ static char *rvfs_trace_escape(const char *text, size_t len)
 	escaped = kmalloc(room, GFP_KERNEL | __GFP_NOWARN);
 	if (!escaped)
 		return NULL;
-	needed = string_escape_mem(text, len, escaped, room - 1, flags, " \\");
+	needed = string_escape_mem(text, len, escaped, room - 1, flags, more);
 	escaped[min_t(size_t, needed, room - 1)] = '\0';
 	return escaped;
 }
@@ -38,14 +38,15 @@ char *rvfs_trace_path(const struct rvfs_trace *told)
 		return NULL;
 	path = dentry_path_raw(told->dentry, buffer, PATH_MAX);
 	if (!IS_ERR(path))
-		escaped = rvfs_trace_escape(path, strlen(path));
+		escaped = rvfs_trace_escape(path, strlen(path), " \\");
 	kfree(buffer);
 	return escaped;
 }
 
+/* It comes last, so that spaces do no harm. */
 char *rvfs_trace_text(const struct rvfs_trace *told)
 {
 	if (!told->len)
 		return NULL;
-	return rvfs_trace_escape(told->text, told->len);
+	return rvfs_trace_escape(told->text, told->len, "\\");
 }

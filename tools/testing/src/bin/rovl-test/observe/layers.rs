@@ -58,7 +58,7 @@ fn assert_made_of(m: &Mounted, path: &str, numbers: &[usize], names: &[&str]) {
     }
 }
 
-fn ours<'a>(t: &'a Test) -> Option<Layers<'a>> {
+fn ours(t: &Test) -> Option<Layers<'_>> {
     t.is_rovl().then(|| t.layers())
 }
 

@@ -169,9 +169,9 @@ fn memory_that_is_none(t: &Test) {
     const PAGE: usize = 4096;
     let fd = open_read(m.path("f"));
     let prot = ProtFlags::READ | ProtFlags::WRITE;
+    let (nowhere, private) = (std::ptr::null_mut(), MapFlags::PRIVATE);
     // SAFETY: the kernel chooses the place.
-    let map =
-        ok(unsafe { mmap_anonymous(std::ptr::null_mut(), 2 * PAGE, prot, MapFlags::PRIVATE) });
+    let map = ok(unsafe { mmap_anonymous(nowhere, 2 * PAGE, prot, private) });
     // SAFETY: the second page is in the mapping.
     let second = unsafe { map.byte_add(PAGE) };
     // SAFETY: nobody uses the mapping but the requests below.

@@ -7,8 +7,8 @@ use std::path::Path;
 use rovl_testing::handle::{forget, Handle};
 use rovl_testing::mount::{granted, Request};
 use rovl_testing::ops::{
-    chmod, exists, mkdir, names, open_read, open_write, pattern, read, rename, rmdir, set, stat,
-    unlink, write, write_at,
+    chmod, exists, mkdir, names, open_read, open_write, pattern, read, rename, set, stat, unlink,
+    write, write_at,
 };
 use rovl_testing::tracing::{events_of, Counted, Event, Tracer};
 use rovl_testing::{cases, ok, Test};
@@ -250,13 +250,9 @@ fn marks_in_the_upper_layer(t: &Test) {
     mkdir(m.path("d"));
     let events = tracer.events_of(m.root());
     assert_eq!(one(&events, "opaque").get("path"), "/d");
-    // So is what is made in a merged directory, where nothing was.
-    mkdir(m.path("h"));
-    let events = tracer.events_of(m.root());
-    assert_eq!(one(&events, "opaque").get("path"), "/h");
-    mkdir(m.path("h/i"));
-    rmdir(m.path("h/i"));
-    rmdir(m.path("h"));
+    write(m.path("h"), "");
+    rename(m.path("h"), m.path("k"));
+    unlink(m.path("k"));
     assert_eq!(tracer.events_of(m.root()), []);
 }
 
@@ -411,10 +407,9 @@ fn mounts(t: &Test) {
     l.refused(Request::new(t.kind()).set("upperdir", "/nonexistent/upper"));
     let events = tracer.events();
     let refused = events.iter().find(|event| event.name == "mount_refused");
-    let said = refused.map(|event| event.text.replace("\\040", " "));
+    let words = "failed to resolve '/nonexistent/upper'";
     assert!(
-        said.as_ref()
-            .is_some_and(|said| said.contains("/nonexistent/upper")),
+        refused.is_some_and(|event| event.text.contains(words)),
         "{events:#?}"
     );
     let m = granted(t, l.request().set("xino", "on").mount(&l.merged()));
