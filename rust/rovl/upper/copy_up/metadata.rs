@@ -8,6 +8,7 @@ use crate::{
         copy_up::{
             xattrs::copy_xattrs,
             CopyUp,
+            DataCopied,
             Origin, //
         },
         fileattr,
@@ -53,7 +54,8 @@ impl CopyUp<'_> {
             let value = value.encode(&mut buffer);
             upper.set_xattr_or(temp, Name::Metacopy, value, Err(EOPNOTSUPP))?;
         }
-        set_size_and_attributes(upper, temp, self.stat)?;
+        let shares_data = matches!(self.data.get(), DataCopied::Shared(_));
+        set_size_and_attributes(upper, temp, self.stat, shares_data)?;
         if self.ofs.config.should_sync() && self.syncs_metadata() {
             let file = upper.path(temp)?.open(self.m, false)?;
             copy::sync(self.m, &file)?;
@@ -68,16 +70,18 @@ const NO_BLOCKS_BEHIND_END: i64 = 64 << 10;
 
 /// Sets size, mode, owner and times of `dentry`, an object of the upper layer whose inode is not
 /// locked.
-pub(crate) fn set_size_and_attributes(
+///
+/// The size of a file that is right is set all the same where its data is shared (`shares_data`): that gives back
+/// what of the lower file lay behind its end, and has xfs clear the mark of a file that has only holes.
+fn set_size_and_attributes(
     upper: &Upper<'_>,
     dentry: &Dentry<Foreign>,
     stat: &Kstat,
+    shares_data: bool,
 ) -> Result {
     let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
     let is_right = lock.inode().size() == stat.size() && stat.size() <= NO_BLOCKS_BEHIND_END;
-    // A clone that has only holes: setting its size tells xfs that it shares nothing.
-    let is_hole = stat.size() != 0 && stat.blocks() == 0;
-    if stat.is_reg() && (!is_right || is_hole) {
+    if stat.is_reg() && (shares_data || !is_right) {
         let size = Iattr::size(stat.size());
         upper.write.notify_change(upper.m, &lock, dentry, &size)?;
     }

@@ -17,7 +17,12 @@ impl Digest {
     }
 
     fn new(bytes: &[u8]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(
+            digits
+                .filter_map(|digit| char::from_digit(digit.into(), 16))
+                .collect(),
+        )
     }
 
     /// Reads `sha256:` and 64 digits, and nothing else: it becomes the name of a file.

@@ -144,7 +144,7 @@ impl Stack {
     }
 }
 
-impl<'a> Lookup<'a> {
+impl Lookup<'_> {
     /// Looks into the layers that `dir` is in, and from where an absolute redirect was found into all
     /// below that.
     fn parts(&mut self, dir: &Node) -> Result<Vec<Part>> {

@@ -81,7 +81,7 @@ fn unescaped(text: &str) -> Vec<u8> {
         match (first, after) {
             (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
                 let digits = [a, b, c].map(|digit| digit & 7);
-                bytes.push(digits.iter().fold(0, |byte: u8, digit| byte << 3 | digit));
+                bytes.push(digits.iter().fold(0, |byte: u8, digit| (byte << 3) | digit));
                 rest = after;
             }
             _ => bytes.push(*first),
