@@ -50,7 +50,8 @@ pub fn overlay_handle(like: &[u8], path: &Path, upper: bool) -> Vec<u8> {
 
 /// The name that a handle has in the index.
 pub fn hex(handle: &[u8]) -> String {
-    handle.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = handle.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// Has a file protected by fs-verity, if its file system can.
