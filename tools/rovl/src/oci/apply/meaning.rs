@@ -38,11 +38,9 @@ pub fn meaning(path: &[u8]) -> Result<Meaning<'_>, &'static str> {
     if names.iter().any(|name| name.starts_with(WHITEOUT_PREFIX)) {
         return Err("refused: the path leads through a whiteout");
     }
-    if names
-        .iter()
-        .chain([&last])
-        .any(|name| name.len() > NAME_MAX)
-    {
+    // What a whiteout hides may be as long as a name can be.
+    let own = last.strip_prefix(WHITEOUT_PREFIX).unwrap_or(last);
+    if names.iter().chain([&own]).any(|name| name.len() > NAME_MAX) {
         return Err("refused: a name in the path is longer than 255 bytes");
     }
     if last == OPAQUE {
@@ -93,6 +91,9 @@ mod tests {
             Ok(Meaning::Whiteout(vec![b"d"], b".a"))
         );
         assert_eq!(meaning(b"d/.wh..wh..opq"), Ok(Meaning::Opaque(vec![b"d"])));
+        let long = [b".wh.".as_slice(), &[b'x'; 255]].concat();
+        assert_eq!(meaning(&long), Ok(Meaning::Whiteout(vec![], &[b'x'; 255])));
+        assert!(meaning(&[&long, b"x".as_slice()].concat()).is_err());
         assert_eq!(meaning(b".wh..wh.plnk"), Ok(Meaning::Other));
         assert_eq!(meaning(b"d/.wh..wh.aufs"), Ok(Meaning::Other));
     }
