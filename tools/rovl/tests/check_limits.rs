@@ -30,6 +30,16 @@ fn mounted_layers_are_not_changed() {
     assert_eq!(output.status.code(), Some(8), "{text}");
     assert!(text.contains("u is in use by the overlay at"), "{text}");
     assert!(s.is_whiteout("u/x"));
+    // Whose paths say less.
+    let mount_relative = "mount -i -t $type none m -o lowerdir=l:l2,upperdir=u,workdir=w";
+    let output = script(
+        s.root(),
+        &format!("{mount_relative}; $rovl check -y l l2 u w"),
+    );
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(8), "{text}");
+    assert!(text.contains("with the relative path"), "{text}");
+    assert!(s.is_whiteout("u/x"));
     // To look is all right.
     let text = run(
         s.root(),

@@ -7,6 +7,7 @@ mod report;
 use super::layer_args::{Directories, LayerArgs};
 use crate::check::{users, Check, Ease, Finding, Kind, Severity, User};
 use crate::cli;
+use crate::edit::unused;
 use crate::exit::{fsck, Exit, Usage};
 use crate::layer::Layer;
 use crate::show::{name, Out};
@@ -166,6 +167,10 @@ fn check(args: &Args, out: &mut Out) -> Result<Exit> {
             name(layer.path()),
             shown_user(user)
         );
+    }
+    if mode != Mode::No {
+        // Also of those that name their layers by paths of which only the last name tells something.
+        unused(check.writable())?;
     }
     let mut run = Run {
         check: &check,
