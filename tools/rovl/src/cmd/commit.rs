@@ -2,7 +2,7 @@
 
 //! `rovl commit`: an upper layer as the layer of a container image.
 
-use super::layer_args::LayerArgs;
+use super::layer_args::LongLayerArgs;
 use crate::exit::{self, Exit};
 use crate::layer::Place;
 use crate::oci::compress::{Compression, Compressor};
@@ -10,7 +10,6 @@ use crate::oci::{write_layer, Digesting, Layout, Options, Watch};
 use crate::show::{name, Out, Progress};
 use crate::stack::Stack;
 use anyhow::{Context, Result};
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -52,19 +51,8 @@ pub struct Args {
     /// How to compress; in an image layout, gzip if nothing is said
     #[arg(long, value_name = "HOW")]
     compress: Option<Compression>,
-    /// The options of a mount, for its layers: lowerdir=LOWER:LOWER,upperdir=UPPER
-    #[arg(long, value_name = "LIST")]
-    options: Vec<OsString>,
-    /// A path on a mounted overlay, whose layers they are
-    #[arg(long, value_name = "PATH", conflicts_with = "options")]
-    mount: Option<PathBuf>,
-    /// The attributes of the overlay are in user.overlay.; that is the default for who may not read those in
-    /// trusted.overlay.
-    #[arg(long)]
-    userxattr: bool,
-    /// The attributes of the overlay are in trusted.overlay.
-    #[arg(long, conflicts_with = "userxattr")]
-    trusted: bool,
+    #[command(flatten)]
+    layers: LongLayerArgs,
     /// The lower layers, the topmost first, and the upper layer; or the upper layer alone
     #[arg(value_name = "LAYER")]
     named: Vec<PathBuf>,
@@ -98,12 +86,7 @@ impl Watch for Shown {
 /// Runs the command.
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
     let options = Options { epoch: epoch()? };
-    let layers = LayerArgs {
-        options: args.options.clone(),
-        mount: args.mount.clone(),
-        userxattr: args.userxattr,
-        trusted: args.trusted,
-    };
+    let layers = args.layers.layers();
     let directories = layers.upper_or_all(&args.named)?;
     let Some(_) = directories.upper else {
         return Err(exit::usage("no upper layer: name one"));

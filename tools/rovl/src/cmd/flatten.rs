@@ -3,12 +3,11 @@
 //! `rovl flatten`: layers into one.
 
 use super::keeping_args::{show, KeepingArgs};
-use super::layer_args::{Directories, LayerArgs};
+use super::layer_args::{Directories, LongLayerArgs};
 use crate::edit::{flatten, unused, Flatten};
 use crate::exit::Exit;
 use crate::show::Out;
 use anyhow::Result;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Make one layer of several, which shows the same by itself
@@ -30,19 +29,8 @@ pub struct Args {
     no_upper: bool,
     #[command(flatten)]
     keeping: KeepingArgs,
-    /// The options of a mount, for its layers: lowerdir=LOWER:LOWER,upperdir=UPPER
-    #[arg(long, value_name = "LIST")]
-    options: Vec<OsString>,
-    /// A path on a mounted overlay, whose layers they are
-    #[arg(long, value_name = "PATH", conflicts_with = "options")]
-    mount: Option<PathBuf>,
-    /// The attributes of the overlay are in user.overlay.; that is the default for who may not read those in
-    /// trusted.overlay.
-    #[arg(long)]
-    userxattr: bool,
-    /// The attributes of the overlay are in trusted.overlay.
-    #[arg(long, conflicts_with = "userxattr")]
-    trusted: bool,
+    #[command(flatten)]
+    layers: LongLayerArgs,
     /// The lower layers, the topmost first, and the upper layer
     #[arg(value_name = "LAYER")]
     named: Vec<PathBuf>,
@@ -50,12 +38,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
-    let layers = LayerArgs {
-        options: args.options.clone(),
-        mount: args.mount.clone(),
-        userxattr: args.userxattr,
-        trusted: args.trusted,
-    };
+    let layers = args.layers.layers();
     let directories = if args.no_upper && !args.named.is_empty() {
         Directories {
             lower: args.named.clone(),

@@ -37,6 +37,36 @@ pub struct LayerArgs {
     pub(super) trusted: bool,
 }
 
+/// The same for commands whose `-o` names what they write.
+#[derive(Debug, Default, clap::Args)]
+pub struct LongLayerArgs {
+    /// The options of a mount, for its layers: lowerdir=LOWER:LOWER,upperdir=UPPER
+    #[arg(long, value_name = "LIST")]
+    options: Vec<OsString>,
+    /// A path on a mounted overlay, whose layers they are
+    #[arg(long, value_name = "PATH", conflicts_with = "options")]
+    mount: Option<PathBuf>,
+    /// The attributes of the overlay are in user.overlay.; that is the default for who may not read those in
+    /// trusted.overlay.
+    #[arg(long)]
+    userxattr: bool,
+    /// The attributes of the overlay are in trusted.overlay.
+    #[arg(long, conflicts_with = "userxattr")]
+    trusted: bool,
+}
+
+impl LongLayerArgs {
+    /// What they say.
+    pub fn layers(&self) -> LayerArgs {
+        LayerArgs {
+            options: self.options.clone(),
+            mount: self.mount.clone(),
+            userxattr: self.userxattr,
+            trusted: self.trusted,
+        }
+    }
+}
+
 /// The directories of layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Directories {
