@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use rovl_testing::overlay_xattr::{ORIGIN, UPPER, UUID};
+use rovl_testing::overlay_xattr::{METACOPY, ORIGIN, UPPER, UUID};
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::image::FOLDED;
 use crate::run::Difference;
-use crate::script::{Script, Step};
+use crate::script::{Place, Script, Step};
 use crate::side::{DROP_CACHES, SQUEEZE};
 use crate::snapshot;
 
@@ -260,6 +260,7 @@ pub const REFUSED: &str = "work directory of a refused mount";
 ///   directories.
 /// - A mount cleans the index up to an entry for which it is refused: which ones come before that is up
 ///   to the order of their names, in which there are inode numbers.
+/// - See [`found_without_data`].
 pub fn ends(script: &Script, found: &Difference) -> bool {
     let step = found
         .steps
@@ -273,7 +274,26 @@ pub fn ends(script: &Script, found: &Difference) -> bool {
     let unremoved = script.upper == FOLDED
         && matches!(operation, Some("unlink" | "rmdir" | "rmtree"))
         && found.kinds.iter().zip(&found.seen).any(refused);
-    cleaned || unremoved
+    cleaned || unremoved || found_without_data(script, found)
+}
+
+/// Whether a file may have been found by its handle, while its data is in a data-only layer: for a file of a lower
+/// layer that is found so, the in-tree module does not read that there is no data in it, and shows zeros, or nothing,
+/// to all who open it, by its name as well, until its inode is forgotten. rovl shows what it shows by name.
+fn found_without_data(script: &Script, found: &Difference) -> bool {
+    let done = script.steps.get(..found.steps).unwrap_or_default();
+    let lacks_data = |step: &Step| {
+        matches!(step.place, Place::Lower(_)) && step.words.iter().any(|word| word == METACOPY)
+    };
+    let is = |step: &Step, verb: &str| step.words.first().is_some_and(|word| word == verb);
+    let since = done.iter().rev().take_while(|step| !is(step, "mount"));
+    let shows_file = |(kind, seen): (&String, &String)| {
+        kind == "overlay" && seen.contains(&format!("{:?} ", FileType::RegularFile))
+    };
+    script.data > 0
+        && done.iter().any(lacks_data)
+        && since.into_iter().any(|step| is(step, "decode"))
+        && found.kinds.iter().zip(&found.seen).any(shows_file)
 }
 
 /// A step of an ordinary lower layer that is left out where attributes in `user.` are used with an index:
