@@ -260,7 +260,7 @@ pub const REFUSED: &str = "work directory of a refused mount";
 ///   directories.
 /// - A mount cleans the index up to an entry for which it is refused: which ones come before that is up
 ///   to the order of their names, in which there are inode numbers.
-/// - See [`found_without_data`].
+/// - See [`found_without_data`] and [`other_is_stale`].
 pub fn ends(script: &Script, found: &Difference) -> bool {
     let step = found
         .steps
@@ -274,7 +274,20 @@ pub fn ends(script: &Script, found: &Difference) -> bool {
     let unremoved = script.upper == FOLDED
         && matches!(operation, Some("unlink" | "rmdir" | "rmtree"))
         && found.kinds.iter().zip(&found.seen).any(refused);
-    cleaned || unremoved || found_without_data(script, found)
+    cleaned || unremoved || found_without_data(script, found) || other_is_stale(script, found)
+}
+
+/// Whether some inodes were taken back, and only one side has a stale handle: of two names of one lower directory,
+/// which redirects can make, the one whose inode is in the cache shows it with either type, and the other one is stale.
+fn other_is_stale(script: &Script, found: &Difference) -> bool {
+    let is = |step: &Step, verb: &str| step.words.first().is_some_and(|word| word == verb);
+    let done = script.steps.get(..found.steps).unwrap_or_default();
+    let mut since = done.iter().rev().take_while(|step| !is(step, "mount"));
+    let [a, b] = found
+        .seen
+        .each_ref()
+        .map(|seen| seen.contains(&Errno::STALE.to_string()));
+    a != b && since.any(|step| is(step, SQUEEZE))
 }
 
 /// Whether a file may have been found by its handle, while its data is in a data-only layer: for a file of a lower
