@@ -27,15 +27,19 @@ use crate::{
     Rovl, //
 };
 use kernel::prelude::*;
+use ondisk::xattr::Name;
 use stacking::{
     mount::UpperMount,
     unwritten::Files, //
 };
 use vfs::{
+    dentry::Dentry,
+    errno::WithReason,
     inode::{
         Inode,
         WritebackErrors, //
     },
+    stat::StatRequest,
     super_block::{
         SuperBlock,
         UmountLock, //
@@ -81,7 +85,7 @@ fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool) -> Result {
     let files = ofs.unwritten.take();
     let written = !files.is_empty();
     if !changed && !written {
-        return Ok(());
+        return ask_upper(sb);
     }
     let start = Start::now();
     // CAST: `usize` has at most 64 bits.
@@ -109,6 +113,27 @@ fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool) -> Result {
     }
     ofs.note_sync(sb, synced, Some(count), start);
     synced
+}
+
+/// Where there is nothing to sync, finds out whether the upper file system works at all: one that was shut down
+/// would say so in `->sync_fs`, which writes what others have changed. ext4 tells whoever reads an
+/// attribute, xfs whoever asks for a status.
+fn ask_upper(sb: &SuperBlock<Rovl>) -> Result {
+    let ofs = sb.data();
+    // At umount there is no root any more, and nobody who gets the error.
+    let Some(root) = sb.root().and_then(Dentry::inode) else {
+        return Ok(());
+    };
+    let Some(upper) = root.real().upper_path() else {
+        return Ok(());
+    };
+    ofs.as_mounter(|m| {
+        upper.getattr_nosec(m, StatRequest::BASIC)?;
+        match ofs.get_xattr(m, upper, Name::Opaque, &mut []) {
+            Err(err) if err.is(EIO) => Err(err),
+            _ => Ok(()),
+        }
+    })
 }
 
 impl Super {

@@ -35,12 +35,16 @@ cases! {
     space_of_a_removed_file_is_free,
     many_files,
     write_errors_reach_each_descriptor,
+    upper_that_is_shut_down_on_ext4,
+    upper_that_is_shut_down_on_xfs,
     option_for_the_whole_upper,
     flag_for_the_whole_upper,
     file_systems_without_a_promise,
 }
 
 const FIBMAP: u64 = 1;
+/// `EXT4_IOC_SHUTDOWN` and `XFS_IOC_GOINGDOWN` have one number.
+const SHUTDOWN: u64 = 0x8004_587d;
 
 /// Nothing is written before somebody asks for it.
 struct Quiet(Vec<(PathBuf, Vec<u8>)>);
@@ -504,6 +508,32 @@ fn write_errors_reach_each_descriptor(t: &Test) {
     m.unmount();
     mounted.unmount();
     drop((mapped, device));
+}
+
+/// An overlay that has changed nothing still tells that its upper file system does not work any more.
+fn upper_that_is_shut_down(t: &Test, kind: &'static str) {
+    let disk = Disk::new(t, kind);
+    let l = disk.layers();
+    lowers(&l);
+    let m = l.mount();
+    let opened = open_read(m.root());
+    ok(syncfs(&opened));
+    let mut logged: u32 = 1;
+    // SAFETY: The argument is a number, which is read.
+    ok(unsafe { ioctl(open_read(disk.root()), SHUTDOWN, &mut logged) });
+    for _ in 0..2 {
+        assert_eq!(errno(syncfs(&opened)), Errno::IO);
+    }
+    drop(opened);
+    m.unchecked().unmount();
+}
+
+fn upper_that_is_shut_down_on_ext4(t: &Test) {
+    upper_that_is_shut_down(t, "ext4");
+}
+
+fn upper_that_is_shut_down_on_xfs(t: &Test) {
+    upper_that_is_shut_down(t, "xfs");
 }
 
 /// Whether a sync of a mount with this request leaves alone what others have written.
