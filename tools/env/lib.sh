@@ -26,12 +26,13 @@ artefact_key() {
 	local inputs values=("$DEBIAN_SUITE" "$DEBIAN_MIRROR")
 	case $1 in
 	build) inputs=(packages/build bootstrap steps/build) ;;
-	kernel) inputs=(steps/kernel steps/kernel-inside images.sh) values=("$(artefact_key build)" "$KERNEL_VERSION" "$STOCK_MAKE") ;;
+	kernel) inputs=(steps/kernel steps/kernel-inside rust-source rust-metadata images.sh) values=("$(artefact_key build)" "$KERNEL_VERSION") ;;
+	source) inputs=(steps/source steps/source-inside) values=("$(artefact_key kernel)") ;;
 	guest) inputs=(packages/guest packages/demo bootstrap steps/guest steps/guest-inside) ;;
 	suites) inputs=(packages/suites bootstrap steps/suites steps/suites-inside) ;;
 	scratch) inputs=(steps/scratch) ;;
-	debug) inputs=(debug.config steps/debug steps/debug-inside) values=("$(artefact_key kernel)" "$DEBUG_MAKE") ;;
-	*) die "there is no artefact named $1: use build, kernel, guest, suites, scratch or debug" ;;
+	debug) inputs=(debug.config steps/debug steps/debug-inside) values=("$(artefact_key source)" "$DEBUG_MAKE") ;;
+	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, scratch or debug" ;;
 	esac
 	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "${values[@]}"; } | sha256sum | cut -c1-12)
 }
