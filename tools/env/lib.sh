@@ -30,9 +30,10 @@ artefact_key() {
 	source) inputs=(steps/source steps/source-inside) values=("$(artefact_key kernel)") ;;
 	guest) inputs=(packages/guest packages/demo bootstrap steps/guest steps/guest-inside) ;;
 	suites) inputs=(packages/suites bootstrap steps/suites steps/suites-inside) ;;
+	deb) inputs=(packages/deb bootstrap steps/deb ../../debian/kernels) ;;
 	scratch) inputs=(steps/scratch) ;;
 	debug) inputs=(debug.config steps/debug steps/debug-inside) values=("$(artefact_key source)" "$DEBUG_MAKE") ;;
-	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, scratch or debug" ;;
+	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, deb, scratch or debug" ;;
 	esac
 	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "${values[@]}"; } | sha256sum | cut -c1-12)
 }

@@ -26,20 +26,24 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         .disable_help_subcommand(true);
     // Gives the commands the options that all have.
     rovl.build();
-    write(&args.dir, &rovl, "rovl", "1", out)?;
-    for command in rovl.get_subcommands() {
-        if command.is_hide_set() {
-            continue;
-        }
-        let page = format!("rovl-{}", command.get_name());
-        write(&args.dir, command, &page, "1", out)?;
-    }
+    write_all(&args.dir, &rovl, "rovl", out)?;
     // The other names of the program.
     for helper in cli::helpers() {
         let page = helper.get_name().to_owned();
         write(&args.dir, &helper, &page, "8", out)?;
     }
     Ok(Exit::FINE)
+}
+
+/// Writes the pages of a command and of those that it has.
+fn write_all(dir: &Path, command: &Command, page: &str, out: &mut Out) -> Result<()> {
+    write(dir, command, page, "1", out)?;
+    for inner in command.get_subcommands() {
+        if !inner.is_hide_set() && inner.get_name() != "help" {
+            write_all(dir, inner, &format!("{page}-{}", inner.get_name()), out)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the page of one command, and says so.
@@ -81,7 +85,9 @@ mod tests {
         let commands = Cli::command();
         let shown = commands.get_subcommands().filter(|c| !c.is_hide_set());
         let pages = shown.map(|c| format!("rovl-{}.1", c.get_name()));
-        for page in pages.chain(["rovl.1", "mount.rovl.8"].map(String::from)) {
+        for page in
+            pages.chain(["rovl.1", "rovl-trace-copy-up.1", "mount.rovl.8"].map(String::from))
+        {
             let text = fs::read_to_string(dir.path().join(&page)).expect(&page);
             assert!(text.contains(".SH SYNOPSIS"), "{page}");
         }
