@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -63,6 +63,10 @@ tool_install: tool
 ## deb: build Debian packages of the module, the drop-in and the command, in build/deb
 deb:
 	@debian/make
+
+## repo: an apt repository of these packages, signed, in build/repo
+repo:
+	@debian/repo
 
 ## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
 run: module tool
