@@ -78,7 +78,9 @@ struct rvfs_report *rvfs_report_add(struct super_block *sb,
 				   "%s", sb->s_sysfs_name);
 	if (err) {
 		sb->s_sysfs_name[0] = '\0';
-		rvfs_report_del(report);
+		/* Nothing of it is in sysfs, so there is nothing to delete. */
+		kobject_put(&report->kobj);
+		module_put(sb->s_type->owner);
 		return ERR_PTR(err);
 	}
 	return report;
