@@ -352,7 +352,7 @@ fn metacopy_data_on_ext4(t: &Test) {
 }
 
 /// `EXT4_IOC_SHUTDOWN` and `XFS_IOC_GOINGDOWN` have one number.
-const SHUTDOWN: libc::c_ulong = 0x8004_587d;
+pub const SHUTDOWN: libc::c_ulong = 0x8004_587d;
 
 fn shut_down_under_load(t: &Test) {
     for (kind, mkfs) in [("ext4", vec!["-q"]), ("xfs", vec!["-q"])] {

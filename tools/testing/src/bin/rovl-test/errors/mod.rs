@@ -5,7 +5,7 @@
 mod alloc_failures;
 mod corrupt_layers;
 mod failing_allocations;
-mod failing_blocks;
+pub mod failing_blocks;
 mod failing_index;
 mod fault_injection;
 pub mod faults;

@@ -19,6 +19,7 @@ use rovl_testing::{cases, errno, ok, uring, Layers, Mounted, Test};
 use rustix::fs::{linkat, statfs, symlink, syncfs, AtFlags, OFlags, CWD};
 use rustix::io::Errno;
 
+use crate::errors::failing_blocks::SHUTDOWN;
 use crate::files::mmap::Map;
 use crate::mount::mount_options::options_of;
 
@@ -43,8 +44,6 @@ cases! {
 }
 
 const FIBMAP: u64 = 1;
-/// `EXT4_IOC_SHUTDOWN` and `XFS_IOC_GOINGDOWN` have one number.
-const SHUTDOWN: u64 = 0x8004_587d;
 
 /// Nothing is written before somebody asks for it.
 struct Quiet(Vec<(PathBuf, Vec<u8>)>);
