@@ -57,7 +57,7 @@ pub(crate) fn sync(sb: &SuperBlock<Rovl>) -> Result {
     match ofs.own_sync() {
         OwnSync::Nothing => return Ok(()),
         OwnSync::Unknown => {}
-        OwnSync::Files { flush } => {
+        OwnSync::Files { flush, twice } => {
             // Who comes second must not go before what the first one has taken is written.
             let _one = ofs.syncing.lock();
             let fs = upper.sb().lock_umount();
@@ -66,7 +66,7 @@ pub(crate) fn sync(sb: &SuperBlock<Rovl>) -> Result {
             }
             // Times that are written when it is convenient are in no journal yet.
             if !fs.is_lazytime() && !ofs.unwritten.is_incomplete() {
-                return sync_own(sb, &fs, flush);
+                return sync_own(sb, &fs, flush, twice);
             }
         }
     }
@@ -77,8 +77,8 @@ pub(crate) fn sync(sb: &SuperBlock<Rovl>) -> Result {
     synced
 }
 
-/// Syncs the files that are listed, and names and inodes.
-fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool) -> Result {
+/// Syncs the files that are listed, and names and inodes; `flush` and `twice` are those of [`OwnSync::Files`].
+fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool, twice: bool) -> Result {
     let ofs = sb.data();
     // Each of these is taken before what it tells of is written: what comes later is for the next one.
     let changed = ofs.mounts.take_changed();
@@ -96,6 +96,9 @@ fn sync_own(sb: &SuperBlock<Rovl>, fs: &UmountLock<'_>, flush: bool) -> Result {
     // tools/powercut builds one that must be caught.
     if !cfg!(rovl_break_sync_wait) {
         files.start(failed);
+        if twice {
+            files.start(failed);
+        }
         files.wait();
     }
     // Before the journal and the cache of the device, so that this is durable, too: what is not put back to

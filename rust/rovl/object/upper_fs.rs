@@ -29,6 +29,9 @@ pub(crate) enum OwnSync {
     Files {
         /// `->sync_fs` does not flush the cache of the device if nothing but data was written.
         flush: bool,
+        /// A thread of the file system's own starts to write what it compresses, so that only who asks a
+        /// second time finds all of it being written.
+        twice: bool,
     },
 }
 
@@ -54,8 +57,16 @@ impl UpperFs {
         let known = match sb.type_name().to_bytes() {
             b"ext4" => Self::ext4(sb),
             b"xfs" => Self::xfs(sb),
-            // btrfs is not here: it may write compressed data only when it is asked twice, and this was not
-            // shown on it.
+            b"btrfs" => Ok(Self {
+                own_sync: OwnSync::Files {
+                    // What was written gets into the trees by a transaction, whose commit flushes.
+                    flush: false,
+                    twice: true,
+                },
+                // Data that was written gets into a file by a transaction that may be a later one than that
+                // of the name.
+                orders_data_before_names: false,
+            }),
             b"tmpfs" => Ok(Self {
                 own_sync: OwnSync::Nothing,
                 ..Self::UNKNOWN
@@ -67,7 +78,10 @@ impl UpperFs {
 
     fn files(flush: bool, orders_data_before_names: bool) -> Self {
         Self {
-            own_sync: OwnSync::Files { flush },
+            own_sync: OwnSync::Files {
+                flush,
+                twice: false,
+            },
             orders_data_before_names,
         }
     }

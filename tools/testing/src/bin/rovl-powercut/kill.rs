@@ -27,7 +27,7 @@ fn loops() -> impl Iterator<Item = (&'static Scenario, &'static str)> {
         .iter()
         // Where it is looked at just after syncs, it is cut there.
         .filter(|scenario| !scenario.is_control && !scenario.at_syncs)
-        .flat_map(|scenario| site::BELOW.map(|(below, _)| (scenario, below)))
+        .flat_map(|scenario| site::below(scenario).map(move |below| (scenario, below)))
 }
 
 fn name(scenario: &Scenario, below: &str) -> String {

@@ -59,7 +59,7 @@ pub fn run(task: &Task) -> ExitCode {
     let _ = std::fs::remove_dir_all(PLACE);
     for scenario in scenario::ALL {
         let mut plans = Vec::new();
-        for (below, _) in site::BELOW {
+        for below in site::below(scenario) {
             for kind in &task.kinds {
                 let name = format!("{}, {kind} on {below}", scenario.name);
                 if name.contains(&task.filter) {

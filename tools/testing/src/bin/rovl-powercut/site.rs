@@ -21,12 +21,13 @@ use crate::scenario::Scenario;
 /// Bytes of a disk.
 pub const SIZE: u64 = 64 << 20;
 /// The file system below, and how it is made: as small as may be, since disks are copied often.
-pub const BELOW: [(&str, &[&str]); 2] = [
+const BELOW: [(&str, &[&str]); 3] = [
     ("ext4", &["-q", "-F", "-b", "4096", "-J", "size=4"]),
     (
         "xfs",
         &["-q", "-f", "-K", "--unsupported", "-l", "size=13m"],
     ),
+    ("btrfs", &["-q", "-f", "-K", "--mixed", "-m", "single"]),
 ];
 /// How an xfs is made whose files do not share data. Its log has to be larger.
 const XFS_WITHOUT_SHARING: &[&str] = &[
@@ -61,6 +62,13 @@ impl Drop for End<'_> {
     }
 }
 
+/// The file systems that `scenario` is run on. On btrfs it is syncs alone that the overlay does in its own way.
+pub fn below(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
+    let at_syncs = scenario.at_syncs;
+    let kinds = BELOW.into_iter().map(|(kind, _)| kind);
+    kinds.filter(move |kind| at_syncs || *kind != "btrfs")
+}
+
 /// Makes a file system for `scenario` on `device`.
 pub fn make(below: &str, device: &Path, scenario: &Scenario) {
     for (kind, options) in BELOW {
@@ -80,6 +88,8 @@ impl<'a> Site<'a> {
         // Whatever ext4 finds wrong is a fault of this program, and nothing to go on with.
         let options = match below {
             "ext4" => "errors=panic",
+            // Written by a thread of its own.
+            "btrfs" => "compress-force=zstd",
             _ => "",
         };
         Self {

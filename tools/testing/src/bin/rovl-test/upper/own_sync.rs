@@ -26,12 +26,16 @@ use crate::mount::mount_options::options_of;
 cases! {
     all_is_durable_after_syncfs_on_ext4,
     all_is_durable_after_syncfs_on_xfs,
+    all_is_durable_after_syncfs_on_btrfs,
     all_is_durable_after_unmount_on_ext4,
     all_is_durable_after_unmount_on_xfs,
+    all_is_durable_after_unmount_on_btrfs,
     all_is_durable_after_remount_on_ext4,
     all_is_durable_after_remount_on_xfs,
+    all_is_durable_after_remount_on_btrfs,
     data_of_others_is_left_on_ext4,
     data_of_others_is_left_on_xfs,
+    data_of_others_is_left_on_btrfs,
     files_stay_listed_while_they_are_written,
     space_of_a_removed_file_is_free,
     many_files,
@@ -84,15 +88,19 @@ struct Disk<'a> {
 
 impl<'a> Disk<'a> {
     fn new(t: &'a Test, kind: &'static str) -> Self {
+        Self::with_options(t, kind, "")
+    }
+
+    fn with_options(t: &'a Test, kind: &'static str, options: &str) -> Self {
         let dir = t.dir_on("tmpfs");
         let image = dir.join("image");
         write(&image, b"");
         let size = if kind == "xfs" { 300 << 20 } else { 256 << 20 };
         ok(rustix::fs::ftruncate(open_write(&image), size));
-        let quiet = if kind == "xfs" { "-q" } else { "-qF" };
+        let quiet = if kind == "ext4" { "-qF" } else { "-q" };
         make_filesystem(kind, &[quiet], &image);
         let device = Loop::attach(&image);
-        let mounted = mount_device(kind, device.path(), &dir.join("fs"), "");
+        let mounted = mount_device(kind, device.path(), &dir.join("fs"), options);
         Self {
             t,
             kind,
@@ -172,6 +180,7 @@ fn lowers(l: &Layers<'_>) {
 fn change_all(m: &Mounted) -> Vec<OwnedFd> {
     let path = |name: &str| m.path(name);
     write(path("closed"), pattern(10_000, 10));
+    write(path("compressible"), vec![7; 300_000]);
     // A mapping whose descriptor is closed.
     let file = open(path("mapped"), OFlags::CREATE | OFlags::RDWR);
     ok(rustix::fs::ftruncate(&file, 8192));
@@ -248,7 +257,11 @@ fn change_all(m: &Mounted) -> Vec<OwnedFd> {
 }
 
 fn all_is_durable(t: &Test, kind: &'static str, how: Sync) {
-    let disk = Disk::new(t, kind);
+    let disk = match kind {
+        // What is compressed is written by a thread of its own.
+        "btrfs" => Disk::with_options(t, kind, "compress-force=zstd"),
+        _ => Disk::new(t, kind),
+    };
     let l = disk.layers();
     lowers(&l);
     let m = l.mount();
@@ -303,6 +316,10 @@ fn all_is_durable_after_syncfs_on_xfs(t: &Test) {
     all_is_durable(t, "xfs", Sync::Syncfs);
 }
 
+fn all_is_durable_after_syncfs_on_btrfs(t: &Test) {
+    all_is_durable(t, "btrfs", Sync::Syncfs);
+}
+
 fn all_is_durable_after_unmount_on_ext4(t: &Test) {
     all_is_durable(t, "ext4", Sync::Unmount);
 }
@@ -311,12 +328,20 @@ fn all_is_durable_after_unmount_on_xfs(t: &Test) {
     all_is_durable(t, "xfs", Sync::Unmount);
 }
 
+fn all_is_durable_after_unmount_on_btrfs(t: &Test) {
+    all_is_durable(t, "btrfs", Sync::Unmount);
+}
+
 fn all_is_durable_after_remount_on_ext4(t: &Test) {
     all_is_durable(t, "ext4", Sync::Remount);
 }
 
 fn all_is_durable_after_remount_on_xfs(t: &Test) {
     all_is_durable(t, "xfs", Sync::Remount);
+}
+
+fn all_is_durable_after_remount_on_btrfs(t: &Test) {
+    all_is_durable(t, "btrfs", Sync::Remount);
 }
 
 const FOREIGN: usize = 8 << 20;
@@ -375,6 +400,10 @@ fn data_of_others_is_left_on_ext4(t: &Test) {
 
 fn data_of_others_is_left_on_xfs(t: &Test) {
     data_of_others_is_left(t, "xfs");
+}
+
+fn data_of_others_is_left_on_btrfs(t: &Test) {
+    data_of_others_is_left(t, "btrfs");
 }
 
 fn files_stay_listed_while_they_are_written(t: &Test) {
