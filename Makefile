@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -87,6 +87,10 @@ dropin: env programs
 ## bench: rovl against the in-tree module, as ratios (ROUNDS=4, T=name; SMP=2 for contention by the wall clock)
 bench: module programs
 	@tools/bench/run '$(ROUNDS)' '$(SMP)' '$(T)'
+
+## scale: curves of what operations cost against 1 to 500 layers and 100 to 1,000,000 names, of both modules and of a layer alone (ROUNDS=4)
+scale: module programs
+	@tools/bench/scale '$(ROUNDS)'
 
 ## profile: the kernel functions in which an operation of the benchmark costs the two modules different numbers of instructions (T= LINES=40)
 profile: module programs

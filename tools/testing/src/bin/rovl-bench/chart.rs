@@ -5,6 +5,7 @@
 use svg::node::element::{Circle, Line, Rectangle, Text};
 use svg::Document;
 
+use crate::limits;
 use crate::results::Results;
 
 const ROW: f64 = 15.0;
@@ -13,7 +14,7 @@ const WIDTH: f64 = 420.0;
 const RIGHT: f64 = 70.0;
 const TOP: f64 = 62.0;
 /// The ratios at the ends of the scale; what is beyond is drawn at the end.
-const SCALE: [f64; 2] = [0.4, 1.3];
+const SCALE: [f64; 2] = [0.0, 1.3];
 
 const GOOD: &str = "#2a7f3f";
 const BAD: &str = "#b3261e";
@@ -22,12 +23,13 @@ const BAD: &str = "#b3261e";
 struct Row<'a> {
     name: &'a str,
     ratio: f64,
+    limit: f64,
     range: Option<[f64; 2]>,
 }
 
 /// The chart as SVG.
 pub fn draw(results: &Results, limit: f64) -> String {
-    let groups = groups(results);
+    let groups = groups(results, limit);
     let rows: usize = groups.iter().map(|(_, rows)| rows.len() + 1).sum();
     let height = TOP + (rows as f64 + 1.0) * ROW;
     let width = LEFT + WIDTH + RIGHT;
@@ -56,7 +58,7 @@ pub fn draw(results: &Results, limit: f64) -> String {
             "start",
             "#555",
         ));
-    for mark in [0.5, 0.75, 1.0, limit, 1.25] {
+    for mark in [0.25, 0.5, 0.75, 1.0, limit, 1.25] {
         let color = match mark {
             1.0 => "black",
             _ if mark == limit => BAD,
@@ -78,7 +80,7 @@ pub fn draw(results: &Results, limit: f64) -> String {
         chart = chart.add(text(group, 10.0, y, "start", "black").set("font-weight", "bold"));
         for row in rows {
             y += ROW;
-            let color = if row.ratio <= limit { GOOD } else { BAD };
+            let color = if row.ratio <= row.limit { GOOD } else { BAD };
             let middle = y - 4.0;
             chart = chart.add(text(row.name, LEFT - 10.0, y, "end", "black"));
             if let Some([low, high]) = row.range {
@@ -105,12 +107,13 @@ pub fn draw(results: &Results, limit: f64) -> String {
     format!("<!-- SPDX-License-Identifier: GPL-2.0 -->\n{chart}")
 }
 
-fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
+fn groups(results: &Results, limit: f64) -> Vec<(&str, Vec<Row<'_>>)> {
     let mut groups: Vec<(&str, Vec<Row<'_>>)> = Vec::new();
     for op in &results.operations {
         let row = Row {
             name: &op.name,
             ratio: op.ratio,
+            limit: limits::of(&op.title(), limit),
             range: Some(op.range),
         };
         match groups.last_mut() {
@@ -122,6 +125,7 @@ fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
         let rows = results.memory.iter().map(|memory| Row {
             name: &memory.object,
             ratio: memory.ratio(),
+            limit,
             range: None,
         });
         groups.push(("memory", rows.collect()));

@@ -6,11 +6,13 @@
 //! median of the ratios of all rounds. The guest measures, and the host reports.
 
 mod chart;
+mod limits;
 mod memory;
 mod operations;
 mod profile;
 mod report;
 mod results;
+mod scale;
 mod tree;
 
 use std::path::PathBuf;
@@ -38,6 +40,15 @@ enum Command {
     /// Read what a plugin of QEMU counted while `measure` ran, and the guest's output: that of `measure`
     /// and the symbols of the kernel. Print where the types differ
     Profile(profile::Options),
+    /// Measure what operations cost against the number of layers and of names; for root in a guest. The
+    /// curves are printed as one line of JSON
+    Scale(scale::Options),
+    /// Read what `scale` printed, store and draw it
+    ScaleReport {
+        /// Directory for scale.json and scale.svg
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// List what can be measured
     List,
 }
@@ -80,7 +91,7 @@ struct Report {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Largest ratio that is not a failure
+    /// Largest ratio that is not a failure, of rows without a limit of their own
     #[arg(long, value_name = "RATIO", default_value_t = 1.10)]
     limit: f64,
 
@@ -94,6 +105,8 @@ fn main() -> ExitCode {
         Command::Measure(options) => measure(&options).map(|()| ExitCode::SUCCESS),
         Command::Report(options) => report(&options),
         Command::Profile(options) => profile::print(&options).map(|()| ExitCode::SUCCESS),
+        Command::Scale(options) => scale::measure(&options).map(|()| ExitCode::SUCCESS),
+        Command::ScaleReport { out } => scale::report(&out).map(|()| ExitCode::SUCCESS),
         Command::List => {
             for operation in operations::all() {
                 println!("{}", operation.title());
@@ -110,10 +123,16 @@ fn main() -> ExitCode {
 fn report(options: &Report) -> Result<ExitCode, String> {
     let above = report::report(std::io::stdin().lock(), &options.out, options.limit)?;
     if above.is_empty() {
-        println!("no ratio is above {}", options.limit);
+        println!(
+            "no ratio is above its limit, {} for rows without one",
+            options.limit
+        );
         return Ok(ExitCode::SUCCESS);
     }
-    println!("above {}:", options.limit);
+    println!(
+        "above the limit, {} for rows without one of their own:",
+        options.limit
+    );
     for line in above {
         println!("  {line}");
     }

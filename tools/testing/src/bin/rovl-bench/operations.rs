@@ -3,13 +3,13 @@
 
 mod changes;
 mod copy_up;
-mod directories;
+pub mod directories;
 mod features;
 mod files;
 mod lookup;
-mod many_layers;
+pub mod many_layers;
 pub mod mark;
-mod mounts;
+pub mod mounts;
 mod processes;
 mod slow;
 mod sync;
@@ -26,7 +26,8 @@ use crate::tree::Trees;
 /// How long something took that was done so many times.
 pub struct Taken {
     time: Duration,
-    count: usize,
+    /// How many times.
+    pub count: usize,
 }
 
 /// What makes an operation: its name, the number of repetitions, and the function that does it.
@@ -116,7 +117,7 @@ pub fn all() -> Vec<Operation> {
 ///
 /// Only the time of this thread counts: not that of interrupts, of other threads, and of waiting for
 /// a disk, which has nothing to do with the type and differs from time to time.
-fn timed(count: usize, mut body: impl FnMut(usize)) -> Taken {
+pub fn timed(count: usize, mut body: impl FnMut(usize)) -> Taken {
     let now = || {
         let now = clock_gettime(ClockId::ThreadCPUTime);
         Duration::new(now.tv_sec as u64, now.tv_nsec as u32)

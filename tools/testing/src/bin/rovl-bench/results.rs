@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
+
 /// All that a run measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
@@ -104,19 +106,15 @@ impl Memory {
 }
 
 impl Results {
-    /// Names and ratios of what is above `limit`, or for memory above that of the other type by more
-    /// than what others use differs.
+    /// Names, ratios and limits of what is above its limit, which is `limit` for rows without one of their
+    /// own, or for memory above that of the other type by more than what others use differs.
     pub fn above(&self, limit: f64) -> Vec<String> {
-        let operations = self
-            .operations
-            .iter()
+        let operations = self.operations.iter().filter_map(|op| {
+            let limit = limits::of(&op.title(), limit);
             // Written so that a ratio which is no number counts as above.
-            .filter(|op| {
-                op.ratio
-                    .partial_cmp(&limit)
-                    .is_none_or(|order| order.is_gt())
-            })
-            .map(|op| format!("{} ({:.3})", op.title(), op.ratio));
+            let within = op.ratio <= limit;
+            (!within).then(|| format!("{} ({:.3}, limit {limit:.2})", op.title(), op.ratio))
+        });
         let memory = self
             .memory
             .iter()

@@ -2,7 +2,7 @@
 //! The mounts of the benchmark: lower layers that both types share, upper ones of their own.
 
 mod layers;
-mod many;
+pub mod many;
 pub mod slow;
 
 use std::cell::{Cell, OnceCell};

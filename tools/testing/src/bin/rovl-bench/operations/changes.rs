@@ -17,8 +17,9 @@ type InDir = fn(&Path, usize) -> Taken;
 type OnMount = fn(&Mounted) -> Taken;
 
 pub fn all() -> Vec<Operation> {
-    let upper: [Kind<InDir>; 6] = [
+    let upper: [Kind<InDir>; 7] = [
         ("create and unlink", 100, create_unlink),
+        ("create and unlink, one name", 100, create_unlink_one),
         ("mkdir and rmdir", 100, mkdir_rmdir),
         ("symlink and unlink", 100, symlink_unlink),
         ("mknod and unlink, fifo", 100, fifo_unlink),
@@ -83,6 +84,14 @@ fn create_unlink(dir: &Path, count: usize) -> Taken {
     once_each(&paths, |path| {
         create(path);
         unlink(path);
+    })
+}
+
+fn create_unlink_one(dir: &Path, count: usize) -> Taken {
+    let path = dir.join("one");
+    timed(count, |_| {
+        create(&path);
+        unlink(&path);
     })
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Names that are in no layer, or in the lowest of many, and directories that are read again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rovl_testing::dirent;
 use rovl_testing::mount::Mounted;
@@ -67,7 +67,7 @@ fn missing(paths: &[PathBuf]) -> Taken {
 }
 
 /// A mount that nothing is known of.
-fn fresh(pair: &Pair, side: usize, run: impl FnOnce(&Mounted) -> Taken) -> Taken {
+pub fn fresh(pair: &Pair, side: usize, run: impl FnOnce(&Mounted) -> Taken) -> Taken {
     let (mounted, dir) = pair.with_empty_upper(side);
     ok(rustix::fs::stat(mounted.path("many")));
     let taken = run(&mounted);
@@ -76,12 +76,14 @@ fn fresh(pair: &Pair, side: usize, run: impl FnOnce(&Mounted) -> Taken) -> Taken
     taken
 }
 
-fn cold(pair: &Pair, side: usize) -> Taken {
-    fresh(pair, side, |mounted| {
-        drop_caches();
-        ok(rustix::fs::stat(mounted.path("many")));
-        missing(&numbered(&mounted.path("many"), "missing", MISSES))
-    })
+pub fn cold(pair: &Pair, side: usize) -> Taken {
+    fresh(pair, side, |mounted| cold_in(&mounted.path("many")))
+}
+
+pub fn cold_in(dir: &Path) -> Taken {
+    drop_caches();
+    ok(rustix::fs::stat(dir));
+    missing(&numbered(dir, "missing", MISSES))
 }
 
 fn warm(pair: &Pair, side: usize) -> Taken {
@@ -95,30 +97,32 @@ fn warm(pair: &Pair, side: usize) -> Taken {
     taken
 }
 
-fn lowest(pair: &Pair, side: usize) -> Taken {
-    fresh(pair, side, |mounted| {
-        drop_caches();
-        ok(rustix::fs::stat(mounted.path("many")));
-        once_each(&numbered(&mounted.path("many"), "lowest", LOWEST), |path| {
-            ok(rustix::fs::stat(path));
-        })
+pub fn lowest(pair: &Pair, side: usize) -> Taken {
+    fresh(pair, side, |mounted| lowest_in(&mounted.path("many")))
+}
+
+pub fn lowest_in(dir: &Path) -> Taken {
+    drop_caches();
+    ok(rustix::fs::stat(dir));
+    once_each(&numbered(dir, "lowest", LOWEST), |path| {
+        ok(rustix::fs::stat(path));
     })
 }
 
-fn change(pair: &Pair, side: usize) -> Taken {
-    fresh(pair, side, |mounted| {
-        let dir = mounted.path("many");
-        let warm = dir.join("warm");
-        ok(std::fs::write(&warm, ""));
-        unlink(&warm);
-        let paths = numbered(&dir, "new", MISSES / 10);
-        once_each(&paths, |path| {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-            drop(ok(rustix::fs::openat(CWD, path, flags, 0o644.into())));
-            let other = path.with_extension("other");
-            rename(path, &other);
-            unlink(&other);
-        })
+pub fn change(pair: &Pair, side: usize) -> Taken {
+    fresh(pair, side, |mounted| change_in(&mounted.path("many")))
+}
+
+pub fn change_in(dir: &Path) -> Taken {
+    let warm = dir.join("warm");
+    ok(std::fs::write(&warm, ""));
+    unlink(&warm);
+    once_each(&numbered(dir, "new", MISSES / 10), |path| {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        drop(ok(rustix::fs::openat(CWD, path, flags, 0o644.into())));
+        let other = path.with_extension("other");
+        rename(path, &other);
+        unlink(&other);
     })
 }
 

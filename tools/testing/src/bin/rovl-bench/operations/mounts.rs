@@ -25,7 +25,8 @@ pub fn all() -> Vec<Operation> {
     all
 }
 
-fn mount(pair: &Pair, side: usize, count: usize) -> Taken {
+/// Mounts and unmounts `count` times.
+pub fn mount(pair: &Pair, side: usize, count: usize) -> Taken {
     let place = pair.place("mount");
     let request = pair.request(side, &place);
     let target = place.join("merged");

@@ -13,9 +13,14 @@ fn layers(base: &Path, name: &str, count: usize) -> (PathBuf, Vec<PathBuf>) {
     (dir, lowers)
 }
 
+/// The directory of the layers of [`many`] and of their mounts.
+pub fn dir_name(count: usize) -> String {
+    format!("many{count}")
+}
+
 /// A directory `many` with so many names in each layer, and some more in the lowest.
 pub fn many(base: &Path, (count, names): (usize, usize), types: &[String; 2]) -> Pair {
-    let (dir, lowers) = layers(base, &format!("many{count}"), count);
+    let (dir, lowers) = layers(base, &dir_name(count), count);
     for (number, lower) in lowers.iter().enumerate() {
         let many = lower.join("many");
         ok(std::fs::create_dir_all(&many));
