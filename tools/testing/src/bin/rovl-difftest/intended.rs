@@ -21,6 +21,8 @@ pub const CLOCK: i64 = 1_000_000_000;
 const SHOWN: usize = 64;
 /// Bytes before the inode in a handle that opens objects.
 pub const OPENING: usize = 24;
+/// The least that direct I/O writes.
+const SECTOR: usize = 512;
 /// Digits of the header of a handle.
 const HANDLE: usize = 42;
 
@@ -352,6 +354,17 @@ pub fn shorten(words: &mut [String]) {
 /// handle and have no name in the cache, of which the kernel warns on any file system.
 pub fn may_connect(path: &str) -> bool {
     !path.starts_with('@')
+}
+
+/// How many of `len` bytes are written to an open file with these flags. Direct I/O that does not end at a sector
+/// is refused by the file system below, but where the file is not in one piece only after what comes before its last
+/// piece was written; and where the pieces lie is not the same on both sides.
+pub fn write_length(flags: OFlags, len: usize) -> usize {
+    if flags.contains(OFlags::DIRECT) && len > SECTOR {
+        len - len % SECTOR
+    } else {
+        len
+    }
 }
 
 /// Whether it is known where an open file with these flags stands after io_uring read or wrote where it

@@ -12,7 +12,7 @@ use rustix::pipe;
 
 use super::{checked, done, mode, number};
 use crate::actor::{slot_number, Actor, Outcome, Slot};
-use crate::snapshot;
+use crate::{intended, snapshot};
 
 /// Most bytes that are read from a file, because some devices never end.
 const READ_MAX: usize = 1 << 20;
@@ -59,9 +59,11 @@ pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
             Ok(describe(&buffer.bytes()[..n]))
         })),
         ["fwrite", slot, len, seed] => {
-            let mut data = Aligned::from(&data(len, seed)?);
-            let fd = actor.fd(slot);
-            Some(fd.and_then(|fd| Ok(io::write(fd, data.bytes())?.to_string())))
+            let data = data(len, seed)?;
+            Some(actor.fd(slot).and_then(|fd| {
+                let mut data = Aligned::to_write(fd, &data)?;
+                Ok(io::write(fd, data.bytes())?.to_string())
+            }))
         }
         ["pread", slot, offset, len] => {
             let (offset, len) = (number(offset)?, number(len)? as usize);
@@ -72,10 +74,12 @@ pub fn run(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
             }))
         }
         ["pwrite", slot, offset, len, seed] => {
-            let mut data = Aligned::from(&data(len, seed)?);
+            let data = data(len, seed)?;
             let offset = number(offset)?;
-            let fd = actor.fd(slot);
-            Some(fd.and_then(|fd| Ok(io::pwrite(fd, data.bytes(), offset)?.to_string())))
+            Some(actor.fd(slot).and_then(|fd| {
+                let mut data = Aligned::to_write(fd, &data)?;
+                Ok(io::pwrite(fd, data.bytes(), offset)?.to_string())
+            }))
         }
         ["setfl", slot, flag_words] => {
             let flags = flags(flag_words)?;
@@ -145,7 +149,13 @@ impl Aligned {
         Self { memory, start }
     }
 
-    pub(super) fn from(data: &[u8]) -> Self {
+    /// With as much of `data` as is written to `fd` at a time.
+    pub(super) fn to_write(fd: BorrowedFd<'_>, data: &[u8]) -> Result<Self, Errno> {
+        let len = intended::write_length(fs::fcntl_getfl(fd)?, data.len());
+        Ok(Self::from(&data[..len]))
+    }
+
+    fn from(data: &[u8]) -> Self {
         let mut buffer = Self::new(data.len());
         buffer
             .bytes()

@@ -53,7 +53,7 @@ fn read(fd: BorrowedFd<'_>, offset: u64, len: usize) -> Outcome {
 }
 
 fn write(fd: BorrowedFd<'_>, offset: u64, data: &[u8]) -> Outcome {
-    let mut buffer = Aligned::from(data);
+    let mut buffer = Aligned::to_write(fd, data)?;
     let data = buffer.bytes();
     let len = u32::try_from(data.len()).map_err(|_| Errno::INVAL)?;
     let file = types::Fd(fd.as_raw_fd());
