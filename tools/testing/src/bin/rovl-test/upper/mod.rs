@@ -6,6 +6,8 @@ mod copy_up_data;
 mod copy_up_kept;
 mod copy_up_sync;
 mod own_sync;
+mod own_sync_others;
+mod sync_disk;
 mod whiteout;
 mod work_cleanup;
 mod work_directory;
@@ -20,6 +22,7 @@ pub const CASES: &[&[Case]] = &[
     copy_up_kept::CASES,
     copy_up_sync::CASES,
     own_sync::CASES,
+    own_sync_others::CASES,
     whiteout::CASES,
     xattr_whiteout::CASES,
     work_directory::CASES,
