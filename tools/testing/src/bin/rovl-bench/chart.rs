@@ -5,7 +5,6 @@
 use svg::node::element::{Circle, Line, Rectangle, Text};
 use svg::Document;
 
-use crate::limits;
 use crate::results::Results;
 
 const ROW: f64 = 15.0;
@@ -113,7 +112,7 @@ fn groups(results: &Results, limit: f64) -> Vec<(&str, Vec<Row<'_>>)> {
         let row = Row {
             name: &op.name,
             ratio: op.ratio,
-            limit: limits::of(&op.title(), limit),
+            limit: op.limit.unwrap_or(limit),
             range: Some(op.range),
         };
         match groups.last_mut() {

@@ -6,7 +6,6 @@
 //! median of the ratios of all rounds. The guest measures, and the host reports.
 
 mod chart;
-mod limits;
 mod memory;
 mod operations;
 mod profile;
@@ -216,7 +215,7 @@ fn operations(options: &Measure, types: &[String; 2]) -> Result<Vec<results::Ope
     }
     let mut rows: Vec<results::Operation> = operations
         .iter()
-        .map(|op| results::Operation::new(op.group, &op.name))
+        .map(|op| results::Operation::new(op.group, &op.name, op.limit))
         .collect();
     for round in 0..=options.rounds {
         // The first round makes the layers, warms caches up and is not counted.

@@ -46,6 +46,8 @@ pub struct Operation {
     pub name: String,
     /// How often it is done in one round.
     pub repetitions: usize,
+    /// What the ratio may be at most, if that is not what it is for all.
+    pub limit: Option<f64>,
     /// Does it on one side about so many times.
     pub run: Run,
 }
@@ -61,8 +63,15 @@ impl Operation {
             group,
             name: name.into(),
             repetitions,
+            limit: None,
             run: Box::new(run),
         }
+    }
+
+    /// The same with a limit of its own.
+    fn at_most(mut self, ratio: f64) -> Self {
+        self.limit = Some(ratio);
+        self
     }
 
     /// Heading and name, which filters are compared with.

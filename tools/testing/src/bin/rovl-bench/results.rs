@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
-
 /// All that a run measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
@@ -33,6 +31,8 @@ pub struct Operation {
     pub group: String,
     /// Name in the table.
     pub name: String,
+    /// What the ratio may be at most, if that is not what it is for all.
+    pub limit: Option<f64>,
     /// Nanoseconds for one of it, of each round, for each type.
     pub samples: [Vec<f64>; 2],
     /// The median of the samples of each type.
@@ -65,10 +65,11 @@ pub struct Slab {
 
 impl Operation {
     /// An operation that has not been measured yet.
-    pub fn new(group: &str, name: &str) -> Self {
+    pub fn new(group: &str, name: &str, limit: Option<f64>) -> Self {
         Self {
             group: group.to_owned(),
             name: name.to_owned(),
+            limit,
             samples: [Vec::new(), Vec::new()],
             medians: [f64::NAN; 2],
             ratio: f64::NAN,
@@ -110,7 +111,7 @@ impl Results {
     /// own, or for memory above that of the other type by more than what others use differs.
     pub fn above(&self, limit: f64) -> Vec<String> {
         let operations = self.operations.iter().filter_map(|op| {
-            let limit = limits::of(&op.title(), limit);
+            let limit = op.limit.unwrap_or(limit);
             // Written so that a ratio which is no number counts as above.
             let within = op.ratio <= limit;
             (!within).then(|| format!("{} ({:.3}, limit {limit:.2})", op.title(), op.ratio))

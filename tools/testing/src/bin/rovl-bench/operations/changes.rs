@@ -2,6 +2,7 @@
 //! Making, removing and renaming.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rovl_testing::ops::{chmod, link, mkdir, ok, rename, rmdir, unlink};
 use rovl_testing::Mounted;
@@ -19,7 +20,7 @@ type OnMount = fn(&Mounted) -> Taken;
 pub fn all() -> Vec<Operation> {
     let upper: [Kind<InDir>; 7] = [
         ("create and unlink", 100, create_unlink),
-        ("create and unlink, one name", 100, create_unlink_one),
+        ("create and unlink, new names", 100, create_unlink_new),
         ("mkdir and rmdir", 100, mkdir_rmdir),
         ("symlink and unlink", 100, symlink_unlink),
         ("mknod and unlink, fifo", 100, fifo_unlink),
@@ -38,12 +39,14 @@ pub fn all() -> Vec<Operation> {
     ];
     let mut all = Vec::new();
     for (name, count, run) in upper {
-        all.push(Operation::new(
-            "change",
-            name,
-            count,
-            move |trees, side, count| run(&trees.data(Fs::Tmpfs).root(side).join("dir"), count),
-        ));
+        let operation = Operation::new("change", name, count, move |trees, side, count| {
+            run(&trees.data(Fs::Tmpfs).root(side).join("dir"), count)
+        });
+        all.push(match name {
+            "create and unlink" => operation.at_most(0.80),
+            "create and unlink, new names" => operation.at_most(0.92),
+            _ => operation,
+        });
     }
     for (name, run) in lower {
         all.push(Operation::new(
@@ -87,11 +90,14 @@ fn create_unlink(dir: &Path, count: usize) -> Taken {
     })
 }
 
-fn create_unlink_one(dir: &Path, count: usize) -> Taken {
-    let path = dir.join("one");
-    timed(count, |_| {
-        create(&path);
-        unlink(&path);
+/// Names that nobody has used before.
+fn create_unlink_new(dir: &Path, count: usize) -> Taken {
+    static USED: AtomicUsize = AtomicUsize::new(0);
+    let prefix = format!("new{}-", USED.fetch_add(1, Ordering::Relaxed));
+    let paths = numbered(dir, &prefix, count);
+    once_each(&paths, |path| {
+        create(path);
+        unlink(path);
     })
 }
 

@@ -19,12 +19,16 @@ pub fn all() -> Vec<Operation> {
         ("lower", "lower only"),
         ("upper", "upper only"),
     ] {
-        all.push(Operation::new(
+        let again = Operation::new(
             "directory",
             format!("list {ENTRIES} entries, {what}"),
             1,
             move |trees, side, count| list(trees, side, count, dir, ENTRIES),
-        ));
+        );
+        all.push(match dir {
+            "merged" => again.at_most(0.25),
+            _ => again,
+        });
         all.push(Operation::new(
             "directory",
             format!("list {ENTRIES} entries, {what}, nothing cached"),

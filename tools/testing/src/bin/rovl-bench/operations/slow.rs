@@ -15,17 +15,17 @@ use crate::tree::{slow, Trees, SLOW_FILES, SLOW_SIZE};
 type OnMount = fn(&Mounted);
 
 pub fn all() -> Vec<Operation> {
-    let kinds: [(&str, OnMount); 3] = [
-        ("copy up by chown -R", chown_all),
-        ("copy up by opening to write", open_all),
-        ("dpkg reinstalls a package", reinstall),
+    let kinds: [(&str, OnMount, f64); 3] = [
+        ("copy up by chown -R", chown_all, 0.30),
+        ("copy up by opening to write", open_all, 0.30),
+        ("dpkg reinstalls a package", reinstall, 0.75),
     ];
     let mut all = Vec::new();
-    for (name, run) in kinds {
+    for (name, run, limit) in kinds {
         for (index, fs) in slow::KINDS.into_iter().enumerate() {
             let name = format!("{name}, {SLOW_FILES} files of 8 KiB, {fs}");
             let run = move |trees: &Trees, side, _count| on_empty_upper(trees, index, side, run);
-            all.push(Operation::new("slow disk", name, 1, run));
+            all.push(Operation::new("slow disk", name, 1, run).at_most(limit));
         }
     }
     all

@@ -11,7 +11,8 @@ use rustix::fs::syncfs;
 use rustix::mount::{unmount, UnmountFlags};
 
 use super::{Operation, Taken};
-use crate::tree::{Fs, Pair};
+use crate::tree::slow::{self, Slow};
+use crate::tree::Trees;
 
 /// Small files.
 const FILES: usize = 200;
@@ -35,22 +36,15 @@ enum How {
 
 pub fn all() -> Vec<Operation> {
     let mut all = Vec::new();
-    for (fs, on) in [(Fs::Ext4, "ext4"), (Fs::Xfs, "xfs")] {
+    for (index, fs) in slow::KINDS.into_iter().enumerate() {
         for (how, called) in [(How::Syncfs, "syncfs"), (How::Unmount, "umount")] {
-            for (files, what) in [(FILES, "200 small dirty files"), (0, "nothing changed")] {
-                all.push(Operation::new(
-                    "sync",
-                    format!("{called}, {what}, beside 384 MiB of others, {on}"),
-                    1,
-                    move |trees, side, count| {
-                        let pair = trees.data(fs);
-                        let mut taken = Taken::none();
-                        for _ in 0..count {
-                            taken.add(one(pair, side, how, files));
-                        }
-                        taken
-                    },
-                ));
+            for (files, what, limit) in [
+                (FILES, "200 small dirty files", 0.05),
+                (0, "nothing changed", 0.02),
+            ] {
+                let name = format!("{called}, {what}, beside 384 MiB of others, {fs}");
+                let run = move |trees: &Trees, side, _count| one(trees.slow(index), side, how, files);
+                all.push(Operation::new("sync", name, 1, run).at_most(limit));
             }
         }
     }
@@ -80,10 +74,10 @@ impl Drop for Quiet {
     }
 }
 
-fn one(pair: &Pair, side: usize, how: How, files: usize) -> Taken {
+fn one(slow: &Slow, side: usize, how: How, files: usize) -> Taken {
     let _quiet = Quiet::new();
-    let (mounted, place) = pair.with_empty_upper(side);
-    ok(syncfs(open_read(mounted.root())));
+    let (mounted, place) = slow.pair().with_empty_upper(side);
+    slow.settle();
     let foreign = place.join("foreign");
     let chunk = vec![side as u8 + 1; 1 << 20];
     write(&foreign, "");
@@ -97,6 +91,7 @@ fn one(pair: &Pair, side: usize, how: How, files: usize) -> Taken {
     }
     let taken = by_clock(mounted, how);
     ok(std::fs::remove_dir_all(place));
+    slow.settle();
     taken
 }
 
