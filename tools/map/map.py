@@ -113,7 +113,7 @@ def check(rooms, found):
     return good
 
 
-WIDTH, HEIGHT, GAP, MARGIN, COLUMNS = 232, 112, 40, 20, 4
+WIDTH, HEIGHT, GAP, MARGIN, COLUMNS = 232, 126, 40, 20, 4
 
 
 def direct(found):
@@ -149,7 +149,7 @@ def place(found):
 
 def crate_title(folder):
     doc = re.search(r"^//! (.*)$", (folder / f"{folder.name}.rs").read_text(), re.M)
-    return doc.group(1)
+    return doc.group(1).replace("`", "")
 
 
 def draw(rooms, found):
