@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc htmldocs rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -148,6 +148,11 @@ fmt: env
 ## clippy: (and rustdoc) the lints that `make test` runs
 clippy rustdoc: env
 	@tools/check/$@
+
+## htmldocs: the documentation as a site with search, rustdoc included, in build/htmldocs
+htmldocs: module
+	@tools/check/rustdoc
+	@tools/check/htmldocs
 
 ## rust-analyzer: make rust-project.json
 rust-analyzer: env
