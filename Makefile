@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc htmldocs rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -153,6 +153,10 @@ clippy rustdoc: env
 htmldocs: module
 	@tools/check/rustdoc
 	@tools/check/htmldocs
+
+## dist: the source of the last commit as a tarball, in build/dist
+dist:
+	@tools/dist/run
 
 ## rust-analyzer: make rust-project.json
 rust-analyzer: env

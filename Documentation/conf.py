@@ -35,7 +35,7 @@ highlight_language = "none"
 myst_heading_anchors = 3
 
 html_theme = "sphinx_rtd_theme"
-html_theme_options = {"navigation_depth": 2, "style_external_links": True}
+html_theme_options = {"navigation_depth": 2}
 html_title = f"rovl {release}"
 html_static_path = ["sphinx-static"]
 html_css_files = ["custom.css"]
