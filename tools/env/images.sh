@@ -5,17 +5,17 @@
 # A guest finds its root with these, where the kernel has them as modules.
 BOOT_MODULES=(virtio_blk virtio_console ext4)
 
-# boot_images OUT TREE RELEASE: from the modules at TREE/usr/lib/modules/RELEASE makes OUT/initramfs.cpio (busybox, the boot modules and the init
-# script) and OUT/modules.ext4 (all modules, for /lib/modules in the guest).
+# boot_images OUT TREE RELEASE [BUSYBOX]: from the modules at TREE/usr/lib/modules/RELEASE makes OUT/initramfs.cpio (busybox, the boot modules and the
+# init script) and OUT/modules.ext4 (all modules, for /lib/modules in the guest).
 boot_images() {
-	local out=$1 tree=$2 release=$3 fs name file
+	local out=$1 tree=$2 release=$3 busybox=${4:-/bin/busybox} fs name file
 	ln -sfn usr/lib "$tree/lib"
 	depmod --basedir "$tree" "$release"
 
 	fs=$(mktemp -d)
 	mkdir -p "$fs"/{bin,modules,proc,sys,dev,root}
 	: >"$fs/modules/order"
-	cp /bin/busybox "$fs/bin/"
+	cp "$busybox" "$fs/bin/busybox"
 	for name in "${BOOT_MODULES[@]}"; do
 		# One that is not there is built into this kernel.
 		[ -n "$(find "$tree/usr/lib/modules" -name "$name.ko*")" ] || continue
