@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) security debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) matrix security debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -109,6 +109,10 @@ suites: module overlay
 
 $(suites): module overlay
 	@tools/suites/run $@
+
+## matrix: the guest tests on each kernel of tools/matrix/kernels, for the table in Documentation/kernels.rst (K=7.3.4-rt-amd64 for one)
+matrix:
+	@tools/matrix/run $(K)
 
 ## security: the guest tests with SELinux, AppArmor and IMA on both modules, a boot for each (T=selinux, apparmor or ima)
 security: module programs
