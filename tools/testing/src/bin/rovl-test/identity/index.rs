@@ -114,7 +114,7 @@ pub fn assert_one(m: &Mounted, paths: &[&str], nlink: u64) {
             (first.st_dev, first.st_ino),
             "{path}"
         );
-        assert_eq!(this.st_nlink, nlink, "links of {path}");
+        assert_eq!(this.st_nlink as u64, nlink, "links of {path}");
     }
 }
 

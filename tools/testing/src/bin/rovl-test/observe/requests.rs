@@ -8,7 +8,7 @@ use ioctls::layer::Layer;
 use ioctls::stats::Stats;
 use ioctls::{request, Exchange};
 use rovl_testing::caller::{as_user, ALICE};
-use rovl_testing::ops::{chown, exists, open, open_read, open_write, stat};
+use rovl_testing::ops::{chown, open, open_read, open_write, stat};
 use rovl_testing::query::{self, layers_of, sized};
 use rovl_testing::userns::as_namespace_root;
 use rovl_testing::{cases, errno, ok, Layers, Mounted, Test};
@@ -276,7 +276,7 @@ fn of_32_bit_programs(t: &Test) {
         return;
     };
     // A kernel without CONFIG_IA32_EMULATION ends who uses that interrupt.
-    if !exists("/proc/sys/abi/vsyscall32") {
+    if !rovl_testing::ops::exists("/proc/sys/abi/vsyscall32") {
         rovl_testing::skip("this kernel has no calls of 32-bit programs");
     }
     let fd = open_read(m.root());
