@@ -74,3 +74,12 @@ stem() {
 	esac
 }
 artefact() { printf '%s/%s-%s\n' "$ROVL_CACHE" "$(stem "$1")" "$(artefact_key "$1")"; }
+
+# remove_stale ARTEFACT: what an earlier state of these scripts made goes once its successor is there: what has the same name and another key, be it whole or not.
+remove_stale() {
+	local old stem=${1%-*}
+	for old in "$stem"-*; do
+		[[ ${old#"$stem"-} =~ ^[0-9a-f]{12}(\.new)?$ ]] || continue
+		[ "$old" = "$1" ] || as_root rm -rf -- "$old"
+	done
+}
