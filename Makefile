@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) matrix security debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -117,6 +117,10 @@ matrix:
 ## security: the guest tests with SELinux, AppArmor and IMA on both modules, a boot for each (T=selinux, apparmor or ima)
 security: module programs
 	@tools/security/run $(if $(T),'$(T)')
+
+## tracing: the tracepoints of both modules in Debian's perf and bpftrace
+tracing: module overlay
+	@tools/tracing/run
 
 ## xfstests: its overlay tests on both modules over xfs and ext4, compared; what has a result is not run again (XFSTESTS=an installed copy; TESTS= BASES= SETS= MODULES= ONLY= FRESH= LIMIT=seconds MINUTES=)
 xfstests:

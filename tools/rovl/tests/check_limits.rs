@@ -82,11 +82,18 @@ fn lower_layers_are_changed_when_that_is_asked_for() {
     );
     assert!(s.is_whiteout("l/x"));
     // Others use it.
-    let text = "mkdir m2; mount -i -t $type none m2 -o lowerdir=$PWD/l:$PWD/l2
+    let text = "mkdir -p m2; mount -i -t $type none m2 -o lowerdir=$PWD/l:$PWD/l2
         $rovl check --lower -y l l2 u w || echo exit $?";
     let shown = run(s.root(), text);
     assert!(
-        shown.contains("the layer is in use by the overlay at") && shown.contains("exit 4"),
+        shown.contains("l is in use by the overlay at") && shown.contains("exit 4"),
+        "{shown}"
+    );
+    assert!(s.is_whiteout("l/x"));
+
+    let shown = run(s.root(), &text.replace("$PWD/", ""));
+    assert!(
+        shown.contains("mounted with the relative path l") && shown.contains("exit 4"),
         "{shown}"
     );
     assert!(s.is_whiteout("l/x"));

@@ -119,6 +119,32 @@ fn hard_links_holes_and_what_is_left_out() {
 }
 
 #[test]
+fn nothing_is_handed_down() {
+    let case = Case::new();
+    fs::create_dir_all(case.at("u/d/sub")).unwrap();
+    fs::write(case.at("u/d/f"), "").unwrap();
+    // owner, group, others: rwx, as the default for what is made in it.
+    let acl = [
+        &[2, 0, 0, 0][..],
+        &[1, 0, 7, 0, 255, 255, 255, 255],
+        &[4, 0, 7, 0, 255, 255, 255, 255],
+        &[32, 0, 7, 0, 255, 255, 255, 255],
+    ]
+    .concat();
+    let flags = rustix::fs::XattrFlags::empty();
+    let name = "system.posix_acl_default";
+    rustix::fs::setxattr(case.at("u/d"), name, &acl, flags).unwrap();
+    case.fine(&["commit", "-o", "x.tar", "u"]);
+    case.fine(&["apply", "x.tar", "again"]);
+    let mut list = [0; 256];
+    let mut acls = |path: &str| {
+        let len = rustix::fs::listxattr(case.at(path), &mut list[..]).unwrap();
+        list[..len].windows(5).any(|window| window == b"posix")
+    };
+    assert!(acls("again/d") && !acls("again/d/f") && !acls("again/d/sub"));
+}
+
+#[test]
 fn no_time_is_later_than_the_epoch() {
     let case = Case::new();
     fs::write(case.at("u/old"), "").unwrap();

@@ -201,6 +201,74 @@ fn data_only_layers() {
     assert_eq!(scene.get("flat/f", "redirect"), None);
 }
 
+/// A mount tells the size of the file that has no data, and gives the data that is there.
+#[test]
+fn data_of_another_size() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("l/f", "data").file("u/f", "..");
+    scene.set("u/f", "metacopy", b"");
+    assert_eq!(
+        scene.mounted("metacopy=on", "stat -c %s m/f; cat m/f"),
+        "2\ndata"
+    );
+    for command in [
+        "flatten l l2 u -o flat",
+        "commit -o x.tar l l2 u",
+        "merge u l l2",
+    ] {
+        let said = support::run(
+            scene.root(),
+            &format!("status=0; $rovl {command} 2>&1 || status=$?; echo status $status"),
+        );
+        assert!(
+            said.contains("u/f: it has 2 bytes, but its data in the layers below has 4")
+                && said.contains("rovl check -y")
+                && said.ends_with("status 3\n"),
+            "{said}"
+        );
+    }
+    assert!(!scene.at("flat").exists() && !scene.at("x.tar").exists());
+    let text = support::run(
+        scene.root(),
+        "$rovl merge u l l2 --undo; $rovl check -y l l2 u w >/dev/null || test $? = 1
+        $rovl flatten l l2 u -o flat; stat -c %s flat/f; cat flat/f",
+    );
+    assert_eq!(text, "the interrupted run was undone\n4\ndata");
+}
+
+/// With `index=on` the name that was not copied up shows the new content: that is told.
+#[test]
+fn names_that_only_the_index_knows() {
+    if !mount::possible() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("l/a", "old");
+    fs::hard_link(scene.at("l/a"), scene.at("l/b")).expect("a link");
+    scene.mounted("index=on", "echo new >m/a; test $(cat m/b) = new");
+    for (command, what) in [
+        ("flatten l l2 u -o flat", "there the old content stays"),
+        (
+            "commit -o x.tar l l2 u",
+            "there the image has the old content",
+        ),
+        ("merge u l l2", "there the old content stays"),
+    ] {
+        let said = support::run(
+            scene.root(),
+            &format!("status=0; $rovl {command} 2>&1 || status=$?; echo status $status"),
+        );
+        let other = format!("a: 1 other name of this file is in lower layers only: {what}");
+        assert!(
+            said.contains(&other) && said.ends_with("status 1\n"),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn without_privileges() {
     if !can_kill() || !mount::possible() {

@@ -245,7 +245,9 @@ impl Comparison<'_> {
             return Ok(listed.into_iter().map(|listed| listed.name).collect());
         }
         let mut names = self.after.names(after)?;
-        names.extend(self.before.names(before)?);
+        let mut old = self.before.names(before)?;
+        self.after.retain_other_names(after, &mut old)?;
+        names.append(&mut old);
         names.sort_unstable();
         names.dedup();
         Ok(names)

@@ -3,11 +3,11 @@
 //! Marks of directories that have entries which were copied up.
 
 use super::finding::{Finding, Findings};
-use super::handles::Handles;
 use super::kind::Kind;
 use super::origin;
 use super::repair::{Step, Target};
 use super::subject::Subject;
+use crate::layer::Handles;
 use crate::layer::{Entry, Kind as Type, Result};
 use crate::show::name;
 use ondisk::marker::{is_impure, IMPURE};

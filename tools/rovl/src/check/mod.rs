@@ -7,7 +7,6 @@
 //! upwards. What is wrong comes with the steps that repair it; nothing is changed here but by these.
 
 mod finding;
-mod handles;
 mod impure;
 mod in_use;
 mod index;
@@ -30,10 +29,9 @@ pub use in_use::{users, User};
 pub use kind::{Ease, Kind, Severity};
 pub use repair::{Step, Target};
 
-use crate::layer::{Entry, Error, Id, Layer, Result};
+use crate::layer::{Entry, Error, Handles, Id, Layer, Result};
 use crate::show::Progress;
 use crate::stack::Stack;
-use handles::Handles;
 use index::Index;
 use redirect::Claims;
 use rustix::fs::{openat, statx, AtFlags, Mode, OFlags, StatxFlags};

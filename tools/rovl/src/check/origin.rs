@@ -3,10 +3,10 @@
 //! Origins of what was copied up.
 
 use super::finding::Findings;
-use super::handles::{Decoded, Handles};
 use super::kind::Kind;
 use super::subject::Subject;
 use crate::layer::Result;
+use crate::layer::{Decoded, Handles};
 use crate::show::name;
 use ondisk::file_handle::{FileHandle, HandleError};
 use ondisk::{Fault, Name};

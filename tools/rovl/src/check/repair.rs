@@ -3,12 +3,12 @@
 //! Changes of layers: each is of one object, which is looked up without following anything, and has to
 //! be the one that was found.
 
-use crate::layer::{Entry, Error, Id, Kind, Layer, Place, Result};
+use crate::layer::{Entry, Error, Id, Kind, Layer, Place, Result, Time};
 use ondisk::{whiteout, Name};
-use rustix::fd::AsRawFd;
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{
-    makedev, mknodat, openat, removexattr, renameat_with, setxattr, unlinkat, AtFlags, FileType,
-    Mode, OFlags, RenameFlags, XattrFlags,
+    makedev, mknodat, openat, removexattr, renameat_with, setxattr, unlinkat, utimensat, AtFlags,
+    FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps, XattrFlags, CWD,
 };
 use rustix::io::Errno;
 
@@ -97,39 +97,52 @@ impl Step {
             }
             Self::Remove(target) => {
                 let (entry, parent, name) = target.open_with_parent()?;
-                remove(&parent, entry, name)
+                keeping_times(&parent, || remove(&parent, entry, name))
             }
             Self::Whiteout(dir, name) => {
                 let dir = dir.open()?;
                 let mode = Mode::from_raw_mode(whiteout::MODE & 0o7777);
-                mknodat(
-                    &dir,
-                    name.as_slice(),
-                    FileType::CharacterDevice,
-                    mode,
-                    makedev(0, whiteout::DEV),
-                )
-                .map_err(|errno| dir.error("make a whiteout in it", errno))
+                let (kind, device) = (FileType::CharacterDevice, makedev(0, whiteout::DEV));
+                keeping_times(&dir, || {
+                    mknodat(&dir, name.as_slice(), kind, mode, device)
+                        .map_err(|errno| dir.error("make a whiteout in it", errno))
+                })
             }
             Self::Rename(target, to) => {
                 let (entry, parent, name) = target.open_with_parent()?;
-                renameat_with(
-                    &parent,
-                    name,
-                    &parent,
-                    to.as_slice(),
-                    RenameFlags::NOREPLACE,
-                )
-                .map_err(|errno| entry.error("rename it", errno))
+                let flags = RenameFlags::NOREPLACE;
+                keeping_times(&parent, || {
+                    renameat_with(&parent, name, &parent, to.as_slice(), flags)
+                        .map_err(|errno| entry.error("rename it", errno))
+                })
             }
             Self::Resize(target, size) => resize(&target.open()?, *size),
         }
     }
 }
 
+/// Changes what is in a directory, and gives it back the times that it had: they are shown.
+fn keeping_times(dir: &Entry, change: impl FnOnce() -> Result<()>) -> Result<()> {
+    let before = dir.stat_again()?;
+    change()?;
+    let time = |time: Time| Timespec {
+        tv_sec: time.sec,
+        tv_nsec: time.nsec.into(),
+    };
+    let times = Timestamps {
+        last_access: time(before.atime),
+        last_modification: time(before.mtime),
+    };
+    let path = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
+    match utimensat(CWD, path, &times, AtFlags::empty()) {
+        // Only its owner may.
+        Ok(()) | Err(Errno::PERM) => Ok(()),
+        Err(errno) => Err(dir.error("give it its times back", errno)),
+    }
+}
+
 /// By which path and name an attribute is changed.
 fn attribute(entry: &Entry, name: Name) -> (String, &'static std::ffi::CStr) {
-    use rustix::fd::AsFd;
     let path = format!("/proc/self/fd/{}", entry.as_fd().as_raw_fd());
     (path, name.full(entry.layer().namespace()))
 }
@@ -175,7 +188,6 @@ fn remove(parent: &Entry, entry: Entry, name: &[u8]) -> Result<()> {
 }
 
 fn resize(entry: &Entry, size: u64) -> Result<()> {
-    use rustix::fd::AsFd;
     if entry.kind() != Kind::File {
         return Err(entry.error("set its length", Errno::INVAL));
     }

@@ -3,9 +3,9 @@
 //! What only the root of the upper layer has.
 
 use super::finding::{Finding, Findings};
-use super::handles::{Decoded, Handles};
 use super::kind::Kind;
 use super::repair::{Step, Target};
+use crate::layer::{Decoded, Handles};
 use crate::layer::{Entry, Result};
 use crate::show::name;
 use ondisk::file_handle::FileHandle;

@@ -3,11 +3,11 @@
 //! Going through one layer, each object of it in the context of the layers below.
 
 use super::finding::Findings;
-use super::handles::Handles;
 use super::index::Indexed;
 use super::redirect::Claims;
 use super::subject::Subject;
 use super::{impure, metacopy, nlink, opaque, origin, protattr, redirect, whiteout};
+use crate::layer::Handles;
 use crate::layer::{Entry, Error, Kind as Type, Place, Result, Visit};
 use crate::show::Progress;
 use crate::stack::{Node, Stack};

@@ -172,9 +172,13 @@ fn check(args: &Args, out: &mut Out) -> Result<Exit> {
         // Also of those that name their layers by paths of which only the last name tells something.
         unused(check.writable())?;
     }
+    // The same of lower layers: what is wrong there is told and left.
+    let may_change = args.lower && mode != Mode::No;
+    let used = (0..).map_while(|number| check.layer(number).filter(|_| may_change));
+    let used = used.map(|layer| unused([layer]).err().map(|used| format!("{used:#}")));
     let mut run = Run {
         check: &check,
-        users: &users,
+        used: used.collect(),
         mode,
         lower: args.lower,
         report: Report::default(),
@@ -211,7 +215,8 @@ fn shown_user(user: &User) -> String {
 /// A run of the program.
 struct Run<'a> {
     check: &'a Check,
-    users: &'a [User],
+    /// Why a layer must not be changed, if it is to be.
+    used: Vec<Option<String>>,
     mode: Mode,
     lower: bool,
     report: Report,
@@ -280,8 +285,6 @@ impl Run<'_> {
         if !self.lower {
             return Some("lower layers are changed with --lower only".to_owned());
         }
-        let layer = self.check.layer(number)?;
-        let user = user_of(layer, self.users)?;
-        Some(format!("the layer is in use by {}", shown_user(user)))
+        self.used.get(number)?.clone()
     }
 }

@@ -20,6 +20,12 @@ use std::path::PathBuf;
 /// that the disk was too full for, is gone on with by the same command. The layers themselves are only read;
 /// they must not be changed meanwhile.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0  the layer was made, or an interrupted run undone
+  1  it was made, but for what is said on stderr
+  2  the command line is wrong
+  3  something failed: nothing is changed, or the journal says how far it is")]
 pub struct Args {
     /// The new layer: a directory that is not there yet, or an empty one
     #[arg(short, long, value_name = "DIR")]
@@ -47,7 +53,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
     } else {
         layers.upper_or_all(&args.named)?
     };
-    let stack = directories.stack(layers.namespace(&directories))?;
+    let stack = directories.stack_with_index(layers.namespace(&directories))?;
     if let Some(upper) = stack.layers().first().filter(|_| stack.has_upper()) {
         if let Err(used) = unused([upper]) {
             eprintln!(
@@ -61,7 +67,13 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         to: &args.output,
         keeping: &keeping,
     };
-    let outcome = flatten(&request, &out.progress("flattened", None))?;
+    let progress = out.progress("flattened", None);
+    let outcome = flatten(&request, &progress)?;
+    let exit = match progress.notes() {
+        0 => Exit::FINE,
+        _ => Exit::DIFFERENT,
+    };
+    drop(progress);
     show(outcome, out)?;
-    Ok(Exit::FINE)
+    Ok(exit)
 }

@@ -80,6 +80,8 @@ pub struct Directories {
     pub work: Option<PathBuf>,
     /// Whether they were named by options that said `userxattr`.
     pub userxattr: bool,
+    /// Whether those said that the index counts.
+    pub index: bool,
 }
 
 impl LayerArgs {
@@ -100,6 +102,7 @@ impl LayerArgs {
         }
         let others = Directories {
             userxattr: found.userxattr,
+            index: found.index,
             ..Directories::default()
         };
         if found != others {
@@ -159,6 +162,9 @@ impl Directories {
             upper: of(Role::Upper).next(),
             work: of(Role::Work).next(),
             userxattr: overlay.namespace() == Namespace::User,
+            index: overlay
+                .option("index")
+                .is_some_and(|option| option.value == b"on"),
         }
     }
 
@@ -173,6 +179,7 @@ impl Directories {
                 (b"upperdir", Some(value)) => found.upper = Some(path(unescaped(value))),
                 (b"workdir", Some(value)) => found.work = Some(path(unescaped(value))),
                 (b"userxattr", None) => found.userxattr = true,
+                (b"index", Some(value)) => found.index = value == b"on",
                 _ => {}
             }
         }
@@ -193,6 +200,15 @@ impl Directories {
             list.push(path(unescaped(layer.raw)));
         }
         Ok(())
+    }
+
+    /// Opens the layers as one stack, which finds other names by the index where there is one.
+    pub fn stack_with_index(&self, namespace: Namespace) -> Result<Stack> {
+        let stack = self.stack(namespace)?;
+        match &self.work {
+            Some(work) if self.index => Ok(stack.with_index(&Layer::open(work, namespace)?)?),
+            _ => Ok(stack),
+        }
     }
 
     /// Opens the layers as one stack.
@@ -243,7 +259,7 @@ mod tests {
         assert_eq!(found.data, named(&["/e"]));
         assert_eq!(found.upper, Some("/u".into()));
         assert_eq!(found.work, None);
-        assert!(found.userxattr);
+        assert!(found.userxattr && found.index);
         let texts = [b"lowerdir=/a,lowerdir=/b,lowerdir+=/c:d,datadir+=/e\\".as_slice()];
         let found = Directories::of_options(texts).expect("options");
         assert_eq!(found.lower, named(&["/b", "/c:d"]));

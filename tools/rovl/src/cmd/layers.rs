@@ -47,6 +47,8 @@ struct Shown {
     layers: Vec<usize>,
     /// The layer that has the data of a file, if it is another one.
     data: Option<usize>,
+    /// The upper layer has it under another name, and the index says that.
+    by_index: bool,
     /// The part of the path that shows nothing or is no directory, if the path led no farther.
     ends_at: Option<Bytes>,
     found: Vec<Line>,
@@ -81,7 +83,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
     let mut shown = Vec::new();
     if named {
         let directories = args.layers.directories(&[], false)?;
-        let stack = directories.stack(args.layers.namespace(&directories))?;
+        let stack = directories.stack_with_index(args.layers.namespace(&directories))?;
         for path in paths(args, "/") {
             let place = Place::of(path.as_os_str().as_bytes());
             shown.push(look_at(&stack, &path, &place)?);
@@ -90,7 +92,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         for path in paths(args, ".") {
             let (overlay, place) = find(&path)?;
             let directories = Directories::of_mount(&overlay);
-            let stack = directories.stack(args.layers.namespace(&directories))?;
+            let stack = directories.stack_with_index(args.layers.namespace(&directories))?;
             shown.push(look_at(&stack, &path, &place)?);
         }
     }
@@ -165,6 +167,7 @@ fn look_at(stack: &Stack, path: &Path, place: &Place) -> Result<Shown> {
         kind: found.node.as_ref().map(|node| node.kind().text()),
         layers: found.node.as_ref().map(layers).unwrap_or_default(),
         data: found.node.as_ref().and_then(|node| data(stack, node)),
+        by_index: found.node.as_ref().is_some_and(Node::is_by_index),
         ends_at: (found.reached != *place).then(|| found.reached.to_bytes().into()),
         found: lines,
     })
@@ -296,9 +299,10 @@ impl Shown {
     }
 
     fn data(&self) -> String {
+        let index = if self.by_index { ", by the index" } else { "" };
         match self.data {
-            Some(layer) => format!(", data in layer {layer}"),
-            None => String::new(),
+            Some(layer) => format!("{index}, data in layer {layer}"),
+            None => index.to_owned(),
         }
     }
 }

@@ -25,6 +25,12 @@ use std::path::PathBuf;
 /// The index in the work directory, if there was one, is of no use for the emptied upper layer: give it an
 /// empty work directory.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0  the layer was merged, or an interrupted run undone
+  1  it was merged, but for what is said on stderr
+  2  the command line is wrong
+  3  something failed: nothing is changed, or the journal says how far it is")]
 pub struct Args {
     /// Leave the upper layer as it is; it is not to be mounted above the merged one
     #[arg(long)]
@@ -63,7 +69,13 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         keep_upper: args.keep_upper,
         keeping: &keeping,
     };
-    let outcome = merge(&request, &out.progress("merged", None))?;
+    let progress = out.progress("merged", None);
+    let outcome = merge(&request, &progress)?;
+    let exit = match progress.notes() {
+        0 => Exit::FINE,
+        _ => Exit::DIFFERENT,
+    };
+    drop(progress);
     if args.keep_upper {
         eprintln!(
             "rovl merge: {} was left as it is: do not mount it above the merged layer",
@@ -71,5 +83,5 @@ pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
         );
     }
     show(outcome, out)?;
-    Ok(Exit::FINE)
+    Ok(exit)
 }

@@ -10,8 +10,8 @@ use super::journal::{Journal, TREE};
 use super::steps::Steps;
 use super::{attributes, object};
 use crate::layer::{Entry, Id, Keep, Kind, Layer, Levels, Place};
-use crate::show::Progress;
-use crate::stack::{Node, Stack, Visit};
+use crate::show::{name, names_below, Progress};
+use crate::stack::{Identity, Node, Stack, Visit};
 use anyhow::{Context, Result};
 use rustix::fs::{openat, syncfs, Mode, OFlags};
 use rustix::io::Errno;
@@ -81,7 +81,7 @@ pub(super) struct Builder<'a> {
     reached: Option<Place>,
     levels: Levels<Level, ()>,
     /// Where the objects with several names are in the tree.
-    names: HashMap<Id, Place>,
+    names: HashMap<Identity, Place>,
     /// Files of the lower layer that will have the attributes of the upper one.
     taken: HashSet<Id>,
     /// What was made since the tree was on the disk.
@@ -105,6 +105,7 @@ pub(super) struct Plan<'a> {
 pub(super) fn build(plan: Plan<'_>, journal: &mut Journal) -> Result<()> {
     let namespace = journal.dir().layer().namespace();
     let root = object::directory(journal.dir(), TREE.as_bytes())?;
+    root.fold_case(plan.stack.folds())?;
     let tree = open(&root)?;
     let mut builder = Builder {
         stack: plan.stack,
@@ -182,9 +183,10 @@ impl Builder<'_> {
             if !made {
                 self.make(node)?;
             }
-            if node.stat().nlink > 1 {
-                let id = node.entry().id();
-                self.names.entry(id).or_insert_with(|| place.clone());
+            let id = node.identity();
+            if node.stat().nlink > 1 && !self.names.contains_key(&id) {
+                self.look_for_other_names(node)?;
+                self.names.insert(id, place.clone());
             }
             if made {
                 return Ok(());
@@ -237,6 +239,23 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Tells of names that are not in the new tree what the upper layer has: that takes the index.
+    fn look_for_other_names(&self, node: &Node) -> Result<()> {
+        let known = self.stack.has_index() || !self.stack.has_upper();
+        if known || node.top().layer > 0 {
+            return Ok(());
+        }
+        let others = node.entry().names_below()?;
+        if others > 0 {
+            let (path, others) = (node.place().to_bytes(), names_below(others));
+            self.progress.note(&format!(
+                "{}: {others}: there the old content stays",
+                name(&path)
+            ));
+        }
+        Ok(())
+    }
+
     /// Makes something that is no directory.
     fn make(&mut self, node: &Node) -> Result<()> {
         let parent = self.levels.last()?.map(|(parent, ())| parent);
@@ -247,7 +266,7 @@ impl Builder<'_> {
         if self.resumed {
             object::clear(dir, name)?;
         }
-        if let Some(first) = self.names.get(&entry.id()) {
+        if let Some(first) = self.names.get(&node.identity()) {
             let first = self.tree.at(first)?;
             let lost = || entry.error("find its other name in the new tree", Errno::STALE);
             if object::link(dir, name, &first.ok_or_else(lost)?)? {
@@ -259,6 +278,11 @@ impl Builder<'_> {
         let stays = stays && !self.taken.contains(&entry.id());
         if self.link && stays && object::link(dir, name, entry)? {
             return Ok(());
+        }
+        if node.kind() == Kind::File {
+            if let Some(misfit) = self.stack.misfit(node)? {
+                return Err(misfit.into());
+            }
         }
         if let Some(data) = self.data_to_take(node)? {
             if object::link(dir, name, data)? {

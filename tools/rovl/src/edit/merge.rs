@@ -138,6 +138,7 @@ impl Merging<'_> {
             return Ok(None);
         }
         let empty = object::directory(journal.dir(), EMPTY.as_bytes())?;
+        empty.fold_case(stack.folds())?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(&empty, ".", flags, Mode::empty())
             .map_err(|errno| empty.error("open", errno))?;

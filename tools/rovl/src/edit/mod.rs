@@ -16,6 +16,7 @@ mod journal;
 mod merge;
 mod object;
 mod plan;
+mod relative;
 mod remove;
 mod spot;
 mod steps;

@@ -3,19 +3,16 @@
 //! Where a tree is, as a name in a directory: what is put there or replaced by a rename. And whether layers
 //! may be changed at all.
 
+use super::relative::relative;
 use crate::check::users;
 use crate::layer::{Entry, Error, Id, Layer, Stat};
-use crate::mounts::mountinfo::{self, Mount};
-use crate::mounts::Overlay;
 use crate::show::name;
 use anyhow::{bail, Context, Result};
-use rustix::fs::{fsync, major, minor, openat, statx, AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fs::{fsync, openat, statx, AtFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A name in a directory.
 #[derive(Debug)]
@@ -132,7 +129,7 @@ pub fn unused<'a>(layers: impl IntoIterator<Item = &'a Layer> + Clone) -> Result
         }
         let path = layer.path().canonicalize();
         let path = path.with_context(|| format!("cannot find {shown}"))?;
-        let user = relative.iter().find(|user| may_be(&user.path, &path, id));
+        let user = relative.iter().find(|user| user.may_be(&path, id));
         if let Some(user) = user {
             bail!(
                 "{shown} may be in use by the overlay at {}, which was mounted with the relative path {}: \
@@ -143,54 +140,6 @@ pub fn unused<'a>(layers: impl IntoIterator<Item = &'a Layer> + Clone) -> Result
         }
     }
     Ok(())
-}
-
-/// A layer of which the table of mounts does not say where it is: only the one who mounted it knew.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Relative {
-    path: PathBuf,
-    point: PathBuf,
-}
-
-/// Those of all mount namespaces that can be seen.
-fn relative() -> Result<HashSet<Relative>> {
-    let mut found = HashSet::new();
-    let mut seen = HashSet::new();
-    let processes = std::fs::read_dir("/proc").context("cannot read /proc")?;
-    for process in processes.flatten() {
-        // What may not be read, or has ended, is left out.
-        let Ok(namespace) = std::fs::read_link(process.path().join("ns/mnt")) else {
-            continue;
-        };
-        if !seen.insert(namespace) {
-            continue;
-        }
-        let table = std::fs::read(process.path().join("mountinfo")).unwrap_or_default();
-        let mounts = mountinfo::parse(&table).into_iter();
-        for overlay in mounts.filter(Mount::is_overlay).map(Overlay::of) {
-            let dirs = overlay.directories.into_iter().map(|dir| dir.path);
-            found.extend(dirs.filter(|path| path.is_relative()).map(|path| Relative {
-                path,
-                point: overlay.mount.point.clone(),
-            }));
-        }
-    }
-    Ok(found)
-}
-
-/// Whether `relative` leads to the layer at `path` from one of the directories that this is in. Engines of
-/// containers mount so, through short links.
-fn may_be(relative: &Path, path: &Path, id: Id) -> bool {
-    let upwards = |part: &Component<'_>| matches!(part, Component::ParentDir | Component::CurDir);
-    let from = relative.components().skip_while(upwards);
-    let from: PathBuf = from.collect();
-    path.ancestors().skip(1).any(|dir| {
-        let meta = std::fs::metadata(dir.join(&from));
-        meta.is_ok_and(|meta| {
-            let dev = (major(meta.dev()), minor(meta.dev()));
-            (dev, meta.ino()) == (id.dev, id.ino)
-        })
-    })
 }
 
 /// Which object a path leads to.

@@ -6,6 +6,7 @@ use super::xattr::by_descriptor;
 use super::{Error, Id, Kind, Layer, Place, Result, Stat};
 use ondisk::marker::{is_impure, Opaque};
 use ondisk::metacopy::{self, Metacopy};
+use ondisk::nlink::{Base, Nlink};
 use ondisk::redirect::Redirect;
 use ondisk::{whiteout, Name};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -247,6 +248,21 @@ impl Entry {
         Metacopy::parse(&value)
             .map(Some)
             .map_err(|fault| Error::format(&self.shown(), "use its metacopy attribute", fault))
+    }
+
+    /// How many names of this file of the upper layer are in lower layers only. A mount with `index=on` shows
+    /// there what this one has.
+    pub fn names_below(&self) -> Result<u32> {
+        let Some(value) = self.overlay_xattr(Name::Nlink)? else {
+            return Ok(0);
+        };
+        let all = Nlink::parse(&value)
+            .ok()
+            .filter(|nlink| nlink.base == Base::Upper)
+            .and_then(|nlink| nlink.apply(self.stat.nlink))
+            .unwrap_or(0);
+        // One link is the entry of the index.
+        Ok(all.saturating_sub(self.stat.nlink.saturating_sub(1)))
     }
 
     fn metacopy_value(&self) -> Result<Option<Vec<u8>>> {

@@ -9,6 +9,8 @@
 
 mod entry;
 mod error;
+mod fold;
+mod handles;
 mod levels;
 mod list;
 mod place;
@@ -18,6 +20,7 @@ mod xattr;
 
 pub use entry::{Closed, Entry, Whiteout};
 pub use error::{Cause, Error, Result};
+pub use handles::{Decoded, Handles};
 pub use levels::{Keep, Levels};
 pub use list::Listed;
 pub use place::Place;

@@ -8,13 +8,11 @@
 
 use super::tar::{Member, MemberKind, Writer};
 use super::{holes, META_PREFIX, OPAQUE, WHITEOUT_PREFIX};
-use crate::layer::{Entry, Id, Kind, Levels, Place, Stat, Time};
-use crate::show::name;
-use crate::stack::{Node, Stack};
+use crate::layer::{Entry, Kind, Levels, Place, Stat, Time};
+use crate::show::{name, names_below};
+use crate::stack::{Identity, Node, Stack};
 use anyhow::{bail, Context, Result};
 use ondisk::marker::Opaque;
-use ondisk::nlink::{Base, Nlink};
-use ondisk::Name;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -50,7 +48,7 @@ struct Commit<'a, W: Write> {
     tar: Writer<W>,
     options: Options,
     /// Files that have several names, and the first of these.
-    links: HashMap<Id, Vec<u8>>,
+    links: HashMap<Identity, Vec<u8>>,
     levels: Levels<Node, Rest>,
     watch: &'a mut dyn Watch,
 }
@@ -107,6 +105,7 @@ impl<W: Write> Commit<'_, W> {
             self.watch.at(node.place());
             match node.kind() {
                 Kind::Dir => self.go_into(node, fresh)?,
+                Kind::Socket => self.socket(&dir, &name, fresh)?,
                 _ => self.object(&node)?,
             }
             return Ok(true);
@@ -190,19 +189,34 @@ impl<W: Write> Commit<'_, W> {
         self.write(&member)
     }
 
+    /// Leaves a socket out. What it hides is not to show in its place.
+    fn socket(&mut self, dir: &Node, last: &[u8], fresh: bool) -> Result<()> {
+        let place = dir.place().child(last);
+        let shown = name(&place.to_bytes()).to_string();
+        self.watch
+            .note(format!("{shown}: left out: a layer cannot hold a socket"));
+        let below = dir.below()?;
+        let hides = match &below {
+            Some(below) => self.stack.lookup(below, last)?.is_some(),
+            // Nobody knows what is below.
+            None => self.stack.layers().len() == 1,
+        };
+        if fresh || !hides {
+            return Ok(());
+        }
+        self.check_name(&place)?;
+        let what = [WHITEOUT_PREFIX, last].concat();
+        self.mark(dir.place(), &what, dir.stat().mtime)
+    }
+
     fn object(&mut self, node: &Node) -> Result<()> {
         self.check_name(node.place())?;
         let stat = *node.stat();
         let (major, minor) = stat.rdev;
         let kind = match node.kind() {
-            Kind::Socket => {
-                let shown = name(&node.place().to_bytes()).to_string();
-                self.watch
-                    .note(format!("{shown}: left out: a layer cannot hold a socket"));
-                return Ok(());
-            }
-            _ if stat.nlink > 1 && self.links.contains_key(&stat.id) => {
-                let first = self.links.get(&stat.id).cloned().unwrap_or_default();
+            _ if stat.nlink > 1 && self.links.contains_key(&node.identity()) => {
+                let first = self.links.get(&node.identity()).cloned();
+                let first = first.unwrap_or_default();
                 let member = self.member(node, MemberKind::HardLink(first))?;
                 let member = Member {
                     xattrs: Vec::new(),
@@ -216,7 +230,7 @@ impl<W: Write> Commit<'_, W> {
             Kind::CharDevice => MemberKind::CharDevice(major, minor),
             Kind::BlockDevice => MemberKind::BlockDevice(major, minor),
             Kind::Fifo => MemberKind::Fifo,
-            Kind::Dir | Kind::Unknown => {
+            Kind::Dir | Kind::Socket | Kind::Unknown => {
                 bail!(
                     "{}: it is of a type that is not known",
                     name(&node.entry().shown())
@@ -224,7 +238,7 @@ impl<W: Write> Commit<'_, W> {
             }
         };
         if stat.nlink > 1 {
-            self.links.insert(stat.id, node.place().to_bytes());
+            self.links.insert(node.identity(), node.place().to_bytes());
             self.look_for_other_names(node)?;
         }
         let whole = node.parts().len() == 1 && node.data_place().is_none();
@@ -238,27 +252,13 @@ impl<W: Write> Commit<'_, W> {
     /// Tells if a file of the index has names that are in lower layers only. With `index=on` a mount shows
     /// them with the content that this one has now.
     fn look_for_other_names(&mut self, node: &Node) -> Result<()> {
-        let Some(value) = node.entry().overlay_xattr(Name::Nlink)? else {
-            return Ok(());
-        };
-        let nlink = Nlink::parse(&value)
-            .ok()
-            .filter(|nlink| nlink.base == Base::Upper);
-        let all = nlink
-            .and_then(|nlink| nlink.apply(node.stat().nlink))
-            .unwrap_or(0);
-        // One link is the entry of the index.
-        let upper = node.stat().nlink.saturating_sub(1);
-        let others = all.saturating_sub(upper);
+        let others = node.entry().names_below()?;
         if others > 0 {
             let place = node.place().to_bytes();
             self.watch.left_out(format!(
-                "{}: {} in lower layers only: there the image has the old content",
+                "{}: {}: there the image has the old content",
                 name(&place),
-                match others {
-                    1 => "1 other name of this file is".to_owned(),
-                    _ => format!("{others} other names of this file are"),
-                }
+                names_below(others)
             ));
         }
         Ok(())
@@ -267,18 +267,13 @@ impl<W: Write> Commit<'_, W> {
     fn file(&mut self, node: &Node, stat: &Stat) -> Result<()> {
         let mut member = self.member(node, MemberKind::File)?;
         member.size = stat.size;
+        if let Some(misfit) = self.stack.misfit(node)? {
+            return Err(misfit.into());
+        }
         let file = self.stack.open_data(node)?;
         let shown = name(&node.entry().shown()).to_string();
         // A file that has its data itself and takes that much space has no holes.
         let whole = node.parts().len() == 1 && node.data_place().is_none();
-        let len = file.metadata().with_context(|| shown.clone())?.len();
-        if !whole && len != stat.size {
-            bail!(
-                "{shown}: it has {} bytes, but its data in the layers below has {len}: look at it \
-                 with rovl check",
-                stat.size
-            );
-        }
         let full = whole && stat.blocks.saturating_mul(512) >= stat.size;
         if !full {
             let map = holes::map(&file, stat.size);

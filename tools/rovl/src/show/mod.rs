@@ -14,5 +14,5 @@ pub use bytes::{bytes, opt_bytes, Bytes};
 pub use escape::{name, unescape, Name};
 pub use out::{Captured, Out, Palette, When};
 pub use progress::Progress;
-pub use size::{count, nanoseconds, size};
+pub use size::{count, names_below, nanoseconds, size};
 pub use table::{Align, Table};

@@ -4,11 +4,12 @@
 
 use super::escape::{name, AsBytes};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// A progress bar. It goes away when it is dropped.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress(ProgressBar, Cell<u64>);
 
 impl Progress {
     /// A bar for `total` steps, or one that only counts if it is not known how many there are.
@@ -28,7 +29,7 @@ impl Progress {
         if shown {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Self(bar)
+        Self(bar, Cell::new(0))
     }
 
     /// A bar for `total` bytes.
@@ -50,6 +51,17 @@ impl Progress {
         if !self.0.is_hidden() {
             self.0.set_message(name(path).to_string());
         }
+    }
+
+    /// Says on stderr what comes out otherwise than it was asked for, and counts it.
+    pub fn note(&self, text: &str) {
+        self.1.set(self.1.get().saturating_add(1));
+        self.suspend(|| eprintln!("{text}"));
+    }
+
+    /// How often there was something to say.
+    pub fn notes(&self) -> u64 {
+        self.1.get()
     }
 
     /// Does something that prints, without the bar in its way.

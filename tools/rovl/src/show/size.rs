@@ -33,6 +33,14 @@ pub fn nanoseconds(ns: u64) -> String {
     }
 }
 
+/// How many names of a file are not in the upper layer.
+pub fn names_below(number: u32) -> String {
+    match number {
+        1 => "1 other name of this file is in lower layers only".to_owned(),
+        _ => format!("{number} other names of this file are in lower layers only"),
+    }
+}
+
 /// `1 file`, `2 files`: a number with what it counts, whose plural has an s.
 pub fn count(number: u64, what: &str) -> String {
     match number {

@@ -4,12 +4,47 @@
 
 use super::{Node, Stack};
 use crate::layer::{Entry, Error, Kind, Layer, Place, Result};
+use crate::show::name;
 use rustix::fd::OwnedFd;
 use rustix::fs::{openat2, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use std::fmt;
 use std::fs::File;
 
+/// A file of which stat(2) tells another size than who reads it finds: a mount shows both, and no file by itself
+/// can.
+#[derive(Debug)]
+pub struct Misfit {
+    path: Vec<u8>,
+    size: u64,
+    data: u64,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, size, data } = self;
+        let path = name(path);
+        write!(
+            f,
+            "{path}: it has {size} bytes, but its data in the layers below has {data}; a mount shows both, which no \
+             file by itself can: rovl check -y gives it the size of the data"
+        )
+    }
+}
+
+impl std::error::Error for Misfit {}
+
 impl Stack {
+    /// What is wrong with the size of a regular file, if something is.
+    pub fn misfit(&self, node: &Node) -> Result<Option<Misfit>> {
+        if node.parts().len() == 1 && node.data_place().is_none() {
+            return Ok(None);
+        }
+        let (size, data) = (node.stat().size, self.data_entry(node)?.stat().size);
+        let path = node.entry().shown();
+        Ok((size != data).then_some(Misfit { path, size, data }))
+    }
+
     /// Opens the data of a regular file.
     ///
     /// The digest that it may have to have is not looked at.

@@ -73,8 +73,8 @@ struct Lookup<'a> {
     metacopy: bool,
     /// The object that was found last says itself, and by an absolute path, where the rest is.
     absolute: bool,
-    /// The object that was found last, and whether it is in a lower layer.
-    last: Option<(Place, bool)>,
+    /// The object that was found last, and the number of its layer.
+    last: Option<(usize, Place)>,
     seen: Vec<Seen>,
 }
 
@@ -136,8 +136,9 @@ impl Stack {
             lookup.check_data(&parts)?;
         }
         let place = dir.place().child(name);
+        let node = (!parts.is_empty()).then(|| Node::new(place, parts, data_place));
         Ok(Found {
-            node: (!parts.is_empty()).then(|| Node::new(place, parts, data_place)),
+            node: node.map(|node| self.indexed(node)).transpose()?,
             seen: lookup.seen,
             name_below: lookup.redirect.unwrap_or_else(|| name.to_vec()),
         })
@@ -164,8 +165,7 @@ impl Lookup<'_> {
                 last: lowest && (self.is_dir || self.stack.data.is_empty()),
             };
             if let Some(entry) = self.in_layer(level)? {
-                let lower = part.layer > 0 || !self.stack.has_upper;
-                self.last = Some((entry.place().clone(), lower));
+                self.last = Some((part.layer, entry.place().clone()));
                 // Of files without data, the first shows the attributes, and the last has the data.
                 if !self.metacopy || parts.is_empty() {
                     parts.push(Part {
@@ -188,7 +188,8 @@ impl Lookup<'_> {
 
     /// Where the data-only layers have the data, if the file leads there.
     fn data_place(&self) -> Option<Vec<u8>> {
-        let in_lower = self.last.as_ref().is_some_and(|(_, lower)| *lower);
+        let last = self.last.as_ref();
+        let in_lower = last.is_some_and(|(layer, _)| *layer > 0 || !self.stack.has_upper);
         let deferred = self.metacopy && in_lower && self.absolute && !self.stack.data.is_empty();
         self.redirect.clone().filter(|_| deferred)
     }
@@ -214,15 +215,9 @@ impl Lookup<'_> {
 
     /// An error about what was found last.
     fn error(&self, what: &'static str, cause: Cause) -> Error {
-        let layer = self
-            .seen
-            .last()
-            .and_then(|seen| self.stack.layer(seen.layer));
-        let place = self.last.as_ref().map(|(place, _)| place);
-        match layer.zip(place) {
-            Some((layer, place)) => Error::new(&layer.shown(place), what, cause),
-            None => Error::new(self.name, what, cause),
-        }
+        let last = self.last.as_ref();
+        let shown = last.and_then(|(layer, place)| Some(self.stack.layer(*layer)?.shown(place)));
+        Error::new(shown.as_deref().unwrap_or(self.name), what, cause)
     }
 
     /// Looks for the object. Returns `None` where there is nothing that shows.

@@ -8,13 +8,15 @@
 
 mod data;
 mod explain;
+mod index;
 mod lookup;
 mod node;
 mod walk;
 
+pub use data::Misfit;
 pub use explain::{Explanation, Hidden};
 pub use lookup::{Found, Seen, What};
-pub use node::{ClosedNode, Node, Part};
+pub use node::{ClosedNode, Identity, Node, Part};
 pub use walk::{Visit, Walk};
 
 use crate::layer::{Entry, Error, Id, Kind, Layer, Place, Result};
@@ -33,6 +35,10 @@ pub struct Stack {
     roots: Vec<Id>,
     /// Whether redirects and files without data are followed.
     follow: bool,
+    /// Whether the layers fold the case of names.
+    folds: bool,
+    /// The index, if it is looked at.
+    index: Option<index::Index>,
 }
 
 impl Stack {
@@ -40,11 +46,12 @@ impl Stack {
     /// layers `data`.
     ///
     /// Redirects and files without data are followed, as a mount does with `redirect_dir=follow` and
-    /// `metacopy=on`. An index is not looked at: of a file with several names, those that are in lower layers
-    /// only show what these have, as with `index=off`.
+    /// `metacopy=on`. An index is only looked at after [`Self::with_index`]: without, of a file with several
+    /// names, those that are in lower layers only show what these have, as with `index=off`.
     pub fn new(upper: Option<Layer>, lower: Vec<Layer>, data: Vec<Layer>) -> Result<Self> {
         let has_upper = upper.is_some();
         let merged: Vec<_> = upper.into_iter().chain(lower).collect();
+        let folds = folds(&merged)?;
         let mut roots = Vec::new();
         for layer in merged.iter().chain(&data) {
             let id = layer.root()?.id();
@@ -64,6 +71,8 @@ impl Stack {
             data,
             roots,
             follow: true,
+            folds,
+            index: None,
         })
     }
 
@@ -73,6 +82,12 @@ impl Stack {
     pub fn without_following(mut self) -> Self {
         self.follow = false;
         self
+    }
+
+    /// Whether the layers fold the case of names: a name is found under others then, and shown as the topmost
+    /// layer has it.
+    pub fn folds(&self) -> bool {
+        self.folds
     }
 
     /// The merged layers, the topmost first.
@@ -128,16 +143,33 @@ impl Stack {
     /// The names in the layers of a directory, sorted by their bytes, those of whiteouts with them: a
     /// lookup tells what they show.
     pub fn names(&self, dir: &Node) -> Result<Vec<Box<[u8]>>> {
-        let mut names = Vec::new();
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        let mut above = Vec::new();
         for part in dir.parts() {
+            let first = names.len();
             part.entry.each_name(|name, _| {
                 names.push(name.into());
                 true
             })?;
+            if self.folds {
+                let mut new = names.split_off(first);
+                retain_new(&mut new, &above)?;
+                names.append(&mut new);
+                above.push(&part.entry);
+            }
         }
         names.sort_unstable();
         names.dedup();
         Ok(names)
+    }
+
+    /// Leaves those of `names` that are none of a directory, also not in another case.
+    pub fn retain_other_names(&self, dir: &Node, names: &mut Vec<Box<[u8]>>) -> Result<()> {
+        if self.folds {
+            let parts: Vec<_> = dir.parts().iter().map(|part| &part.entry).collect();
+            retain_new(names, &parts)?;
+        }
+        Ok(())
     }
 
     /// Whether a directory shows nothing.
@@ -161,6 +193,35 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// Leaves those of `names` that none of the directories has. Which names are one is for their file system to say.
+fn retain_new(names: &mut Vec<Box<[u8]>>, dirs: &[&Entry]) -> Result<()> {
+    let mut kept = Vec::with_capacity(names.len());
+    'names: for name in names.drain(..) {
+        for dir in dirs {
+            if dir.child(&name)?.is_some() {
+                continue 'names;
+            }
+        }
+        kept.push(name);
+    }
+    *names = kept;
+    Ok(())
+}
+
+/// Whether layers fold the case of names: all of them or none, as for a mount.
+fn folds(layers: &[Layer]) -> Result<bool> {
+    let mut all = None;
+    for layer in layers {
+        let root = layer.root()?;
+        let folds = root.folds_case();
+        if *all.get_or_insert(folds) != folds {
+            let what = "use it in one stack with the others: some fold the case of names, and others do not";
+            return Err(root.error(what, Errno::INVAL));
+        }
+    }
+    Ok(all.unwrap_or_default())
 }
 
 #[cfg(test)]

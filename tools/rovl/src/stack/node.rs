@@ -2,7 +2,7 @@
 
 //! What a path shows.
 
-use crate::layer::{Closed, Entry, Keep, Kind, Place, Result, Stat};
+use crate::layer::{Closed, Entry, Id, Keep, Kind, Place, Result, Stat};
 
 /// An object of a layer that has a part in what is shown.
 #[derive(Debug)]
@@ -22,6 +22,17 @@ pub struct Node {
     parts: Vec<Part>,
     /// Where the data-only layers have the data of a file.
     data_place: Option<Vec<u8>>,
+    /// What shows the attributes is not at this place of the upper layer, but in the index.
+    by_index: bool,
+}
+
+/// What makes two names one file: the object that shows the attributes, and where the data is. Names of one
+/// object without data may lead to different data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    top: Id,
+    data: Option<Id>,
+    data_place: Option<Vec<u8>>,
 }
 
 /// A directory that was closed, because only so much can be open.
@@ -39,7 +50,24 @@ impl Node {
             place,
             parts,
             data_place,
+            by_index: false,
         }
+    }
+
+    /// The same, found by the index.
+    pub(super) fn found_by_index(mut self) -> Self {
+        self.by_index = true;
+        self
+    }
+
+    /// What it is made of.
+    pub(super) fn into_parts(self) -> (Place, Vec<Part>, Option<Vec<u8>>) {
+        (self.place, self.parts, self.data_place)
+    }
+
+    /// Whether the upper layer has the file under other names only, and the index tells that this is one of them.
+    pub fn is_by_index(&self) -> bool {
+        self.by_index
     }
 
     /// Where it is shown.
@@ -104,6 +132,15 @@ impl Node {
     /// Where the data-only layers have the data, if it is not in a merged one.
     pub fn data_place(&self) -> Option<&[u8]> {
         self.data_place.as_deref()
+    }
+
+    /// What all names of a file have in common.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            top: self.entry().id(),
+            data: self.parts.get(1).map(|part| part.entry.id()),
+            data_place: self.data_place.clone(),
+        }
     }
 
     /// The number of descriptors that it takes.

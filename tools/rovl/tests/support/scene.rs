@@ -45,11 +45,24 @@ impl Scene {
 
     /// Has it on a small file system with fs-verity, if this machine can mount one. It is empty then.
     pub fn on_verity(&self) -> bool {
+        self.on_image("-b 4096 -O verity", "")
+    }
+
+    /// The same on one whose directories fold the case of names.
+    pub fn on_folding(&self) -> bool {
+        self.on_image(
+            "-O casefold -E encoding=utf8",
+            "rmdir lost+found; chattr +F .",
+        )
+    }
+
+    fn on_image(&self, options: &str, script: &str) -> bool {
         let image = self.root().with_extension("image");
         let text = format!(
-            "truncate -s 32M {image}; mkfs.ext4 -q -b 4096 -O verity {image}
+            "truncate -s 32M {image}; mkfs.ext4 -q {options} {image}
             modprobe -q loop || true
-            mount -o loop {image} {root}; rm {image}; cd {root}; mkdir l l2 u w m",
+            mount -o loop {image} {root}; rm {image}; cd {root}; {script}
+            mkdir l l2 u w m",
             image = image.display(),
             root = self.root().display(),
         );

@@ -5,9 +5,9 @@
 use super::lookups::Lookups;
 use super::{Index, Named};
 use crate::check::finding::{Finding, Findings};
-use crate::check::handles::Decoded;
 use crate::check::kind::Kind;
 use crate::check::repair::{Step, Target};
+use crate::layer::Decoded;
 use crate::layer::{Kind as Type, Result};
 use ondisk::file_handle::FileHandle;
 use ondisk::Name;

@@ -5,9 +5,9 @@
 use super::links::Links;
 use super::Named;
 use crate::check::finding::{Finding, Findings};
-use crate::check::handles::Decoded;
 use crate::check::kind::Kind;
 use crate::check::repair::{Step, Target};
+use crate::layer::Decoded;
 use crate::layer::Result;
 use ondisk::file_handle::FileHandle;
 use ondisk::Name;

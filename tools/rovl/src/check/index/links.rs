@@ -3,9 +3,9 @@
 //! The numbers of links of what is in the index, compared with the names that are shown.
 
 use crate::check::finding::{Finding, Findings};
-use crate::check::handles::Decoded;
 use crate::check::kind::Kind;
 use crate::check::repair::{Step, Target};
+use crate::layer::Decoded;
 use crate::layer::{Closed, Entry, Id, Kind as Type, Result};
 use crate::show::name;
 use crate::stack::Node;

@@ -4,9 +4,9 @@
 
 use super::Index;
 use crate::check::finding::{Finding, Findings};
-use crate::check::handles::Decoded;
 use crate::check::kind::Kind;
 use crate::check::repair::{Step, Target};
+use crate::layer::Decoded;
 use crate::layer::{Closed, Entry, Id, Kind as Type, Result};
 use crate::show::name;
 use crate::stack::Node;

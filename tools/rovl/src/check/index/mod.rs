@@ -9,9 +9,9 @@ mod lookups;
 mod shown;
 
 use super::finding::{Finding, Findings};
-use super::handles::{Decoded, Handles};
 use super::kind::Kind;
 use super::repair::{Step, Target};
+use crate::layer::{Decoded, Handles};
 use crate::layer::{Entry, Id, Kind as Type, Layer, Result};
 use crate::show::name;
 use crate::stack::Stack;

@@ -11,11 +11,11 @@ use anyhow::{Context, Result};
 use ondisk::escape;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{
-    chmod, chownat, fchmod, futimens, setxattr, utimensat, AtFlags, Gid, Mode, Timespec,
-    Timestamps, Uid, XattrFlags,
+    chmod, chownat, fchmod, futimens, removexattr, setxattr, utimensat, AtFlags, Gid, Mode,
+    Timespec, Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 
 /// The attributes of a member.
@@ -143,6 +143,17 @@ impl Attributes {
                     ));
                 }
                 Err(errno) => return Err(errno).with_context(|| format!("cannot set {}", shown())),
+            }
+        }
+        // What the directory that it is in has handed down.
+        let own = |name: &CStr| self.xattrs.iter().any(|(key, _)| key == name.to_bytes());
+        for name in [c"system.posix_acl_access", c"system.posix_acl_default"] {
+            if own(name) {
+                continue;
+            }
+            match removexattr(path.as_str(), name) {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+                Err(errno) => return Err(errno).context("cannot take an inherited ACL from it"),
             }
         }
         Ok(())

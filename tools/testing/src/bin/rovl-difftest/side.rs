@@ -385,8 +385,8 @@ impl Side {
             }
             self.mounted = false;
             self.line("unmount", &format!("{result:?}"))?;
-            if let Some(shown) = shown {
-                self.ask_tool(&shown)?;
+            if let Some((shown, index)) = shown {
+                self.ask_tool(&shown, index)?;
             }
         }
         if self.nested {
@@ -402,19 +402,20 @@ impl Side {
         self.check_layers(work)
     }
 
-    /// What the mount shows, if the command can tell it from the layers.
-    fn shown_for_tool(&self) -> Option<Snapshot> {
+    /// What the mount shows, if the command can tell it from the layers, and whether it has an index.
+    fn shown_for_tool(&self) -> Option<(Snapshot, bool)> {
         self.tool.as_ref()?;
         let table = mount_table();
         let mount = table.iter().rfind(|mount| mount.target == self.merged)?;
-        // It takes names for what they are, and does not fold their case.
-        let plain = !self.nested && self.script.upper != FOLDED;
-        let can = plain && tool::can_tell(&self.options, &mount.super_options);
-        can.then(|| snapshot::of(&self.merged, View::Shown))
+        let can = !self.nested && tool::can_tell(&self.options, &mount.super_options);
+        let layers = self.lowers.iter().chain([&self.upper]);
+        let layers: Vec<&Path> = layers.map(PathBuf::as_path).collect();
+        let shown = can.then(|| tool::shown(&self.merged, &layers))?;
+        Some((shown, tool::has_index(&mount.super_options)))
     }
 
     /// Asks the command about the layers. That it is wrong is a line that the other side does not have.
-    fn ask_tool(&mut self, shown: &Snapshot) -> std::io::Result<()> {
+    fn ask_tool(&mut self, shown: &Snapshot, index: bool) -> std::io::Result<()> {
         let Some(program) = &self.tool else {
             return Ok(());
         };
@@ -429,6 +430,8 @@ impl Side {
             upper: &self.upper,
             work: &self.work,
             options: &self.options,
+            folds: self.script.upper == FOLDED,
+            index,
             room: &self.merged.with_file_name("tool"),
         };
         let volatile = self

@@ -16,6 +16,9 @@ const LIST_MAX: usize = 65536;
 /// Longest value of an extended attribute.
 const VALUE_MAX: usize = 65536;
 
+/// What is said of a file of which another number of bytes is read than stat(2) tells.
+pub const OTHER_SIZE: &str = " data of another size";
+
 /// Which tree is described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
@@ -176,7 +179,12 @@ impl Walk<'_> {
         match kind {
             FileType::Directory => text.push_str(&self.directory(relative)?),
             FileType::RegularFile => match std::fs::read(&path) {
-                Ok(data) => drop(write!(text, " data={:016x}", digest(&data))),
+                Ok(data) => {
+                    let _ = write!(text, " data={:016x}", digest(&data));
+                    if self.view == View::Shown && data.len() as i64 != stat.st_size {
+                        text.push_str(OTHER_SIZE);
+                    }
+                }
                 Err(error) => drop(write!(text, " data: {error}")),
             },
             FileType::Symlink => {

@@ -2,7 +2,7 @@
 
 //! File handles of overlays, made and followed as the kernel does it.
 
-use crate::layer::{Entry, Id, Kind, Layer, Stat};
+use super::{Entry, Id, Kind, Layer, Stat};
 use crate::sys::{fs_uuid, FileHandle};
 use ondisk::file_handle::{self, MadeHandle};
 use ondisk::uuid::{is_null, Uuid};
