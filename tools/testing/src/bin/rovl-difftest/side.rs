@@ -430,7 +430,7 @@ impl Side {
             upper: &self.upper,
             work: &self.work,
             options: &self.options,
-            folds: self.script.upper == FOLDED,
+            script: &self.script,
             index,
             room: &self.merged.with_file_name("tool"),
         };
