@@ -143,6 +143,9 @@ pub fn filter_list(
 
 /// Moves `list[from..to]` to `write`, which is not above it, and returns where it ends there.
 fn move_down(list: &mut [u8], from: usize, to: usize, mut write: usize) -> usize {
+    if from == write {
+        return to;
+    }
     for read in from..to {
         let byte = list.get(read).copied().unwrap_or_default();
         if let Some(slot) = list.get_mut(write) {

@@ -18,7 +18,10 @@ use vfs::{
     bindings,
     dentry::Dentry,
     errno::to_result,
-    xattr::length,
+    xattr::{
+        length,
+        Name, //
+    },
     Foreign, //
 };
 
@@ -27,10 +30,11 @@ impl LayerPath<'_> {
     /// (`vfs_getxattr()`). `ERANGE` where it is longer.
     ///
     /// An empty buffer asks for the length.
-    pub fn getxattr(
+    #[inline]
+    pub fn getxattr<'n>(
         &self,
         _as_mounter: &AsMounter,
-        name: &CStr,
+        name: impl Into<Name<'n>>,
         value: &mut [u8],
     ) -> Result<usize> {
         self.dentry.inode().ok_or(ENOENT)?;
@@ -45,7 +49,7 @@ impl LayerPath<'_> {
             bindings::vfs_getxattr(
                 self.mount.idmap().as_raw(),
                 self.dentry.as_raw(),
-                name.as_char_ptr(),
+                name.into().as_char_ptr(),
                 ptr.cast(),
                 value.len(),
             )
@@ -105,6 +109,7 @@ impl LayerPath<'_> {
     /// (`vfs_listxattr()`).
     ///
     /// An empty buffer asks for the length.
+    #[inline]
     pub fn listxattr(&self, _as_mounter: &AsMounter, list: &mut [u8]) -> Result<usize> {
         self.dentry.inode().ok_or(ENOENT)?;
         let ptr = if list.is_empty() {
@@ -132,11 +137,11 @@ impl WriteGuard<'_> {
     }
 
     /// As [`setxattr`](Self::setxattr), with `XATTR_CREATE` or `XATTR_REPLACE` in `flags`.
-    pub fn setxattr_flags(
+    pub fn setxattr_flags<'n>(
         &self,
         as_mounter: &AsMounter,
         dentry: &Dentry<Foreign>,
-        name: &CStr,
+        name: impl Into<Name<'n>>,
         value: &[u8],
         flags: i32,
     ) -> Result {
@@ -149,7 +154,7 @@ impl WriteGuard<'_> {
             bindings::vfs_setxattr(
                 self.mount().idmap().as_raw(),
                 dentry.as_raw(),
-                name.as_char_ptr(),
+                name.into().as_char_ptr(),
                 value.as_ptr().cast(),
                 value.len(),
                 flags,
@@ -160,11 +165,11 @@ impl WriteGuard<'_> {
     /// Removes an attribute of a layer's object, whose inode is not locked (`vfs_removexattr()`).
     ///
     /// Returns `ENODATA` where there is none.
-    pub fn removexattr(
+    pub fn removexattr<'n>(
         &self,
         as_mounter: &AsMounter,
         dentry: &Dentry<Foreign>,
-        name: &CStr,
+        name: impl Into<Name<'n>>,
     ) -> Result {
         as_mounter.check()?;
         self.check(dentry)?;
@@ -174,7 +179,7 @@ impl WriteGuard<'_> {
             bindings::vfs_removexattr(
                 self.mount().idmap().as_raw(),
                 dentry.as_raw(),
-                name.as_char_ptr(),
+                name.into().as_char_ptr(),
             )
         })
     }

@@ -26,7 +26,8 @@ use vfs::{
     xattr::{
         Change,
         Handler,
-        Handlers, //
+        Handlers,
+        Name, //
     }, //
 };
 
@@ -42,7 +43,7 @@ impl Handler for All {
 
     const PREFIX: &'static CStr = c"";
 
-    fn get(inode: &Inode<PassFs>, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    fn get(inode: &Inode<PassFs>, name: Name<'_>, value: &mut [u8]) -> Result<usize> {
         let below = inode_path(inode)?;
         inode
             .sb()
@@ -50,7 +51,7 @@ impl Handler for All {
             .as_mounter(|m| below.getxattr(m, name, value))
     }
 
-    fn set(dentry: &LockedDentry<'_, PassFs>, name: &CStr, change: Change<'_>) -> Result {
+    fn set(dentry: &LockedDentry<'_, PassFs>, name: Name<'_>, change: Change<'_>) -> Result {
         let inode = dentry.inode();
         let below = real(inode)?;
         let fs = inode.sb().data();

@@ -46,7 +46,8 @@ use vfs::{
     xattr::{
         Change,
         Handler,
-        Handlers, //
+        Handlers,
+        Name, //
     }, //
 };
 
@@ -86,19 +87,19 @@ impl<N: In> Handler for Escaped<N> {
     const PREFIX: &'static CStr = N::NAMESPACE.prefix();
 
     #[inline]
-    fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    fn get(inode: &Inode<Rovl>, name: Name<'_>, value: &mut [u8]) -> Result<usize> {
         let mut buf: NameBuf = [0; XATTR_NAME_MAX + 1];
         let name =
             escape::escape(N::NAMESPACE, name.to_bytes(), &mut buf).map_err(fault::to_error)?;
-        get(inode, name, value)
+        get(inode, name.into(), value)
     }
 
     #[inline]
-    fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
+    fn set(dentry: &LockedDentry<'_, Rovl>, name: Name<'_>, change: Change<'_>) -> Result {
         let mut buf: NameBuf = [0; XATTR_NAME_MAX + 1];
         let name =
             escape::escape(N::NAMESPACE, name.to_bytes(), &mut buf).map_err(fault::to_error)?;
-        set(dentry, name, change)
+        set(dentry, name.into(), change)
     }
 }
 
@@ -111,24 +112,24 @@ impl Handler for Plain {
     const PREFIX: &'static CStr = c"";
 
     #[inline]
-    fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    fn get(inode: &Inode<Rovl>, name: Name<'_>, value: &mut [u8]) -> Result<usize> {
         get(inode, name, value)
     }
 
     #[inline]
-    fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
+    fn set(dentry: &LockedDentry<'_, Rovl>, name: Name<'_>, change: Change<'_>) -> Result {
         set(dentry, name, change)
     }
 }
 
 /// Reads the attribute `name` of the layer.
-fn get(inode: &Inode<Rovl>, name: &CStr, value: &mut [u8]) -> Result<usize> {
+fn get(inode: &Inode<Rovl>, name: Name<'_>, value: &mut [u8]) -> Result<usize> {
     let path = inode.real().top()?;
     inode.ofs().as_mounter(|m| path.getxattr(m, name, value))
 }
 
 /// Changes the attribute `name` of the upper layer, after copy up if need be.
-fn set(dentry: &LockedDentry<'_, Rovl>, name: &CStr, change: Change<'_>) -> Result {
+fn set(dentry: &LockedDentry<'_, Rovl>, name: Name<'_>, change: Change<'_>) -> Result {
     let inode = dentry.inode();
     let ofs = inode.ofs();
     if inode.upper().is_none() {

@@ -6,10 +6,7 @@ use crate::{
     object::super_data::Super,
     upper::Upper, //
 };
-use kernel::{
-    prelude::*,
-    str::CStr, //
-};
+use kernel::prelude::*;
 use vfs::{
     dentry::Dentry,
     fileattr::FileKattr,
@@ -18,7 +15,10 @@ use vfs::{
         AclKind,
         PosixAcl, //
     },
-    xattr::Change,
+    xattr::{
+        Change,
+        Name, //
+    },
     Foreign, //
 };
 
@@ -43,7 +43,7 @@ impl Upper<'_> {
     pub(crate) fn change_xattr(
         &self,
         dentry: &Dentry<Foreign>,
-        name: &CStr,
+        name: Name<'_>,
         change: Change<'_>,
     ) -> Result {
         match change {

@@ -2,6 +2,7 @@
 
 //! `struct xattr_handler`, and lists of them.
 
+use super::Name;
 use crate::{
     bindings,
     dentry::{
@@ -40,10 +41,14 @@ pub trait Handler {
     /// `ERANGE` where the buffer is too small.
     ///
     /// Security modules ask before the dentry is complete, so there is only an inode.
-    fn get(inode: &Inode<Self::FileSystem>, name: &CStr, value: &mut [u8]) -> Result<usize>;
+    fn get(inode: &Inode<Self::FileSystem>, name: Name<'_>, value: &mut [u8]) -> Result<usize>;
 
     /// Sets the attribute `name`, which is without the prefix, or removes it.
-    fn set(dentry: &LockedDentry<'_, Self::FileSystem>, name: &CStr, change: Change<'_>) -> Result;
+    fn set(
+        dentry: &LockedDentry<'_, Self::FileSystem>,
+        name: Name<'_>,
+        change: Change<'_>,
+    ) -> Result;
 }
 
 /// What is done to an extended attribute.
@@ -128,7 +133,7 @@ impl<T: Handler> Table<T> {
         // SAFETY: By the safety requirements.
         let inode = unsafe { Inode::from_raw(inode) };
         // SAFETY: The VFS passes a NUL-terminated string.
-        let name = unsafe { CStr::from_char_ptr(name) };
+        let name = unsafe { Name::from_raw(name) };
         let value: &mut [u8] = if buffer.is_null() {
             &mut []
         } else {
@@ -159,7 +164,7 @@ impl<T: Handler> Table<T> {
         // SAFETY: The VFS passes a dentry with its inode.
         let dentry = unsafe { LockedDentry::new(dentry, inode) };
         // SAFETY: The VFS passes a NUL-terminated string.
-        let name = unsafe { CStr::from_char_ptr(name) };
+        let name = unsafe { Name::from_raw(name) };
         let change = if value.is_null() {
             Change::Remove
         } else {
