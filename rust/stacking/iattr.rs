@@ -33,7 +33,8 @@ impl WriteGuard<'_> {
         !self.mount().is_idmapped() && uid.val == stat.uid.val && gid.val == stat.gid.val
     }
 
-    /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked.
+    /// Sets attributes of an object of a layer (`notify_change()`), whose inode is locked. On
+    /// the way `attr` is completed.
     ///
     /// Returns `EINVAL` if `lock` is not that of the inode, or for the size of what is no regular file,
     /// `ENOENT` of a negative dentry, and `EWOULDBLOCK` while somebody holds a lease on the file.
@@ -42,7 +43,7 @@ impl WriteGuard<'_> {
         as_mounter: &AsMounter,
         lock: &Locked<'_, Foreign>,
         dentry: &Dentry<Foreign>,
-        attr: &Iattr,
+        attr: &mut Iattr,
     ) -> Result {
         as_mounter.check()?;
         self.check(dentry)?;
@@ -50,21 +51,19 @@ impl WriteGuard<'_> {
         if !lock.inode().is(inode) {
             return Err(EINVAL);
         }
-        let mut attr = attr.to_raw();
         // System calls look that only a regular file is truncated, and file systems rely on that.
-        if attr.ia_valid & bindings::rvfs_const_RVFS_ATTR_SIZE != 0 && !inode.is_reg() {
+        if attr.sets_size() && !inode.is_reg() {
             return Err(EINVAL);
         }
-        // File systems take over all of it, and an inode must not change its type. CAST: a mask.
-        let kind = bindings::S_IFMT as u16;
-        attr.ia_mode = (attr.ia_mode & !kind) | (inode.mode() & kind);
+        // An inode must not change its type.
+        attr.set_type(inode.mode());
         // SAFETY: The dentry is valid and of this mount's file system; its inode is locked; the
-        // attributes are a copy, and the file in them is not used.
+        // attributes are borrowed exclusively, and the file in them is not used.
         to_result(unsafe {
             bindings::notify_change(
                 self.mount().idmap().as_raw(),
                 dentry.as_raw(),
-                &mut attr,
+                attr.as_raw_mut(),
                 ptr::null_mut(),
             )
         })

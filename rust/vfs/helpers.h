@@ -145,8 +145,6 @@ void rvfs_inode_set_pages(struct inode *inode,
 			  const struct address_space_operations *ops);
 void rvfs_inode_touch(struct inode *inode);
 void rvfs_inode_touch_ctime(struct inode *inode);
-void rvfs_inode_lock(struct inode *inode);
-void rvfs_inode_unlock(struct inode *inode);
 bool rvfs_inuse_trylock(struct inode *inode);
 void rvfs_inuse_unlock(struct inode *inode);
 bool rvfs_is_inuse(struct inode *inode);

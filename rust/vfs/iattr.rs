@@ -28,6 +28,7 @@ use kernel::prelude::*;
 ///
 /// `ATTR_FILE` is not set, so that the file in it is not used.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Iattr(bindings::iattr);
 
 impl Iattr {
@@ -39,10 +40,25 @@ impl Iattr {
         })
     }
 
-    /// As C has it: the file in it is not used.
+    /// As C has it, to be completed on the way to the file system: the file in it is not used.
     #[doc(hidden)]
-    pub fn to_raw(self) -> bindings::iattr {
-        self.0
+    #[inline]
+    pub fn as_raw_mut(&mut self) -> *mut bindings::iattr {
+        &raw mut self.0
+    }
+
+    /// Whether the size is set.
+    #[inline]
+    pub fn sets_size(&self) -> bool {
+        self.0.ia_valid & bindings::rvfs_const_RVFS_ATTR_SIZE != 0
+    }
+
+    /// Has the type in the mode be that of an inode with mode `mode`: file systems take over all of it.
+    #[inline]
+    pub fn set_type(&mut self, mode: u16) {
+        // CAST: a mask.
+        let kind = bindings::S_IFMT as u16;
+        self.0.ia_mode = (self.0.ia_mode & !kind) | (mode & kind);
     }
 
     /// The permissions of `mode`.
@@ -100,7 +116,7 @@ pub struct Setattr<'a> {
     _life: PhantomData<&'a mut ()>,
 }
 
-impl Setattr<'_> {
+impl<'a> Setattr<'a> {
     /// Makes one from a raw pointer.
     ///
     /// # Safety
@@ -153,16 +169,19 @@ impl Setattr<'_> {
         Ok(())
     }
 
-    /// What to set on the object of a layer that stands behind `inode`.
+    /// What to set on the object of a layer that stands behind `inode`, in its place.
     ///
     /// Owners are converted from those that the mount with `idmap` shows. Where set-ID bits are to be
     /// removed the layer finds out the mode by itself. It gets no file, and does not learn that it
     /// is truncated by open(2), which it has not seen.
-    pub fn for_layer<F: FileSystem>(&self, idmap: Idmap<'_>, inode: &Inode<F>) -> Iattr {
-        // SAFETY: Valid by the type invariant; plain data.
-        let mut attr = unsafe { *self.raw };
-        // SAFETY: All are valid.
-        unsafe { bindings::rvfs_iattr_unmap_owner(&mut attr, inode.as_raw(), idmap.as_raw()) };
+    pub fn for_layer<F: FileSystem>(self, idmap: Idmap<'_>, inode: &Inode<F>) -> &'a mut Iattr {
+        // SAFETY: Valid by the type invariant, and not used otherwise for `'a`.
+        let attr = unsafe { &mut *self.raw };
+        let owner = bindings::rvfs_const_RVFS_ATTR_UID | bindings::rvfs_const_RVFS_ATTR_GID;
+        if attr.ia_valid & owner != 0 {
+            // SAFETY: All are valid.
+            unsafe { bindings::rvfs_iattr_unmap_owner(attr, inode.as_raw(), idmap.as_raw()) };
+        }
         let kill =
             bindings::rvfs_const_RVFS_ATTR_KILL_SUID | bindings::rvfs_const_RVFS_ATTR_KILL_SGID;
         if attr.ia_valid & kill != 0 {
@@ -172,7 +191,8 @@ impl Setattr<'_> {
             !(bindings::rvfs_const_RVFS_ATTR_FILE | bindings::rvfs_const_RVFS_ATTR_OPEN);
         attr.ia_file = ptr::null_mut();
         // INVARIANT: ATTR_FILE was cleared.
-        Iattr(attr)
+        // SAFETY: The type is transparent, and the borrow goes on.
+        unsafe { &mut *ptr::from_mut(attr).cast() }
     }
 }
 

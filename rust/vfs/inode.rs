@@ -274,6 +274,7 @@ impl Inode<Foreign> {
 
     /// Takes `i_rwsem` for writing. Only for an inode on which no other lock of the layer is held,
     /// or below that of its directory.
+    #[inline]
     pub fn lock(&self) -> InodeLock<'_, Foreign> {
         InodeLock::new(self)
     }

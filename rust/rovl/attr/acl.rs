@@ -109,7 +109,7 @@ fn clear_sgid(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
     copy_up(dentry, Why::Acl)?;
     let ofs = inode.ofs();
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
-    ofs.change_upper(|layer| layer.set_attr(upper, &Iattr::kill_sgid()))?;
+    ofs.change_upper(|layer| layer.set_attr(upper, &mut Iattr::kill_sgid()))?;
     inode.copy_attr_from_real();
     Ok(())
 }

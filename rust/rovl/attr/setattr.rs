@@ -36,7 +36,8 @@ pub(crate) fn setattr(
     change.prepare(idmap, dentry)?;
     let inode = dentry.inode();
     let attr = change.for_layer(idmap, inode);
-    if change.sets_size() {
+    let sets_size = attr.sets_size();
+    if sets_size {
         copy_up_with_data(dentry, Why::Setattr)?;
     } else {
         copy_up(dentry, Why::Setattr)?;
@@ -44,11 +45,11 @@ pub(crate) fn setattr(
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let real = upper.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     // The VFS has asked the overlay's inode, which may not know of what the layer's file was made since.
-    if change.sets_size() && real.flags() & bindings::S_APPEND != 0 {
+    if sets_size && real.flags() & bindings::S_APPEND != 0 {
         return Err(reason::APPEND_ONLY);
     }
     // Nobody may execute what is truncated.
-    let _writable = if change.sets_size() {
+    let _writable = if sets_size {
         let writable = real.get_write_access()?;
         // The end of what is left may have to be written.
         sync::note_file(inode);
@@ -58,8 +59,8 @@ pub(crate) fn setattr(
     };
     inode.ofs().change_upper(|layer| {
         let lock = real.lock();
-        layer.write.notify_change(layer.m, &lock, upper, &attr)?;
-        inode.copy_attr_from_real();
+        layer.write.notify_change(layer.m, &lock, upper, attr)?;
+        inode.copy_attr(real, layer.write.mount().idmap());
         Ok(())
     })
 }

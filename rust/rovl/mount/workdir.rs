@@ -229,7 +229,7 @@ impl<'a> Making<'a> {
         }
         let lock = inode.lock();
         self.write
-            .notify_change(self.m, &lock, &dir, &Iattr::mode(DIR_MODE))?;
+            .notify_change(self.m, &lock, &dir, &mut Iattr::mode(DIR_MODE))?;
         drop(lock);
         Ok(dir)
     }

@@ -248,7 +248,7 @@ impl Upper<'_> {
         if inode.mode() != acls.mode {
             let lock = inode.lock();
             self.write
-                .notify_change(self.m, &lock, made, &Iattr::mode(acls.mode))?;
+                .notify_change(self.m, &lock, made, &mut Iattr::mode(acls.mode))?;
         }
         if let Some(acl) = &acls.access {
             self.write.set_acl(self.m, made, AclKind::Access, acl)?;

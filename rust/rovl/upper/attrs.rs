@@ -73,7 +73,7 @@ impl Upper<'_> {
     }
 
     /// Sets attributes of an inode, which is not locked.
-    pub(crate) fn set_attr(&self, dentry: &Dentry<Foreign>, attr: &Iattr) -> Result {
+    pub(crate) fn set_attr(&self, dentry: &Dentry<Foreign>, attr: &mut Iattr) -> Result {
         let lock = dentry.inode().ok_or(ENOENT)?.lock();
         self.write.notify_change(self.m, &lock, dentry, attr)
     }

@@ -243,7 +243,7 @@ pub(crate) fn make_accessible(m: &AsMounter, write: &WriteGuard<'_>, dir: &Dentr
         return;
     };
     let lock = inode.lock();
-    let _ = write.notify_change(m, &lock, dir, &Iattr::mode(DIR_MODE));
+    let _ = write.notify_change(m, &lock, dir, &mut Iattr::mode(DIR_MODE));
 }
 
 /// Refuses a work directory that was made with features that this version does not know.

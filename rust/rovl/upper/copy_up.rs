@@ -463,7 +463,8 @@ impl<'a> CopyUp<'a> {
         if let Some(inode) = parent.dir.inode() {
             let write = access.start_write();
             let lock = inode.lock();
-            let _ = write.notify_change(self.m, &lock, parent.dir, &parent.times);
+            let mut times = parent.times;
+            let _ = write.notify_change(self.m, &lock, parent.dir, &mut times);
         }
     }
 }

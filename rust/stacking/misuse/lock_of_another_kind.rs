@@ -25,7 +25,7 @@ fn of_ours<F: FileSystem>(
     lock: &InodeLock<'_, F>,
     dentry: &Dentry<Foreign>,
 ) -> Result {
-    write.notify_change(m, lock, dentry, &Iattr::mode(0))
+    write.notify_change(m, lock, dentry, &mut Iattr::mode(0))
     //~^ ERROR expected `&Locked<'_, Foreign>`, found `&InodeLock<'_, F>`
 }
 

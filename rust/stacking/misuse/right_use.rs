@@ -162,7 +162,7 @@ fn make(mount: UpperMount<'_>, m: &AsMounter, dir: &Dentry<Foreign>) -> Result {
 
 fn change(write: &WriteGuard<'_>, m: &AsMounter, dentry: &Dentry<Foreign>) -> Result {
     let lock = dentry.inode().ok_or(ENOENT)?.lock();
-    write.notify_change(m, &lock, dentry, &Iattr::mode(0))
+    write.notify_change(m, &lock, dentry, &mut Iattr::mode(0))
 }
 
 fn proof<F: FileSystem>(inode: &Inode<F>, data: &LockedByInode<F, u32>) -> Result<u32> {

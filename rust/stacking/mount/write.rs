@@ -73,6 +73,7 @@ impl<'a> UpperMount<'a> {
     /// Gets write access and freeze protection (`mnt_want_write()`). May block while frozen.
     ///
     /// Returns `EROFS`.
+    #[inline]
     pub fn want_write(self) -> Result<WriteGuard<'a>> {
         // SAFETY: Valid by the type invariant.
         to_result(unsafe { bindings::mnt_want_write(self.mount.as_raw()) })?;
@@ -149,6 +150,7 @@ impl Drop for WriteAccess<'_> {
 }
 
 impl<'a> WriteGuard<'a> {
+    #[inline]
     fn new(upper: UpperMount<'a>, counted: bool) -> Self {
         Self {
             upper,
@@ -175,6 +177,7 @@ impl<'a> WriteGuard<'a> {
 }
 
 impl Drop for WriteGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         let mount = self.upper.mount;
         if self.counted {

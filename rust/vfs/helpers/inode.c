@@ -105,16 +105,6 @@ void rvfs_inode_touch_ctime(struct inode *inode)
 	inode_set_ctime_current(inode);
 }
 
-void rvfs_inode_lock(struct inode *inode)
-{
-	inode_lock(inode);
-}
-
-void rvfs_inode_unlock(struct inode *inode)
-{
-	inode_unlock(inode);
-}
-
 /* I_OVL_INUSE is shared with fs/overlayfs, so each sees the other's layers. */
 bool rvfs_inuse_trylock(struct inode *inode)
 {

@@ -21,9 +21,10 @@ use kernel::types::NotThreadSafe;
 pub struct InodeLock<'a, F>(Locked<'a, F>);
 
 impl<'a, F> InodeLock<'a, F> {
+    #[inline]
     pub(super) fn new(inode: &'a Inode<F>) -> Self {
         // SAFETY: Valid by the type invariant of the inode.
-        unsafe { bindings::rvfs_inode_lock(inode.as_raw()) };
+        unsafe { bindings::down_write(&raw mut (*inode.as_raw()).i_rwsem) };
         // INVARIANT: Just locked.
         // SAFETY: Locked as long as anybody gets at it, which is as a shared reference.
         Self(unsafe { Locked::new(inode) })
@@ -42,9 +43,10 @@ impl<'a, F> Deref for InodeLock<'a, F> {
 }
 
 impl<F> Drop for InodeLock<'_, F> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: Held by the type invariant.
-        unsafe { bindings::rvfs_inode_unlock(self.0.as_raw()) };
+        unsafe { bindings::up_write(&raw mut (*self.0.as_raw()).i_rwsem) };
     }
 }
 

@@ -134,11 +134,11 @@ impl CopyUp<'_> {
     /// size, which would be seen for good if the file was not truncated after all.
     fn give_up_data(&self, upper: &Upper<'_>, path: LayerPath<'_>) -> Result {
         let before = path.getattr(self.m, StatRequest::BASIC)?;
-        upper.set_attr(path.dentry, &Iattr::size(0))?;
+        upper.set_attr(path.dentry, &mut Iattr::size(0))?;
         let removed = upper.remove_xattr(path.dentry, Name::Metacopy);
         if removed.is_err() {
-            let _ = upper.set_attr(path.dentry, &Iattr::size(before.size()));
-            let _ = upper.set_attr(path.dentry, &Iattr::times(&before));
+            let _ = upper.set_attr(path.dentry, &mut Iattr::size(before.size()));
+            let _ = upper.set_attr(path.dentry, &mut Iattr::times(&before));
         }
         removed
     }

@@ -82,8 +82,10 @@ fn set_size_and_attributes(
     let lock = dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?.lock();
     let is_right = lock.inode().size() == stat.size() && stat.size() <= NO_BLOCKS_BEHIND_END;
     if stat.is_reg() && (shares_data || !is_right) {
-        let size = Iattr::size(stat.size());
-        upper.write.notify_change(upper.m, &lock, dentry, &size)?;
+        let mut size = Iattr::size(stat.size());
+        upper
+            .write
+            .notify_change(upper.m, &lock, dentry, &mut size)?;
     }
     set_locked(upper, &lock, dentry, stat)
 }
@@ -102,17 +104,17 @@ fn set_locked(
     dentry: &Dentry<Foreign>,
     stat: &Kstat,
 ) -> Result {
-    let set = |attr: &Iattr| upper.write.notify_change(upper.m, lock, dentry, attr);
+    let set = |attr: &mut Iattr| upper.write.notify_change(upper.m, lock, dentry, attr);
     let inode = lock.inode();
     // Setting these bits, and the owner of what has them, may mean more than it says.
     let special = u32::from(stat.mode()) & (bindings::S_ISUID | bindings::S_ISGID) != 0;
     if !stat.is_symlink() && (special || inode.mode() != stat.mode()) {
-        set(&Iattr::mode(stat.mode()))?;
+        set(&mut Iattr::mode(stat.mode()))?;
     }
     if special || !upper.write.shows_owner(inode, stat) {
-        set(&Iattr::owner(stat))?;
+        set(&mut Iattr::owner(stat))?;
     }
     // Times are worth less than the object.
-    let _ = set(&Iattr::times(stat));
+    let _ = set(&mut Iattr::times(stat));
     Ok(())
 }
