@@ -51,9 +51,16 @@ pub trait Revalidation {
     /// only, because the root is never looked up by name.
     fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>);
 
+    /// Takes back what [`watch_lower`](Self::watch_lower) has set, for a name that is removed: its
+    /// directory is locked, or it is being made.
+    fn unwatch_lower(&self);
+
     /// Sets the flags of [`init_revalidation`](Self::init_revalidation) that one more dentry of a
     /// layer has.
     fn add_revalidation(&self, layer: &Dentry<Foreign>);
+
+    /// Whether the VFS asks for a revalidation. A negative dentry must not have it do so.
+    fn is_revalidated(&self) -> bool;
 }
 
 /// A super block whose dentries ask for a revalidation only where a layer wants it.
@@ -96,6 +103,17 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
         );
     }
 
+    fn unwatch_lower(&self) {
+        if self.test_flag(ONLY_WATCHED) {
+            replace_revalidation(self, bindings::dentry_flags_DCACHE_OP_REVALIDATE, 0);
+            self.clear_flag(ONLY_WATCHED);
+        }
+    }
+
+    fn is_revalidated(&self) -> bool {
+        flags(self) & REVALIDATE != 0
+    }
+
     fn add_revalidation(&self, layer: &Dentry<Foreign>) {
         if layer.is_remote() {
             replace_revalidation(self, flags(layer) & REVALIDATE, REVALIDATE);
@@ -104,7 +122,7 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
 }
 
 /// Sets those of the flags in `mask` that are in `wanted`, and clears the others of `mask`. Nobody else
-/// changes these flags of a dentry that is being looked up or made.
+/// changes these flags of a dentry that is being looked up, made or removed.
 fn replace_revalidation<F>(dentry: &Dentry<F>, mask: u32, wanted: u32) {
     if flags(dentry) & mask == wanted & mask {
         return;

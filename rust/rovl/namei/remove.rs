@@ -14,6 +14,7 @@ use crate::{
         entry::{
             dir_modified,
             DentryExt,
+            DentryFlag,
             InodeExt, //
         },
         reason, //
@@ -98,6 +99,26 @@ pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>, inode: &Locked<'_, Rovl>) {
     }
 }
 
+/// Leaves `dentry` in the dcache, where the VFS makes a negative one of it if nobody else uses it
+/// (`d_delete()`), so that the name can come back without a lookup. In the upper layer there is a whiteout
+/// now, or nothing at all.
+///
+/// A directory goes: its flags would mean something else of a name that is free. So does what is
+/// revalidated, and where case is folded the VFS keeps no negative dentries.
+fn remember_as_free(dentry: &Positive<'_, Rovl>, is_whiteout: bool) {
+    dentry.unwatch_lower();
+    if dentry.is_dir() || dentry.is_revalidated() || dentry.sb().data().casefold {
+        dentry.drop_from_hash();
+        return;
+    }
+    if dentry.has(DentryFlag::Opaque) != is_whiteout {
+        dentry.set(DentryFlag::Opaque, is_whiteout);
+    }
+    if !is_whiteout && !dentry.has(DentryFlag::NothingBelow) {
+        dentry.mark(DentryFlag::NothingBelow);
+    }
+}
+
 /// Whether `found` is what the overlay knows as `upper`.
 fn check_found(found: &Dentry<Foreign>, upper: &Dentry<Foreign>) -> Result {
     if Upper::is_name_of(found, upper.inode()) {
@@ -126,8 +147,10 @@ impl Upper<'_> {
         if result.is_ok() {
             trace::whiteout(dentry);
             dir_modified(dir, true);
+            remember_as_free(dentry, true);
+        } else {
+            dentry.drop_from_hash();
         }
-        dentry.drop_from_hash();
         result
     }
 
@@ -155,8 +178,7 @@ impl Upper<'_> {
         };
         dir_modified(dir, dentry.path_type().origin);
         if result.is_ok() {
-            // A negative dentry would have to be without layers, which are the inode's.
-            dentry.drop_from_hash();
+            remember_as_free(dentry, false);
         }
         result
     }

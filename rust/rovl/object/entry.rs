@@ -195,9 +195,11 @@ impl OvlInode {
 /// Flags of an overlay dentry, bits in `d_fsdata`.
 #[derive(Clone, Copy)]
 pub(crate) enum DentryFlag {
-    /// There is an upper dentry for this name, not only for the inode under another name.
+    /// There is an upper dentry for this name, not only for the inode under another name. Of no meaning
+    /// for a negative dentry, of which it may be left.
     UpperAlias = 0,
-    /// Nothing of the layers below shows: an opaque directory, or a whiteout if negative.
+    /// Nothing of the layers below shows: an opaque directory, or a whiteout if negative. Of no meaning
+    /// for what is neither.
     Opaque = 1,
     /// A directory can be found by its topmost lower part, which its file handle names.
     Connected = 2,
