@@ -132,6 +132,9 @@ pub(crate) fn fill_super<'a>(
             config: &mut config,
             layers: Layers::new(context.layers.lower.len())?,
         };
+        // One for each layer, and for the work directory and what is made in it.
+        let traps = context.layers.lower.len().saturating_add(4);
+        making.sb.reserve_traps(traps)?;
         let work = upper::add(&mut making, &mut context.layers)?;
         layers::add_lower(&mut making, &mut context.layers)?;
         upper::finish(&mut making, &context.layers)?;

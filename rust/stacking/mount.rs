@@ -92,7 +92,8 @@ impl LayerMounts {
         list.push(None, GFP_KERNEL)?;
         Ok(Self {
             layers: list,
-            owned: KVec::new(),
+            // That of the upper layer, the first one of a mount, and one that the others share.
+            owned: KVec::with_capacity(layers.saturating_add(1).min(3), GFP_KERNEL)?,
             shared: KVec::new(),
             ended: AtomicBool::new(false),
             changed: AtomicBool::new(false),

@@ -181,8 +181,11 @@ impl<F> Dentry<F> {
     }
 
     /// Whether it is the root of its file system, or not connected to it (`IS_ROOT()`).
+    #[inline]
     pub fn is_root(&self) -> bool {
-        self.parent().is(self)
+        // SAFETY: Valid by the type invariant; a racy read of a pointer that is only compared, as in C.
+        let parent = unsafe { (&raw const (*self.as_raw()).d_parent).read_volatile() };
+        core::ptr::eq(parent, self.as_raw())
     }
 
     /// The name as C has it.

@@ -46,6 +46,9 @@ use vfs::{
     Foreign, //
 };
 
+/// How many directories a mount uses exclusively: those of `upperdir` and `workdir`.
+const IN_USE: usize = 2;
+
 const NULL_UUID: [u8; 16] = [0; 16];
 
 /// The layers of a mount in the making. What goes wrong later drops it, which undoes all.
@@ -73,7 +76,7 @@ impl Layers {
     /// None yet, with room for `lower` lower ones.
     pub(crate) fn new(lower: usize) -> Result<Self> {
         Ok(Self {
-            in_use: KVec::new(),
+            in_use: KVec::with_capacity(IN_USE, GFP_KERNEL)?,
             mounts: LayerMounts::with_capacity(lower)?,
             infos: KVec::with_capacity(lower.saturating_add(1), GFP_KERNEL)?,
             filesystems: FileSystems::new()?,
@@ -117,7 +120,8 @@ pub(crate) struct FileSystems(KVec<FsEntry>);
 
 impl FileSystems {
     fn new() -> Result<Self> {
-        let mut this = Self(KVec::new());
+        // The second one is mostly that of all lower layers.
+        let mut this = Self(KVec::with_capacity(2, GFP_KERNEL)?);
         this.push(None, false, false)?;
         Ok(this)
     }
@@ -269,7 +273,6 @@ pub(crate) fn add_lower(making: &mut Making<'_, '_>, list: &mut LayerList) -> Re
         // Index 0 is that of the upper layer, also if there is none.
         making.layers.push_info(0)?;
     }
-    making.sb.reserve_traps(list.lower.len())?;
     let (merged, data) = list.lower.split_at(list.num_merged());
     let casefold = list.casefold.unwrap_or(false);
     for named in merged {

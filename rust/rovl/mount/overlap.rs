@@ -31,10 +31,10 @@ pub(crate) fn check(making: &Making<'_, '_>, list: &LayerList) -> Result {
 /// Walks from the root of a layer up to the root of its file system.
 fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower: bool) -> Result {
     let mut dentry = Ref::from(named.path.dentry());
-    loop {
+    while !dentry.is_root() {
         let parent = dentry.parent();
         if parent.is(&dentry) {
-            return Ok(());
+            break;
         }
         let inode = parent.inode().ok_or(ESTALE)?;
         if is_lower && making.sb.is_trap(inode) {
@@ -51,4 +51,5 @@ fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower:
         }
         dentry = parent;
     }
+    Ok(())
 }
