@@ -28,7 +28,6 @@ use core::ptr::{
     NonNull, //
 };
 use kernel::{
-    error::from_err_ptr,
     prelude::*,
     sync::aref::{
         ARef,
@@ -39,7 +38,10 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
-    errno::to_result,
+    errno::{
+        from_err_ptr,
+        to_result, //
+    },
     file::{
         offset_result,
         File,
@@ -99,18 +101,13 @@ impl BackingFile {
         flags: u32,
         path: LayerPath<'_>,
     ) -> Result<ARef<Self>> {
-        as_mounter.check()?;
+        let cred = as_mounter.in_force()?;
         check_flags(flags)?;
         path.dentry.inode().ok_or(ENOENT)?;
         // SAFETY: The file and the path are valid, the path positive, and the current credentials
         // are the mounter's. CAST: flag bits.
         let file = from_err_ptr(unsafe {
-            bindings::backing_file_open(
-                user_file.as_raw(),
-                flags as c_int,
-                &path.to_raw(),
-                bindings::rvfs_current_cred(),
-            )
+            bindings::backing_file_open(user_file.as_raw(), flags as c_int, &path.to_raw(), cred)
         })?;
         // SAFETY: A new reference on a backing file.
         Ok(unsafe { Self::from_raw_owned(file) })

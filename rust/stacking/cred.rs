@@ -122,9 +122,15 @@ impl AsMounter {
     /// What opens, looks up or changes something in a layer asks.
     #[inline]
     pub(crate) fn check(&self) -> Result {
+        self.in_force().map(|_| ())
+    }
+
+    /// The credentials that are in force, which are these: see [`check`](Self::check).
+    #[inline]
+    pub(crate) fn in_force(&self) -> Result<*const bindings::cred> {
         // SAFETY: Only reads a pointer of the current task.
         if ptr::eq(unsafe { bindings::rvfs_current_cred() }, self.cred) {
-            Ok(())
+            Ok(self.cred)
         } else {
             Err(EPERM)
         }

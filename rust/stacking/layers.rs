@@ -110,6 +110,7 @@ unsafe impl Layers for OneLayer {
         Self(None)
     }
 
+    #[inline]
     unsafe fn revalidate<F: FileSystem<Layers = Self>>(
         dentry: *mut bindings::dentry,
         flags: u32,

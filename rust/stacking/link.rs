@@ -5,13 +5,13 @@
 use crate::cred::AsMounter;
 use core::marker::PhantomData;
 use kernel::{
-    error::from_err_ptr,
     prelude::*,
     str::CStr, //
 };
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::from_err_ptr,
     inode::{
         DelayedCall,
         Link, //
@@ -33,6 +33,7 @@ pub trait ForeignLink {
 }
 
 /// `in_walk`: whether a task is on its way along the link.
+#[inline]
 fn get_link<'a>(
     dentry: &'a Dentry<Foreign>,
     done: DelayedCall<'a>,
@@ -46,6 +47,7 @@ fn get_link<'a>(
 }
 
 impl ForeignLink for Dentry<Foreign> {
+    #[inline]
     fn get_link<'a>(&'a self, _as_mounter: &AsMounter, done: DelayedCall<'a>) -> Result<Link<'a>> {
         get_link(self, done, true)
     }

@@ -17,13 +17,11 @@ use crate::{
     cred::AsMounter,
     path::LayerPath, //
 };
-use kernel::{
-    error::from_err_ptr,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use vfs::{
     bindings,
     dentry::Dentry,
+    errno::from_err_ptr,
     namei::qstr,
     Foreign,
     Ref, //
@@ -37,9 +35,10 @@ pub trait ForeignDentry {
 }
 
 impl ForeignDentry for Dentry<Foreign> {
+    #[inline]
     fn is_weird(&self) -> bool {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_weird(self.as_raw()) }
+        !self.is_plain() && unsafe { bindings::rvfs_d_weird(self.as_raw()) }
     }
 }
 

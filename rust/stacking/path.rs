@@ -7,7 +7,6 @@
 use crate::cred::AsMounter;
 use core::ops::Deref;
 use kernel::{
-    error::from_err_ptr,
     fs::File,
     prelude::*,
     str::CStr,
@@ -16,7 +15,10 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
-    errno::to_result,
+    errno::{
+        from_err_ptr,
+        to_result, //
+    },
     inode::{
         mask,
         Inode, //
@@ -155,7 +157,7 @@ impl LayerPath<'_> {
 
     /// Opens it for the mounter, for reading or for writing, checking the mounter's permissions.
     pub fn open(&self, as_mounter: &AsMounter, write: bool) -> Result<ARef<File>> {
-        as_mounter.check()?;
+        let cred = as_mounter.in_force()?;
         let (mut flags, mask) = if write {
             (bindings::O_WRONLY, bindings::rvfs_const_RVFS_MAY_WRITE)
         } else {
@@ -170,19 +172,15 @@ impl LayerPath<'_> {
         if self.owner_or_capable(as_mounter) {
             flags |= bindings::O_NOATIME;
         }
+        let path = self.to_raw();
         // SAFETY: The path is valid, and the current credentials are the mounter's.
-        let file = from_err_ptr(unsafe {
-            bindings::dentry_open(
-                &self.to_raw(),
-                flags as c_int,
-                bindings::rvfs_current_cred(),
-            )
-        })?;
+        let file = from_err_ptr(unsafe { bindings::dentry_open(&path, flags as c_int, cred) })?;
         // SAFETY: `dentry_open()` returns a new reference; the file has no position lock in use.
         Ok(unsafe { ARef::from_raw(core::ptr::NonNull::new_unchecked(file.cast())) })
     }
 
     /// Whether the mounter owns the file or may act as its owner.
+    #[inline]
     pub fn owner_or_capable(&self, _as_mounter: &AsMounter) -> bool {
         self.dentry.inode().is_some_and(|inode| {
             // SAFETY: Mount and inode are valid.

@@ -134,6 +134,7 @@ impl WriteGuard<'_> {
 
 impl<'a> RcuReal<'a> {
     /// The cached list of an inode of a layer (`get_cached_acl_rcu()`).
+    #[inline]
     pub fn cached_acl(&self, kind: AclKind) -> RcuAcl<'a> {
         // SAFETY: The inode is not freed by its type invariant.
         let acl = unsafe { bindings::rvfs_get_cached_acl_rcu(self.as_raw(), kind.as_raw()) };

@@ -159,6 +159,7 @@ fn is_lower_removed<L: Stacked>(layers: &L) -> bool {
 /// # Safety
 ///
 /// `dentry` must be a dentry of `F` as the VFS passes it with `flags`: without a reference in RCU walk.
+#[inline]
 pub(crate) unsafe fn revalidate_layers<F: FileSystem>(
     dentry: *mut bindings::dentry,
     flags: u32,
@@ -177,9 +178,36 @@ where
     // SAFETY: The inode of a dentry that is in use or seen under RCU is not freed before the end
     // of this RCU section or of the caller's reference.
     let inode = unsafe { RcuInode::<F>::from_raw(inode) };
+    // SAFETY: As for `inode`; a racy read of a word, as `test_bit()`.
+    let word = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
+    let only_watched = !weak && word.addr() & (1 << ONLY_WATCHED) != 0;
+    if only_watched && !is_lower_removed(inode.layers()) {
+        // What each walk over a lower file comes to.
+        return Ok(1);
+    }
+    // SAFETY: By the safety requirements.
+    unsafe { ask_layers(dentry, inode, flags, weak) }
+}
+
+/// What [`revalidate_layers`] has to do where more is to be looked at than whether a lower object is still
+/// there.
+///
+/// # Safety
+///
+/// As for that. `inode` must be that of `dentry`.
+#[inline(never)]
+unsafe fn ask_layers<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    inode: RcuInode<'_, F>,
+    flags: u32,
+    weak: bool,
+) -> Result<c_int>
+where
+    F::Layers: Stacked,
+{
     let in_rcu_walk = flags & bindings::rvfs_const_RVFS_LOOKUP_RCU != 0;
     // Without the flag the dentry is referenced, and this may sleep.
-    // SAFETY: As above.
+    // SAFETY: By the safety requirements.
     let is_in_use = || unsafe { bindings::rvfs_d_is_in_use(dentry, ptr::null()) };
     if !weak {
         if is_lower_removed(inode.layers()) {
@@ -188,7 +216,7 @@ where
             }
             return Ok(c_int::from(is_in_use()));
         }
-        // SAFETY: As for `inode`; a racy read of a word, as `test_bit()`.
+        // SAFETY: Valid by the safety requirements; a racy read of a word, as `test_bit()`.
         let word = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
         if word.addr() & (1 << ONLY_WATCHED) != 0 {
             return Ok(1);

@@ -143,9 +143,11 @@ impl<'a> LowerStack<'a> {
                     dentry: first.dentry,
                     layer: first.layer,
                 };
-                many.push(first, GFP_KERNEL)?;
+                // INVARIANT: The reference is passed on to the stack; there is room for both.
+                let dentry = Ref::into_raw(dentry);
+                let _ = many.push_within_capacity(first);
+                let _ = many.push_within_capacity(LowerEntry { dentry, layer });
                 self.0 = Entries::Many(many);
-                return self.push_many(dentry, layer);
             }
             Entries::Many(_) => return self.push_many(dentry, layer),
             Entries::Deferred(_) => return Err(EINVAL),
@@ -184,7 +186,7 @@ impl<'a> LowerStack<'a> {
             many.reserve(1, GFP_KERNEL)?;
             // INVARIANT: The reference is passed on to the stack; there is room for it.
             let dentry = Ref::into_raw(dentry);
-            many.push(LowerEntry { dentry, layer }, GFP_KERNEL)?;
+            let _ = many.push_within_capacity(LowerEntry { dentry, layer });
         }
         Ok(())
     }
@@ -360,6 +362,7 @@ unsafe impl Layers for LayerStack {
         }
     }
 
+    #[inline]
     unsafe fn revalidate<F: FileSystem<Layers = Self>>(
         dentry: *mut bindings::dentry,
         flags: u32,

@@ -168,9 +168,10 @@ impl<F> Dentry<F> {
     }
 
     /// Whether a lookup does not find it any more (`d_unhashed()`).
+    #[inline]
     pub fn is_unhashed(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_d_unhashed(self.as_raw()) }
+        // SAFETY: Valid by the type invariant; a racy read of a pointer that is only compared, as in C.
+        unsafe { (&raw const (*self.as_raw()).d_hash.pprev).read_volatile() }.is_null()
     }
 
     /// A reference on the parent, which may change right after.
@@ -278,12 +279,17 @@ unsafe fn name_bytes<'a>(name: &bindings::qstr) -> &'a [u8] {
 
 impl Dentry<Foreign> {
     /// Whether it is a casefolded directory. It must be positive.
+    #[inline]
     pub fn is_casefolded(&self) -> bool {
-        // SAFETY: Valid by the type invariant; the inode is checked first.
-        self.inode().is_some() && unsafe { bindings::rvfs_d_casefolded(self.as_raw()) }
+        let marked = self
+            .inode()
+            .is_some_and(|inode| inode.flags() & bindings::S_CASEFOLD != 0);
+        // SAFETY: Valid by the type invariant; there is an inode.
+        marked && unsafe { bindings::rvfs_d_casefolded(self.as_raw()) }
     }
 
     /// Whether it belongs to a file system that itself stacks on others.
+    #[inline]
     pub fn has_real(&self) -> bool {
         self.flags() & bindings::dentry_flags_DCACHE_OP_REAL != 0
     }
@@ -313,7 +319,28 @@ impl Dentry<Foreign> {
         unsafe { bindings::rvfs_d_drop_if_unused_negative(self.as_raw()) };
     }
 
+    /// Whether it is a file, a directory or a symbolic link, of a file system that has no rules of its own
+    /// for names: neither folds their case nor mounts something there.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        const RULES: u32 = bindings::dentry_flags_DCACHE_NEED_AUTOMOUNT
+            | bindings::dentry_flags_DCACHE_MANAGE_TRANSIT
+            | bindings::dentry_flags_DCACHE_OP_HASH
+            | bindings::dentry_flags_DCACHE_OP_COMPARE;
+        let flags = self.flags();
+        flags & RULES == 0
+            && matches!(
+                flags & TYPE,
+                bindings::dentry_flags_DCACHE_DIRECTORY_TYPE
+                    | bindings::dentry_flags_DCACHE_REGULAR_TYPE
+                    | bindings::dentry_flags_DCACHE_SPECIAL_TYPE
+                    | bindings::dentry_flags_DCACHE_SYMLINK_TYPE
+            )
+    }
+
     /// The super block of the layer.
+    #[inline]
     pub fn layer_sb(&self) -> &SuperBlock<Foreign> {
         // SAFETY: A dentry pins its super block; `d_sb` is constant.
         unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }

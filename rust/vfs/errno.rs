@@ -117,6 +117,17 @@ pub fn to_result(err: c_int) -> Result {
     Ok(())
 }
 
+/// As the kernel crate's, in place: a pointer that C returned, or the error that it is.
+#[inline(always)]
+pub fn from_err_ptr<T>(ptr: *mut T) -> Result<*mut T> {
+    // CAST: an error is a small negative number.
+    let err = ptr.addr() as isize;
+    if (-(bindings::MAX_ERRNO as isize)..0).contains(&err) {
+        return Err(Error::from_errno(err as c_int));
+    }
+    Ok(ptr)
+}
+
 /// As the kernel crate's: runs `f` for C, which gets the class of an error.
 #[inline]
 pub(crate) fn from_result<T: From<i16>>(f: impl FnOnce() -> Result<T>) -> T {

@@ -109,7 +109,6 @@ bool rvfs_is_admin_noaudit(void);
 
 /* Dentries */
 void rvfs_dget(struct dentry *dentry);
-bool rvfs_d_unhashed(const struct dentry *dentry);
 bool rvfs_d_weird(const struct dentry *dentry);
 bool rvfs_d_casefolded(const struct dentry *dentry);
 void rvfs_d_replace_flags(struct dentry *dentry, unsigned int mask,
@@ -252,7 +251,6 @@ int rvfs_sb_read_device(const struct super_block *sb, u64 pos, u8 *to,
 			size_t len);
 ssize_t rvfs_sb_options(const struct super_block *sb, u8 *to, size_t len);
 struct vfsmount *rvfs_clone_private_mount(const struct path *path);
-bool rvfs_is_idmapped(const struct vfsmount *mnt);
 void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb);
 void rvfs_set_statfs(struct kstatfs *buf, long type, long namelen);
 void rvfs_kill_sb(struct super_block *sb);

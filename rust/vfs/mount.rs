@@ -127,7 +127,6 @@ impl Mount {
     /// Whether the mount is id-mapped (`is_idmapped_mnt()`).
     #[inline]
     pub fn is_idmapped(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::rvfs_is_idmapped(self.as_raw()) }
+        !core::ptr::eq(self.idmap().as_raw(), &raw const bindings::nop_mnt_idmap)
     }
 }

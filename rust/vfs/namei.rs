@@ -15,16 +15,14 @@ pub use rename_flags::{
 use crate::{
     bindings,
     dentry::Dentry,
+    errno::from_err_ptr,
     inode::Inode,
     path::PATH_MAX,
     FileSystem,
     Ref, //
 };
 use core::ops::Deref;
-use kernel::{
-    error::from_err_ptr,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// A name as the functions of C take it. The hash is filled in by them.
 ///

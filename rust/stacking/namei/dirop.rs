@@ -27,7 +27,6 @@ use core::{
     },
 };
 use kernel::{
-    error::from_err_ptr,
     fs::File,
     prelude::*,
     str::CStr,
@@ -36,7 +35,10 @@ use kernel::{
 use vfs::{
     bindings,
     dentry::Dentry,
-    errno::to_result,
+    errno::{
+        from_err_ptr,
+        to_result, //
+    },
     inode::Inode,
     namei::qstr,
     path::PATH_MAX,

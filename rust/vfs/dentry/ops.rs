@@ -45,6 +45,7 @@ pub trait Operations {
 /// # Safety
 ///
 /// See [`Layers::revalidate`].
+#[inline]
 unsafe fn revalidate<F: FileSystem>(
     dentry: *mut bindings::dentry,
     flags: u32,

@@ -7,11 +7,6 @@ void rvfs_dget(struct dentry *dentry)
 	dget(dentry);
 }
 
-bool rvfs_d_unhashed(const struct dentry *dentry)
-{
-	return d_unhashed(dentry);
-}
-
 /* An automount point, or a file system with its own idea of names. */
 bool rvfs_d_weird(const struct dentry *dentry)
 {

@@ -238,11 +238,6 @@ struct vfsmount *rvfs_clone_private_mount(const struct path *path)
 		return clone_private_mount(path);
 }
 
-bool rvfs_is_idmapped(const struct vfsmount *mnt)
-{
-	return is_idmapped_mnt(mnt);
-}
-
 void rvfs_fsid_from_uuid(struct kstatfs *buf, struct super_block *sb)
 {
 	buf->f_fsid = uuid_to_fsid(sb->s_uuid.b);
