@@ -55,8 +55,7 @@ impl WriteGuard<'_> {
         if attr.sets_size() && !inode.is_reg() {
             return Err(EINVAL);
         }
-        // An inode must not change its type.
-        attr.set_type(inode.mode());
+        attr.complete_for(inode.mode());
         // SAFETY: The dentry is valid and of this mount's file system; its inode is locked; the
         // attributes are borrowed exclusively, and the file in them is not used.
         to_result(unsafe {

@@ -53,12 +53,19 @@ impl Iattr {
         self.0.ia_valid & bindings::rvfs_const_RVFS_ATTR_SIZE != 0
     }
 
-    /// Has the type in the mode be that of an inode with mode `mode`: file systems take over all of it.
+    /// Completes it for an inode with mode `mode`. File systems take over all of the mode, so the type in it
+    /// has to be that of the inode. Where set-ID bits are to be removed the VFS finds out the mode by
+    /// itself, and does not take one, of an earlier use either (`notify_change()` has a `BUG()` there).
     #[inline]
-    pub fn set_type(&mut self, mode: u16) {
+    pub fn complete_for(&mut self, mode: u16) {
         // CAST: a mask.
         let kind = bindings::S_IFMT as u16;
         self.0.ia_mode = (self.0.ia_mode & !kind) | (mode & kind);
+        let kill =
+            bindings::rvfs_const_RVFS_ATTR_KILL_SUID | bindings::rvfs_const_RVFS_ATTR_KILL_SGID;
+        if self.0.ia_valid & kill != 0 {
+            self.0.ia_valid &= !bindings::rvfs_const_RVFS_ATTR_MODE;
+        }
     }
 
     /// The permissions of `mode`.
@@ -171,9 +178,8 @@ impl<'a> Setattr<'a> {
 
     /// What to set on the object of a layer that stands behind `inode`, in its place.
     ///
-    /// Owners are converted from those that the mount with `idmap` shows. Where set-ID bits are to be
-    /// removed the layer finds out the mode by itself. It gets no file, and does not learn that it
-    /// is truncated by open(2), which it has not seen.
+    /// Owners are converted from those that the mount with `idmap` shows. The layer gets no file, and does
+    /// not learn that it is truncated by open(2), which it has not seen.
     pub fn for_layer<F: FileSystem>(self, idmap: Idmap<'_>, inode: &Inode<F>) -> &'a mut Iattr {
         // SAFETY: Valid by the type invariant, and not used otherwise for `'a`.
         let attr = unsafe { &mut *self.raw };
@@ -181,11 +187,6 @@ impl<'a> Setattr<'a> {
         if attr.ia_valid & owner != 0 {
             // SAFETY: All are valid.
             unsafe { bindings::rvfs_iattr_unmap_owner(attr, inode.as_raw(), idmap.as_raw()) };
-        }
-        let kill =
-            bindings::rvfs_const_RVFS_ATTR_KILL_SUID | bindings::rvfs_const_RVFS_ATTR_KILL_SGID;
-        if attr.ia_valid & kill != 0 {
-            attr.ia_valid &= !bindings::rvfs_const_RVFS_ATTR_MODE;
         }
         attr.ia_valid &=
             !(bindings::rvfs_const_RVFS_ATTR_FILE | bindings::rvfs_const_RVFS_ATTR_OPEN);

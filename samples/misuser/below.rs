@@ -211,13 +211,13 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
     (b"change-lock-of-another", |p| {
         p.write(|write| {
             let lock = p.dir.dentry.inode().ok_or(EIO)?.lock();
-            write.notify_change(p.m, &lock, p.file.dentry, &Iattr::mode(0o600))
+            write.notify_change(p.m, &lock, p.file.dentry, &mut Iattr::mode(0o600))
         })
     }),
     (b"size-of-directory", |p| {
         p.write(|write| {
             let lock = p.dir.dentry.inode().ok_or(EIO)?.lock();
-            write.notify_change(p.m, &lock, p.dir.dentry, &Iattr::size(0))
+            write.notify_change(p.m, &lock, p.dir.dentry, &mut Iattr::size(0))
         })
     }),
     // Other credentials
@@ -379,7 +379,7 @@ fn write_elsewhere(p: &Place<'_>, write: &WriteGuard<'_>) -> Result {
     let both = ((other, b"x".as_slice()), (dir, b"y".as_slice()));
     let exchange = RenameFlags::from(RenameFlag::Exchange);
     let lock = p.dir.dentry.inode().ok_or(EIO)?.lock();
-    let changed = write.notify_change(p.m, &lock, other, &Iattr::mode(0o700));
+    let changed = write.notify_change(p.m, &lock, other, &mut Iattr::mode(0o700));
     drop(lock);
     all_refused(
         EXDEV,

@@ -101,7 +101,7 @@ pub(crate) fn set(
     fs.as_mounter(|m| {
         if loses_sgid {
             let lock = below_inode.lock();
-            write.notify_change(m, &lock, below, &Iattr::kill_sgid())?;
+            write.notify_change(m, &lock, below, &mut Iattr::kill_sgid())?;
         }
         match acl {
             Some(acl) => write.set_acl(m, below, kind, acl),

@@ -84,7 +84,7 @@ pub(crate) fn setattr(
     let below_inode = below.inode().ok_or(EIO)?;
     let fs = inode.sb().data();
     // What is executed is not truncated.
-    let _writable = if change.sets_size() {
+    let _writable = if attr.sets_size() {
         Some(below_inode.get_write_access()?)
     } else {
         None
@@ -92,7 +92,7 @@ pub(crate) fn setattr(
     let write = fs.mount().want_write()?;
     fs.as_mounter(|m| {
         let lock = below_inode.lock();
-        write.notify_change(m, &lock, below, &attr)
+        write.notify_change(m, &lock, below, attr)
     })?;
     refresh(inode);
     Ok(())

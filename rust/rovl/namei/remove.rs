@@ -104,10 +104,17 @@ pub(crate) fn drop_nlink(dentry: &Dentry<Rovl>, inode: &Locked<'_, Rovl>) {
 /// now, or nothing at all.
 ///
 /// A directory goes: its flags would mean something else of a name that is free. So does what is
-/// revalidated, and where case is folded the VFS keeps no negative dentries.
+/// revalidated, and where case is folded the VFS keeps no negative dentries. One of several names goes, too: the VFS
+/// unlocks the inode before it makes the dentry negative, and until then whoever removes another name, in another
+/// directory, would take this one for a name that stays (see [`drop_nlink`]).
 fn remember_as_free(dentry: &Positive<'_, Rovl>, is_whiteout: bool) {
     dentry.unwatch_lower();
-    if dentry.is_dir() || dentry.is_revalidated() || dentry.sb().data().casefold {
+    if dentry.is_dir()
+        || dentry.inode().nlink() > 1
+        || dentry.has_other_hashed_alias()
+        || dentry.is_revalidated()
+        || dentry.sb().data().casefold
+    {
         dentry.drop_from_hash();
         return;
     }

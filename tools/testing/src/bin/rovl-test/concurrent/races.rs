@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rovl_testing::mount::granted;
 use rovl_testing::ops::{
-    chmod, exists, mkdir, names, open_read, open_write, read, read_fd, stat, write,
+    chmod, exists, link, mkdir, names, open_read, open_write, read, read_fd, stat, unlink, write,
 };
 use rovl_testing::{cases, dirent, ok, Test};
-use rustix::fs::{renameat_with, OFlags, RenameFlags, CWD};
+use rustix::fs::{inotify, renameat_with, OFlags, RenameFlags, CWD};
 use rustix::io::Errno;
 
 cases! {
@@ -25,6 +26,7 @@ cases! {
     rename_against_link_and_unlink,
     rename_against_readdir,
     last_unlink_of_an_open_file,
+    all_names_of_a_file_go_at_once,
     dropped_caches,
     detached_under_load,
     two_mounts_of_shared_layers,
@@ -316,6 +318,30 @@ fn last_unlink_of_an_open_file(t: &Test) {
         assert_eq!(read_fd(&opened[1]), b"UPPER");
     }
     assert!(names(m.root()).is_empty());
+}
+
+/// In directories of their own, so that no lock of a directory has one come after the other. With an index the
+/// overlay counts the names itself.
+fn all_names_of_a_file_go_at_once(t: &Test) {
+    let l = t.layers();
+    for n in 0..WORKERS {
+        l.lower(0).dir(&format!("d{n}"));
+    }
+    let m = granted(t, l.request().set("index", "on").mount(&l.merged()));
+    let name = |n: usize, round: usize| m.path(format!("d{n}/f{round}"));
+    for round in 0..100 {
+        write(name(0, round), "x");
+        (1..WORKERS).for_each(|n| link(name(0, round), name(n, round)));
+        let file = open_read(name(0, round));
+        // A watch makes the way from one name less to none known in the cache longer.
+        let watch = ok(inotify::init(inotify::CreateFlags::NONBLOCK));
+        let flags = inotify::WatchFlags::ATTRIB;
+        ok(inotify::add_watch(&watch, name(0, round), flags));
+        together(|n| unlink(name(n, round)));
+        assert_eq!(ok(rustix::fs::fstat(&file)).st_nlink, 0, "round {round}");
+        assert!((0..WORKERS).all(|n| !exists(name(n, round))));
+    }
+    m.unmount();
 }
 
 fn dropped_caches(t: &Test) {
