@@ -29,7 +29,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo packages-test samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -67,6 +67,10 @@ deb:
 ## repo: an apt repository of these packages, signed, in build/repo
 repo:
 	@debian/repo
+
+## packages-test: install, upgrade, break and remove these packages in a root, boot what comes of it, build them again (T=part of a test's name)
+packages-test:
+	@tools/packages/run '$(T)'
 
 ## run: build all and show a layered Debian root, mounted by rovl in Debian's stock kernel
 run: module tool

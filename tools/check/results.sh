@@ -53,14 +53,14 @@ show_stage() {
 	{ sed -n '/^failures:$/,/^test result/p' "$2" | head -n 100 | grep . || tail -n 40 "$2"; } >&2
 }
 
-# sum_up FILTER: each failure with the command that runs just that again, and the line that closes the run.
+# sum_up FILTER: each failure with the command (RERUN, or make test) that runs just that again, and the line that closes the run.
 sum_up() {
 	local name
 	if [ ! -s "$RESULTS" ]; then
 		die "no test has '$1' in its name"
 	fi
 	grep '^FAILED ' "$RESULTS" | while read -r _ name; do
-		printf "FAILED %s   again: make test T='%s'\n" "$name" "$name"
+		printf "FAILED %s   again: %s T='%s'\n" "$name" "${RERUN:-make test}" "$name"
 	done || true
 	sums "$RESULTS"
 	! grep -q '^FAILED ' "$RESULTS"

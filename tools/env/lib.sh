@@ -58,9 +58,10 @@ artefact_key() {
 	suites) inputs=(packages/suites bootstrap steps/suites steps/suites-inside) ;;
 	deb) inputs=(packages/deb bootstrap steps/deb ../../debian/kernels) ;;
 	docs) inputs=(packages/docs bootstrap steps/docs) ;;
+	packages) inputs=(packages/packages bootstrap steps/packages steps/packages-inside ../../debian/kernels) ;;
 	scratch) inputs=(steps/scratch) ;;
 	debug) inputs=(debug.config steps/debug steps/debug-inside) values=("$(artefact_key source)" "$DEBUG_MAKE") ;;
-	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, deb, docs, scratch or debug" ;;
+	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, deb, docs, packages, scratch or debug" ;;
 	esac
 	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "${values[@]}"; } | sha256sum | cut -c1-12)
 }
