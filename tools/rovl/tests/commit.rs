@@ -102,12 +102,14 @@ fn hard_links_holes_and_what_is_left_out() {
     );
 
     let members = members(&case.at("x.tar"));
-    assert_eq!(paths(&members), [".", "a", "b", "l", "m", "sparse"]);
+    // Without the lower layers nobody knows what the socket hides.
+    let expected = [".", "a", "b", "l", "m", ".wh.socket", "sparse"];
+    assert_eq!(paths(&members), expected);
     assert_eq!(members[1].xattrs, [(b"user.c".to_vec(), b"x\0".to_vec())]);
     assert_eq!(members[2].kind, MemberKind::HardLink(b"a".to_vec()));
     assert_eq!(members[4].kind, MemberKind::HardLink(b"l".to_vec()));
-    assert_eq!(members[5].size, 20 << 20);
-    assert!(members[5].map.as_ref().is_some_and(|map| map.len() == 1));
+    assert_eq!(members[6].size, 20 << 20);
+    assert!(members[6].map.as_ref().is_some_and(|map| map.len() == 1));
     assert!(fs::metadata(case.at("x.tar")).unwrap().len() < 1 << 16);
 
     case.fine(&["apply", "x.tar", "again"]);
@@ -116,6 +118,17 @@ fn hard_links_holes_and_what_is_left_out() {
     use std::os::unix::fs::MetadataExt;
     assert_eq!(fs::metadata(case.at("again/a")).unwrap().nlink(), 2);
     assert!(fs::metadata(case.at("again/sparse")).unwrap().blocks() < 1000);
+}
+
+#[test]
+fn what_a_socket_hides_stays_hidden() {
+    let case = Case::new();
+    fs::create_dir(case.at("l")).unwrap();
+    fs::write(case.at("l/hidden"), "").unwrap();
+    let _one = UnixListener::bind(case.at("u/hidden")).unwrap();
+    let _two = UnixListener::bind(case.at("u/new")).unwrap();
+    case.fine(&["commit", "-o", "x.tar", "l", "u"]);
+    assert_eq!(paths(&members(&case.at("x.tar"))), [".", ".wh.hidden"]);
 }
 
 #[test]
