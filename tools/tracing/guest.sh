@@ -77,11 +77,10 @@ bpftrace_sum() {
 	says '^@\[bash\]: 3000000$'
 }
 
-bpftrace_paths() {
-	local program='{ printf("%s %s %d\n", comm, str(args.path), args.err); }'
-	traced bpftrace -e "tracepoint:$type:copy_up_end $program tracepoint:$type:whiteout { printf(\"%s %s\n\", comm, str(args.path)); }" \
-		-c '/bin/bash change' || return
-	says '^bash /file 0$' && says '^rmdir /dir$'
+bpftrace_numbers() {
+	local program="tracepoint:$type:copy_up_end /args.err == 0/ { @size = max(args.size); @ns = hist(args.ns); }"
+	traced bpftrace -e "$program tracepoint:$type:whiteout { @whiteouts[comm] = count(); }" -c '/bin/bash change' || return
+	says '^@size: 3000000$' && says '^@whiteouts\[rmdir\]: 1$' && says '^\[.*\) +1 \|@'
 }
 
 # As in Documentation/observing.rst.
@@ -101,6 +100,6 @@ if [ $# -gt 1 ]; then
 	"$2"
 	exit
 fi
-for test in perf_list perf_record perf_stat perf_trace bpftrace_list bpftrace_sum bpftrace_paths ftrace; do
+for test in perf_list perf_record perf_stat perf_trace bpftrace_list bpftrace_sum bpftrace_numbers ftrace; do
 	test_case "$type::$test" bash "$0" "$type" $test
 done
