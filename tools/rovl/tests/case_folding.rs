@@ -67,7 +67,7 @@ fn all_commands_see_what_a_mount_shows() {
     );
     assert_eq!(
         text("$rovl diff l l2 u || true"),
-        "A dir/New\nD dir/GONE\nA dir/Sub/b\nM dir/other (content)\n"
+        "D dir/GONE\nA dir/New\nA dir/Sub/b\nM dir/other (content)\n"
     );
     let found = text("$rovl layers -o lowerdir=l:l2,upperdir=u DIR/FILE");
     assert!(found.contains("shown by 1"), "{found}");
