@@ -43,7 +43,8 @@ pub fn all() -> Vec<Operation> {
                 (0, "nothing changed", 0.02),
             ] {
                 let name = format!("{called}, {what}, beside 384 MiB of others, {fs}");
-                let run = move |trees: &Trees, side, _count| one(trees.slow(index), side, how, files);
+                let run =
+                    move |trees: &Trees, side, _count| one(trees.slow(index), side, how, files);
                 all.push(Operation::new("sync", name, 1, run).at_most(limit));
             }
         }
