@@ -70,7 +70,7 @@ fn all_commands_see_what_a_mount_shows() {
         "D dir/GONE\nA dir/New\nA dir/Sub/b\nM dir/other (content)\n"
     );
     let found = text("$rovl layers -o lowerdir=l:l2,upperdir=u DIR/FILE");
-    assert!(found.contains("shown by 1"), "{found}");
+    assert!(found.contains("file of layer 1"), "{found}");
     assert_eq!(text("$rovl check -n l l2 u w"), "");
     assert_eq!(
         text("$rovl merge u l l2; rm -r w; mkdir w; show l:l2 u"),

@@ -231,17 +231,6 @@ fn refused() {
         umount m",
     );
     assert!(links.contains("mounted with the relative path"), "{links}");
-    // Where nothing but the last name is known of a layer: it is one that no other test has.
-    let text = "root=$PWD far=$(mktemp -d); mkdir -p $far/d $far/m only-here
-        ln -s $root $far/d/x; cd $far/d
-        mount -i -t $type o -o lowerdir=$root/l:$root/l2,upperdir=x/only-here,workdir=$root/w $far/m
-        cd $root; $rovl vacuum l only-here 2>&1 || true
-        umount $far/m; rm -r $far only-here";
-    let far = support::run(scene.root(), text);
-    assert!(
-        far.contains("mounted with the relative path x/only-here:"),
-        "{far}"
-    );
     let count = said.matches("in use by the overlay at").count();
     assert_eq!(count, 2, "{said}");
     let said = scene.mounted("", "if $rovl vacuum l u 2>&1; then exit 9; fi");
