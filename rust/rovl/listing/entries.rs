@@ -70,6 +70,12 @@ impl Entry {
         self.marks() & mark as u8 != 0
     }
 
+    /// Whether it is shown as it is: nothing hides it, and nothing has to be looked up.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.marks() & !(Mark::Upper as u8) == 0
+    }
+
     /// Whether it has to be looked up before it is shown.
     #[inline]
     pub(crate) fn needs_lookup(&self) -> bool {
@@ -182,6 +188,12 @@ impl Entries {
         let start = entry.name as usize;
         let end = start.saturating_add(usize::from(entry.len));
         self.names.get(start..end).unwrap_or_default()
+    }
+
+    /// Entry `number` and those behind it.
+    #[inline]
+    pub(crate) fn from(&self, number: usize) -> &[Entry] {
+        self.list.get(number..).unwrap_or_default()
     }
 
     /// Entry `number`.

@@ -86,22 +86,25 @@ pub(crate) fn emit(
     ctx: &mut DirContext<'_>,
 ) -> Result {
     let entries = &listing.entries;
-    loop {
-        let pos = ctx.pos();
-        let Some(entry) = usize::try_from(pos).ok().and_then(|pos| entries.get(pos)) else {
-            return Ok(());
-        };
-        if !entry.is(Mark::Hidden) {
-            let name = entries.name(entry);
-            if entry.needs_lookup() {
+    let mut pos = ctx.pos();
+    let Ok(first) = usize::try_from(pos) else {
+        return Ok(());
+    };
+    for entry in entries.from(first) {
+        // Nearly all of them are shown as they are.
+        let shown = entry.is_plain() || {
+            if entry.needs_lookup() && !entry.is(Mark::Hidden) {
                 complete(dir, lock, listing, entry)?;
             }
-            if !entry.is(Mark::Hidden) && !ctx.emit(name, entry.ino(), entry.kind()) {
-                return Ok(());
-            }
+            !entry.is(Mark::Hidden)
+        };
+        if shown && !ctx.emit(entries.name(entry), entry.ino(), entry.kind()) {
+            return Ok(());
         }
-        ctx.set_pos(pos.saturating_add(1));
+        pos = pos.saturating_add(1);
+        ctx.set_pos(pos);
     }
+    Ok(())
 }
 
 /// Completes an entry that several may read. The caller holds no lock of the inode but `lock`.

@@ -325,7 +325,7 @@ fn last_unlink_of_an_open_file(t: &Test) {
 fn all_names_of_a_file_go_at_once(t: &Test) {
     let l = t.layers();
     for n in 0..WORKERS {
-        l.lower(0).dir(&format!("d{n}"));
+        l.lower(0).dir(format!("d{n}"));
     }
     let m = granted(t, l.request().set("index", "on").mount(&l.merged()));
     let name = |n: usize, round: usize| m.path(format!("d{n}/f{round}"));
