@@ -94,7 +94,7 @@ impl<'a> Plot<'a> {
 
     fn draw(&self, mut chart: Document) -> Document {
         let [left, top] = self.place;
-        let title = format!("{}, by number of {}", self.curve.title, self.curve.across);
+        let title = format!("{}, by {}", self.curve.title, self.curve.across);
         chart =
             chart.add(text(&title, left, top - 8.0, "start", "black").set("font-weight", "bold"));
         let mut mark = self.up[0];
