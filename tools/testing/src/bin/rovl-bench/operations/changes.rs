@@ -82,8 +82,13 @@ fn create(path: &Path) {
     drop(ok(rustix::fs::openat(CWD, path, flags, 0o644.into())));
 }
 
+/// Names that were there before.
 fn create_unlink(dir: &Path, count: usize) -> Taken {
     let paths = numbered(dir, "new", count);
+    for path in &paths {
+        create(path);
+        unlink(path);
+    }
     once_each(&paths, |path| {
         create(path);
         unlink(path);
