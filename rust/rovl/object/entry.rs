@@ -206,7 +206,8 @@ pub(crate) enum DentryFlag {
     /// A layer below may have xattr whiteouts in this directory.
     Xwhiteouts = 3,
     /// The lower layers of the directory have nothing positive under this name, as the lookup found
-    /// that made the dentry, or whoever removed what was there. It is of the name, and so does not go with the object in a rename.
+    /// that made the dentry, or whoever removed what was there. It is of the name, and so does not go
+    /// with the object in a rename.
     NothingBelow = 4,
 }
 

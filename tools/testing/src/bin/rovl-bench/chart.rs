@@ -147,7 +147,8 @@ fn line(from: [f64; 2], to: [f64; 2], color: &str) -> Line {
         .set("stroke", color)
 }
 
-fn text(content: &str, x: f64, y: f64, anchor: &str, color: &str) -> Text {
+/// A line of text at a place.
+pub fn text(content: &str, x: f64, y: f64, anchor: &str, color: &str) -> Text {
     Text::new(content)
         .set("x", x)
         .set("y", y)

@@ -52,8 +52,9 @@ enum Command {
     List,
 }
 
+/// The types that are compared.
 #[derive(Debug, Args)]
-struct Measure {
+struct Types {
     /// Two types: the one to compare with, and the one under test
     #[arg(
         long,
@@ -62,6 +63,12 @@ struct Measure {
         value_delimiter = ','
     )]
     types: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Measure {
+    #[command(flatten)]
+    types: Types,
 
     /// How often each operation is measured; if even, each type is the first equally often
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -169,27 +176,36 @@ fn measure(options: &Measure) -> Result<(), String> {
     Ok(())
 }
 
+impl Types {
+    /// Both, if they can be mounted here.
+    fn checked(&self) -> Result<[String; 2], String> {
+        let [first, second] = self.types.as_slice() else {
+            return Err("--types takes two names with a comma between them".to_owned());
+        };
+        if !rustix::process::geteuid().is_root() {
+            return Err("the layers are mounted: run this as root in a guest".to_owned());
+        }
+        let known =
+            std::fs::read_to_string("/proc/filesystems").map_err(|error| error.to_string())?;
+        for kind in [first, second] {
+            if !known
+                .lines()
+                .any(|line| line.split_whitespace().last() == Some(kind))
+            {
+                return Err(format!(
+                    "the kernel has no type {kind:?}: load its module first"
+                ));
+            }
+        }
+        Ok([first.clone(), second.clone()])
+    }
+}
+
 fn checked_types(options: &Measure) -> Result<[String; 2], String> {
-    let [first, second] = options.types.as_slice() else {
-        return Err("--types takes two names with a comma between them".to_owned());
-    };
     if options.rounds == 0 || options.scale == 0 {
         return Err("--rounds and --scale have to be at least 1".to_owned());
     }
-    if !rustix::process::geteuid().is_root() {
-        return Err("the layers are mounted: run this as root in a guest".to_owned());
-    }
-    let known = std::fs::read_to_string("/proc/filesystems").map_err(|error| error.to_string())?;
-    for kind in [first, second] {
-        if !known
-            .lines()
-            .any(|line| line.split_whitespace().last() == Some(kind))
-        {
-            return Err(format!(
-                "the kernel has no type {kind:?}: load its module first"
-            ));
-        }
-    }
+    let types = options.types.checked()?;
     for fs in ["tmpfs", "ext4", "xfs"] {
         let dir = options.scratch.join(fs);
         if !dir.is_dir() {
@@ -197,7 +213,7 @@ fn checked_types(options: &Measure) -> Result<[String; 2], String> {
             return Err(format!("{dir} is not a directory: choose with --scratch"));
         }
     }
-    Ok([first.clone(), second.clone()])
+    Ok(types)
 }
 
 fn operations(options: &Measure, types: &[String; 2]) -> Result<Vec<results::Operation>, String> {

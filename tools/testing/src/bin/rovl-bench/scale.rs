@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::operations::Taken;
 use crate::results::median;
 use crate::tree::Pair;
+use crate::Types;
 
 /// What the line with the curves begins with.
 const MARK: &str = "curves: ";
@@ -24,14 +25,8 @@ const BARE: &str = "the layer alone";
 /// How curves are measured.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Two types: the one to compare with, and the one under test
-    #[arg(
-        long,
-        value_name = "A,B",
-        default_value = "overlay,rovl",
-        value_delimiter = ','
-    )]
-    types: Vec<String>,
+    #[command(flatten)]
+    types: Types,
 
     /// How often each point is measured
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -87,16 +82,13 @@ struct Kind {
 
 /// Measures all curves, and prints them as a line of JSON.
 pub fn measure(options: &Options) -> Result<(), String> {
-    let [first, second] = options.types.as_slice() else {
-        return Err("--types takes two names with a comma between them".to_owned());
-    };
     let &[layers, names] = options.largest.as_slice() else {
         return Err("--largest takes two numbers with a comma between them".to_owned());
     };
     if options.rounds == 0 || layers == 0 || names == 0 {
         return Err("--rounds and --largest have to be at least 1".to_owned());
     }
-    let types = [first.clone(), second.clone()];
+    let types = options.types.checked()?;
     let mut curves = layers::measure(&options.scratch, &types, options.rounds, layers);
     curves.extend(names::measure(
         &options.scratch,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Curves, one small chart for each operation, both axes logarithmic.
 
-use svg::node::element::{Circle, Line, Polyline, Rectangle, Text};
+use svg::node::element::{Circle, Line, Polyline, Rectangle};
 use svg::Document;
 
 use super::{Curve, Curves};
+use crate::chart::text;
 
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 200.0;
@@ -195,12 +196,4 @@ fn line(from: [f64; 2], to: [f64; 2]) -> Line {
         .set("x2", to[0])
         .set("y2", to[1])
         .set("stroke", "#ddd")
-}
-
-fn text(content: &str, x: f64, y: f64, anchor: &str, color: &str) -> Text {
-    Text::new(content)
-        .set("x", x)
-        .set("y", y)
-        .set("text-anchor", anchor)
-        .set("fill", color)
 }
