@@ -179,6 +179,7 @@ pub(crate) fn note_named(inode: &Inode<Rovl>) {
     note(inode, Some(WritebackErrors::NONE));
 }
 
+#[inline]
 fn note(inode: &Inode<Rovl>, errors: Option<WritebackErrors>) {
     let Some((files, mount)) = inode.ofs().listing() else {
         return;

@@ -212,6 +212,7 @@ impl<'a> Upper<'a> {
     }
 
     /// What was `made` under `name` in the work directory.
+    #[inline]
     pub(crate) fn made_in_work(
         &self,
         name: &[u8],

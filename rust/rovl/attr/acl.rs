@@ -47,6 +47,7 @@ pub(crate) fn get_inode_acl(inode: &Inode<Rovl>, kind: AclKind) -> Result<Option
 }
 
 /// `->get_inode_acl` in RCU walk
+#[inline]
 pub(crate) fn get_inode_acl_rcu(inode: RcuInode<'_, Rovl>, kind: AclKind) -> Result<RcuAcl<'_>> {
     let real = inode.real().ok_or(ECHILD)?;
     if !real.has_posix_acl() {

@@ -119,6 +119,7 @@ impl<'sb> Decoder<'_, 'sb> {
     }
 
     /// The overlay dentry of an upper object.
+    #[inline]
     fn of_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result<Ref<'sb, Dentry<Rovl>>> {
         if upper.is_dir() {
             return self.of_dir(&upper, 0);

@@ -276,6 +276,7 @@ impl Upper<'_> {
     }
 
     /// Completes `new` as the inode of the new object `made`, which is in the upper layer only.
+    #[inline]
     pub(crate) fn new_inode<'b>(
         &self,
         sb: &'b SuperBlock<Rovl>,

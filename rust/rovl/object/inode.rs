@@ -90,6 +90,7 @@ impl Parts<'_> {
     }
 
     /// The path that shows the attributes.
+    #[inline]
     fn real_path<'b>(&'b self, ofs: &'b Super) -> Result<LayerPath<'b>> {
         match &self.upper {
             Some(upper) => ofs.upper_path(upper),
@@ -182,6 +183,7 @@ pub(crate) fn new(sb: &SuperBlock<Rovl>, mode: u16, rdev: u32) -> Result<NewInod
 /// (`ovl_lookup_inode()`).
 ///
 /// Returns `ESTALE` if it is made of something else.
+#[inline]
 pub(crate) fn find<'a>(
     sb: &'a SuperBlock<Rovl>,
     real: &Dentry<Foreign>,
@@ -205,6 +207,7 @@ pub(crate) fn find<'a>(
 /// Finds or makes the inode for an object made of `parts`.
 ///
 /// Returns `ESTALE` if the cache has one that is made of something else.
+#[inline]
 pub(crate) fn get<'a>(
     m: &AsMounter,
     sb: &'a SuperBlock<Rovl>,

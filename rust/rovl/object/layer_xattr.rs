@@ -46,6 +46,7 @@ impl Super {
     }
 
     /// What the attribute `opaque` says of a directory of a layer.
+    #[inline]
     pub(crate) fn opaque(&self, m: &AsMounter, path: LayerPath<'_>) -> Opaque {
         let mut value = [0];
         match self.get_xattr(m, path, Name::Opaque, &mut value) {

@@ -18,6 +18,7 @@ pub(crate) struct Text(KVec<u8>);
 
 impl Text {
     /// A copy. Returns `EINVAL` if there is a NUL in it.
+    #[inline]
     pub(crate) fn new(bytes: &[u8]) -> Result<Self> {
         let copy = Self::copy_of(bytes)?;
         CStr::from_bytes_with_nul(&copy.0).map_err(|_| reason::NUL_IN_TEXT)?;

@@ -142,6 +142,7 @@ impl<'a> Merge<'a> {
     }
 
     /// Adds an entry whose name has not been seen.
+    #[inline]
     fn push(&mut self, entry: DirEntry<'_>, marks: u8) -> Result<u32> {
         let is_device = entry.kind == DirEntry::CHR;
         if self.purpose == Purpose::FindOne && !is_device && !entry.is_dot_or_dotdot() {

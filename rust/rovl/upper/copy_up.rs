@@ -116,6 +116,7 @@ pub(crate) fn maybe_copy_up(dentry: &Dentry<Rovl>, flags: u32) -> Result {
 }
 
 /// Whether there is nothing to be done. What is missing is looked for again under the lock.
+#[inline]
 fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
     let Some(inode) = dentry.inode() else {
         return false;

@@ -260,6 +260,7 @@ impl<'a, F: FileSystem> NewInode<'a, F> {
     ///
     /// Returns `EEXIST` where another one is in the middle of being created, and `EINVAL` for one from
     /// the inode cache, which has it in one of its lists already.
+    #[inline]
     pub fn insert(self, key: &Inode<Foreign>) -> Result<Fetched<'a, F>> {
         if self.hashed {
             return Err(EINVAL);
