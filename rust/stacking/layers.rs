@@ -95,10 +95,10 @@ unsafe impl Layers for OneLayer {
 
     type Mounts = PrivateMount;
 
-    type Kept<F: FileSystem<Layers = Self>> = Traps<F>;
+    type Kept = Traps;
 
-    fn rely_on<F: FileSystem<Layers = Self>>(kept: &mut Traps<F>, mounts: &Self::Mounts) -> Result {
-        kept.rely_on(mounts)
+    fn rely_on(kept: &mut Traps, mounts: &Self::Mounts) -> Result {
+        kept.rely_on::<Self>(mounts)
     }
 
     fn depth(mount: &PrivateMount) -> u32 {

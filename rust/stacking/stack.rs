@@ -338,10 +338,10 @@ unsafe impl Layers for LayerStack {
 
     type Mounts = LayerMounts;
 
-    type Kept<F: FileSystem<Layers = Self>> = Traps<F>;
+    type Kept = Traps;
 
-    fn rely_on<F: FileSystem<Layers = Self>>(kept: &mut Traps<F>, mounts: &Self::Mounts) -> Result {
-        kept.rely_on(mounts)
+    fn rely_on(kept: &mut Traps, mounts: &Self::Mounts) -> Result {
+        kept.rely_on::<Self>(mounts)
     }
 
     unsafe fn end(mounts: &LayerMounts) -> bool {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Entries in the inode cache for the roots of layers, so that a lookup that arrives there by another
-//! way notices that layers overlap.
+//! The roots of layers and what else a lookup must not arrive at by another way, so that it notices that
+//! layers overlap.
+//!
+//! The in-tree module has an inode of its own for each in the inode cache (`ovl_get_trap_inode()`).
 
 use crate::{
     layers::Stacked,
@@ -10,13 +12,8 @@ use crate::{
 };
 use kernel::prelude::*;
 use vfs::{
-    bindings,
     dentry::Dentry,
-    inode::{
-        Fetched,
-        Inode, //
-    },
-    layers::Layers,
+    inode::Inode,
     path::Path,
     super_block::{
         NewSuperBlock,
@@ -27,41 +24,34 @@ use vfs::{
     Ref, //
 };
 
-/// An entry for one directory.
+/// What keeps the inode of a trap: without it its memory could become that of another inode of the layer,
+/// which would then be taken for the trap.
 ///
 /// # Invariants
 ///
-/// `_inode` is an inode of `F` without layers, whose key is the inode of `dir`, at `key`. Its super block
-/// has this object, and so is there longer, and so is the mount in `path`, or else one of those that the
-/// super block has.
-struct Trap<F: FileSystem> {
-    key: usize,
-    _inode: Ref<'static, Inode<F>>,
-    // After that, in the order in which members are dropped: without it the memory of the key could
-    // become that of another inode of the layer, which would then be taken for the trap.
+/// The super block that has this object is there longer, and so is the mount in `path`, or else one of those
+/// that the super block has.
+struct Kept {
     dir: Ref<'static, Dentry<Foreign>>,
+    // After that, in the order in which members are dropped.
     path: Option<Path>,
 }
 
-/// The traps of a super block, which has to drop them before the mounts of its layers, in the order of
-/// their keys.
-pub struct Traps<F: FileSystem>(KVec<Trap<F>>);
-
-impl<F: FileSystem> Default for Traps<F> {
-    fn default() -> Self {
-        Self(KVec::new())
-    }
+/// The traps of a super block, which has to drop them before the mounts of its layers.
+#[derive(Default)]
+pub struct Traps {
+    /// The addresses of their inodes, in order.
+    keys: KVec<usize>,
+    /// Their directories, in the order in which they came.
+    kept: KVec<Kept>,
 }
 
-impl<F: FileSystem> Traps<F>
-where
-    F::Layers: Stacked,
-{
+impl Traps {
     /// Lets go of the paths with which traps were set, now that the super block has mounts that keep
     /// the directories. Returns `EXDEV` where it has not.
-    pub(crate) fn rely_on(&mut self, mounts: &<F::Layers as Layers>::Mounts) -> Result {
-        for trap in &mut self.0 {
-            if !F::Layers::keeps(mounts, &trap.dir) {
+    pub(crate) fn rely_on<L: Stacked>(&mut self, mounts: &L::Mounts) -> Result {
+        for trap in &mut self.kept {
+            if !L::keeps(mounts, &trap.dir) {
                 return Err(EXDEV);
             }
             trap.path = None;
@@ -69,19 +59,24 @@ where
         Ok(())
     }
 
+    fn reserve(&mut self, more: usize) -> Result {
+        self.keys.reserve(more, GFP_KERNEL)?;
+        Ok(self.kept.reserve(more, GFP_KERNEL)?)
+    }
+
     /// Where the one for `key` is, or else would be.
     fn position(&self, key: usize) -> Result<usize, usize> {
         // The library's own may panic, as far as the compiler knows.
-        let (mut rest, mut at): (&[Trap<F>], usize) = (&self.0, 0);
+        let (mut rest, mut at): (&[usize], usize) = (&self.keys, 0);
         loop {
             let half = rest.len() / 2;
             let Some((before, [middle, after @ ..])) = rest.split_at_checked(half) else {
                 return Err(at);
             };
-            if middle.key == key {
+            if *middle == key {
                 return Ok(at.saturating_add(half));
             }
-            rest = if middle.key < key {
+            rest = if *middle < key {
                 at = at.saturating_add(half).saturating_add(1);
                 after
             } else {
@@ -118,46 +113,47 @@ pub trait NewTraps {
 impl<F: FileSystem<Layers = LayerStack>> NewTraps for NewSuperBlock<'_, F> {
     fn set_trap(&mut self, dir: LayerPath<'_>) -> Result {
         let key = dir.dentry.inode().filter(|_| dir.dentry.is_dir());
-        let key = key.ok_or(ENOTDIR)?;
+        let key = key.ok_or(ENOTDIR)?.as_raw().addr();
         // SAFETY: Only grows.
-        unsafe { self.kept_mut() }.0.reserve(1, GFP_KERNEL)?;
-        // SAFETY: Neither the search nor the making of an inode without layers looks at the data.
-        let Fetched::New(inode) = unsafe { self.sb_for_inodes() }.iget(key)? else {
+        let traps = unsafe { self.kept_mut() };
+        let Err(at) = traps.position(key) else {
             return Err(ELOOP);
         };
-        // SAFETY: Nobody else uses a new inode. CAST: a constant that fits.
-        unsafe { (*inode.as_raw()).i_mode = bindings::S_IFDIR as u16 };
-        // SAFETY: As above.
-        unsafe { (*inode.as_raw()).i_flags = bindings::rvfs_const_RVFS_S_DEAD };
-        let inode = Ref::into_raw(inode.publish());
+        traps.reserve(1)?;
         let dentry = Ref::into_raw(Ref::from(dir.dentry));
-        // INVARIANT: Just made for that key.
-        let trap = Trap {
-            key: key.as_raw().addr(),
-            // SAFETY: Passed on. The super block is this one.
-            _inode: unsafe { Ref::from_raw(inode) },
-            // SAFETY: As above, and its mount is kept by the member below.
+        // INVARIANT: The mount is in `path`.
+        let kept = Kept {
+            // SAFETY: Passed on. Its mount is kept by the member below.
             dir: unsafe { Ref::from_raw(dentry) },
             path: Some(dir.to_path()),
         };
-        // SAFETY: Only grows.
-        let traps = unsafe { self.kept_mut() };
-        let (Ok(at) | Err(at)) = traps.position(trap.key);
-        traps.0.insert_within_capacity(at, trap).map_err(|_| EINVAL)
+        // There is room for both.
+        traps.kept.push(kept, GFP_KERNEL)?;
+        traps
+            .keys
+            .insert_within_capacity(at, key)
+            .map_err(|_| EINVAL)
     }
 
     fn reserve_traps(&mut self, more: usize) -> Result {
         // SAFETY: Only grows.
-        Ok(unsafe { self.kept_mut() }.0.reserve(more, GFP_KERNEL)?)
+        unsafe { self.kept_mut() }.reserve(more)
     }
 
     fn remove_trap(&mut self, dir: &Dentry<Foreign>) {
         // SAFETY: A trap goes before its super block.
-        let traps = &mut unsafe { self.kept_mut() }.0;
-        if let Some(at) = traps.iter().position(|trap| trap.dir.is(dir)) {
-            // It is there.
-            let _ = traps.remove(at);
+        let traps = unsafe { self.kept_mut() };
+        let Some(at) = traps.kept.iter().position(|kept| kept.dir.is(dir)) else {
+            return;
+        };
+        let key = dir
+            .inode()
+            .map(|inode| traps.position(inode.as_raw().addr()));
+        if let Some(Ok(key)) = key {
+            // It is there, as is the other one.
+            let _ = traps.keys.remove(key);
         }
+        let _ = traps.kept.remove(at);
     }
 
     fn is_trap(&self, key: &Inode<Foreign>) -> bool {
@@ -167,7 +163,7 @@ impl<F: FileSystem<Layers = LayerStack>> NewTraps for NewSuperBlock<'_, F> {
 
 /// Traps of a super block.
 pub trait HasTraps {
-    /// Whether the inode for `key` is a trap, see [`NewTraps::set_trap`].
+    /// Whether the layer's inode `key` is one that a lookup must not arrive at, see [`NewTraps::set_trap`].
     fn is_trap(&self, key: &Inode<Foreign>) -> bool;
 }
 

@@ -34,17 +34,14 @@ pub unsafe trait Layers: Send + Sync + Sized + 'static {
     /// What keeps the layers of a mounted instance mounted.
     type Mounts: 'static;
 
-    /// What a super block holds of its own inodes, and drops before its data, where the mounts are.
+    /// What a super block holds of its layers, and drops before its data, where the mounts are.
     #[doc(hidden)]
-    type Kept<F: FileSystem<Layers = Self>>: Default + Send + Sync;
+    type Kept: Default + Send + Sync;
 
     /// Refuses the end of filling a super block where `mounts` do not keep what `kept` refers to, and
     /// lets go of whatever else keeps it.
     #[doc(hidden)]
-    fn rely_on<F: FileSystem<Layers = Self>>(
-        kept: &mut Self::Kept<F>,
-        mounts: &Self::Mounts,
-    ) -> Result;
+    fn rely_on(kept: &mut Self::Kept, mounts: &Self::Mounts) -> Result;
 
     /// Ends the mounts, and waits for a grace period of RCU before they go. Returns whether it did, which
     /// it may leave to the end of `mounts`.
@@ -106,9 +103,9 @@ unsafe impl Layers for NoLayers {
 
     type Mounts = ();
 
-    type Kept<F: FileSystem<Layers = Self>> = ();
+    type Kept = ();
 
-    fn rely_on<F: FileSystem<Layers = Self>>(_kept: &mut (), _mounts: &()) -> Result {
+    fn rely_on(_kept: &mut (), _mounts: &()) -> Result {
         Ok(())
     }
 

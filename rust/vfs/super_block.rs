@@ -82,7 +82,7 @@ pub fn new_uuid() -> [u8; 16] {
 /// mounts are in `data`.
 #[pin_data]
 struct Info<F: FileSystem> {
-    kept: <F::Layers as Layers>::Kept<F>,
+    kept: <F::Layers as Layers>::Kept,
     #[pin]
     data: F::Super,
 }
@@ -230,10 +230,10 @@ impl<F: FileSystem> SuperBlock<F> {
         unsafe { &(*(*self.as_raw()).s_fs_info.cast::<Info<F>>()).data }
     }
 
-    /// What the super block holds of its own inodes.
+    /// What the super block holds of its layers.
     #[doc(hidden)]
     #[inline]
-    pub fn kept(&self) -> &<F::Layers as Layers>::Kept<F> {
+    pub fn kept(&self) -> &<F::Layers as Layers>::Kept {
         // SAFETY: As for `data`.
         unsafe { &(*(*self.as_raw()).s_fs_info.cast::<Info<F>>()).kept }
     }

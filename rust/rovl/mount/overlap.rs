@@ -12,7 +12,11 @@ use crate::mount::{
 };
 use kernel::prelude::*;
 use stacking::prelude::*;
-use vfs::Ref;
+use vfs::{
+    dentry::Dentry,
+    Foreign,
+    Ref, //
+};
 
 /// Refuses lower layers below another layer of this mount, and tells, or refuses with an index, where
 /// a layer is below the upper or work directory of another one.
@@ -22,14 +26,27 @@ pub(crate) fn check(making: &Making<'_, '_>, list: &LayerList) -> Result {
             check_one(making, option, named, false)?;
         }
     }
+    // Most layers lie in one directory.
+    let mut clean: Option<Ref<'_, Dentry<Foreign>>> = None;
     for named in &list.lower {
-        check_one(making, "lowerdir", named, true)?;
+        let parent = named.path.dentry().parent();
+        if clean.as_ref().is_some_and(|clean| clean.is(&parent)) {
+            continue;
+        }
+        clean = check_one(making, "lowerdir", named, true)?.then_some(parent);
     }
     Ok(())
 }
 
-/// Walks from the root of a layer up to the root of its file system.
-fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower: bool) -> Result {
+/// Walks from the root of a layer up to the root of its file system. Returns whether nothing was met that
+/// had to be told.
+fn check_one(
+    making: &Making<'_, '_>,
+    option: &str,
+    named: &NamedPath,
+    is_lower: bool,
+) -> Result<bool> {
+    let mut clean = true;
     let mut dentry = Ref::from(named.path.dentry());
     while !dentry.is_root() {
         let parent = dentry.parent();
@@ -47,9 +64,10 @@ fn check_one(making: &Making<'_, '_>, option: &str, named: &NamedPath, is_lower:
             );
         }
         if inode.is_inuse() {
+            clean = false;
             report_in_use(making, option, &named.name)?;
         }
         dentry = parent;
     }
-    Ok(())
+    Ok(clean)
 }

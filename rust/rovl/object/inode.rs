@@ -190,6 +190,9 @@ pub(crate) fn find<'a>(
     is_upper: bool,
 ) -> Result<Option<Ref<'a, Inode<Rovl>>>> {
     let key = real.inode().ok_or(reason::NEGATIVE)?;
+    if sb.is_trap(key) {
+        return Err(reason::INODE_OF_OTHERS);
+    }
     let Some(inode) = sb.ilookup(key) else {
         return Ok(None);
     };

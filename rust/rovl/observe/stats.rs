@@ -22,7 +22,10 @@ use ioctls::histogram::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::{
+        Arc,
+        SetOnce, //
+    }, //
 };
 use vfs::{
     clock,
@@ -117,17 +120,24 @@ impl Report for Stats {
     }
 }
 
-/// How often something took how long. It is for what takes long: all CPUs count in one place.
-pub(crate) struct Durations([AtomicU64; BUCKETS]);
+/// How often something took how long. It is for what takes long: all CPUs count in one place, and there is
+/// none before something is noted.
+pub(crate) struct Durations(SetOnce<KBox<[AtomicU64; BUCKETS]>>);
 
 impl Durations {
     fn new() -> Self {
-        Self(array::from_fn(|_| AtomicU64::new(0)))
+        Self(SetOnce::new())
     }
 
-    /// Notes that something took so many nanoseconds.
+    /// Notes that something took so many nanoseconds. Without memory for it that is lost. May sleep.
     pub(crate) fn note(&self, ns: u64) {
-        if let Some(count) = self.0.get(bucket(ns)) {
+        if self.0.as_ref().is_none() {
+            let none = KBox::new(array::from_fn(|_| AtomicU64::new(0)), GFP_KERNEL);
+            // Another one may have been first; what comes while it is not done is lost, too.
+            let _ = none.map(|none| self.0.populate(none));
+        }
+        let counts = self.0.as_ref();
+        if let Some(count) = counts.and_then(|counts| counts.get(bucket(ns))) {
             // ORDERING: Only the sum matters.
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -136,9 +146,8 @@ impl Durations {
     fn get(&self) -> Histogram {
         // ORDERING: As above.
         array::from_fn(|n| {
-            self.0
-                .get(n)
-                .map_or(0, |count| count.load(Ordering::Relaxed))
+            let count = self.0.as_ref().and_then(|counts| counts.get(n));
+            count.map_or(0, |count| count.load(Ordering::Relaxed))
         })
     }
 }

@@ -21,14 +21,9 @@ fn layers_swapped<F: FileSystem<Layers = LayerStack>>(
     core::mem::swap(one, other);
 }
 
-fn traps_taken<F: FileSystem>(sb: &mut NewSuperBlock<'_, F>) -> <F::Layers as Layers>::Kept<F> {
+fn traps_taken<F: FileSystem>(sb: &mut NewSuperBlock<'_, F>) -> <F::Layers as Layers>::Kept {
     core::mem::take(sb.kept_mut())
     //~^ ERROR call to unsafe function `NewSuperBlock::<'a, F>::kept_mut` is unsafe
-}
-
-fn data_before_it_is_there<F: FileSystem>(sb: &NewSuperBlock<'_, F>) {
-    let _ = sb.sb_for_inodes().data();
-    //~^ ERROR call to unsafe function `NewSuperBlock::<'a, F>::sb_for_inodes` is unsafe
 }
 
 fn put_early<L: Layers>(layers: &L) {

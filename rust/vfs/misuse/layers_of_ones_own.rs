@@ -15,9 +15,9 @@ impl Layers for Mine {
     //~^ ERROR the trait `Layers` requires an `unsafe impl` declaration
     const STACKING: bool = true;
     type Mounts = ();
-    type Kept<F: FileSystem<Layers = Self>> = ();
+    type Kept = ();
 
-    fn rely_on<F: FileSystem<Layers = Self>>(_kept: &mut (), _mounts: &()) -> Result {
+    fn rely_on(_kept: &mut (), _mounts: &()) -> Result {
         Ok(())
     }
 

@@ -42,7 +42,7 @@ use kernel::{
 /// `'a` is the time of its `fill_super`.
 pub struct NewSuperBlock<'a, F: FileSystem> {
     sb: &'a SuperBlock<F>,
-    kept: <F::Layers as Layers>::Kept<F>,
+    kept: <F::Layers as Layers>::Kept,
     /// See [`Filled`].
     _filling: PhantomData<fn(&'a ()) -> &'a ()>,
 }
@@ -88,19 +88,9 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         self.sb.dev()
     }
 
-    /// The super block, for the inode cache.
-    ///
-    /// # Safety
-    ///
-    /// Its data must not be looked at: there is none yet.
-    #[doc(hidden)]
-    pub unsafe fn sb_for_inodes(&self) -> &SuperBlock<F> {
-        self.sb
-    }
-
     /// What it will keep.
     #[doc(hidden)]
-    pub fn kept(&self) -> &<F::Layers as Layers>::Kept<F> {
+    pub fn kept(&self) -> &<F::Layers as Layers>::Kept {
         &self.kept
     }
 
@@ -110,7 +100,7 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
     ///
     /// It must stay that of this super block, and be as its own type wants it.
     #[doc(hidden)]
-    pub unsafe fn kept_mut(&mut self) -> &mut <F::Layers as Layers>::Kept<F> {
+    pub unsafe fn kept_mut(&mut self) -> &mut <F::Layers as Layers>::Kept {
         &mut self.kept
     }
 
