@@ -211,6 +211,7 @@ impl<'a> FileHandle<'a> {
     ///
     /// A handle may claim to be shorter than its header. Its fid is then empty, which no filesystem
     /// decodes.
+    #[inline]
     pub fn fid(self) -> &'a [u8] {
         let len = usize::from(self.at(AT_LEN)).saturating_sub(HEADER_LEN);
         let end = HEADER_LEN + len / 4 * 4;
@@ -218,6 +219,7 @@ impl<'a> FileHandle<'a> {
     }
 
     /// Returns the UUID of the real filesystem.
+    #[inline]
     pub fn uuid(self) -> Uuid {
         self.bytes
             .get(AT_UUID..HEADER_LEN)

@@ -137,6 +137,7 @@ impl<'a> DecodeFid<'a> for LayerPath<'a> {
 }
 
 /// [`DecodeFid::decode_fid`] of what is on a boundary of words.
+#[inline]
 fn decode_aligned<'a>(
     root: LayerPath<'a>,
     kind: i32,

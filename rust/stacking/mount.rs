@@ -237,6 +237,7 @@ impl LayerMounts {
     }
 
     /// The root of layer `index`. That of its mount may be above.
+    #[inline]
     pub fn root(&self, index: usize) -> Option<LayerPath<'_>> {
         let layer = self.layers.get(index)?.as_ref()?;
         // SAFETY: By the type invariant it is referenced as long as `self` lives.
@@ -244,6 +245,7 @@ impl LayerMounts {
     }
 
     /// The number of lower layers.
+    #[inline]
     pub fn num_lower(&self) -> usize {
         self.layers.len().saturating_sub(1)
     }

@@ -112,6 +112,7 @@ pub(crate) fn encode_into(
 ///
 /// Returns `None` where there is none, or it may not be looked for, and `ESTALE` if it is one of the
 /// upper layer that is gone.
+#[inline]
 pub(crate) fn decode<'a>(
     m: &AsMounter,
     may_decode: Option<MayDecode>,

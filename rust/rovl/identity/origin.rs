@@ -86,6 +86,7 @@ pub(crate) fn decode<'a>(
 
 /// Finds the object of `handle` in the lower layers, one of whose file systems has its UUID. Of layers
 /// on one file system it is the topmost one, unless `accept` makes a difference.
+#[inline]
 pub(crate) fn decode_in_any<'a>(
     m: &AsMounter,
     may_decode: Option<MayDecode>,

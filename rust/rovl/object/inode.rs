@@ -190,11 +190,11 @@ pub(crate) fn find<'a>(
     is_upper: bool,
 ) -> Result<Option<Ref<'a, Inode<Rovl>>>> {
     let key = real.inode().ok_or(reason::NEGATIVE)?;
-    if sb.is_trap(key) {
-        return Err(reason::INODE_OF_OTHERS);
-    }
     let Some(inode) = sb.ilookup(key) else {
-        return Ok(None);
+        return match sb.is_trap(key) {
+            true => Err(reason::INODE_OF_OTHERS),
+            false => Ok(None),
+        };
     };
     let part = if is_upper {
         inode.upper_inode()

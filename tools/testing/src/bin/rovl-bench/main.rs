@@ -216,12 +216,20 @@ fn checked_types(options: &Measure) -> Result<[String; 2], String> {
     Ok(types)
 }
 
+/// Whether `title` has `filter` in it, or ends with what is before a `$` at the end of `filter`.
+fn is_meant(title: &str, filter: &str) -> bool {
+    match filter.strip_suffix('$') {
+        Some(end) => title.ends_with(end),
+        None => title.contains(filter),
+    }
+}
+
 fn operations(options: &Measure, types: &[String; 2]) -> Result<Vec<results::Operation>, String> {
     let start = Instant::now();
     let trees = Trees::new(&options.scratch, types);
     let operations: Vec<operations::Operation> = operations::all()
         .into_iter()
-        .filter(|op| op.title().contains(&options.filter))
+        .filter(|op| is_meant(&op.title(), &options.filter))
         .collect();
     if operations.is_empty() && !"memory".contains(&options.filter) {
         return Err(format!(

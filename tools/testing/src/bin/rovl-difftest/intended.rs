@@ -187,8 +187,7 @@ pub fn repeated(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
 /// their own are told apart by the inodes that are there; for numbers see [`numbers_after`].
 ///
 /// When all are (`drop-caches`), rovl also gives up what it knows of numbers in a directory that stays in use. The
-/// in-tree module keeps that, and misses a file with another number that was linked into it since; and the mark that
-/// there are such files in a directory stays there when the last of them has lost what told so: rovl takes it away.
+/// in-tree module keeps that, and misses a file with another number that was linked into it since.
 pub fn forgotten(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
     let word = |step: &Step| step.words.first().cloned().unwrap_or_default();
     let since = steps.iter().rev().map(word);
@@ -196,18 +195,31 @@ pub fn forgotten(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
     let was = |what: &str| since.iter().any(|word| word == what);
     let plain =
         |text: &str| without_links(&text.replace(" no blocks", "").replace(OTHER_NUMBER, ""));
-    let lost = |mark: &&&str| !seen.iter().all(|text| text.contains(**mark));
     let stale = |kind: &str, text: &str| match kind {
-        "overlay" => IMPURE_MARKS
-            .iter()
-            .filter(lost)
-            .fold(text.replace(OTHER_NUMBER, ""), |text, mark| {
-                text.replace(mark, "")
-            }),
+        "overlay" => text.replace(OTHER_NUMBER, ""),
         _ => text.to_owned(),
     };
     (was(SQUEEZE) && plain(seen[0]) == plain(seen[1]))
         || (was(DROP_CACHES) && stale(&kinds[0], seen[0]) == stale(&kinds[1], seen[1]))
+        || unmarked(kinds, steps, seen)
+}
+
+/// Whether two texts differ only in the mark that there are files with other numbers in a directory of the upper layer,
+/// and caches were dropped: then rovl reads a directory that stays in use again, and takes the mark away where the last
+/// of them has lost what told so.
+fn unmarked(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
+    let lost = |mark: &&&str| !seen.iter().all(|text| text.contains(**mark));
+    let without = |kind: &str, text: &str| match kind {
+        "overlay" => IMPURE_MARKS
+            .iter()
+            .filter(lost)
+            .fold(text.to_owned(), |text, mark| text.replace(mark, "")),
+        _ => text.to_owned(),
+    };
+    steps
+        .iter()
+        .any(|step| step.words.first().is_some_and(|word| word == DROP_CACHES))
+        && without(&kinds[0], seen[0]) == without(&kinds[1], seen[1])
 }
 
 /// How an attribute of a directory in the upper layer shows that it may have files with other numbers.
