@@ -206,20 +206,21 @@ pub fn forgotten(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
 
 /// Whether two texts differ only in the mark that there are files with other numbers in a directory of the upper layer,
 /// and caches were dropped: then rovl reads a directory that stays in use again, and takes the mark away where the last
-/// of them has lost what told so.
+/// of them has lost what told so. Layers that were exchanged (`swap`) had the other type before.
 fn unmarked(kinds: &[String; 2], steps: &[Step], seen: [&str; 2]) -> bool {
     let lost = |mark: &&&str| !seen.iter().all(|text| text.contains(**mark));
+    let was = |what: &str| {
+        let mut words = steps.iter().filter_map(|step| step.words.first());
+        words.any(|word| word == what)
+    };
     let without = |kind: &str, text: &str| match kind {
-        "overlay" => IMPURE_MARKS
+        _ if kind != "overlay" && !was("swap") => text.to_owned(),
+        _ => IMPURE_MARKS
             .iter()
             .filter(lost)
             .fold(text.to_owned(), |text, mark| text.replace(mark, "")),
-        _ => text.to_owned(),
     };
-    steps
-        .iter()
-        .any(|step| step.words.first().is_some_and(|word| word == DROP_CACHES))
-        && without(&kinds[0], seen[0]) == without(&kinds[1], seen[1])
+    was(DROP_CACHES) && without(&kinds[0], seen[0]) == without(&kinds[1], seen[1])
 }
 
 /// How an attribute of a directory in the upper layer shows that it may have files with other numbers.

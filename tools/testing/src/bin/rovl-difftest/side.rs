@@ -126,7 +126,7 @@ impl Side {
 
     /// Does all steps.
     pub fn all(mut self) -> std::io::Result<()> {
-        let steps = std::mem::take(&mut self.script.steps);
+        let steps = self.script.steps.clone();
         for step in &steps {
             self.done += 1;
             self.step(step)?;
@@ -411,7 +411,7 @@ impl Side {
         let layers = self.lowers.iter().chain([&self.upper]);
         let layers: Vec<&Path> = layers.map(PathBuf::as_path).collect();
         let shown = can.then(|| tool::shown(&self.merged, &layers))?;
-        Some((shown, tool::has_index(&mount.super_options)))
+        Some((shown, tool::has_index(&mount.super_options, &self.script)))
     }
 
     /// Asks the command about the layers. That it is wrong is a line that the other side does not have.

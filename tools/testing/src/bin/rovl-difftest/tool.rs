@@ -13,7 +13,7 @@ use rustix::mount::{unmount, UnmountFlags};
 
 use crate::image::FOLDED;
 use crate::request::{self, Layers};
-use crate::script::{Place, Script};
+use crate::script::{Place, Script, Step};
 use crate::snapshot::{self, Snapshot, View};
 use report::{was_directory, Finding};
 
@@ -78,7 +78,7 @@ pub fn can_tell(options: &[String], shown: &str) -> bool {
 pub fn shown(mount: &Path, layers: &[&Path]) -> Snapshot {
     let mut names = BTreeSet::new();
     layers.iter().for_each(|layer| all_names(layer, &mut names));
-    let mut shown = snapshot::of(mount, View::Shown);
+    let mut shown = snapshot_of(mount);
     let is_dir = |(path, text): (&PathBuf, &String)| {
         let is_dir = text.starts_with("Directory");
         is_dir.then(|| path.clone())
@@ -99,6 +99,22 @@ pub fn shown(mount: &Path, layers: &[&Path]) -> Snapshot {
     shown
 }
 
+/// What is shown, without how xfs stores access control lists, which is shown as well.
+fn snapshot_of(mount: &Path) -> Snapshot {
+    let mut shown = snapshot::of(mount, View::Shown);
+    shown.values_mut().for_each(|text| {
+        while let Some((before, rest)) = text.split_once(" trusted.SGI_ACL_") {
+            let next = [" trusted.", " user.", " security.", " system.", " data="];
+            let end = next.iter().filter_map(|next| rest.find(next)).min();
+            *text = format!(
+                "{before}{}",
+                end.and_then(|at| rest.get(at..)).unwrap_or_default()
+            );
+        }
+    });
+    shown
+}
+
 /// The names of all that is in a directory and below.
 fn all_names(dir: &Path, names: &mut BTreeSet<OsString>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -109,9 +125,10 @@ fn all_names(dir: &Path, names: &mut BTreeSet<OsString>) {
     }
 }
 
-/// Whether a mount has an index.
-pub fn has_index(shown: &str) -> bool {
-    shown.split(',').any(|option| option == "index=on")
+/// Whether a mount has an index, which it does not show if that is the module's default.
+pub fn has_index(shown: &str, script: &Script) -> bool {
+    let is = |wanted: &str| shown.split(',').any(|option| option == wanted);
+    is("index=on") || (script.has_parameter("index") && !is("index=off"))
 }
 
 /// What is not as it should be, or nothing.
@@ -155,25 +172,42 @@ impl Stack<'_> {
             step.place == Place::Upper && matches!(verb, Some("mknod" | "setxattr"))
         });
         let harmless = ["orphan-whiteout", "invalid-opaque", "invalid-impure"];
-        let expected = |found: &Finding| by_hand && found.is_one_of(&harmless);
+        // A mount with the other attributes copies up those of a lower layer, which are none of its own.
+        let other = |step: &Step| {
+            let words = &step.words;
+            words.first().is_some_and(|word| word == "mount")
+                && words.iter().any(|word| word == "userxattr") != self.is_user()
+        };
+        let copied = self.script.steps.iter().any(other);
+        let expected = |found: &Finding| copied || (by_hand && found.is_one_of(&harmless));
         let serious = |found: &&Finding| found.severity == "error" && !volatile && !expected(found);
         if let Some(found) = findings.iter().find(serious) {
             return Err(found.text.clone());
         }
-        self.findings("-y")?;
+        // Where file handles do not tell layers apart, the next mount does not find again what is in the index.
+        let before = match (self.index, volatile) {
+            (false, _) => Some(shown.clone()),
+            (true, false) => Some(self.mounted_with_work(self.lowers, self.upper, self.work)?),
+            // It is refused.
+            (true, true) => None,
+        };
+        let repaired = self.findings("-y")?;
         if let Some(left) = self.findings("-n")?.first() {
             return Err(format!("repaired, it is there again: {}", left.text));
         }
-        same(
-            shown,
-            &self.mounted_with_work(self.lowers, self.upper, self.work)?,
-        )
+        let after = self.mounted_with_work(self.lowers, self.upper, self.work)?;
+        before
+            .map_or(Ok(()), |before| same(&before, &after))
+            .map_err(|text| {
+                let all = repaired.iter().map(|found| found.text.as_str());
+                format!("{text}: repaired {}", all.collect::<Vec<_>>().join(", "))
+            })
     }
 
     /// What is repaired in all layers without asking is not seen.
     fn check_lower(&self, shown: &Snapshot) -> Found {
-        // As below.
-        if shown.values().any(|text| text.contains(" trusted.SGI_")) {
+        // With an index a mount wants the lower layers for which the upper one was made, and not copies.
+        if self.index {
             return Ok(());
         }
         let (upper, work) = (self.room.join("upper"), self.room.join("work"));
@@ -329,10 +363,6 @@ impl Stack<'_> {
 
     /// The upper layer without what is of no use, and then made one with the topmost lower one, shows the same.
     fn merge(&self, shown: &Snapshot) -> Found {
-        // cp(1) leaves them out.
-        if shown.values().any(|text| text.contains(" trusted.SGI_")) {
-            return Ok(());
-        }
         let (upper, lower, empty) = (
             self.room.join("upper"),
             self.room.join("lower"),
@@ -344,8 +374,13 @@ impl Stack<'_> {
         make_dir(&empty)?;
         let mut args: Vec<OsString> = vec!["vacuum".into()];
         args.extend(self.layer_options(Some(&upper), false));
+        // Names that only the index knows show something else without it.
+        let before = match self.index {
+            true => self.mounted(self.lowers, &upper)?,
+            false => shown.clone(),
+        };
         self.done(&args, &[0])?;
-        same(shown, &self.mounted(self.lowers, &upper)?)
+        same(&before, &self.mounted(self.lowers, &upper)?)
             .map_err(|text| format!("vacuum: {text}"))?;
         let lowers: Vec<PathBuf> = std::iter::once(lower)
             .chain(below.iter().cloned())
@@ -360,7 +395,7 @@ impl Stack<'_> {
         match output.status.code() {
             // Names that only the index knows show something else then.
             Some(1) => Ok(()),
-            Some(0) => same_below(shown, self.mounted(&lowers, &empty)?),
+            Some(0) => same_below(&before, self.mounted(&lowers, &empty)?),
             _ => Err(told(&output)),
         }
     }
@@ -428,7 +463,7 @@ impl Stack<'_> {
             work,
         };
         request::mount(self.kind, &layers, &options, &target)?;
-        let shown = snapshot::of(&target, View::Shown);
+        let shown = snapshot_of(&target);
         unmount(&target, UnmountFlags::empty()).map_err(|error| error.to_string())?;
         Ok(shown)
     }
