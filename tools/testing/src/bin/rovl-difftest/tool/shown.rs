@@ -81,6 +81,12 @@ pub fn has_index(shown: &str, script: &Script) -> bool {
     is("index=on") || (script.has_parameter("index") && !is("index=off"))
 }
 
+/// Whether there is a mount without an index.
+pub fn has_other_mounts(script: &Script) -> bool {
+    let without = |step: &Step| step.words.iter().any(|word| word == "index=off");
+    script.steps.iter().any(without)
+}
+
 /// Whether two directories of lower layers have the same redirect.
 pub fn has_two_names(script: &Script) -> bool {
     let lower = |step: &&Step| matches!(step.place, Place::Lower(_));
