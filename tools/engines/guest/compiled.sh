@@ -10,7 +10,8 @@ go_tests() {
 	shift
 	[[ $name == *"${TESTS-}"* ]] || return 0
 	echo "# $name"
-	(cd $disk/go/"$name" && limit 3000 env HOME=/root TMPDIR=/var/tmp "$disk/go/$name.test" -test.v "$@") >$work/log 2>&1 || status=$?
+	(cd $disk/go/"$name" && limit 3000 env HOME=/root TMPDIR=/var/tmp "$disk/go/$name.test" -test.v "$@") 2>&1 | tee $work/log | grep --line-buffered -- '--- '
+	status=${PIPESTATUS[0]}
 	awk -v name="$name" '
 		match($0, /--- (PASS|FAIL|SKIP): /) {
 			line = substr($0, RSTART + 4)
@@ -20,7 +21,7 @@ go_tests() {
 			count++
 		}
 		END { if (!count) print "@ FAILED", name "::all" }' $work/log
-	if [ $status != 0 ]; then
+	if [ "$status" != 0 ]; then
 		echo "$name: status $status"
 		tail -n 60 $work/log
 	fi
@@ -28,10 +29,9 @@ go_tests() {
 	grep -q '^\(PASS\|FAIL\)$' $work/log || result FAILED "$name::end"
 }
 
-# shellcheck disable=SC2086 # options
 go_tests containerd-snapshotter -test.root
 go_tests containerd-archive -test.root
-go_tests storage-overlay -test.bench=. -test.benchtime=1x
-go_tests docker-overlay2 -test.bench=. -test.benchtime=1x
+go_tests storage-overlay
+go_tests docker-overlay2
 go_tests buildkit-overlay
 after

@@ -7,20 +7,20 @@
 . /payload/docker.lib.sh
 
 masked() { sed -E 's/[0-9a-f]{64}(-init)?/ID\1/g; s,snapshots/[0-9]+/,snapshots/N/,g'; }
-mounts() { said mounts "$(grep -o ' - overlay .*' /proc/self/mountinfo | masked)"; }
+mounts() { grep -o ' - overlay .*' /proc/self/mountinfo | masked | said mounts; }
 
 # containerd's own command: an image, its layers unpacked, a container on them and one with a view of them.
 ctr_import() {
 	python3 /payload/archive.py many.tar 5 bin/busybox=/usr/bin/busybox
 	ctr images import --snapshotter overlayfs many.tar
-	said ctr_images "$(ctr images list --quiet)"
-	said ctr_snapshots "$(ctr snapshots list | awk '{ print $NF }' | sort | uniq -c)"
+	ctr images list --quiet | said ctr_images
+	ctr snapshots list | awk '{ print $NF }' | sort | uniq -c | sed 's/^ *//' | said ctr_snapshots
 }
 ctr_run() {
-	said ctr_run "$(ctr run --rm --snapshotter overlayfs docker.io/library/many:latest one /bin/busybox sh -c \
-		'cd /d; /bin/busybox ls; /bin/busybox cat /same 3; /bin/busybox rm 3; echo new >5; /bin/busybox ls')"
-	said ctr_read_only "$(ctr run --rm --read-only --snapshotter overlayfs docker.io/library/many:latest two /bin/busybox sh -c \
-		'/bin/busybox cat /same; echo no >/d/new' 2>&1 || true)"
+	ctr run --rm --snapshotter overlayfs docker.io/library/many:latest one /bin/busybox sh -c \
+		'cd /d; /bin/busybox ls; /bin/busybox cat /same 3; /bin/busybox rm 3; echo new >5; /bin/busybox ls' | said ctr_run
+	{ ctr run --rm --read-only --snapshotter overlayfs docker.io/library/many:latest two /bin/busybox sh -c \
+		'/bin/busybox cat /same; echo no >/d/new' 2>&1 || true; } | said ctr_read_only
 }
 ctr_commit() {
 	local mount
@@ -28,7 +28,7 @@ ctr_commit() {
 	rm -r /mnt/d
 	mkdir /mnt/d
 	echo changed >>/mnt/same
-	said ctr_mounted "$(contents /mnt | grep -v busybox)"
+	contents /mnt | grep -v busybox | said ctr_mounted
 	umount /mnt
 	echo "$mount"
 	ctr images remove docker.io/library/many:latest

@@ -21,12 +21,12 @@ docker_run() { docker run --network none "$@"; }
 docker_info() {
 	docker info 2>&1 | grep -vE '^ *(ID|Name|Total Memory|Docker Root Dir|Kernel Version|Profile|seccomp|cgroupns|(Running|Paused|Stopped|Containers|Images)):|version:'
 }
-info() { said info "$(docker_info)"; }
+info() { docker_info | said info; }
 
 import() {
 	small_root root
 	tar --create --numeric-owner --directory=root . | docker import --change 'CMD ["sh"]' - base
-	said import "$(docker_run --rm base sh -c 'cat /data/sub/deep/file; ls -l /data/0 | cut -c1-40')"
+	docker_run --rm base sh -c 'cat /data/sub/deep/file; ls -l /data/0 | cut -c1-40' | said import
 }
 
 # twenty_layers: a Dockerfile of twenty lines that change something, in the directory context.
@@ -60,41 +60,41 @@ seen() {
 build_classic() {
 	twenty_layers
 	DOCKER_BUILDKIT=0 docker build --network none --tag twenty context
-	said build_classic_layers "$(docker inspect --format '{{len .RootFS.Layers}}' twenty)"
-	said build_classic_tree "$(seen twenty)"
+	docker inspect --format '{{len .RootFS.Layers}}' twenty | said build_classic_layers
+	seen twenty | said build_classic_tree
 }
 build_buildkit() {
 	twenty_layers
 	DOCKER_BUILDKIT=1 docker build --network none --tag twenty-bk context
-	said build_buildkit_layers "$(docker inspect --format '{{len .RootFS.Layers}}' twenty-bk)"
-	said build_buildkit_tree "$(seen twenty-bk)"
+	docker inspect --format '{{len .RootFS.Layers}}' twenty-bk | said build_buildkit_layers
+	seen twenty-bk | said build_buildkit_tree
 }
 
 run_and_exec() {
 	docker_run --detach --name box base sleep 10000
 	docker exec box sh -c "${changes:?}"
-	said exec "$(docker exec box sh -c 'cd /data; ls -1; cat 5 sub/file young/file merged/*; stat -c "%n %a %u:%g %h %s" *')"
+	docker exec box sh -c 'cd /data; ls -1; cat 5 sub/file young/file merged/*; stat -c "%n %a %u:%g %h %s" *' | said exec
 }
 # After run_and_exec.
 diff_and_commit() {
-	said diff "$(docker diff box | LC_ALL=C sort)"
+	docker diff box | LC_ALL=C sort | said diff
 	docker commit box committed
-	said commit_tree "$(seen committed)"
-	said commit_run "$(docker_run --rm committed sh -c 'cd /data; ls -1; cat 5')"
+	seen committed | said commit_tree
+	docker_run --rm committed sh -c 'cd /data; ls -1; cat 5' | said commit_run
 }
 save_and_load() {
 	docker save --output saved.tar committed
 	rm -rf saved
 	mkdir saved
 	tar --extract --directory=saved --file=saved.tar
-	said save "$(for layer in $(jq -r '.[0].Layers[]' saved/manifest.json); do
+	for layer in $(jq -r '.[0].Layers[]' saved/manifest.json); do
 		# The kind of each, and no time.
 		tar --list --verbose --numeric-owner --file="saved/$layer" | awk '{ $3 = ($1 ~ /^[-h]/) ? $3 : ""; $4 = $5 = ""; print }' | grep -v ' bin/'
-	done)"
+	done | said save
 	docker rm --force box
 	docker rmi committed
 	docker load --input saved.tar
-	said load "$(seen committed)"
+	seen committed | said load
 }
 
 # many_layers NUMBER: an archive of an image with so many layers, each with a file of its own and one in the same place.
@@ -102,8 +102,8 @@ many_layers() {
 	python3 /payload/archive.py many.tar "$1" bin/busybox=/usr/bin/busybox
 	docker load --input many.tar
 	rm many.tar
-	said many_layers "$(docker inspect --format '{{len .RootFS.Layers}}' many)"
-	said many_run "$(docker_run --rm many /bin/busybox sh -c 'for a in ls cat wc; do busybox ln -s busybox /bin/$a; done; ls /d | wc -l; cat /same /d/7; mv /d/7 /d/seven; cat /d/seven')"
+	docker inspect --format '{{len .RootFS.Layers}}' many | said many_layers
+	docker_run --rm many /bin/busybox sh -c 'for a in ls cat wc; do busybox ln -s busybox /bin/$a; done; ls /d | wc -l; cat /same /d/7; mv /d/7 /d/seven; cat /d/seven' | said many_run
 }
 
 # fifty: containers that are started at once from one image, each of which changes files of its own.
@@ -116,7 +116,7 @@ fifty() {
 	[ "$(docker ps --quiet --filter name=many | wc -l)" = "$1" ]
 	for n in $(seq "$1"); do docker cp --quiet "many$n:/data/own" - | tar --extract --to-stdout; done >owns
 	[ "$(paste -sd' ' owns)" = "$(seq -s' ' "$1")" ]
-	said fifty_diff "$(docker diff many7 | LC_ALL=C sort)"
+	docker diff many7 | LC_ALL=C sort | said fifty_diff
 	for n in $(seq "$1"); do echo "many$n"; done | xargs docker rm --force >/dev/null
 	[ -z "$(docker ps --all --quiet --filter name=many)" ]
 }
@@ -128,10 +128,10 @@ killed() {
 	kill -KILL "$(cat dockerd.pid)"
 	sleep 1
 	start_docker "$@"
-	said killed_state "$(docker inspect --format '{{.State.Running}}' survivor)"
+	docker inspect --format '{{.State.Running}}' survivor | said killed_state
 	docker start survivor
-	said killed_diff "$(docker diff survivor | LC_ALL=C sort)"
-	said killed_run "$(docker exec survivor cat /data/new)"
+	docker diff survivor | LC_ALL=C sort | said killed_diff
+	docker exec survivor cat /data/new | said killed_run
 	docker rm --force survivor
 }
 

@@ -15,30 +15,30 @@ masked() { sed -E 's/[0-9a-f]{64}(-init)?/ID\1/g; s/\b[0-9A-Z]{26}\b/LINK/g'; }
 layout() {
 	local top
 	top=$(dirname "$(dir_of box UpperDir)")
-	said layout_container "$(cd "$top" && find . -maxdepth 1 -printf '%P %y %m\n' | LC_ALL=C sort)"
-	said layout_bottom "$(cd "$(dirname "$(dir_of box LowerDir | sed 's/.*://')")" && find . -maxdepth 1 -printf '%P %y %m\n' | LC_ALL=C sort)"
-	said layout_lower "$(masked <"$top/lower")"
-	said layout_link "$(masked <"$top/link")"
-	said layout_short "$(readlink "/var/lib/docker/overlay2/l/$(cat "$top/link")" | masked)"
-	said layout_work "$(listed "$top/work")"
-	said mount_line "$(mount | grep ' type overlay ' | masked)"
-	said mount_info "$(grep -o ' - overlay .*' /proc/self/mountinfo | masked)"
+	(cd "$top" && find . -maxdepth 1 -printf '%P %y %m\n' | LC_ALL=C sort) | said layout_container
+	(cd "$(dirname "$(dir_of box LowerDir | sed 's/.*://')")" && find . -maxdepth 1 -printf '%P %y %m\n' | LC_ALL=C sort) | said layout_bottom
+	masked <"$top/lower" | said layout_lower
+	masked <"$top/link" | said layout_link
+	readlink "/var/lib/docker/overlay2/l/$(cat "$top/link")" | masked | said layout_short
+	listed "$top/work" | said layout_work
+	mount | grep ' type overlay ' | masked | said mount_line
+	grep -o ' - overlay .*' /proc/self/mountinfo | masked | said mount_info
 }
 # After run_and_exec: what its changes are in the upper layer.
 upper() {
-	said upper "$(listed "$(dir_of box UpperDir)" | masked)"
-	said upper_whiteout "$(stat -c '%F %t:%T %a' "$(dir_of box UpperDir)/data/4")"
-	said upper_opaque "$(getfattr --absolute-names --only-values --name=trusted.overlay.opaque "$(dir_of box UpperDir)/data/sub")"
+	listed "$(dir_of box UpperDir)" | masked | said upper
+	stat -c '%F %t:%T %a' "$(dir_of box UpperDir)/data/4" | said upper_whiteout
+	getfattr --absolute-names --only-values --name=trusted.overlay.opaque "$(dir_of box UpperDir)/data/sub" | said upper_opaque
 }
 # A directory of a lower layer cannot be renamed: EXDEV, and programs copy then.
 exdev() {
 	docker_run --detach --name mover base sleep 10000
-	said exdev "$(python3 -c 'import os, sys
+	python3 -c 'import os, sys
 try:
     os.rename(sys.argv[1] + "/data/old", sys.argv[1] + "/data/young")
 except OSError as error:
-    print(error.errno, error.strerror)' "$(dir_of mover MergedDir)")"
-	said exdev_mv "$(docker exec mover sh -c 'mv /data/old /data/young && cat /data/young/file && ls /data')"
+    print(error.errno, error.strerror)' "$(dir_of mover MergedDir)" | said exdev
+	docker exec mover sh -c 'mv /data/old /data/young && cat /data/young/file && ls /data' | said exdev_mv
 	docker rm --force mover
 }
 cached() { awk '/^Cached:/ { print int($2 / 1024) }' /proc/meminfo; }
@@ -65,7 +65,7 @@ page_cache() {
 	docker rm --force reader1 reader2
 	docker rmi large
 }
-left_over() { said left_over "$(cd /var/lib/docker/overlay2 && find . -mindepth 1 | LC_ALL=C sort | masked)"; }
+left_over() { (cd /var/lib/docker/overlay2 && find . -mindepth 1 | LC_ALL=C sort | masked) | said left_over; }
 
 try start_containerd start_containerd
 try start_docker start_docker --storage-driver=overlay2

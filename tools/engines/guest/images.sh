@@ -22,8 +22,8 @@ changed() {
 	container=$(buildah from base)
 	buildah run --isolation chroot "$container" sh -c "$changes"
 	dir=$(buildah mount "$container")
-	said buildah_mount "$(grep -o ' - overlay .*' /proc/self/mountinfo | masked)"
-	said buildah_tree "$(contents "$dir/data")"
+	grep -o ' - overlay .*' /proc/self/mountinfo | masked | said buildah_mount
+	contents "$dir/data" | said buildah_tree
 	buildah umount "$container"
 	buildah commit --quiet "$container" changed
 	buildah rm "$container"
@@ -36,7 +36,7 @@ bud() {
 		RUN rm /data/6 /data/7
 	END
 	buildah bud --quiet --layers --isolation chroot --file Containerfile --tag bud .
-	said bud_layers "$(buildah inspect --type image --format '{{len .OCIv1.RootFS.DiffIDs}}' bud)"
+	buildah inspect --type image --format '{{len .OCIv1.RootFS.DiffIDs}}' bud | said bud_layers
 }
 # What layers are in an image, by kind and name, without times.
 layers_of() {
@@ -48,25 +48,25 @@ layers_of() {
 }
 formats() {
 	skopeo copy --quiet containers-storage:localhost/changed oci:oci:latest
-	said oci_layers "$(layers_of oci)"
+	layers_of oci | said oci_layers
 	skopeo copy --quiet oci:oci:latest dir:directory
 	skopeo copy --quiet dir:directory docker-archive:docker.tar:changed:again
 	buildah rmi changed
 	skopeo copy --quiet docker-archive:docker.tar:changed:again containers-storage:localhost/again
 	skopeo copy --quiet containers-storage:localhost/bud oci:oci:bud
 	skopeo copy --quiet containers-storage:localhost/again oci:oci:latest
-	said oci_again "$(layers_of oci)"
+	layers_of oci | said oci_again
 }
 # umoci unpacks, and finds what was changed, in an overlay.
 unpack() {
 	mkdir -p lower upper work_dir merged
 	mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work_dir merged
 	umoci unpack --image oci:latest merged/bundle
-	said umoci_tree "$(contents merged/bundle/rootfs/data)"
+	contents merged/bundle/rootfs/data | said umoci_tree
 	(cd merged/bundle/rootfs/data && rm 5 && echo new >new && chmod 700 made && mv young younger && rm -r sub)
 	umoci repack --image oci:repacked merged/bundle
 	umoci unpack --image oci:repacked merged/again
-	said umoci_repacked "$(contents merged/again/rootfs/data)"
+	contents merged/again/rootfs/data | said umoci_repacked
 	umount merged
 }
 # What umoci has unpacked is a lower layer, and what is changed above it another image.
@@ -75,10 +75,10 @@ unpacked_below() {
 	umoci unpack --image oci:latest bundle
 	mount -t overlay overlay -o lowerdir=bundle/rootfs,upperdir=upper2,workdir=work2 merged
 	(cd merged/data && rm 5 && mv sub other && echo more >>./0 && ln 0 zero)
-	said umoci_upper "$(listed upper2)"
+	listed upper2 | said umoci_upper
 	umoci insert --image oci:latest --tag inserted merged/data /inserted
 	umoci unpack --image oci:inserted inserted
-	said umoci_inserted "$(contents inserted/rootfs/inserted)"
+	contents inserted/rootfs/inserted | said umoci_inserted
 	umount merged
 }
 

@@ -37,11 +37,11 @@ seen() {
 masked() { sed -E 's/[0-9a-f]{64}/ID/g; s/\b[0-9A-Z]{26}\b/LINK/g; s/(c|size=|context=)[0-9]+/\1N/g'; }
 
 status_of() { podman info --format '{{range $k, $v := .Store.GraphStatus}}{{$k}}: {{$v}}{{println}}{{end}}'; }
-info() { said "info$1" "$(status_of)"; }
+info() { status_of | said "info$1"; }
 import() {
 	small_root root
 	tar --create --numeric-owner --directory=root . | podman import --change 'CMD ["sh"]' - base
-	said import "$(podman run --rm base sh -c 'cat /data/sub/deep/file; ls -l /data/0 | cut -c1-40')"
+	podman run --rm base sh -c 'cat /data/sub/deep/file; ls -l /data/0 | cut -c1-40' | said import
 }
 # run_and_exec NAME [OPTION...]: a container that changes the tree.
 run_and_exec() {
@@ -49,13 +49,13 @@ run_and_exec() {
 	shift
 	podman run --detach --name "$name" "$@" base sleep 10000
 	podman exec "$name" sh -c "${changes:?}"
-	said "exec_$name" "$(podman exec "$name" sh -c 'cd /data; ls -1; cat 5 sub/file young/file merged/*; stat -c "%n %a %u:%g %h %s" *')"
-	said "diff_$name" "$(podman diff "$name" | LC_ALL=C sort)"
+	podman exec "$name" sh -c 'cd /data; ls -1; cat 5 sub/file young/file merged/*; stat -c "%n %a %u:%g %h %s" *' | said "exec_$name"
+	podman diff "$name" | LC_ALL=C sort | said "diff_$name"
 }
 upper_of() { podman inspect --format '{{.GraphDriver.Data.UpperDir}}' "$1"; }
 # commit NAME: what that container has changed, as an image.
 commit() {
 	podman commit --quiet "$1" "committed-$1"
-	said "commit_$1" "$(seen "localhost/committed-$1")"
+	seen "localhost/committed-$1" | said "commit_$1"
 	podman rm --force --time 0 "$1"
 }

@@ -7,14 +7,14 @@
 . /payload/podman.lib.sh
 
 mounts() {
-	said "mounts$1" "$(grep -o ' - overlay .*' /proc/self/mountinfo | masked)"
-	said "upper$1" "$(listed "$(upper_of "box$1")" | masked)"
+	grep -o ' - overlay .*' /proc/self/mountinfo | masked | said "mounts$1"
+	listed "$(upper_of "box$1")" | masked | said "upper$1"
 }
 save_and_load() {
 	podman save --quiet --format oci-archive --output saved.tar localhost/committed-box
 	podman rmi localhost/committed-box
 	podman load --quiet --input saved.tar
-	said load "$(seen localhost/committed-box)"
+	seen localhost/committed-box | said load
 	rm saved.tar
 }
 build() {
@@ -29,22 +29,23 @@ build() {
 		echo 'RUN mv /data/old /data/young && chmod 700 /data/young && rm /data/copied1 && echo more >>/data/copied2'
 	} >context/Containerfile
 	podman build --quiet --layers --network none --tag built context
-	said build_layers "$(podman inspect --format '{{len .RootFS.Layers}}' built)"
-	said build_tree "$(seen localhost/built)"
+	podman inspect --format '{{len .RootFS.Layers}}' built | said build_layers
+	seen localhost/built | said build_tree
 }
 # No more than this: containers/storage has its layers by short links, and the kernel takes 500.
 many_layers() {
 	python3 /payload/archive.py many.tar "$1" bin/busybox=/usr/bin/busybox
 	podman load --quiet --input many.tar
 	rm many.tar
-	said many_run "$(podman run --rm many /bin/busybox sh -c 'busybox=/bin/busybox; $busybox ls /d | $busybox wc -l; $busybox cat /same /d/7')"
+	podman run --rm many /bin/busybox sh -c 'busybox=/bin/busybox; $busybox ls /d | $busybox wc -l; $busybox cat /same /d/7' | said many_run
 	podman rmi --force many
 }
 # Ids of a container that are others outside: layers are mapped when they are mounted, or a layer is made with other owners.
 mapped() {
 	run_and_exec mapped --uidmap 0:100000:65536 --gidmap 0:100000:65536
-	said mapped_outside "$(cd "$(podman mount mapped)/data" && stat -c '%n %u:%g' ./*; podman umount mapped >/dev/null)"
-	said mapped_mount "$(grep -o ' - overlay .*' /proc/self/mountinfo | masked)"
+	(cd "$(podman mount mapped)/data" && stat -c '%n %u:%g' ./*) | said mapped_outside
+	podman umount mapped
+	grep -o ' - overlay .*' /proc/self/mountinfo | masked | said mapped_mount
 }
 kube_play() {
 	cat >pod.yaml <<-'END'
@@ -66,8 +67,8 @@ kube_play() {
 	podman kube play --quiet pod.yaml
 	wait_for 120 podman exec pod-two test -s /data/own
 	wait_for 120 podman exec pod-one test -s /data/own
-	said kube_pod "$(podman pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}')"
-	said kube_diff "$(podman diff pod-one | LC_ALL=C sort; podman diff pod-two | LC_ALL=C sort)"
+	podman pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}' | said kube_pod
+	{ podman diff pod-one | LC_ALL=C sort; podman diff pod-two | LC_ALL=C sort; } | said kube_diff
 	podman kube down pod.yaml
 	[ -z "$(podman ps --all --quiet)" ]
 }
@@ -78,7 +79,7 @@ metacopy() {
 	podman run --detach --name box_metacopy base sleep 10000
 	podman exec box_metacopy sh -c 'cd /data; chown 9:9 1; chmod 640 3; mv 5 five; ln 6 six; echo more >>8; rm 9; mv old young'
 	mounts _metacopy
-	said metacopy_diff "$(podman diff box_metacopy | LC_ALL=C sort)"
+	podman diff box_metacopy | LC_ALL=C sort | said metacopy_diff
 	commit box_metacopy
 	settings ''
 }

@@ -12,8 +12,8 @@ as_user() {
 podman() { as_user podman "$@"; }
 
 mounts() {
-	said mounts "$(podman unshare cat /proc/self/mountinfo | grep -o ' - overlay .*' | masked)"
-	said upper "$(listed "$(upper_of box)" | masked)"
+	podman unshare cat /proc/self/mountinfo | grep -o ' - overlay .*' | masked | said mounts
+	listed "$(upper_of box)" | masked | said upper
 	[ "$(podman unshare grep -c ' - overlay .*,userxattr' /proc/self/mountinfo)" -ge 1 ]
 }
 scratch_build() {
@@ -26,7 +26,7 @@ scratch_build() {
 	END
 	chmod 755 . built built/bin
 	as_user buildah bud --quiet --layers --isolation chroot --file Containerfile --tag built built
-	said build_tree "$(seen localhost/built)"
+	seen localhost/built | said build_tree
 }
 reset() {
 	podman system reset --force

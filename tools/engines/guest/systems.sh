@@ -18,14 +18,14 @@ prepare() {
 nspawn_volatile() {
 	mkdir -p root/usr/bin
 	cp /usr/bin/busybox root/usr/bin/
-	said nspawn_volatile "$(nspawn --volatile=overlay sh -c "$changes; cd /data; ls -1; stat -c '%n %a %u:%g %h' *; cat 5 sub/file")"
+	nspawn --volatile=overlay sh -c "$changes; cd /data; ls -1; stat -c '%n %a %u:%g %h' *; cat 5 sub/file" | said nspawn_volatile
 	[ -e root/data/4 ] && [ ! -e root/data/young ]
 }
 nspawn_overlay() {
 	mkdir -p over
-	said nspawn_overlay "$(nspawn --overlay="$PWD/root/data:$PWD/over:/data" sh -c 'cd /data; rm 4; rm -r sub; mkdir sub; echo new >sub/x; ls -1')"
-	said nspawn_upper "$(listed over)"
-	said nspawn_read_only "$(nspawn --overlay-ro="$PWD/root/data:$PWD/over:/data" sh -c 'cd /data; ls -1; touch no' 2>&1 || true)"
+	nspawn --overlay="$PWD/root/data:$PWD/over:/data" sh -c 'cd /data; rm 4; rm -r sub; mkdir sub; echo new >sub/x; ls -1' | said nspawn_overlay
+	listed over | said nspawn_upper
+	{ nspawn --overlay-ro="$PWD/root/data:$PWD/over:/data" sh -c 'cd /data; ls -1; touch no' 2>&1 || true; } | said nspawn_read_only
 }
 extension() {
 	mkdir -p "/var/lib/$1/$2/$3"
@@ -38,12 +38,12 @@ sysext() {
 		extension extensions $name usr/share/rovl-test /var/lib/extensions/$name/usr/lib/extension-release.d/extension-release.$name
 	done
 	systemd-sysext --no-reload merge
-	said sysext "$(cat /usr/share/rovl-test/*; ls /usr/share/rovl-test; systemd-sysext list --no-legend)"
-	said sysext_mount "$(eval "$overlays" | masked)"
+	{ cat /usr/share/rovl-test/*; ls /usr/share/rovl-test; systemd-sysext list --no-legend; } | said sysext
+	eval "$overlays" | masked | said sysext_mount
 	not touch /usr/no
 	echo again >/var/lib/extensions/two/usr/share/rovl-test/three.conf
 	systemd-sysext --no-reload refresh
-	said sysext_refreshed "$(cat /usr/share/rovl-test/*)"
+	cat /usr/share/rovl-test/* | said sysext_refreshed
 	systemd-sysext --no-reload unmerge
 	[ ! -e /usr/share/rovl-test ]
 }
@@ -53,16 +53,16 @@ sysext_mutable() {
 	systemd-sysext --no-reload --mutable=yes merge
 	echo changed >/usr/share/rovl-test/one.conf
 	rm /usr/share/rovl-test/two.conf
-	said sysext_mutable "$(cat /usr/share/rovl-test/*)"
+	cat /usr/share/rovl-test/* | said sysext_mutable
 	systemd-sysext --no-reload unmerge
-	said sysext_upper "$(listed /var/lib/extensions.mutable/usr | grep rovl-test)"
+	listed /var/lib/extensions.mutable/usr | grep rovl-test | said sysext_upper
 }
 confext() {
 	mkdir -p /var/lib/confexts/one/etc/extension-release.d
 	extension confexts one etc/rovl-test /var/lib/confexts/one/etc/extension-release.d/extension-release.one
 	systemd-confext --no-reload merge
-	said confext "$(cat /etc/rovl-test/one.conf)"
-	said confext_mount "$(eval "$overlays" | masked)"
+	said confext </etc/rovl-test/one.conf
+	eval "$overlays" | masked | said confext_mount
 	systemd-confext --no-reload unmerge
 	[ ! -e /etc/rovl-test ]
 }
@@ -72,12 +72,12 @@ bubblewrap() {
 	chown -R 1000:1000 root/data
 	install -d -o user bwrap_upper bwrap_work
 	as_user() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
-	said bwrap "$(as_user bwrap --unshare-user "${own[@]}" --overlay-src root/data --overlay bwrap_upper bwrap_work /data sh -c \
-		'cd /data; rm 4; rm -r sub; mkdir sub; echo more >>5; ls -1; cat 5; sed -n "s/.* - overlay overlay//p" /proc/self/mountinfo' | masked)"
-	said bwrap_upper "$(listed bwrap_upper)"
-	said bwrap_tmp "$(as_user bwrap --unshare-user "${own[@]}" --overlay-src root/data --tmp-overlay /data sh -c 'cd /data; rm -r sub; echo x >sub; ls -1')"
-	said bwrap_ro "$(as_user bwrap --unshare-user "${own[@]}" --overlay-src root/data --overlay-src bwrap_upper --ro-overlay /data sh -c \
-		'cd /data; ls -1; touch no' 2>&1 || true)"
+	as_user bwrap --unshare-user "${own[@]}" --overlay-src root/data --overlay bwrap_upper bwrap_work /data sh -c \
+		'cd /data; rm 4; rm -r sub; mkdir sub; echo more >>5; ls -1; cat 5; sed -n "s/.* - overlay overlay//p" /proc/self/mountinfo' | masked | said bwrap
+	listed bwrap_upper | said bwrap_upper
+	as_user bwrap --unshare-user "${own[@]}" --overlay-src root/data --tmp-overlay /data sh -c 'cd /data; rm -r sub; echo x >sub; ls -1' | said bwrap_tmp
+	{ as_user bwrap --unshare-user "${own[@]}" --overlay-src root/data --overlay-src bwrap_upper --ro-overlay /data sh -c \
+		'cd /data; ls -1; touch no' 2>&1 || true; } | said bwrap_ro
 }
 schroot_union() {
 	mkdir -p /srv/chroot
@@ -94,8 +94,8 @@ schroot_union() {
 	END
 	local session
 	session=$(schroot --chroot small --begin-session)
-	said schroot "$(schroot --chroot "$session" --run-session --directory / -- sh -c "$changes; ls -1; cat 5")"
-	said schroot_mount "$(eval "$overlays" | sed "s/$session/SESSION/g" | masked)"
+	schroot --chroot "$session" --run-session --directory / -- sh -c "$changes; ls -1; cat 5" | said schroot
+	eval "$overlays" | sed "s/$session/SESSION/g" | masked | said schroot_mount
 	schroot --chroot "$session" --end-session
 	[ -e /srv/chroot/small/data/4 ] && [ ! -e /srv/chroot/small/data/young ]
 }
