@@ -90,7 +90,7 @@ save_and_load() {
 	for layer in $(jq -r '.[0].Layers[]' saved/manifest.json); do
 		# The kind of each, and no time.
 		tar --list --verbose --numeric-owner --file="saved/$layer" | awk '{ $3 = ($1 ~ /^[-h]/) ? $3 : ""; $4 = $5 = ""; print }' | grep -v ' bin/'
-	done | said save
+	done | LC_ALL=C sort | said save
 	docker rm --force box
 	docker rmi committed
 	docker load --input saved.tar
@@ -103,7 +103,7 @@ many_layers() {
 	docker load --input many.tar
 	rm many.tar
 	docker inspect --format '{{len .RootFS.Layers}}' many | said many_layers
-	docker_run --rm many /bin/busybox sh -c 'for a in ls cat wc; do busybox ln -s busybox /bin/$a; done; ls /d | wc -l; cat /same /d/7; mv /d/7 /d/seven; cat /d/seven' | said many_run
+	docker_run --rm many /bin/busybox sh -ec 'for a in ls cat mv wc; do busybox ln -s busybox /bin/$a; done; ls /d | wc -l; cat /same /d/8; mv /d/8 /d/eight; cat /d/eight' | said many_run
 }
 
 # fifty: containers that are started at once from one image, each of which changes files of its own.

@@ -24,7 +24,8 @@ try() {
 	shift
 	[[ $name == *"${TESTS-}"* ]] || return 0
 	set -m
-	(set -euxo pipefail; "$@") >$log 2>&1 </dev/null &
+	# The commands are shown on a descriptor of their own: what they say of errors may be looked at.
+	(exec 9>&1; BASH_XTRACEFD=9; set -euxo pipefail; "$@") >$log 2>&1 </dev/null &
 	job=$!
 	(limit "${LIMIT:-900}"; kill -TERM -- "-$job"; sleep 5; kill -KILL -- "-$job") >/dev/null 2>&1 &
 	timer=$!

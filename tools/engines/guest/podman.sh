@@ -37,7 +37,7 @@ many_layers() {
 	python3 /payload/archive.py many.tar "$1" bin/busybox=/usr/bin/busybox
 	podman load --quiet --input many.tar
 	rm many.tar
-	podman run --rm many /bin/busybox sh -c 'busybox=/bin/busybox; $busybox ls /d | $busybox wc -l; $busybox cat /same /d/7' | said many_run
+	podman run --rm many /bin/busybox sh -ec 'busybox=/bin/busybox; $busybox ls /d | $busybox wc -l; $busybox cat /same /d/8' | said many_run
 	podman rmi --force many
 }
 # Ids of a container that are others outside: layers are mapped when they are mounted, or a layer is made with other owners.

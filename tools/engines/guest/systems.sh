@@ -5,7 +5,7 @@
 . /payload/engines.lib.sh
 
 nspawn() { systemd-nspawn --quiet --register=no --keep-unit --pipe --directory=root "$@"; }
-masked() { sed -E 's,/(var/)?tmp/[^,: ]*([a-zA-Z0-9]{6}|[0-9a-f]{16}),TMP,g; s/#?[0-9a-f]{12,16}/ID/g; s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/g'; }
+masked() { sed -E 's,/(var/)?tmp/[^,: ]*([a-zA-Z0-9]{6}|[0-9a-f]{16}),TMP,g; s/#?[0-9a-f]{12,16}/ID/g; s,/fd/[0-9]+,/fd/N,g; s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/g'; }
 overlays='grep -o " - overlay .*" /proc/self/mountinfo'
 
 prepare() {
@@ -13,6 +13,8 @@ prepare() {
 	mkdir -p root/usr/lib root/sys root/run root/var/tmp
 	printf 'ID=small\nVERSION_ID=1\n' >root/usr/lib/os-release
 	systemd-machine-id-setup
+	# systemd-sysext mounts in a namespace of its own, and it shows here where mounts are shared, as systemd has them.
+	mount --make-rshared /
 }
 # A system whose changes are thrown away.
 nspawn_volatile() {
@@ -80,7 +82,7 @@ bubblewrap() {
 		'cd /data; ls -1; touch no' 2>&1 || true; } | said bwrap_ro
 }
 schroot_union() {
-	mkdir -p /srv/chroot
+	mkdir -p /srv/chroot /run/lock
 	cp -a root /srv/chroot/small
 	cat >/etc/schroot/chroot.d/small <<-'END'
 		[small]
