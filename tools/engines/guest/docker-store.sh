@@ -14,7 +14,7 @@ ctr_import() {
 	python3 /payload/archive.py many.tar 5 bin/busybox=/usr/bin/busybox
 	ctr images import --snapshotter overlayfs many.tar
 	ctr images list --quiet | said ctr_images
-	ctr snapshots list | awk '{ print $NF }' | sort | uniq -c | sed 's/^ *//' | said ctr_snapshots
+	ctr snapshots list | awk 'NR > 1 { print $NF }' | sort | uniq -c | sed 's/^ *//' | said ctr_snapshots
 }
 ctr_run() {
 	ctr run --rm --snapshotter overlayfs docker.io/library/many:latest one /bin/busybox sh -c \

@@ -16,7 +16,9 @@ disk_for() {
 	mkdir -p "/drv/$2"
 	case $1 in
 	ext4) mkfs.ext4 -q "$work/$2.img" ;;
-	btrfs) modprobe btrfs && mkfs.btrfs --quiet "$work/$2.img" ;;
+	btrfs)
+		modprobe btrfs
+		mkfs.btrfs --quiet "$work/$2.img" ;;
 	esac
 	mount -o loop "$work/$2.img" "/drv/$2"
 }
@@ -81,9 +83,8 @@ with_ctr() {
 ctr_remove() {
 	took run bash -c 'ctr tasks delete --force "$2" && ctr containers delete "$2" && ! ctr snapshots --snapshotter "$1" info "$2" 2>/dev/null' remove "$@"
 }
-# thin_pool: devicemapper on two loop devices.
+# thin_pool: devicemapper on two loop devices; end_thin_pool takes it away.
 thin_pool() {
-	local meta data
 	truncate --size=64M $work/meta.img
 	truncate --size=4G $work/data.img
 	meta=$(losetup --find --show $work/meta.img)
@@ -92,8 +93,16 @@ thin_pool() {
 	# Blocks of 64 KiB, as docker's driver had.
 	dmsetup create pool --table "0 $((4 * 1024 * 2048)) thin-pool $meta $data 128 0 1 skip_block_zeroing"
 }
+end_thin_pool() {
+	dmsetup ls --target thin | awk '/^pool-/ { print $1 }' | xargs -r -n 1 dmsetup remove
+	dmsetup remove pool
+	losetup --detach "$meta" "$data"
+	rm $work/{meta,data}.img
+}
 ctr_driver() {
 	local name=$1
+	# One that an error has left.
+	[ ! -e containerd.pid ] || stopped containerd
 	mkdir -p /etc/containerd "/drv/$name"
 	case $name in
 	devmapper) thin_pool ;;
@@ -112,11 +121,12 @@ ctr_driver() {
 	ctr plugins list | grep -E "snapshotter.* $name .*ok"
 	with_ctr "$name"
 	stopped containerd
-	[ "$name" != devmapper ] || dmsetup ls --target thin | awk '/pool-/ { print $1 }' | xargs -r -n 1 dmsetup remove
-	[ "$name" != devmapper ] || dmsetup remove pool
-	umount "/drv/$name" || [ "$name" = devmapper ]
-	losetup --detach-all
-	rm -f "$work"/{meta,data,"$name"}.img
+	case $name in
+	devmapper) end_thin_pool ;;
+	*)
+		umount "/drv/$name"
+		rm "$work/$name.img" ;;
+	esac
 }
 
 try an_image an_image

@@ -18,11 +18,10 @@ said() { sed "s/^/= $1 /" | grep .; }
 number() { printf '%% %s %s\n' "$1" "$2"; }
 
 # try NAME FUNCTION [ARGUMENT...]: a function that is one test. It ends at its first error, or after LIMIT seconds of progress. What it says by `said`
-# and `number` is passed on; all else, with the commands, is shown if it fails. TESTS, a part of a name, leaves others out.
+# and `number` is passed on; all else, with the commands, is shown if it fails.
 try() {
 	local name=$1 log=$work/log job timer status=0
 	shift
-	[[ $name == *"${TESTS-}"* ]] || return 0
 	set -m
 	# The commands are shown on a descriptor of their own: what they say of errors may be looked at.
 	(exec 9>&1; BASH_XTRACEFD=9; set -euxo pipefail; "$@") >$log 2>&1 </dev/null &

@@ -40,7 +40,7 @@ sysext() {
 		extension extensions $name usr/share/rovl-test /var/lib/extensions/$name/usr/lib/extension-release.d/extension-release.$name
 	done
 	systemd-sysext --no-reload merge
-	{ cat /usr/share/rovl-test/*; ls /usr/share/rovl-test; systemd-sysext list --no-legend; } | said sysext
+	{ cat /usr/share/rovl-test/*; ls /usr/share/rovl-test; systemd-sysext list --no-legend | awk '{ print $1, $2, $3 }'; } | said sysext
 	eval "$overlays" | masked | said sysext_mount
 	not touch /usr/no
 	echo again >/var/lib/extensions/two/usr/share/rovl-test/three.conf
