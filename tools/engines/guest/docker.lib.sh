@@ -19,7 +19,7 @@ docker_run() { docker run --network none "$@"; }
 
 # What docker says of itself, but for what is of this boot.
 docker_info() {
-	docker info 2>&1 | grep -vE '^ *(ID|Name|Total Memory|Docker Root Dir|Kernel Version|Profile|seccomp|cgroupns|(Running|Paused|Stopped|Containers|Images)):|version:'
+	docker info 2>&1 | grep -vE '^ *(ID|Name|Runtimes|Total Memory|Docker Root Dir|Kernel Version|Profile|seccomp|cgroupns|(Running|Paused|Stopped|Containers|Images)):|version:'
 }
 info() { docker_info | said info; }
 
