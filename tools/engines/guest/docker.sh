@@ -61,7 +61,7 @@ page_cache() {
 	first=$(cached)
 	docker exec reader2 wc -c /file
 	second=$(cached)
-	echo "Cached: $before, $first, $second MiB"
+	number page_cache "$before $first $second"
 	[ $((first - before)) -ge 30 ] && [ $((second - first)) -le 8 ]
 	docker rm --force reader1 reader2
 	docker rmi large
