@@ -13,6 +13,7 @@ REPLAY ?=
 XFSTESTS ?=
 TESTS ?=
 MINUTES ?= 10
+E ?=
 KILLS ?= 200
 DEMO_TYPE ?= rovl
 PREFIX ?= /usr/local
@@ -29,7 +30,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo packages-test samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo packages-test samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) engines matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -113,6 +114,11 @@ suites: module overlay
 
 $(suites): module overlay
 	@tools/suites/run $@
+
+## engines: Debian's container engines and their tests on the in-tree module and on the drop-in, compared (E=docker for one step)
+engines: overlay
+	@tools/engines/run $(E)
+	@tools/engines/table
 
 ## matrix: the guest tests on each kernel of tools/matrix/kernels, for the table in Documentation/kernels.rst (K=7.3.4-rt-amd64 for one)
 matrix:

@@ -56,12 +56,13 @@ artefact_key() {
 	source) inputs=(steps/source steps/source-inside) values=("$(artefact_key kernel)") ;;
 	guest) inputs=(packages/guest packages/demo bootstrap steps/guest steps/guest-inside) ;;
 	suites) inputs=(packages/suites bootstrap steps/suites steps/suites-inside) ;;
+	engines) inputs=(packages/engines bootstrap steps/engines steps/engines-inside) ;;
 	deb) inputs=(packages/deb bootstrap steps/deb ../../debian/kernels) ;;
 	docs) inputs=(packages/docs bootstrap steps/docs) ;;
 	packages) inputs=(packages/packages bootstrap steps/packages steps/packages-inside ../../debian/kernels) ;;
 	scratch) inputs=(steps/scratch) ;;
 	debug) inputs=(debug.config steps/debug steps/debug-inside) values=("$(artefact_key source)" "$DEBUG_MAKE") ;;
-	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, deb, docs, packages, scratch or debug" ;;
+	*) die "there is no artefact named $1: use build, kernel, source, guest, suites, engines, deb, docs, packages, scratch or debug" ;;
 	esac
 	(cd "$ENV_DIR" && { cat -- "${inputs[@]}"; printf '%s\n' "${values[@]}"; } | sha256sum | cut -c1-12)
 }
