@@ -202,7 +202,9 @@ fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
     let upper = ofs.mounts.root(0);
     Ok(Parts {
         upper: upper.map(|root| Ref::from(root.dentry)),
+        upper_layer: 0,
         lower,
+        origins: KVec::new(),
         redirect: None,
         upper_has_data: true,
         indexed: false,

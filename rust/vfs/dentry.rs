@@ -37,6 +37,7 @@ use core::{
     slice,
     sync::atomic::{
         AtomicU32,
+        AtomicUsize,
         Ordering, //
     }, //
 };
@@ -381,6 +382,25 @@ impl<F: FileSystem> Dentry<F> {
         // SAFETY: Valid by the type invariant; a racy read of a word, as `test_bit()`.
         let word = unsafe { (&raw const (*self.as_raw()).d_fsdata).read_volatile() };
         word.addr() & (1 << (bit % usize::BITS)) != 0
+    }
+
+    /// The word that a file system may keep in `d_fsdata`.
+    #[inline]
+    pub fn flag_word(&self) -> usize {
+        // SAFETY: Valid by the type invariant; a racy read of a word, as `test_bit()`.
+        let word = unsafe { (&raw const (*self.as_raw()).d_fsdata).read_volatile() };
+        word.addr()
+    }
+
+    /// Makes of that word what `change` says, in one step: it may be asked more than once.
+    pub fn change_flag_word(&self, change: impl Fn(usize) -> usize) {
+        // SAFETY: Valid by the type invariant. The member has the size of a word, no file system of this
+        // crate keeps a pointer there, and all others who change it do so atomically.
+        let word = unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_raw()).d_fsdata).cast()) };
+        // ORDERING: As `set_bit()`, the word says nothing of others.
+        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
+            Some(change(old))
+        });
     }
 
     /// Whether something is mounted on it, or something below it but `child` is used. What is only

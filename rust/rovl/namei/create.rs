@@ -284,7 +284,9 @@ impl Upper<'_> {
     ) -> Result<Fetched<'b, Rovl>> {
         let parts = Parts {
             upper: Some(Ref::from(made)),
+            upper_layer: self.ofs.mounts.upper_index(),
             lower: LowerStack::new(),
+            origins: KVec::new(),
             redirect: None,
             upper_has_data: true,
             indexed: false,

@@ -12,6 +12,7 @@ use crate::{
 use core::sync::atomic::{
     AtomicU32,
     AtomicU64,
+    AtomicUsize,
     Ordering, //
 };
 use kernel::{
@@ -24,7 +25,10 @@ use kernel::{
 use stacking::{
     path::LayerPath,
     prelude::*,
-    stack::LowerEntry, //
+    stack::{
+        LowerEntry,
+        Lowers, //
+    }, //
 };
 use vfs::{
     dentry::Dentry,
@@ -125,6 +129,10 @@ pub(crate) struct OvlInode {
     version: AtomicU64,
     /// What is kept of the names of a directory.
     pub(crate) dir_cache: crate::listing::cache::CacheSlot,
+    /// The inode number of the layer that the object shows for good, and the number of its file system:
+    /// where layers change.
+    number: AtomicU64,
+    fsid: AtomicUsize,
     /// Nests inside `d_lock`.
     #[pin]
     redirect: SpinLock<Option<KBox<RedirectText>>>,
@@ -138,6 +146,8 @@ impl OvlInode {
             misses: AtomicU32::new(0),
             version: AtomicU64::new(0),
             dir_cache: crate::listing::cache::CacheSlot::new(),
+            number: AtomicU64::new(0),
+            fsid: AtomicUsize::new(0),
             redirect <- new_spinlock!(None, "OvlInode::redirect"),
         })
     }
@@ -178,6 +188,21 @@ impl OvlInode {
         drop(old);
     }
 
+    /// Keeps the number that the object shows from now on: `ino` of the file system `fsid`.
+    pub(crate) fn keep_number(&self, ino: u64, fsid: usize) {
+        // ORDERING: Published with the inode. It changes at the copy up of a file that breaks a link, and
+        // who sees one half of that sees a number that is as old as the other.
+        self.fsid.store(fsid, Ordering::Relaxed);
+        self.number.store(ino, Ordering::Relaxed);
+    }
+
+    /// See [`keep_number`](Self::keep_number).
+    pub(crate) fn kept_number(&self) -> (u64, usize) {
+        // ORDERING: As above.
+        let ino = self.number.load(Ordering::Relaxed);
+        (ino, self.fsid.load(Ordering::Relaxed))
+    }
+
     /// The number of changes of a directory.
     pub(crate) fn version(&self) -> u64 {
         // ORDERING: Acquire pairs with the Release in `bump_version`: who sees the number sees the
@@ -192,7 +217,8 @@ impl OvlInode {
     }
 }
 
-/// Flags of an overlay dentry, bits in `d_fsdata`.
+/// Flags of an overlay dentry, bits in `d_fsdata`. Some are true as long as one layer is the upper one,
+/// whose index is there, too.
 #[derive(Clone, Copy)]
 pub(crate) enum DentryFlag {
     /// There is an upper dentry for this name, not only for the inode under another name. Of no meaning
@@ -209,6 +235,30 @@ pub(crate) enum DentryFlag {
     /// that made the dentry, or whoever removed what was there. It is of the name, and so does not go
     /// with the object in a rename.
     NothingBelow = 4,
+}
+
+impl DentryFlag {
+    /// Whether the flag is true for one upper layer only: not any more when that has become a lower
+    /// one.
+    #[inline]
+    fn is_of_upper(self) -> bool {
+        matches!(self, Self::UpperAlias | Self::Opaque | Self::NothingBelow)
+    }
+}
+
+/// All [`DentryFlag`]s that are so.
+const OF_UPPER: usize = 1 << DentryFlag::UpperAlias as u32
+    | 1 << DentryFlag::Opaque as u32
+    | 1 << DentryFlag::NothingBelow as u32;
+
+/// The bits of `d_fsdata` with the index of that layer.
+const UPPER_SHIFT: u32 = 8;
+const UPPER_MASK: usize = 0xffff << UPPER_SHIFT;
+
+/// The upper layer that flags in `word` are of.
+#[inline]
+fn upper_of(word: usize) -> usize {
+    (word & UPPER_MASK) >> UPPER_SHIFT
 }
 
 /// Of which layers an object is made.
@@ -228,7 +278,9 @@ pub(crate) struct PathType {
 #[derive(Clone, Copy)]
 pub(crate) struct Real<'a> {
     inode: &'a Inode<Rovl>,
-    upper: Option<&'a Dentry<Foreign>>,
+    /// With the index of its layer, which may have been the upper one only until now.
+    upper: Option<(&'a Dentry<Foreign>, usize)>,
+    lower: Lowers<'a>,
     /// No older than `upper`: what copy up noted before it published that is seen.
     flags: FlagSet,
 }
@@ -237,7 +289,19 @@ impl<'a> Real<'a> {
     /// The dentry in the upper layer.
     #[inline]
     pub(crate) fn upper(&self) -> Option<&'a Dentry<Foreign>> {
-        self.upper
+        Some(self.upper?.0)
+    }
+
+    /// The index of the layer of [`upper`](Self::upper).
+    #[inline]
+    pub(crate) fn upper_layer(&self) -> Option<usize> {
+        Some(self.upper?.1)
+    }
+
+    /// What shows of the dentries in the lower layers.
+    #[inline]
+    pub(crate) fn lower(&self) -> Lowers<'a> {
+        self.lower
     }
 
     /// The flags of the inode.
@@ -249,13 +313,14 @@ impl<'a> Real<'a> {
     /// The upper path, of an object in the upper layer.
     #[inline]
     pub(crate) fn upper_path(&self) -> Option<LayerPath<'a>> {
-        LayerPath::new(self.inode.ofs().mounts.upper()?, self.upper?).ok()
+        let (upper, layer) = self.upper?;
+        LayerPath::new(self.inode.ofs().mounts.get(layer)?, upper).ok()
     }
 
     /// The topmost lower path.
     #[inline]
     pub(crate) fn lower_path(&self) -> Option<LayerPath<'a>> {
-        self.inode.ofs().lower_path(self.inode.lower().first()?)
+        self.inode.ofs().lower_path(self.lower.first()?)
     }
 
     /// The path that shows the attributes: the upper one, or the topmost lower one.
@@ -274,10 +339,9 @@ impl<'a> Real<'a> {
     #[inline]
     pub(crate) fn top_inode(&self) -> Result<&'a Inode<Foreign>> {
         let dentry = match self.upper {
-            Some(upper) => upper,
+            Some((upper, _)) => upper,
             None => self
-                .inode
-                .lower()
+                .lower
                 .first()
                 .ok_or(reason::NO_LAYERS)?
                 .dentry(),
@@ -300,14 +364,14 @@ impl<'a> Real<'a> {
     /// The lower path that has data of a regular file, if it has been looked for.
     #[inline]
     pub(crate) fn lower_data(&self) -> Option<LayerPath<'a>> {
-        self.inode.ofs().lower_path(self.inode.lower().data()?)
+        self.inode.ofs().lower_path(self.lower.data()?)
     }
 
     /// Whether what is in the upper layer has its data there.
     #[inline]
     pub(crate) fn has_upper_data(&self) -> bool {
         // The flag is not kept for what was never copied up from a file.
-        self.flags.has(Flag::UpperData) || !self.inode.is_reg() || self.inode.lower().is_empty()
+        self.flags.has(Flag::UpperData) || !self.inode.is_reg() || self.lower.is_empty()
     }
 
     /// Whether it is a file whose data is in a lower layer than its attributes.
@@ -316,7 +380,7 @@ impl<'a> Real<'a> {
         match self.upper {
             _ if !self.inode.is_reg() => false,
             Some(_) => !self.has_upper_data(),
-            None => self.inode.lower().is_merged(),
+            None => self.lower.is_merged(),
         }
     }
 
@@ -325,15 +389,15 @@ impl<'a> Real<'a> {
     pub(crate) fn path_type(&self) -> PathType {
         if self.upper.is_none() {
             return PathType {
-                merge: self.inode.lower().is_merged(),
+                merge: self.lower.is_merged(),
                 ..PathType::default()
             };
         }
         PathType {
             upper: true,
-            merge: !self.inode.lower().is_empty()
+            merge: !self.lower.is_empty()
                 && (self.inode.is_dir() || !self.has_upper_data()),
-            origin: !self.inode.lower().is_empty() && self.flags.has(Flag::ConstIno),
+            origin: !self.lower.is_empty() && self.flags.has(Flag::ConstIno),
         }
     }
 }
@@ -364,10 +428,11 @@ impl InodeExt for Inode<Rovl> {
 
     #[inline]
     fn real(&self) -> Real<'_> {
-        let upper = self.upper();
+        let now = self.now();
         Real {
             inode: self,
-            upper,
+            upper: now.upper,
+            lower: now.lower,
             flags: self.data().flags(),
         }
     }
@@ -426,6 +491,8 @@ pub(crate) trait DentryExt {
     fn has(&self, flag: DentryFlag) -> bool;
     /// Sets a flag of the dentry.
     fn mark(&self, flag: DentryFlag);
+    /// Sets a flag of the dentry, as it was found when layer `upper` was the upper one.
+    fn mark_as_of(&self, flag: DentryFlag, upper: usize);
     /// Sets a flag of the dentry, or clears it.
     fn set(&self, flag: DentryFlag, on: bool);
     /// Whether it is a negative dentry for a name that a whiteout hides.
@@ -455,12 +522,32 @@ impl DentryExt for Dentry<Rovl> {
 
     #[inline]
     fn has(&self, flag: DentryFlag) -> bool {
-        self.test_flag(flag as u32)
+        let word = self.flag_word();
+        if word & (1 << flag as u32) == 0 {
+            return false;
+        }
+        !flag.is_of_upper() || upper_of(word) == self.sb().data().mounts.upper_index()
     }
 
     #[inline]
     fn mark(&self, flag: DentryFlag) {
-        self.set_flag(flag as u32);
+        let mounts = &self.sb().data().mounts;
+        if mounts.may_grow() {
+            self.mark_as_of(flag, mounts.upper_index());
+        } else {
+            self.set_flag(flag as u32);
+        }
+    }
+
+    fn mark_as_of(&self, flag: DentryFlag, upper: usize) {
+        self.change_flag_word(|word| {
+            let word = if upper_of(word) == upper {
+                word
+            } else {
+                (word & !(UPPER_MASK | OF_UPPER)) | (upper << UPPER_SHIFT & UPPER_MASK)
+            };
+            word | (1 << flag as u32)
+        });
     }
 
     fn set(&self, flag: DentryFlag, on: bool) {
