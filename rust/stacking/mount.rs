@@ -172,10 +172,9 @@ impl LayerMounts {
         self.later.len()
     }
 
-    /// How many upper layers may still come.
-    pub fn room(&self) -> usize {
-        let free = self.later.iter().filter(|slot| slot.as_ref().is_none());
-        free.count()
+    /// Whether another upper layer may come.
+    pub fn has_room(&self) -> bool {
+        self.later.iter().any(|slot| slot.as_ref().is_none())
     }
 
     /// Adds an upper layer that comes later, and returns its index. It is not the upper one before
@@ -206,7 +205,9 @@ impl LayerMounts {
 
     /// The one with index `index` of those that came later.
     fn later(&self, index: usize) -> Option<&LaterUpper> {
-        self.later.get(index.checked_sub(self.layers.len())?)?.as_ref()
+        self.later
+            .get(index.checked_sub(self.layers.len())?)?
+            .as_ref()
     }
 
     /// Ends the mounts: waits for a grace period of RCU, and puts them. Returns whether it has waited.

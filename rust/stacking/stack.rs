@@ -11,6 +11,17 @@
 
 mod deferred;
 mod growing;
+mod inode;
+mod view;
+
+pub use inode::{
+    StackedInode,
+    StackedNewInode, //
+};
+pub use view::{
+    Lowers,
+    Now, //
+};
 
 use crate::{
     layers::{
@@ -39,10 +50,6 @@ use kernel::prelude::*;
 use vfs::{
     bindings,
     dentry::Dentry,
-    inode::{
-        Inode,
-        NewInode, //
-    },
     layers::Layers,
     publish::Once,
     FileSystem,
@@ -274,78 +281,6 @@ impl Drop for LowerStack<'_> {
     }
 }
 
-/// What shows of the lower dentries of an inode at one moment, topmost first.
-#[derive(Clone, Copy)]
-pub struct Lowers<'a> {
-    entries: &'a [LowerEntry],
-    deferred: Option<&'a Deferred>,
-}
-
-impl<'a> Lowers<'a> {
-    /// The entries, topmost first, without one that was found after the inode was published.
-    #[inline]
-    pub fn as_slice(self) -> &'a [LowerEntry] {
-        self.entries
-    }
-
-    /// The entries, topmost first, with the one that has the data of a file also where it was found
-    /// after the inode was published.
-    pub fn iter_found(self) -> impl Iterator<Item = &'a LowerEntry> {
-        let late = self.deferred.and_then(Deferred::data);
-        Iterator::chain(self.entries.iter(), late)
-    }
-
-    /// The number of layers, without one that is looked for when it is needed.
-    #[inline]
-    pub fn len(self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is no layer.
-    #[inline]
-    pub fn is_empty(self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The topmost entry.
-    #[inline]
-    pub fn first(self) -> Option<&'a LowerEntry> {
-        self.entries.first()
-    }
-
-    /// Whether there is more than one layer, also if the one with the data of a file has not been
-    /// looked for yet.
-    #[inline]
-    pub fn is_merged(self) -> bool {
-        self.entries.len() > 1 || self.deferred.is_some()
-    }
-
-    /// The lowest entry, which holds the data of a file. `None` also where it has not been looked
-    /// for yet.
-    #[inline]
-    pub fn data(self) -> Option<&'a LowerEntry> {
-        match self.deferred {
-            Some(deferred) => deferred.data(),
-            None => self.entries.last(),
-        }
-    }
-
-    /// Where the data is, of a file whose data is not looked for before it is needed.
-    #[inline]
-    pub fn deferred_place(self) -> Option<&'a [u8]> {
-        self.deferred.map(Deferred::place)
-    }
-}
-
-/// What an inode is made of at one moment.
-#[derive(Clone, Copy)]
-pub struct Now<'a> {
-    /// The dentry in the upper layer, and the index of that layer.
-    pub upper: Option<(&'a Dentry<Foreign>, usize)>,
-    /// What shows of the lower ones. Of a file with an upper dentry that is its origin.
-    pub lower: Lowers<'a>,
-}
-
 /// The layers of an inode: an upper one, and a stack of lower ones.
 ///
 /// # Invariants
@@ -496,144 +431,6 @@ unsafe impl Stacked for LayerStack {
             layer,
             is_own,
         })
-    }
-}
-
-/// An inode that stands for objects of several layers.
-pub trait StackedInode {
-    /// What it is made of now. Who needs more than one fact asks once.
-    fn now(&self) -> Now<'_>;
-
-    /// The dentry in the upper layer.
-    #[inline]
-    fn upper(&self) -> Option<&Dentry<Foreign>> {
-        Some(self.now().upper?.0)
-    }
-
-    /// What shows of the dentries in the lower layers.
-    #[inline]
-    fn lower(&self) -> Lowers<'_> {
-        self.now().lower
-    }
-
-    /// The dentries in all layers, topmost first, of an inode of a mount whose layers change. What shows
-    /// of them is told by [`now`](Self::now).
-    fn all_layers(&self) -> Option<&[LowerEntry]>;
-
-    /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
-    /// first needed. One that somebody else has found before stays.
-    ///
-    /// Returns `ENOMEM`, `EINVAL` where it has been there from the start, and `EXDEV` where it is not of
-    /// the file system of that layer.
-    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result;
-
-    /// Makes the upper dentry of a copied up object visible.
-    ///
-    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
-    /// that could not be found by a layer's inode, because its lower hard link was going to be
-    /// broken, can be found by the upper one from now on.
-    ///
-    /// Returns `EIO` if there is an upper dentry already, and `EXDEV` where it is not of the file
-    /// system of the upper layer. Where the mount's layers change also `ENOMEM`.
-    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result;
-}
-
-impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
-    #[inline]
-    fn now(&self) -> Now<'_> {
-        self.layers().now(F::mounts(self.sb().data()))
-    }
-
-    fn all_layers(&self) -> Option<&[LowerEntry]> {
-        match &self.layers().lower.0 {
-            Entries::Growing(growing) => Some(growing.all()),
-            _ => None,
-        }
-    }
-
-    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
-        check(F::mounts(self.sb().data()), &dentry, layer)?;
-        match &self.layers().lower.0 {
-            Entries::Deferred(deferred) => deferred.publish(dentry, layer),
-            _ => Err(EINVAL),
-        }
-    }
-
-    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
-        let mounts = F::mounts(self.sb().data());
-        let layer = mounts.upper_index();
-        check(mounts, &upper, layer)?;
-        let key = upper.inode().ok_or(EIO)?.as_raw();
-        // SAFETY: Checked above.
-        let published = unsafe { self.layers().publish_upper(upper, layer) };
-        published.map_err(|err| if err == EEXIST { EIO } else { err })?;
-        // SAFETY: Valid by the type invariant.
-        if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
-            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: it is done once,
-            // by whoever has published the upper dentry.
-            unsafe { (*self.as_raw()).i_private = key.cast() };
-            // SAFETY: As above, and the inode is not hashed.
-            unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };
-        }
-        Ok(())
-    }
-}
-
-/// An inode that will stand for objects of several layers.
-pub trait StackedNewInode {
-    /// Sets the layers, once the type is set. `upper` comes with the index of its layer, which is
-    /// or was the upper one.
-    ///
-    /// Returns `EXDEV` where a dentry is not of the file system of its layer, `EEXIST` where there
-    /// are layers already, and where the mount's change `ENOMEM`.
-    fn set_layers(
-        &mut self,
-        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
-        lower: LowerStack<'_>,
-    ) -> Result;
-}
-
-impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
-    fn set_layers(
-        &mut self,
-        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
-        mut lower: LowerStack<'_>,
-    ) -> Result {
-        let mounts = F::mounts(self.sb().data());
-        for entry in lower.iter_found() {
-            check(mounts, entry.dentry(), entry.layer())?;
-        }
-        if let Some((upper, layer)) = &upper {
-            if !mounts.was_upper(*layer) {
-                return Err(EXDEV);
-            }
-            check(mounts, upper, *layer)?;
-        }
-        // CAST: as in `S_ISDIR()`.
-        // SAFETY: Valid by the type invariant, and nobody else uses it.
-        let mode = u32::from(unsafe { (*self.as_raw()).i_mode });
-        let is_dir = mode & bindings::S_IFMT == bindings::S_IFDIR;
-        // SAFETY: Its members are set one by one.
-        let layers = unsafe { self.layers_mut() };
-        if !mounts.may_grow() {
-            // INVARIANT: Just checked.
-            layers.set_lower(lower);
-            // SAFETY: Checked above.
-            return upper.map_or(Ok(()), |(upper, layer)| unsafe {
-                layers.publish_upper(upper, layer)
-            });
-        }
-        if !matches!(&layers.lower.0, Entries::None) || lower.deferred().is_some() {
-            return Err(EEXIST);
-        }
-        let first = upper.as_ref().map(|(upper, _)| upper.clone());
-        // INVARIANT: Just checked.
-        layers.lower.0 = Entries::Growing(Growing::new(mounts, upper, &mut lower, is_dir)?);
-        if let Some(first) = first {
-            // SAFETY: Checked above: its mount is there longer than the inode.
-            let _ = unsafe { layers.upper.publish_ref(first) };
-        }
-        Ok(())
     }
 }
 

@@ -411,6 +411,14 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { bindings::rvfs_d_is_in_use(self.as_raw(), child) }
     }
 
+    /// Unhashes all other names of the inode on which nothing is mounted, so that they are looked up again.
+    pub fn drop_other_names(&self) {
+        if let Some(inode) = self.inode() {
+            // SAFETY: Both are valid by their type invariants.
+            unsafe { bindings::rvfs_drop_other_aliases(inode.as_raw(), self.as_raw()) };
+        }
+    }
+
     /// Whether another name of the inode is hashed.
     pub fn has_other_hashed_alias(&self) -> bool {
         let Some(inode) = self.inode() else {

@@ -185,8 +185,12 @@ impl Parts<'_> {
         if !mounts.was_upper(top_layer) {
             return None;
         }
+        // A copy up has broken the link of the name that was copied up, and not of this one.
+        let only_first = !top.is_dir() && top.nlink() > 1;
         let is_known = |inode: &Inode<Rovl>| {
-            let mut all = inode.all_layers().unwrap_or_default().iter();
+            let all = inode.all_layers().unwrap_or_default();
+            let first = all.get(..1).filter(|_| only_first);
+            let mut all = first.unwrap_or(all).iter();
             all.any(|entry| entry.dentry().inode().is_some_and(|inode| inode.is(top)))
         };
         let lower = self.lower.as_slice().iter();
@@ -362,7 +366,9 @@ fn fill<'a>(
     if parts.upper.is_some() && is_dir && ofs.is_impure(m, path) {
         data.set(Flag::Impure);
     }
-    if parts.upper.is_some() {
+    // What was the upper layer has them in an attribute, too.
+    let former = parts.lower.first().filter(|_| ofs.mounts.may_grow());
+    if parts.upper.is_some() || former.is_some_and(|first| ofs.mounts.was_upper(first.layer())) {
         load_protattr(m, ofs, &mut inode, path);
     }
     inode.data().set_redirect(parts.redirect);

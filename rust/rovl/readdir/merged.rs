@@ -38,7 +38,6 @@ use stacking::{
     cred::AsMounter,
     dir_context::DirEntry,
     path::LayerPath,
-    prelude::*,
     stack::LowerEntry, //
 };
 use vfs::dentry::Dentry;

@@ -19,8 +19,7 @@ use super::{
 };
 use crate::mount::LayerMounts;
 use core::{
-    mem,
-    ptr,
+    mem, ptr,
     sync::atomic::{
         AtomicPtr,
         Ordering, //
