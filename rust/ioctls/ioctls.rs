@@ -18,6 +18,7 @@ pub mod handle;
 pub mod histogram;
 pub mod layer;
 pub mod request;
+pub mod stack;
 pub mod stats;
 
 pub use layout::{Exchange, Field, Head};

@@ -16,6 +16,10 @@ pub const GET_STATS: u32 = number(0x00);
 pub const GET_LAYER: u32 = number(0x01);
 /// Gives the file handle that an object has in one of its layers: [`Handle`](crate::handle::Handle).
 pub const GET_HANDLE: u32 = number(0x02);
+/// Tells of one layer: [`StackEntry`](crate::stack::StackEntry).
+pub const GET_STACK: u32 = number(0x03);
+/// Makes the upper layer a checkpoint: [`Checkpoint`](crate::stack::Checkpoint).
+pub const CHECKPOINT: u32 = number(0x20);
 
 /// `_IOWR(TYPE, number, __u8[8])`
 const fn number(number: u8) -> u32 {

@@ -7,7 +7,7 @@
 //! upper file when it is used next, and so sees what is written from then on. A mapping stays what
 //! it is.
 //!
-//! May use `upper`, `sync`, `query`, `object`.
+//! May use `upper`, `sync`, `query`, `object`, `observe`.
 
 mod io;
 mod open;
@@ -16,16 +16,25 @@ mod range;
 use crate::{
     object::{
         entry::InodeExt,
+        live::{
+            Live,
+            Unchanging, //
+        },
         lower_data,
         reason, //
     },
+    observe::trace::Why,
     query,
+    upper::copy_up::copy_up_with_data,
     Rovl, //
 };
 use kernel::{
     bindings,
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        SetOnce, //
+    }, //
 };
 use stacking::{
     backing_file::{
@@ -67,6 +76,14 @@ pub(crate) struct RegularFile {
     real: ARef<BackingFile>,
     /// The file that has the data since copy up.
     upper: Once<BackingFile>,
+    /// Those that have had it since other copies up, after layers were put on top.
+    later: SetOnce<KBox<Later>>,
+}
+
+/// A file that has the data since a later copy up.
+struct Later {
+    real: ARef<BackingFile>,
+    next: SetOnce<KBox<Later>>,
 }
 
 impl RegularFile {
@@ -75,6 +92,7 @@ impl RegularFile {
         Self {
             real,
             upper: Once::new(),
+            later: SetOnce::new(),
         }
     }
 
@@ -109,7 +127,7 @@ impl RegularFile {
         let upper = match self.upper.get() {
             Some(upper) => upper,
             None => {
-                let opened = open::open_real(file, path)?;
+                let opened = open::open_again(file, path)?;
                 self.upper
                     .get_or_publish(opened)
                     .ok_or(reason::NO_UPPER_FILE)?
@@ -117,10 +135,90 @@ impl RegularFile {
         };
         if upper.is_of(path.dentry) {
             Ok(upper)
+        } else if file.inode().ofs().mounts.may_grow() {
+            self.later_file(file, path)
         } else {
             Err(reason::UPPER_FILE_CHANGED)
         }
     }
+
+    /// The file that is open on `path`, of those that were opened after a later copy up.
+    #[cold]
+    fn later_file(&self, file: &File<Rovl>, path: LayerPath<'_>) -> Result<&BackingFile> {
+        if let Some(known) = self.known_later(path) {
+            return Ok(known);
+        }
+        // Two tasks open it once.
+        let _lock = file.inode().lock_mutex();
+        if let Some(known) = self.known_later(path) {
+            return Ok(known);
+        }
+        let later = Later {
+            real: open::open_again(file, path)?,
+            next: SetOnce::new(),
+        };
+        let later = KBox::new(later, GFP_KERNEL)?;
+        let mut end = &self.later;
+        while let Some(known) = end.as_ref() {
+            end = &known.next;
+        }
+        if !end.populate(later) {
+            return Err(reason::NO_UPPER_FILE);
+        }
+        Ok(&end.as_ref().ok_or(reason::NO_UPPER_FILE)?.real)
+    }
+
+    fn known_later(&self, path: LayerPath<'_>) -> Option<&BackingFile> {
+        let mut next = self.later.as_ref();
+        while let Some(known) = next {
+            if known.real.is_of(path.dentry) {
+                return Some(&known.real);
+            }
+            next = known.next.as_ref();
+        }
+        None
+    }
+
+    /// The file that is open on `path`, if it has been opened already.
+    fn open_on(&self, path: LayerPath<'_>) -> Option<&BackingFile> {
+        let mut files = [Some(&*self.real), self.upper.get()].into_iter().flatten();
+        files
+            .find(|real| real.is_of(path.dentry))
+            .or_else(|| self.known_later(path))
+    }
+
+    /// Makes `vma` show the file, where layers change.
+    ///
+    /// A mapping that may be written is one of the upper layer, and of the file that was opened for writing
+    /// there: nothing can be copied up and nothing be opened here, with the locks of the address space held.
+    /// Returns `EBUSY` where it would not be: whoever writes to the descriptor, or opens the file once more, can
+    /// map it.
+    fn mmap_live(&self, file: &File<Rovl>, live: &Live, vma: NewVma<'_, Rovl>) -> Result {
+        let inode = file.inode();
+        let mounter = &inode.ofs().mounter;
+        let is_written = vma.is_shared_and_writable()
+            && file.flags() & bindings::O_ACCMODE != bindings::O_RDONLY;
+        if !is_written {
+            let current = inode.data_path().ok().and_then(|path| self.open_on(path));
+            return current.unwrap_or(&*self.real).mmap::<Self>(mounter, vma);
+        }
+        let lock = live.mapping.lock();
+        let upper = inode.real().upper_path().ok_or(EBUSY)?;
+        let real = self.open_on(upper).ok_or(EBUSY)?;
+        real.count_mapping(file)?;
+        drop(lock);
+        real.mmap::<Self>(mounter, vma)
+    }
+}
+
+/// Keeps the layers as they are while `file` is written, which is copied up if what is written was put into
+/// a lower layer since it was opened. To be called without a lock of the inode.
+fn start_writing(file: &File<Rovl>) -> Result<Unchanging<'_>> {
+    let layers = file.inode().ofs().start_writing();
+    if layers.is_some() {
+        copy_up_with_data(file.dentry(), Why::Open)?;
+    }
+    Ok(layers)
 }
 
 static TABLE: Table<RegularFile> = Table::new();
@@ -193,6 +291,7 @@ impl Operations for RegularFile {
         flags: u32,
     ) -> Result<usize> {
         let inode = file.inode();
+        let _layers = start_writing(file)?;
         let lock = inode.lock_rwsem();
         inode.copy_attr_from_real();
         this.real_file(file)?.splice_write::<Self>(
@@ -207,6 +306,9 @@ impl Operations for RegularFile {
 
     #[inline]
     fn mmap(this: &Self, file: &File<Rovl>, vma: NewVma<'_, Rovl>) -> Result {
+        if let Some(live) = file.inode().ofs().live() {
+            return this.mmap_live(file, live, vma);
+        }
         this.real.mmap::<Self>(&file.inode().ofs().mounter, vma)
     }
 

@@ -5,7 +5,7 @@
 //! The tables of operations are put together here ([`ops`]), from all rooms.
 //!
 //! May use `export`, `namei`, `readdir`, `file`, `attr`, `upper`, `sync`, `identity`, `object`, `listing`,
-//! `observe`.
+//! `observe`, `live`.
 
 mod index;
 mod layers;
@@ -41,6 +41,10 @@ use crate::{
         inode::{
             self,
             Parts, //
+        },
+        live::{
+            Live,
+            MAX_LATER, //
         },
         super_data::{
             SharedWhiteout,
@@ -141,6 +145,10 @@ pub(crate) fn fill_super<'a>(
         let work = index::add(&mut making, &context.layers, work)?;
         overlap::check(&making, &context.layers)?;
         submounts::tell(&making, &context.layers);
+        if work.is_none() && making.config.live {
+            let why = fmt!("live: the mount could only be read-only");
+            return making.refuse(EROFS, why);
+        }
         if work.is_none() {
             making.sb.set_rdonly();
             index::turn_off(&mut making);
@@ -202,7 +210,9 @@ fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
     let upper = ofs.mounts.root(0);
     Ok(Parts {
         upper: upper.map(|root| Ref::from(root.dentry)),
+        upper_layer: 0,
         lower,
+        origins: KVec::new(),
         redirect: None,
         upper_has_data: true,
         indexed: false,
@@ -249,9 +259,18 @@ fn finish<'a>(
         ino_space,
         errseq,
         upper_fs,
+        depth,
         ..
     } = layers;
     let filesystems = filesystems.into_infos()?;
+    let (mut mounts, mut in_use) = (mounts, in_use);
+    let live = if config.live {
+        mounts.reserve_later(MAX_LATER)?;
+        let in_use = mem::replace(&mut in_use, KVec::new());
+        Some(Live::new(depth.saturating_add(1), in_use)?)
+    } else {
+        None
+    };
     let stats = Stats::new(sb.dev())?;
     // Without memory for it nobody is refused a mount.
     let report = Directory::new(&mut sb, stats.clone()).unwrap_or(None);
@@ -261,6 +280,7 @@ fn finish<'a>(
         syncing <- kernel::new_mutex!((), "Super::syncing"),
         work,
         in_use,
+        live,
         ino_space,
         filesystems,
         mounts,

@@ -8,12 +8,14 @@
 //! May use `listing`, `observe`.
 
 pub(crate) mod config;
+pub(crate) mod dentry;
 pub(crate) mod entry;
 pub(crate) mod fault;
 pub(crate) mod ino_space;
 pub(crate) mod inode;
 pub(crate) mod layer_xattr;
 pub(crate) mod links;
+pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod lower_data;
 pub(crate) mod made_again;

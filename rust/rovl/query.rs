@@ -4,13 +4,17 @@
 //!
 //! The structures are those of the crate [`ioctls`]. Who has a descriptor may ask.
 //!
-//! May use `object`, `observe`.
+//! May use `live`, `object`, `observe`.
 
 mod handle;
 mod layer;
 mod stats;
 
 use crate::{
+    live::{
+        checkpoint::checkpoint,
+        list, //
+    },
     object::{
         entry::InodeExt,
         reason, //
@@ -37,6 +41,8 @@ pub(crate) fn ioctl(file: &File<Rovl>, request: &Request) -> Result {
     match request.number() {
         request::GET_STATS => answer(request, |asked| stats::get(file.inode().ofs(), asked)),
         request::GET_LAYER => answer(request, |asked| layer::get(file, asked)),
+        request::GET_STACK => answer(request, |asked| list::get(file, asked)),
+        request::CHECKPOINT => answer_anyway(request, |asked| checkpoint(file, asked)),
         request::GET_HANDLE => answer(request, |asked| handle::get(file, asked)),
         _ => Err(ENOTTY),
     }
@@ -46,7 +52,24 @@ pub(crate) fn ioctl(file: &File<Rovl>, request: &Request) -> Result {
 fn answer<T: Exchange>(request: &Request, fill: impl FnOnce(T) -> Result<T>) -> Result {
     let mut bytes = KVec::from_elem(0u8, T::LEN, GFP_KERNEL)?;
     let known = request.read(T::FIRST_LEN, &mut bytes)?;
-    fill(T::from_bytes(&bytes))?.put(&mut bytes);
+    let filled = fill(T::from_bytes(&bytes))?;
+    write(request, &filled, bytes, known)
+}
+
+/// The same where there is something to be told with an error.
+fn answer_anyway<T: Exchange>(request: &Request, change: impl FnOnce(&mut T) -> Result) -> Result {
+    let mut bytes = KVec::from_elem(0u8, T::LEN, GFP_KERNEL)?;
+    let known = request.read(T::FIRST_LEN, &mut bytes)?;
+    let mut asked = T::from_bytes(&bytes);
+    let result = change(&mut asked);
+    let written = write(request, &asked, bytes, known);
+    // What was done is done, whether the caller can be told more or not.
+    result.and(written)
+}
+
+/// Writes the `known` first bytes of `answer`.
+fn write<T: Exchange>(request: &Request, answer: &T, mut bytes: KVec<u8>, known: usize) -> Result {
+    answer.put(&mut bytes);
     let filled = u32::try_from(known)?.to_ne_bytes();
     for (to, from) in bytes.iter_mut().zip(filled) {
         *to = from;

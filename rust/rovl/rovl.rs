@@ -14,6 +14,7 @@ mod export;
 mod file;
 mod identity;
 mod listing;
+mod live;
 mod mount;
 mod namei;
 mod object;

@@ -158,7 +158,9 @@ impl Super {
 
     /// The list of files, if it is of any use, and the upper layer.
     fn listing(&self) -> Option<(&Files, UpperMount<'_>)> {
-        if !self.config.should_sync() || !matches!(self.own_sync(), OwnSync::Files { .. }) {
+        // Where layers change it tells, too, which files may be mapped.
+        let syncs = self.config.should_sync() && matches!(self.own_sync(), OwnSync::Files { .. });
+        if !syncs && !self.config.live {
             return None;
         }
         Some((&self.unwritten, self.mounts.upper_mount()?))

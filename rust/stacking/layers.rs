@@ -41,6 +41,8 @@ pub struct RcuTop {
     pub(crate) dentry: *mut bindings::dentry,
     /// The index of its layer.
     pub(crate) layer: usize,
+    /// That is the upper layer, or was it.
+    pub(crate) is_own: bool,
 }
 
 /// A kind of layers with dentries.
@@ -144,7 +146,11 @@ unsafe impl Stacked for OneLayer {
     #[inline]
     fn rcu_top(&self) -> Option<RcuTop> {
         let dentry = self.0?.as_ptr().cast();
-        Some(RcuTop { dentry, layer: 0 })
+        Some(RcuTop {
+            dentry,
+            layer: 0,
+            is_own: true,
+        })
     }
 }
 

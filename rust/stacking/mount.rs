@@ -18,12 +18,14 @@ use core::{
     ptr::NonNull,
     sync::atomic::{
         AtomicBool,
+        AtomicUsize,
         Ordering, //
     }, //
 };
 use kernel::{
     error::from_err_ptr,
-    prelude::*, //
+    prelude::*,
+    sync::SetOnce, //
 };
 use vfs::{
     bindings,
@@ -69,7 +71,9 @@ struct Shared {
 ///
 /// - `owned` are private mounts that this object owns, until `end`.
 /// - Every layer has one of these, and a reference on its root, which is of the same file system, until
-///   `end`.
+///   `end`; those in `later` have their own, until this object goes.
+/// - `upper` is the index of the upper layer, or of one that could be it: that of a layer of which
+///   [`was_upper`](Self::was_upper) is true.
 pub struct LayerMounts {
     layers: KVec<Option<Layer>>,
     owned: KVec<NonNull<bindings::vfsmount>>,
@@ -78,6 +82,37 @@ pub struct LayerMounts {
     ended: AtomicBool,
     /// See [`take_changed`](Self::take_changed).
     changed: AtomicBool,
+    /// Upper layers that come later, of a mount whose layers change.
+    later: KVVec<SetOnce<LaterUpper>>,
+    upper: AtomicUsize,
+}
+
+/// An upper layer that comes later.
+pub struct LaterUpper {
+    // In the order in which they are dropped.
+    root: Path,
+    mount: PrivateMount,
+}
+
+impl LaterUpper {
+    /// Clones the mount of `path` (`clone_private_mount()`). Returns `EINVAL` for a mount that must not
+    /// be cloned.
+    pub fn new(path: &Path) -> Result<Self> {
+        let mount = PrivateMount::new(path, LayerKind::Upper)?;
+        // Not the mount of the caller, which would stay busy.
+        let root = LayerPath::new(&mount, path.dentry())?.to_path();
+        Ok(Self { root, mount })
+    }
+
+    /// Its root.
+    pub fn root(&self) -> Result<LayerPath<'_>> {
+        LayerPath::new(&self.mount, self.root.dentry())
+    }
+
+    /// Its mount, to change what is there.
+    pub fn writable(&self) -> UpperMount<'_> {
+        self.mount.writable()
+    }
 }
 
 // SAFETY: Mounts may be used and put in any task.
@@ -97,7 +132,82 @@ impl LayerMounts {
             shared: KVec::new(),
             ended: AtomicBool::new(false),
             changed: AtomicBool::new(false),
+            later: KVVec::new(),
+            upper: AtomicUsize::new(0),
         })
+    }
+
+    /// Makes room for so many upper layers that come later.
+    pub fn reserve_later(&mut self, count: usize) -> Result {
+        self.later.reserve(count, GFP_KERNEL)?;
+        for _ in 0..count {
+            self.later.push(SetOnce::new(), GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for upper layers that come later, so that layers change.
+    #[inline]
+    pub fn may_grow(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// The index of the upper layer, which is 0 where layers do not change.
+    ///
+    /// Who sees it sees what was done before it became the upper one.
+    #[inline]
+    pub fn upper_index(&self) -> usize {
+        // ORDERING: Acquire pairs with the Release in `set_upper_index`.
+        self.upper.load(Ordering::Acquire)
+    }
+
+    /// Whether the layer `index` is, was, or may become the upper one.
+    #[inline]
+    pub fn was_upper(&self, index: usize) -> bool {
+        index == 0 || index >= self.layers.len()
+    }
+
+    /// How many upper layers may come later in all.
+    pub fn num_later(&self) -> usize {
+        self.later.len()
+    }
+
+    /// Whether another upper layer may come.
+    pub fn has_room(&self) -> bool {
+        self.later.iter().any(|slot| slot.as_ref().is_none())
+    }
+
+    /// Adds an upper layer that comes later, and returns its index. It is not the upper one before
+    /// [`set_upper_index`](Self::set_upper_index).
+    ///
+    /// Returns `ENOSPC` where there is no room for it. Only one task may add one at a time, else that
+    /// may be so, too.
+    pub fn add_later(&self, layer: LaterUpper) -> Result<usize> {
+        let free = self.later.iter().position(|slot| slot.as_ref().is_none());
+        let free = free.ok_or(ENOSPC)?;
+        let slot = self.later.get(free).ok_or(ENOSPC)?;
+        if !slot.populate(layer) {
+            return Err(ENOSPC);
+        }
+        Ok(self.layers.len().saturating_add(free))
+    }
+
+    /// Makes the layer `index` the upper one. Returns `EINVAL` for one that cannot be.
+    pub fn set_upper_index(&self, index: usize) -> Result {
+        if !self.was_upper(index) || self.get(index).is_none() {
+            return Err(EINVAL);
+        }
+        // INVARIANT: Just checked.
+        // ORDERING: Release, see `upper_index`.
+        self.upper.store(index, Ordering::Release);
+        Ok(())
+    }
+
+    /// The one with index `index` of those that came later.
+    fn later(&self, index: usize) -> Option<&LaterUpper> {
+        self.later
+            .get(index.checked_sub(self.layers.len())?)?
+            .as_ref()
     }
 
     /// Ends the mounts: waits for a grace period of RCU, and puts them. Returns whether it has waited.
@@ -205,7 +315,7 @@ impl LayerMounts {
     /// The mount of the upper layer.
     #[inline]
     pub fn upper(&self) -> Option<&Mount> {
-        self.get(0)
+        self.get(self.upper_index())
     }
 
     /// The mount of the upper layer, to change what is there.
@@ -231,7 +341,10 @@ impl LayerMounts {
     /// The mount of layer `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&Mount> {
-        let layer = self.layers.get(index)?.as_ref()?;
+        let Some(layer) = self.layers.get(index) else {
+            return Some(&self.later(index)?.mount);
+        };
+        let layer = layer.as_ref()?;
         // SAFETY: By the type invariant it lives as long as `self`.
         Some(unsafe { Mount::from_raw(layer.mount.as_ptr()) })
     }
@@ -239,12 +352,15 @@ impl LayerMounts {
     /// The root of layer `index`. That of its mount may be above.
     #[inline]
     pub fn root(&self, index: usize) -> Option<LayerPath<'_>> {
-        let layer = self.layers.get(index)?.as_ref()?;
+        let Some(layer) = self.layers.get(index) else {
+            return self.later(index)?.root().ok();
+        };
+        let layer = layer.as_ref()?;
         // SAFETY: By the type invariant it is referenced as long as `self` lives.
         LayerPath::new(self.get(index)?, unsafe { layer.root.as_ref() }).ok()
     }
 
-    /// The number of lower layers.
+    /// The number of lower layers that the mount was made with.
     #[inline]
     pub fn num_lower(&self) -> usize {
         self.layers.len().saturating_sub(1)

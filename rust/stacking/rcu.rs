@@ -37,7 +37,7 @@ where
 {
     #[inline]
     fn real(&self) -> Option<RcuReal<'a>> {
-        let RcuTop { dentry, layer } = self.layers().rcu_top()?;
+        let RcuTop { dentry, layer, .. } = self.layers().rcu_top()?;
         // SAFETY: The dentry is freed only a grace period after the inode put it.
         let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
         Some(RcuReal {
@@ -60,7 +60,7 @@ pub struct RcuReal<'a> {
 }
 
 impl RcuReal<'_> {
-    /// The index of the layer; 0 is the upper one.
+    /// The index of the layer; see [`LayerMounts::upper_index`](crate::mount::LayerMounts::upper_index).
     #[inline]
     pub fn layer(&self) -> usize {
         self.layer

@@ -139,7 +139,7 @@ fn replace_revalidation<F>(dentry: &Dentry<F>, mask: u32, wanted: u32) {
 /// Whether the object that shows is in a lower layer, and was removed there.
 #[inline]
 fn is_lower_removed<L: Stacked>(layers: &L) -> bool {
-    let Some(RcuTop { dentry, .. }) = layers.rcu_top().filter(|top| top.layer != 0) else {
+    let Some(RcuTop { dentry, .. }) = layers.rcu_top().filter(|top| !top.is_own) else {
         return false;
     };
     // SAFETY: The dentry is freed only a grace period after the inode put it; a racy read of a pointer

@@ -10,6 +10,18 @@
 //! is the first member here, and `vfs` puts this structure right behind the inode.
 
 mod deferred;
+mod growing;
+mod inode;
+mod view;
+
+pub use inode::{
+    StackedInode,
+    StackedNewInode, //
+};
+pub use view::{
+    Lowers,
+    Now, //
+};
 
 use crate::{
     layers::{
@@ -33,14 +45,11 @@ use core::{
     },
 };
 use deferred::Deferred;
+use growing::Growing;
 use kernel::prelude::*;
 use vfs::{
     bindings,
     dentry::Dentry,
-    inode::{
-        Inode,
-        NewInode, //
-    },
     layers::Layers,
     publish::Once,
     FileSystem,
@@ -59,6 +68,16 @@ pub struct LowerEntry {
 }
 
 impl LowerEntry {
+    /// The same once more, which does not own the reference.
+    fn alias(&self) -> Self {
+        // INVARIANT: Whoever asks keeps it in an object that is there no longer than the one that owns
+        // the reference.
+        Self {
+            dentry: self.dentry,
+            layer: self.layer,
+        }
+    }
+
     /// The dentry.
     #[inline]
     pub fn dentry(&self) -> &Dentry<Foreign> {
@@ -67,7 +86,7 @@ impl LowerEntry {
         unsafe { self.dentry.as_ref() }
     }
 
-    /// The index of the layer: 1 is the topmost lower one.
+    /// The index of the layer: of those that a mount was made with 1 is the topmost lower one.
     #[inline]
     pub fn layer(&self) -> usize {
         usize::from(self.layer)
@@ -80,6 +99,8 @@ enum Entries {
     One([LowerEntry; 1]),
     Many(KVec<LowerEntry>),
     Deferred(KBox<Deferred>),
+    /// Of all layers, the upper one among them, of a mount whose layers change.
+    Growing(KBox<Growing>),
 }
 
 /// The lower dentries of one object, topmost first, of file systems that stay mounted for `'a`.
@@ -150,7 +171,7 @@ impl<'a> LowerStack<'a> {
                 self.0 = Entries::Many(many);
             }
             Entries::Many(_) => return self.push_many(dentry, layer),
-            Entries::Deferred(_) => return Err(EINVAL),
+            Entries::Deferred(_) | Entries::Growing(_) => return Err(EINVAL),
         }
         Ok(())
     }
@@ -172,15 +193,6 @@ impl<'a> LowerStack<'a> {
         Ok(())
     }
 
-    /// Where the data is, of a file whose data is not looked for before it is needed.
-    #[inline]
-    pub fn deferred_place(&self) -> Option<&[u8]> {
-        match &self.0 {
-            Entries::Deferred(deferred) => Some(deferred.place()),
-            _ => None,
-        }
-    }
-
     fn push_many(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: u16) -> Result {
         if let Entries::Many(many) = &mut self.0 {
             many.reserve(1, GFP_KERNEL)?;
@@ -199,21 +211,28 @@ impl<'a> LowerStack<'a> {
             Entries::One(one) => one,
             Entries::Many(many) => many,
             Entries::Deferred(deferred) => deferred.top(),
+            Entries::Growing(growing) => growing.all(),
+        }
+    }
+
+    /// Where the data of a file is looked for later.
+    #[inline]
+    fn deferred(&self) -> Option<&Deferred> {
+        match &self.0 {
+            Entries::Deferred(deferred) => Some(deferred),
+            _ => None,
         }
     }
 
     /// The entry that was found after the inode was published.
     #[inline]
     fn late(&self) -> Option<&LowerEntry> {
-        match &self.0 {
-            Entries::Deferred(deferred) => deferred.data(),
-            _ => None,
-        }
+        self.deferred()?.data()
     }
 
     /// The entries, topmost first, with the one that has the data of a file also where it was found
     /// after the inode was published.
-    pub fn iter_found(&self) -> impl Iterator<Item = &LowerEntry> {
+    fn iter_found(&self) -> impl Iterator<Item = &LowerEntry> {
         Iterator::chain(self.as_slice().iter(), self.late())
     }
 
@@ -233,27 +252,6 @@ impl<'a> LowerStack<'a> {
     #[inline]
     pub fn first(&self) -> Option<&LowerEntry> {
         self.as_slice().first()
-    }
-
-    /// Whether there is more than one layer, also if the one with the data of a file has not been
-    /// looked for yet.
-    #[inline]
-    pub fn is_merged(&self) -> bool {
-        match &self.0 {
-            Entries::None | Entries::One(_) => false,
-            Entries::Many(many) => many.len() > 1,
-            Entries::Deferred(_) => true,
-        }
-    }
-
-    /// The lowest entry, which holds the data of a file. `None` also where it has not been looked
-    /// for yet.
-    #[inline]
-    pub fn data(&self) -> Option<&LowerEntry> {
-        match &self.0 {
-            Entries::Deferred(deferred) => deferred.data(),
-            _ => self.as_slice().last(),
-        }
     }
 
     /// Puts the dentries and leaves the memory as it is.
@@ -287,7 +285,9 @@ impl Drop for LowerStack<'_> {
 ///
 /// # Invariants
 ///
-/// - `lower` does not change after the inode was published, but for an entry that appears once.
+/// - `lower` does not change after the inode was published, but for an entry that appears once, and
+///   but for one that grows at the top. Where it grows all dentries are there, and `upper` has another
+///   reference on the first one that was.
 /// - All dentries are of file systems of the super block's mounts, see [`FileSystem::mounts`].
 /// - Dropping neither member puts dentries: [`put`](Layers::put) does.
 #[repr(C)]
@@ -304,30 +304,41 @@ impl LayerStack {
         mem::swap(&mut self.lower.0, &mut lower.0);
     }
 
-    /// The upper dentry, if the object has been copied up or was made in the upper layer.
+    /// What there is now.
     ///
-    /// Who sees it sees what copy up stored in the inode before.
+    /// Who sees an upper dentry sees what copy up stored in the inode before.
     #[inline]
-    pub(crate) fn upper(&self) -> Option<&Dentry<Foreign>> {
-        self.upper.get()
+    fn now(&self, mounts: &LayerMounts) -> Now<'_> {
+        let upper = match &self.lower.0 {
+            Entries::Growing(growing) => return growing.now(mounts),
+            _ => self.upper.get().map(|upper| (upper, 0)),
+        };
+        Now {
+            upper,
+            lower: Lowers {
+                entries: self.lower.as_slice(),
+                deferred: self.lower.deferred(),
+            },
+        }
     }
 
-    /// Makes `upper` visible.
+    /// Makes `upper` of layer `layer` visible.
     ///
     /// Returns `EEXIST`, and puts it, where there is an upper dentry already.
     ///
     /// # Safety
     ///
-    /// By the type invariant it must be of the file system of the upper mount.
-    unsafe fn publish_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
+    /// By the type invariant it must be of the file system of the mount of that layer.
+    unsafe fn publish_upper(&self, upper: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
+        if let Entries::Growing(growing) = &self.lower.0 {
+            growing.publish(upper.clone(), layer)?;
+            // What tools find is the first one.
+            // SAFETY: As below.
+            let _ = unsafe { self.upper.publish_ref(upper) };
+            return Ok(());
+        }
         // SAFETY: By the safety requirements: that mount is there longer than the inode.
         unsafe { self.upper.publish_ref(upper) }
-    }
-
-    /// The lower dentries.
-    #[inline]
-    pub(crate) fn lower(&self) -> &LowerStack<'_> {
-        &self.lower
     }
 }
 
@@ -373,7 +384,7 @@ unsafe impl Layers for LayerStack {
     }
 
     unsafe fn put(&self) {
-        if let Some(upper) = self.upper() {
+        if let Some(upper) = self.upper.get() {
             // SAFETY: `upper` owns this reference and is never dropped. The pointer stays: RCU walk
             // may still read it, and a dentry is freed only after a grace period.
             drop(unsafe { Dentry::<Foreign>::from_raw_owned(upper.as_raw()) });
@@ -397,8 +408,8 @@ unsafe impl Stacked for LayerStack {
     }
 
     fn rcu_dentries(&self) -> impl Iterator<Item = *mut bindings::dentry> + '_ {
-        let upper = self.upper().map(Dentry::as_raw);
-        let lower = self.lower().iter_found();
+        let upper = self.upper.get().map(Dentry::as_raw);
+        let lower = self.lower.iter_found();
         Iterator::chain(
             upper.into_iter(),
             lower.map(|entry| entry.dentry().as_raw()),
@@ -407,111 +418,19 @@ unsafe impl Stacked for LayerStack {
 
     #[inline]
     fn rcu_top(&self) -> Option<RcuTop> {
-        let (dentry, layer) = match self.upper() {
-            Some(upper) => (upper.as_raw(), 0),
-            None => {
-                let first = self.lower().first()?;
-                (first.dentry().as_raw(), first.layer())
+        let (dentry, layer, is_own) = match (&self.lower.0, self.upper.get()) {
+            (Entries::Growing(growing), _) => growing.rcu_top()?,
+            (_, Some(upper)) => (upper.as_raw(), 0, true),
+            (_, None) => {
+                let first = self.lower.first()?;
+                (first.dentry().as_raw(), first.layer(), false)
             }
         };
-        Some(RcuTop { dentry, layer })
-    }
-}
-
-/// An inode that stands for objects of several layers.
-pub trait StackedInode {
-    /// The dentry in the upper layer.
-    fn upper(&self) -> Option<&Dentry<Foreign>>;
-
-    /// The dentries in the lower layers.
-    fn lower(&self) -> &LowerStack<'_>;
-
-    /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
-    /// first needed. One that somebody else has found before stays.
-    ///
-    /// Returns `ENOMEM`, `EINVAL` where it has been there from the start, and `EXDEV` where it is not of
-    /// the file system of that layer.
-    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result;
-
-    /// Makes the upper dentry of a copied up object visible.
-    ///
-    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
-    /// that could not be found by a layer's inode, because its lower hard link was going to be
-    /// broken, can be found by the upper one from now on.
-    ///
-    /// Returns `EIO` if there is an upper dentry already, and `EXDEV` where it is not of the file
-    /// system of the upper layer.
-    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result;
-}
-
-impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
-    #[inline]
-    fn upper(&self) -> Option<&Dentry<Foreign>> {
-        self.layers().upper()
-    }
-
-    #[inline]
-    fn lower(&self) -> &LowerStack<'_> {
-        self.layers().lower()
-    }
-
-    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
-        check(F::mounts(self.sb().data()), &dentry, layer)?;
-        match &self.lower().0 {
-            Entries::Deferred(deferred) => deferred.publish(dentry, layer),
-            _ => Err(EINVAL),
-        }
-    }
-
-    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
-        check(F::mounts(self.sb().data()), &upper, 0)?;
-        let key = upper.inode().ok_or(EIO)?.as_raw();
-        // SAFETY: Checked above.
-        unsafe { self.layers().publish_upper(upper) }.map_err(|_| EIO)?;
-        // SAFETY: Valid by the type invariant.
-        if unsafe { bindings::rvfs_inode_unhashed(self.as_raw()) } {
-            // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: it is done once,
-            // by whoever has published the upper dentry.
-            unsafe { (*self.as_raw()).i_private = key.cast() };
-            // SAFETY: As above, and the inode is not hashed.
-            unsafe { bindings::rvfs_insert_inode_hash(self.as_raw(), key as c_ulong) };
-        }
-        Ok(())
-    }
-}
-
-/// An inode that will stand for objects of several layers.
-pub trait StackedNewInode {
-    /// Sets the layers.
-    ///
-    /// Returns `EXDEV` where a dentry is not of the file system of its layer, and `EEXIST` where there
-    /// is an upper dentry already.
-    fn set_layers(
-        &mut self,
-        upper: Option<Ref<'_, Dentry<Foreign>>>,
-        lower: LowerStack<'_>,
-    ) -> Result;
-}
-
-impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
-    fn set_layers(
-        &mut self,
-        upper: Option<Ref<'_, Dentry<Foreign>>>,
-        lower: LowerStack<'_>,
-    ) -> Result {
-        let mounts = F::mounts(self.sb().data());
-        for entry in lower.iter_found() {
-            check(mounts, entry.dentry(), entry.layer())?;
-        }
-        if let Some(upper) = &upper {
-            check(mounts, upper, 0)?;
-        }
-        // SAFETY: Its members are set one by one.
-        let layers = unsafe { self.layers_mut() };
-        // INVARIANT: Just checked.
-        layers.set_lower(lower);
-        // SAFETY: Checked above.
-        upper.map_or(Ok(()), |upper| unsafe { layers.publish_upper(upper) })
+        Some(RcuTop {
+            dentry,
+            layer,
+            is_own,
+        })
     }
 }
 

@@ -74,6 +74,19 @@ impl LayerInode {
         })
     }
 
+    /// The same once more. Does not sleep.
+    fn another(&self) -> Self {
+        // SAFETY: By the type invariant there is a reference, so another one can be taken.
+        unsafe { bindings::ihold(self.inode.as_ptr()) };
+        // SAFETY: As above.
+        unsafe { bindings::mntget(self.mount.as_ptr()) };
+        // INVARIANT: References were taken just now.
+        Self {
+            inode: self.inode,
+            mount: self.mount,
+        }
+    }
+
     fn get(&self) -> &Inode<Foreign> {
         // SAFETY: By the type invariant.
         unsafe { Inode::from_raw(self.inode.as_ptr()) }
@@ -279,6 +292,32 @@ impl Files {
         }
         drop(listed);
         drop(forgotten);
+    }
+
+    /// Looks at all files that are listed, with the lock of the list held: returns the number of one that is
+    /// mapped shared and writable, if there is one.
+    pub fn mapped_writable(&self) -> Option<u64> {
+        let listed = self.listed.lock();
+        let mut inodes = listed.files.values().map(|entry| entry.inode.get());
+        let mapped = inodes.find(|inode| inode.is_mapped_writable())?;
+        Some(mapped.ino())
+    }
+
+    /// Waits until there is no direct I/O on any file that is listed, where no new one is started and no file
+    /// is listed meanwhile. May sleep.
+    pub fn wait_for_direct_io(&self) {
+        loop {
+            let file = {
+                let listed = self.listed.lock();
+                let mut entries = listed.files.values();
+                let busy = entries.find(|entry| entry.inode.get().has_direct_io());
+                busy.map(|entry| entry.inode.another())
+            };
+            let Some(file) = file else {
+                return;
+            };
+            file.get().wait_for_direct_io();
+        }
     }
 
     /// How many files are listed.

@@ -37,6 +37,7 @@ use core::{
     slice,
     sync::atomic::{
         AtomicU32,
+        AtomicUsize,
         Ordering, //
     }, //
 };
@@ -383,12 +384,39 @@ impl<F: FileSystem> Dentry<F> {
         word.addr() & (1 << (bit % usize::BITS)) != 0
     }
 
+    /// The word that a file system may keep in `d_fsdata`.
+    #[inline]
+    pub fn flag_word(&self) -> usize {
+        // SAFETY: Valid by the type invariant; a racy read of a word, as `test_bit()`.
+        let word = unsafe { (&raw const (*self.as_raw()).d_fsdata).read_volatile() };
+        word.addr()
+    }
+
+    /// Makes of that word what `change` says, in one step: it may be asked more than once.
+    pub fn change_flag_word(&self, change: impl Fn(usize) -> usize) {
+        // SAFETY: Valid by the type invariant. The member has the size of a word, no file system of this
+        // crate keeps a pointer there, and all others who change it do so atomically.
+        let word = unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_raw()).d_fsdata).cast()) };
+        // ORDERING: As `set_bit()`, the word says nothing of others.
+        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
+            Some(change(old))
+        });
+    }
+
     /// Whether something is mounted on it, or something below it but `child` is used. What is only
     /// cached below it goes. May sleep.
     pub fn is_in_use(&self, child: Option<&Self>) -> bool {
         let child = child.map_or(core::ptr::null_mut(), Self::as_raw);
         // SAFETY: Valid by the type invariant; the other one is only compared.
         unsafe { bindings::rvfs_d_is_in_use(self.as_raw(), child) }
+    }
+
+    /// Unhashes all other names of the inode on which nothing is mounted, so that they are looked up again.
+    pub fn drop_other_names(&self) {
+        if let Some(inode) = self.inode() {
+            // SAFETY: Both are valid by their type invariants.
+            unsafe { bindings::rvfs_drop_other_aliases(inode.as_raw(), self.as_raw()) };
+        }
     }
 
     /// Whether another name of the inode is hashed.

@@ -33,6 +33,7 @@ pub use ops::{
     Table, //
 };
 pub use request::{
+    path_of_descriptor,
     Descriptor,
     Request, //
 };

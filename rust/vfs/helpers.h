@@ -106,6 +106,7 @@ const struct cred *rvfs_current_cred(void);
 void rvfs_lower_cap_sys_resource(struct cred *cred);
 bool rvfs_cred_same_rights(const struct cred *a, const struct cred *b);
 bool rvfs_is_admin_noaudit(void);
+bool rvfs_is_admin_of(const struct super_block *sb);
 
 /* Dentries */
 void rvfs_dget(struct dentry *dentry);
@@ -164,6 +165,14 @@ void rvfs_iattr_unmap_owner(struct iattr *attr, const struct inode *inode,
 int rvfs_get_write_access(struct inode *inode);
 void rvfs_put_write_access(struct inode *inode);
 bool rvfs_inode_is_open_for_write(const struct inode *inode);
+bool rvfs_inode_is_mapped_writable(const struct inode *inode);
+bool rvfs_inode_has_direct_io(const struct inode *inode);
+void rvfs_inode_wait_for_direct_io(struct inode *inode);
+int rvfs_count_mapping(struct file *file, struct file *user_file);
+bool rvfs_vma_is_shared_maywrite(const struct vm_area_struct *vma);
+void rvfs_drop_other_aliases(struct inode *inode, const struct dentry *keep);
+void rvfs_init_rwsem(struct rw_semaphore *sem, u32 place, u32 depth);
+void rvfs_nap(void);
 bool rvfs_inode_has_unwritten_data(const struct inode *inode);
 int rvfs_inode_start_writeback(struct inode *inode);
 void rvfs_inode_wait_for_writeback(struct inode *inode);

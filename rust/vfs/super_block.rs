@@ -223,6 +223,12 @@ impl<F: FileSystem> SuperBlock<F> {
         !unsafe { (*self.as_raw()).s_fs_info }.is_null()
     }
 
+    /// Whether the current task has CAP_SYS_ADMIN in the user namespace in which it was mounted.
+    pub fn is_admin(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_is_admin_of(self.as_raw()) }
+    }
+
     /// What the mounted instance knows.
     #[inline]
     pub fn data(&self) -> &F::Super {

@@ -102,6 +102,7 @@ pub mod posix_acl;
 pub mod publish;
 mod reference;
 pub mod registration;
+pub mod rwsem;
 pub mod stat;
 pub mod super_block;
 pub mod sysfs;

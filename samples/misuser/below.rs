@@ -121,8 +121,8 @@ const ATTEMPTS: &[(&[u8], Attempt)] = &[
     (b"layers-elsewhere", layers_elsewhere),
     (b"layers-twice", |p| {
         let mut inode = p.sb.new_inode()?;
-        inode.set_layers(Some(Ref::from(p.file.dentry)), LowerStack::new())?;
-        inode.set_layers(Some(Ref::from(p.file.dentry)), LowerStack::new())
+        inode.set_layers(Some((Ref::from(p.file.dentry), 0)), LowerStack::new())?;
+        inode.set_layers(Some((Ref::from(p.file.dentry), 0)), LowerStack::new())
     }),
     (b"defer-nothing", |_| {
         LowerStack::new().defer_data(KVec::new())
@@ -334,7 +334,8 @@ fn layers_elsewhere(p: &Place<'_>) -> Result {
     all_refused(
         EXDEV,
         [
-            inode.set_layers(Some(Ref::from(p.other)), LowerStack::new()),
+            inode.set_layers(Some((Ref::from(p.other), 0)), LowerStack::new()),
+            inode.set_layers(Some((Ref::from(p.file.dentry), 1)), LowerStack::new()),
             inode.set_layers(None, lower),
             inode.set_layers(None, of_no_layer),
         ],

@@ -20,6 +20,8 @@
 #define ROVL_IOC_GET_STATS	_IOWR(ROVL_IOC_TYPE, 0x00, __u8[8])
 #define ROVL_IOC_GET_LAYER	_IOWR(ROVL_IOC_TYPE, 0x01, __u8[8])
 #define ROVL_IOC_GET_HANDLE	_IOWR(ROVL_IOC_TYPE, 0x02, __u8[8])
+#define ROVL_IOC_GET_STACK	_IOWR(ROVL_IOC_TYPE, 0x03, __u8[8])
+#define ROVL_IOC_CHECKPOINT	_IOWR(ROVL_IOC_TYPE, 0x20, __u8[8])
 
 /* Bucket n counts what took from 2^n to less than 2^(n+1) nanoseconds. */
 #define ROVL_BUCKETS		40
@@ -116,6 +118,41 @@ struct rovl_handle {
 	__u32 dev_major;		/* of the file system of the layer */
 	__u32 dev_minor;
 	__u8 bytes[ROVL_HANDLE_BYTES];	/* file_handle.f_handle */
+};
+
+/* ROVL_IOC_CHECKPOINT, on the root of a mount with the option live, for CAP_SYS_ADMIN */
+#define ROVL_NAME_BYTES		64
+
+struct rovl_checkpoint {
+	__u32 size;
+	__u32 flags;			/* 0 */
+	__s32 upper;			/* descriptors of two empty directories */
+	__s32 work;
+	__u32 wait_ms;			/* for what keeps it from being done */
+	__u32 count;			/* out: layers, with the upper one */
+	__u64 busy_ino;			/* out: of a file that is mapped, or 0 */
+	__u8 name[ROVL_NAME_BYTES];
+};
+
+/* ROVL_IOC_GET_STACK.  Position 0 is the upper layer, the lower ones follow top-down. */
+#define ROVL_PATH_BYTES		512
+
+/* Bits of rovl_stack_entry.kind */
+#define ROVL_STACK_UPPER	0x1
+#define ROVL_STACK_CHECKPOINT	0x2
+
+struct rovl_stack_entry {
+	__u32 size;
+	__u32 flags;			/* 0 */
+	__u32 position;			/* in: the one that is asked for */
+	__u32 count;			/* of layers, with the upper one */
+	__u32 kind;
+	__u32 path_len;			/* also of one that is cut */
+	__u32 dev_major;		/* of the file system of the layer */
+	__u32 dev_minor;
+	__u64 ino;
+	__u8 name[ROVL_NAME_BYTES];	/* of a checkpoint */
+	__u8 path[ROVL_PATH_BYTES];
 };
 
 #endif /* _UAPI_LINUX_ROVL_H */

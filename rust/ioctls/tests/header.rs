@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use ioctls::handle::{self, Handle};
 use ioctls::histogram;
 use ioctls::layer::{self, attribute, Layer};
+use ioctls::stack::{self, Checkpoint, StackEntry};
 use ioctls::stats::Stats;
 use ioctls::{request, Exchange, Field};
 
@@ -98,13 +99,16 @@ fn structures() {
     compare::<Stats>();
     compare::<Layer>();
     compare::<Handle>();
+    compare::<StackEntry>();
+    compare::<Checkpoint>();
 }
 
 /// Documentation/observing.rst has the place of each member, but of the two that all have.
 #[test]
 fn places_are_documented() {
     const TEXT: &str = include_str!("../../../Documentation/observing.rst");
-    let members = [Stats::FIELDS, Layer::FIELDS, Handle::FIELDS].concat();
+    let live = [StackEntry::FIELDS, Checkpoint::FIELDS].concat();
+    let members = [Stats::FIELDS, Layer::FIELDS, Handle::FIELDS, &live].concat();
     for Field { name, offset, .. } in members {
         let said = match name {
             "size" | "flags" => continue,
@@ -117,14 +121,25 @@ fn places_are_documented() {
         let said = format!("   {bit}, ``{}``", name.to_uppercase());
         assert!(TEXT.contains(&said), "{said}");
     }
-    for (name, number, len) in [
-        ("STATS", request::GET_STATS, Stats::LEN),
-        ("LAYER", request::GET_LAYER, Layer::LEN),
-        ("HANDLE", request::GET_HANDLE, Handle::LEN),
+    for (name, structure, number, len) in [
+        ("GET_STATS", Stats::NAME, request::GET_STATS, Stats::LEN),
+        ("GET_LAYER", Layer::NAME, request::GET_LAYER, Layer::LEN),
+        ("GET_HANDLE", Handle::NAME, request::GET_HANDLE, Handle::LEN),
+        (
+            "GET_STACK",
+            StackEntry::NAME,
+            request::GET_STACK,
+            StackEntry::LEN,
+        ),
+        (
+            "CHECKPOINT",
+            Checkpoint::NAME,
+            request::CHECKPOINT,
+            Checkpoint::LEN,
+        ),
     ] {
-        let lower = name.to_lowercase();
         let said = format!(
-            "   * - ``ROVL_IOC_GET_{name}``\n     - ``{number:#x}``\n     - ``struct rovl_{lower}``, {len} bytes"
+            "   * - ``ROVL_IOC_{name}``\n     - ``{number:#x}``\n     - ``struct {structure}``, {len} bytes"
         );
         assert!(TEXT.contains(&said), "{said}");
     }
@@ -136,6 +151,8 @@ fn first_versions_stay() {
     assert_eq!(Stats::FIRST_LEN, 888);
     assert_eq!(Layer::FIRST_LEN, 112);
     assert_eq!(Handle::FIRST_LEN, 160);
+    assert_eq!(StackEntry::FIRST_LEN, 616);
+    assert_eq!(Checkpoint::FIRST_LEN, 96);
 }
 
 #[test]
@@ -148,6 +165,10 @@ fn numbers() {
         ("ROVL_NO_LAYER", u64::from(layer::NONE)),
         ("ROVL_LAYER_WORDS", (layer::MAX_LAYERS / 64) as u64),
         ("ROVL_HANDLE_BYTES", handle::MAX_LEN as u64),
+        ("ROVL_NAME_BYTES", stack::NAME_LEN as u64),
+        ("ROVL_PATH_BYTES", stack::PATH_LEN as u64),
+        ("ROVL_STACK_UPPER", u64::from(stack::UPPER)),
+        ("ROVL_STACK_CHECKPOINT", u64::from(stack::CHECKPOINT)),
     ] {
         assert_eq!(constants[name], value, "{name}");
     }
@@ -165,6 +186,8 @@ fn requests() {
         ("ROVL_IOC_GET_STATS", 0x00, request::GET_STATS),
         ("ROVL_IOC_GET_LAYER", 0x01, request::GET_LAYER),
         ("ROVL_IOC_GET_HANDLE", 0x02, request::GET_HANDLE),
+        ("ROVL_IOC_GET_STACK", 0x03, request::GET_STACK),
+        ("ROVL_IOC_CHECKPOINT", 0x20, request::CHECKPOINT),
     ] {
         let text = format!("{name}\t_IOWR(ROVL_IOC_TYPE, {number:#04x}, __u8[8])");
         assert!(code.contains(&text), "{text}");

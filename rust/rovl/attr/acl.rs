@@ -95,6 +95,7 @@ pub(crate) fn set_acl(
     if !inode.owner_or_capable(idmap) {
         return Err(reason::NOT_OWNER_OF_ACL);
     }
+    let _layers = inode.ofs().start_changing();
     // The upper layer would leave the bit to the mounter, who may do more than the caller.
     if u32::from(inode.mode()) & bindings::S_ISGID != 0
         && kind == AclKind::Access

@@ -55,8 +55,9 @@ pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
 
 /// `->fileattr_set`
 pub(crate) fn set(dentry: &LockedDentry<'_, Rovl>, attrs: &mut FileKattr) -> Result {
-    copy_up(dentry, Why::Fileattr)?;
     let inode = dentry.inode();
+    let _layers = inode.ofs().start_changing();
+    copy_up(dentry, Why::Fileattr)?;
     let ofs = inode.ofs();
     let upper = inode.upper().ok_or(reason::NOT_IN_UPPER)?;
     let result = ofs.change_upper(|layer| {

@@ -95,6 +95,11 @@ fn origin_number(
     if is_dir && !ofs.ino_space.is_one_device() {
         return Ok(0);
     }
+    if ofs.mounts.may_grow() {
+        let (ino, fsid) = inode.data().kept_number();
+        stat.set_ino(ino);
+        return Ok(fsid);
+    }
     let Some(lower) = inode.lower().first() else {
         return Ok(0);
     };

@@ -34,7 +34,11 @@ pub(crate) fn permission_rcu(inode: RcuInode<'_, Rovl>, idmap: Idmap<'_>, wanted
     inode.generic_permission(idmap, wanted)?;
     let ofs = inode.super_data();
     let mount = ofs.mounts.get(real.layer()).ok_or(ECHILD)?;
-    let wanted = mounters_mask(wanted, real.layer() == 0, real.is_special());
+    let wanted = mounters_mask(
+        wanted,
+        real.layer() == ofs.mounts.upper_index(),
+        real.is_special(),
+    );
     ofs.as_mounter(|m| real.permission(m, mount, wanted))
 }
 

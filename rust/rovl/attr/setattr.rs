@@ -35,6 +35,7 @@ pub(crate) fn setattr(
 ) -> Result {
     change.prepare(idmap, dentry)?;
     let inode = dentry.inode();
+    let _layers = inode.ofs().start_changing();
     let attr = change.for_layer(idmap, inode);
     let sets_size = attr.sets_size();
     if sets_size {

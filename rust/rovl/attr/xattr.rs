@@ -132,6 +132,7 @@ fn get(inode: &Inode<Rovl>, name: Name<'_>, value: &mut [u8]) -> Result<usize> {
 fn set(dentry: &LockedDentry<'_, Rovl>, name: Name<'_>, change: Change<'_>) -> Result {
     let inode = dentry.inode();
     let ofs = inode.ofs();
+    let _layers = ofs.start_changing();
     if inode.upper().is_none() {
         if matches!(change, Change::Remove) {
             // What is not there is not worth a copy up.

@@ -247,7 +247,9 @@ impl<'sb> Decoder<'_, 'sb> {
             // An upper object that was found by its lower one was found in the index.
             indexed: upper.is_some() && !lower.is_empty(),
             upper,
+            upper_layer: 0,
             lower,
+            origins: KVec::new(),
             redirect: None,
             has_digest,
         };

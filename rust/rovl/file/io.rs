@@ -3,7 +3,10 @@
 //! Reading and writing, synchronous or not.
 
 use crate::{
-    file::RegularFile,
+    file::{
+        start_writing,
+        RegularFile, //
+    },
     object::entry::InodeExt,
     Rovl, //
 };
@@ -47,6 +50,7 @@ pub(super) fn write_iter(
     let file = iocb.file();
     let inode = file.inode();
     let ofs = inode.ofs();
+    let _layers = start_writing(file)?;
     let lock = inode.lock_rwsem();
     // Whether the write takes away privileges depends on the mode.
     inode.copy_attr_from_real();

@@ -40,10 +40,16 @@ const OPENING_FLAGS: u32 =
 /// Opens `file`, after copying it up if it will be written.
 pub(super) fn open(inode: &Inode<Rovl>, file: &File<Rovl>) -> Result<KBox<RegularFile>> {
     lower_data::ensure(file.dentry())?;
+    let written = permission_mask(file.flags()) & mask::WRITE != 0;
+    let _layers = if written || file.flags() & bindings::O_TRUNC != 0 {
+        inode.ofs().start_changing()
+    } else {
+        None
+    };
     maybe_copy_up(file.dentry(), file.flags())?;
     file.clear_flags(OPENING_FLAGS);
     let real = open_real(file, inode.data_path()?)?;
-    if permission_mask(file.flags()) & mask::WRITE != 0 {
+    if written {
         sync::note_file(inode);
     }
     file.take_direct_io(&real);
@@ -62,6 +68,15 @@ pub(super) fn open_real(file: &File<Rovl>, path: LayerPath<'_>) -> Result<ARef<B
         };
         BackingFile::open(as_mounter, file, flags, path)
     })
+}
+
+/// The same for a file that has been copied up since it was opened.
+pub(super) fn open_again(file: &File<Rovl>, path: LayerPath<'_>) -> Result<ARef<BackingFile>> {
+    let real = open_real(file, path)?;
+    if permission_mask(file.flags()) & mask::WRITE != 0 {
+        sync::note_file(file.inode());
+    }
+    Ok(real)
 }
 
 /// What a file opened with `flags` may do, as a mask for a check of permissions (`ACC_MODE()`).

@@ -3,9 +3,16 @@
 //! Operations on ranges of regular files: sync, allocation, copies and shared extents.
 
 use crate::{
-    file::RegularFile,
+    file::{
+        start_writing,
+        RegularFile, //
+    },
     object::{
-        entry::InodeExt,
+        entry::{
+            InodeExt,
+            Real, //
+        },
+        live::is_own,
         reason, //
     },
     Rovl, //
@@ -18,11 +25,15 @@ use kernel::{
 use stacking::{
     backing_file::BackingFile,
     cred::AsMounter,
+    path::LayerPath,
     prelude::*, //
 };
-use vfs::file::{
-    File,
-    FilePos, //
+use vfs::{
+    file::{
+        File,
+        FilePos, //
+    },
+    inode::Inode, //
 };
 
 /// Syncs the upper file.
@@ -41,7 +52,7 @@ pub(super) fn fsync(
         return Ok(());
     }
     let real = inode.real();
-    let Some(upper) = real.upper_path() else {
+    let Some(upper) = own_path(inode, &real) else {
         return Ok(());
     };
     if datasync && real.path_type().merge {
@@ -49,6 +60,17 @@ pub(super) fn fsync(
     }
     let real_file = this.real_file_at(file, upper)?;
     ofs.as_mounter(|as_mounter| real_file.fsync(as_mounter, start, end, datasync))
+}
+
+/// The path that was written through this mount: in the upper layer, or in one that was the upper one.
+fn own_path<'a>(inode: &Inode<Rovl>, real: &Real<'a>) -> Option<LayerPath<'a>> {
+    match real.upper_path() {
+        None => {
+            let first = real.lower().first()?;
+            real.lower_path().filter(|_| is_own(inode, first.layer()))
+        }
+        upper => upper,
+    }
 }
 
 /// Allocates or frees space.
@@ -60,6 +82,7 @@ pub(super) fn fallocate(
     len: i64,
 ) -> Result {
     let inode = file.inode();
+    let _layers = start_writing(file)?;
     let lock = inode.lock_rwsem();
     inode.copy_attr_from_real();
     file.remove_privs(&lock)?;
@@ -106,6 +129,7 @@ pub(super) fn remap(
             from.clone_to(as_mounter, src.pos, to, dst.pos, len, flags)
         });
     }
+    let _layers = dst.file.inode().ofs().start_writing();
     // Copying up would make two of what is one.
     if src.file.inode().upper().is_none() || dst.file.inode().upper().is_none() {
         return Err(reason::DEDUPE_LOWER);
@@ -132,6 +156,10 @@ fn transfer<R>(
     op: impl FnOnce(&AsMounter, &BackingFile, &BackingFile) -> Result<R>,
 ) -> Result<R> {
     let inode = dst.file.inode();
+    let _layers = match change {
+        Change::Written => start_writing(dst.file)?,
+        Change::None => None,
+    };
     let lock = inode.lock_rwsem();
     if change == Change::Written {
         inode.copy_attr_from_real();

@@ -43,9 +43,16 @@ pub(crate) struct NameTable {
     entries: Entries,
     /// The places of the layers whose names are not here, and which are always asked. Sorted.
     asked: KVec<u16>,
+    /// How many lower layers the directory had.
+    num_layers: usize,
 }
 
 impl NameTable {
+    /// How many lower layers the directory had when the table was made: the places are those of its layers.
+    pub(crate) fn num_layers(&self) -> usize {
+        self.num_layers
+    }
+
     fn entries(&self) -> &[Packed] {
         match &self.entries {
             Entries::Small(entries) => entries,
@@ -138,6 +145,7 @@ impl LayersWith<'_> {
 /// A table in the making. Layers are added top-down.
 pub(crate) struct TableBuilder {
     hasher: NameHasher,
+    num_layers: usize,
     /// Hash and place of each name; hashes are in the upper 32 of 48 bits.
     names: KVVec<u64>,
     asked: KVec<u16>,
@@ -151,11 +159,17 @@ impl TableBuilder {
     pub(crate) fn new(hasher: NameHasher) -> Self {
         Self {
             hasher,
+            num_layers: 0,
             names: KVVec::new(),
             asked: KVec::new(),
             layer: 0,
             start: 0,
         }
+    }
+
+    /// Says how many lower layers the directory has.
+    pub(crate) fn set_num_layers(&mut self, layers: usize) {
+        self.num_layers = layers;
     }
 
     /// Starts with the layer at `place`.
@@ -215,6 +229,7 @@ impl TableBuilder {
             hasher: self.hasher,
             entries,
             asked: self.asked,
+            num_layers: self.num_layers,
         })
     }
 }

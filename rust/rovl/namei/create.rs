@@ -134,8 +134,9 @@ fn create_object(
     mode: u16,
     what: Make<'_>,
 ) -> Result {
-    copy_up(dentry.dir(), Why::Create)?;
     let ofs = dir.ofs();
+    let _layers = ofs.start_changing();
+    copy_up(dentry.dir(), Why::Create)?;
     let write = ofs.upper_mount()?.want_write()?;
     let rdev = match what {
         Make::Special(_, rdev) => rdev,
@@ -285,7 +286,9 @@ impl Upper<'_> {
     ) -> Result<Fetched<'b, Rovl>> {
         let parts = Parts {
             upper: Some(Ref::from(made)),
+            upper_layer: self.ofs.mounts.upper_index(),
             lower: LowerStack::new(),
+            origins: KVec::new(),
             redirect: None,
             upper_has_data: true,
             indexed: false,

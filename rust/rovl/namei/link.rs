@@ -38,6 +38,7 @@ pub(crate) fn link(
     dir: &Locked<'_, Rovl>,
     new: Negative<'_, Rovl>,
 ) -> Result {
+    let _layers = dir.ofs().start_changing();
     copy_up(old, Why::Link)?;
     let parent = new.dir();
     copy_up(parent, Why::Link)?;

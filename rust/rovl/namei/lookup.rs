@@ -4,6 +4,7 @@
 
 mod index;
 mod layer;
+mod origins;
 
 use crate::{
     identity::origin,
@@ -14,6 +15,7 @@ use crate::{
             DentryExt,
             DentryFlag,
             InodeExt,
+            Real,
             RedirectText, //
         },
         inode::{
@@ -146,8 +148,12 @@ impl<'sb> Lookup<'_, 'sb> {
         dir: &'sb Inode<Rovl>,
         dentry: &Dentry<Rovl>,
     ) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
-        let upper = match dir.real().upper_path() {
-            Some(upper_dir) => self.in_upper(upper_dir, dir)?,
+        let epoch = self.ofs.mounts.upper_index();
+        let real = dir.real();
+        // What is noted in the dentry is so with this layer as the upper one.
+        let epoch = real.upper_layer().unwrap_or(epoch);
+        let upper = match real.upper_path() {
+            Some(upper_dir) => self.in_upper(upper_dir, real, epoch)?,
             None => None,
         };
         let upper_opaque = self.opaque;
@@ -157,7 +163,7 @@ impl<'sb> Lookup<'_, 'sb> {
             Some(text) => Some(RedirectText::new(text)?),
             None => None,
         };
-        let mut lower = self.in_lowers(dir, dentry, upper.as_deref())?;
+        let mut lower = self.in_lowers(dir, real, dentry, upper.as_deref())?;
         // The last that was found, or the upper one alone.
         let is_upper_metacopy = upper.is_some() && !upper_has_data;
         if self.metacopy || (is_upper_metacopy && lower.is_empty()) {
@@ -172,25 +178,28 @@ impl<'sb> Lookup<'_, 'sb> {
             lower.push(origin, layer)?;
             self.is_origin_known = true;
         }
+        let origins = self.origins_of(upper.as_deref(), &lower)?;
         let index = self.in_index(upper.as_deref(), &lower)?;
         if upper_opaque {
-            dentry.mark(DentryFlag::Opaque);
-        } else if upper.is_none() && lower.is_empty() && !dir.lower().is_empty() {
+            dentry.mark_as_of(DentryFlag::Opaque, epoch);
+        } else if upper.is_none() && lower.is_empty() && !real.lower().is_empty() {
             // All layers were asked, down to a whiteout. What is made here needs not ask again.
-            dentry.mark(DentryFlag::NothingBelow);
+            dentry.mark_as_of(DentryFlag::NothingBelow, epoch);
         }
         if self.xwhiteouts {
-            dentry.mark(DentryFlag::Xwhiteouts);
+            dentry.mark_as_of(DentryFlag::Xwhiteouts, epoch);
         }
         let parts = match index {
             Some(index) if upper.is_none() => self.parts_of_index(dentry, index, lower)?,
             index => {
                 if upper.is_some() {
-                    dentry.mark(DentryFlag::UpperAlias);
+                    dentry.mark_as_of(DentryFlag::UpperAlias, epoch);
                 }
                 Parts {
                     upper,
+                    upper_layer: epoch,
                     lower,
+                    origins,
                     redirect,
                     upper_has_data,
                     indexed: index.is_some(),
@@ -244,11 +253,13 @@ impl<'sb> Lookup<'_, 'sb> {
     fn in_upper(
         &mut self,
         path: LayerPath<'sb>,
-        dir: &Inode<Rovl>,
+        dir: Real<'_>,
+        layer: usize,
     ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         let level = Level {
             dir: path,
-            layer: 0,
+            layer,
+            upper: true,
             last: !self.reads_redirects() && dir.lower().is_empty(),
         };
         let upper = self.in_layer(&level)?;
@@ -268,6 +279,7 @@ impl<'sb> Lookup<'_, 'sb> {
     fn in_lowers(
         &mut self,
         dir: &'sb Inode<Rovl>,
+        real: Real<'sb>,
         dentry: &Dentry<Rovl>,
         upper: Option<&Dentry<Foreign>>,
     ) -> Result<LowerStack<'sb>> {
@@ -276,18 +288,19 @@ impl<'sb> Lookup<'_, 'sb> {
             Some(root) => root.lower().as_slice(),
             None => &[],
         };
-        let mut entries = dir.lower().as_slice();
+        let mut entries = real.lower().as_slice();
+        let mut next = 0usize;
         if self.is_absolute() {
             entries = all;
+            next = real.upper_layer().map_or(0, |layer| below(all, layer));
         }
-        let filter = Filter::of(dir);
+        let filter = Filter::of(dir, real.lower().len());
         let mut layers = filter.layers_with(self.redirect.as_deref().unwrap_or(self.name));
         if let Some(bytes) = filter.bytes() {
             self.ofs.stats.count(Counter::NameTablesHit);
             trace::name_table_hit(self.ofs.stats.place(dir.ino()), bytes);
         }
         let mut misses = 0u32;
-        let mut next = 0usize;
         while next < entries.len() && !self.stop {
             self.check_may_follow(dentry)?;
             if self.is_absolute() {
@@ -317,7 +330,8 @@ impl<'sb> Lookup<'_, 'sb> {
                 layers = filter.layers_with(name);
             }
             if let Some(upper) = upper.filter(|_| lower.is_empty()) {
-                if self.is_dir && !self.ofs.no_xattr() {
+                // Where layers change that would be a change without their lock.
+                if self.is_dir && !self.ofs.no_xattr() && !self.ofs.mounts.may_grow() {
                     fix_origin(self.m, self.ofs, dir, &this, upper)?;
                 }
                 if !self.is_origin(upper, &this)? {
@@ -332,8 +346,8 @@ impl<'sb> Lookup<'_, 'sb> {
                 lower.push(this, entry.layer())?;
             }
             if self.is_absolute() {
-                // Every layer has an entry in the root, the topmost lower one at 0.
-                next = entry.layer();
+                // Every layer has an entry in the root.
+                next = below(all, entry.layer());
                 entries = all;
             }
         }
@@ -370,6 +384,7 @@ impl<'sb> Lookup<'_, 'sb> {
         self.in_layer(&Level {
             dir: self.ofs.lower_path(entry).ok_or(reason::NO_SUCH_LAYER)?,
             layer: entry.layer(),
+            upper: false,
             last,
         })
     }
@@ -404,6 +419,12 @@ impl<'sb> Lookup<'_, 'sb> {
     }
 }
 
+/// Where in `all`, which has an entry for each layer, those below `layer` begin.
+fn below(all: &[LowerEntry], layer: usize) -> usize {
+    let place = all.iter().position(|entry| entry.layer() == layer);
+    place.map_or(0, |place| place.saturating_add(1))
+}
+
 /// Whether the text of a redirect is a path from the root of the layers.
 pub(crate) fn is_absolute(redirect: &[u8]) -> bool {
     redirect.first() == Some(&b'/')
@@ -425,13 +446,14 @@ pub(crate) fn is_lower_positive(dentry: vfs::dentry::Child<'_, Rovl>) -> Result<
     let Some(parent) = dentry.dir().inode() else {
         return Ok(false);
     };
-    let filter = Filter::of(parent);
+    let entries = parent.lower().as_slice();
+    let filter = Filter::of(parent, entries.len());
     Ok(ofs.as_mounter(|m| {
         let mut layers = filter.layers_with(dentry.name());
         let mut misses = 0u32;
         let mut from = 0usize;
         while let Some(place) = table::next(&mut layers, from) {
-            let Some(entry) = parent.lower().as_slice().get(place) else {
+            let Some(entry) = entries.get(place) else {
                 break;
             };
             from = place.saturating_add(1);

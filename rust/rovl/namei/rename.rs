@@ -85,6 +85,7 @@ pub(crate) fn rename(
     replaced: Option<&Locked<'_, Rovl>>,
     flags: RenameFlags,
 ) -> Result {
+    let _layers = old_dir.ofs().start_changing();
     let rename = Rename::plan((old_dir, old), (new_dir, new), replaced, flags)?;
     copy_up(&old, Why::Rename)?;
     copy_up(new.dir(), Why::Rename)?;

@@ -47,7 +47,8 @@ pub(crate) fn tmpfile(
     mode: u16,
 ) -> Result {
     let ofs = dir.ofs();
-    if !ofs.work.as_ref().is_some_and(|work| work.tmpfile) {
+    let _layers = ofs.start_changing();
+    if !ofs.work().is_ok_and(|work| work.tmpfile) {
         return Err(EOPNOTSUPP);
     }
     copy_up(file.dentry().dir(), Why::Create)?;

@@ -109,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) syncfs: SyncfsMode,
     /// A mount that could only be read-only is refused.
     pub(crate) require_rw: bool,
+    /// Layers change while it is mounted.
+    pub(crate) live: bool,
 }
 
 impl Config {
@@ -132,6 +134,7 @@ impl Config {
             fsync: FsyncMode::Auto,
             syncfs: SyncfsMode::Own,
             require_rw: false,
+            live: false,
         }
     }
 

@@ -2,6 +2,10 @@
 
 //! What an overlay object is made of: an upper dentry, lower dentries, and some flags.
 
+pub(crate) use crate::object::dentry::{
+    DentryExt,
+    DentryFlag, //
+};
 use crate::{
     object::{
         reason,
@@ -12,6 +16,7 @@ use crate::{
 use core::sync::atomic::{
     AtomicU32,
     AtomicU64,
+    AtomicUsize,
     Ordering, //
 };
 use kernel::{
@@ -24,7 +29,7 @@ use kernel::{
 use stacking::{
     path::LayerPath,
     prelude::*,
-    stack::LowerEntry, //
+    stack::Lowers, //
 };
 use vfs::{
     dentry::Dentry,
@@ -125,6 +130,10 @@ pub(crate) struct OvlInode {
     version: AtomicU64,
     /// What is kept of the names of a directory.
     pub(crate) dir_cache: crate::listing::cache::CacheSlot,
+    /// The inode number of the layer that the object shows for good, and the number of its file system:
+    /// where layers change.
+    number: AtomicU64,
+    fsid: AtomicUsize,
     /// Nests inside `d_lock`.
     #[pin]
     redirect: SpinLock<Option<KBox<RedirectText>>>,
@@ -138,6 +147,8 @@ impl OvlInode {
             misses: AtomicU32::new(0),
             version: AtomicU64::new(0),
             dir_cache: crate::listing::cache::CacheSlot::new(),
+            number: AtomicU64::new(0),
+            fsid: AtomicUsize::new(0),
             redirect <- new_spinlock!(None, "OvlInode::redirect"),
         })
     }
@@ -178,6 +189,21 @@ impl OvlInode {
         drop(old);
     }
 
+    /// Keeps the number that the object shows from now on: `ino` of the file system `fsid`.
+    pub(crate) fn keep_number(&self, ino: u64, fsid: usize) {
+        // ORDERING: Published with the inode. It changes at the copy up of a file that breaks a link, and
+        // who sees one half of that sees a number that is as old as the other.
+        self.fsid.store(fsid, Ordering::Relaxed);
+        self.number.store(ino, Ordering::Relaxed);
+    }
+
+    /// See [`keep_number`](Self::keep_number).
+    pub(crate) fn kept_number(&self) -> (u64, usize) {
+        // ORDERING: As above.
+        let ino = self.number.load(Ordering::Relaxed);
+        (ino, self.fsid.load(Ordering::Relaxed))
+    }
+
     /// The number of changes of a directory.
     pub(crate) fn version(&self) -> u64 {
         // ORDERING: Acquire pairs with the Release in `bump_version`: who sees the number sees the
@@ -190,25 +216,6 @@ impl OvlInode {
         // ORDERING: See `version`.
         self.version.fetch_add(1, Ordering::Release);
     }
-}
-
-/// Flags of an overlay dentry, bits in `d_fsdata`.
-#[derive(Clone, Copy)]
-pub(crate) enum DentryFlag {
-    /// There is an upper dentry for this name, not only for the inode under another name. Of no meaning
-    /// for a negative dentry, of which it may be left.
-    UpperAlias = 0,
-    /// Nothing of the layers below shows: an opaque directory, or a whiteout if negative. Of no meaning
-    /// for what is neither.
-    Opaque = 1,
-    /// A directory can be found by its topmost lower part, which its file handle names.
-    Connected = 2,
-    /// A layer below may have xattr whiteouts in this directory.
-    Xwhiteouts = 3,
-    /// The lower layers of the directory have nothing positive under this name, as the lookup found
-    /// that made the dentry, or whoever removed what was there. It is of the name, and so does not go
-    /// with the object in a rename.
-    NothingBelow = 4,
 }
 
 /// Of which layers an object is made.
@@ -228,7 +235,9 @@ pub(crate) struct PathType {
 #[derive(Clone, Copy)]
 pub(crate) struct Real<'a> {
     inode: &'a Inode<Rovl>,
-    upper: Option<&'a Dentry<Foreign>>,
+    /// With the index of its layer, which may have been the upper one only until now.
+    upper: Option<(&'a Dentry<Foreign>, usize)>,
+    lower: Lowers<'a>,
     /// No older than `upper`: what copy up noted before it published that is seen.
     flags: FlagSet,
 }
@@ -237,7 +246,19 @@ impl<'a> Real<'a> {
     /// The dentry in the upper layer.
     #[inline]
     pub(crate) fn upper(&self) -> Option<&'a Dentry<Foreign>> {
-        self.upper
+        Some(self.upper?.0)
+    }
+
+    /// The index of the layer of [`upper`](Self::upper).
+    #[inline]
+    pub(crate) fn upper_layer(&self) -> Option<usize> {
+        Some(self.upper?.1)
+    }
+
+    /// What shows of the dentries in the lower layers.
+    #[inline]
+    pub(crate) fn lower(&self) -> Lowers<'a> {
+        self.lower
     }
 
     /// The flags of the inode.
@@ -249,13 +270,14 @@ impl<'a> Real<'a> {
     /// The upper path, of an object in the upper layer.
     #[inline]
     pub(crate) fn upper_path(&self) -> Option<LayerPath<'a>> {
-        LayerPath::new(self.inode.ofs().mounts.upper()?, self.upper?).ok()
+        let (upper, layer) = self.upper?;
+        LayerPath::new(self.inode.ofs().mounts.get(layer)?, upper).ok()
     }
 
     /// The topmost lower path.
     #[inline]
     pub(crate) fn lower_path(&self) -> Option<LayerPath<'a>> {
-        self.inode.ofs().lower_path(self.inode.lower().first()?)
+        self.inode.ofs().lower_path(self.lower.first()?)
     }
 
     /// The path that shows the attributes: the upper one, or the topmost lower one.
@@ -274,13 +296,8 @@ impl<'a> Real<'a> {
     #[inline]
     pub(crate) fn top_inode(&self) -> Result<&'a Inode<Foreign>> {
         let dentry = match self.upper {
-            Some(upper) => upper,
-            None => self
-                .inode
-                .lower()
-                .first()
-                .ok_or(reason::NO_LAYERS)?
-                .dentry(),
+            Some((upper, _)) => upper,
+            None => self.lower.first().ok_or(reason::NO_LAYERS)?.dentry(),
         };
         dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)
     }
@@ -300,14 +317,14 @@ impl<'a> Real<'a> {
     /// The lower path that has data of a regular file, if it has been looked for.
     #[inline]
     pub(crate) fn lower_data(&self) -> Option<LayerPath<'a>> {
-        self.inode.ofs().lower_path(self.inode.lower().data()?)
+        self.inode.ofs().lower_path(self.lower.data()?)
     }
 
     /// Whether what is in the upper layer has its data there.
     #[inline]
     pub(crate) fn has_upper_data(&self) -> bool {
         // The flag is not kept for what was never copied up from a file.
-        self.flags.has(Flag::UpperData) || !self.inode.is_reg() || self.inode.lower().is_empty()
+        self.flags.has(Flag::UpperData) || !self.inode.is_reg() || self.lower.is_empty()
     }
 
     /// Whether it is a file whose data is in a lower layer than its attributes.
@@ -316,7 +333,7 @@ impl<'a> Real<'a> {
         match self.upper {
             _ if !self.inode.is_reg() => false,
             Some(_) => !self.has_upper_data(),
-            None => self.inode.lower().is_merged(),
+            None => self.lower.is_merged(),
         }
     }
 
@@ -325,15 +342,14 @@ impl<'a> Real<'a> {
     pub(crate) fn path_type(&self) -> PathType {
         if self.upper.is_none() {
             return PathType {
-                merge: self.inode.lower().is_merged(),
+                merge: self.lower.is_merged(),
                 ..PathType::default()
             };
         }
         PathType {
             upper: true,
-            merge: !self.inode.lower().is_empty()
-                && (self.inode.is_dir() || !self.has_upper_data()),
-            origin: !self.inode.lower().is_empty() && self.flags.has(Flag::ConstIno),
+            merge: !self.lower.is_empty() && (self.inode.is_dir() || !self.has_upper_data()),
+            origin: !self.lower.is_empty() && self.flags.has(Flag::ConstIno),
         }
     }
 }
@@ -364,10 +380,11 @@ impl InodeExt for Inode<Rovl> {
 
     #[inline]
     fn real(&self) -> Real<'_> {
-        let upper = self.upper();
+        let now = self.now();
         Real {
             inode: self,
-            upper,
+            upper: now.upper,
+            lower: now.lower,
             flags: self.data().flags(),
         }
     }
@@ -411,79 +428,6 @@ pub(crate) fn dir_modified(dir: &Locked<'_, Rovl>, impurity: bool) {
     // origin.
     if impurity || !dir.is_real_dir() {
         dir.data().bump_version();
-    }
-}
-
-/// What an overlay dentry is made of. A negative one is made of nothing.
-pub(crate) trait DentryExt {
-    /// The dentry in the upper layer.
-    fn upper(&self) -> Option<&Dentry<Foreign>>;
-    /// The dentries in the lower layers, topmost first.
-    fn lower(&self) -> &[LowerEntry];
-    /// Of which layers it is made.
-    fn path_type(&self) -> PathType;
-    /// Tests a flag of the dentry.
-    fn has(&self, flag: DentryFlag) -> bool;
-    /// Sets a flag of the dentry.
-    fn mark(&self, flag: DentryFlag);
-    /// Sets a flag of the dentry, or clears it.
-    fn set(&self, flag: DentryFlag, on: bool);
-    /// Whether it is a negative dentry for a name that a whiteout hides.
-    fn is_whiteout(&self) -> bool;
-    /// The inode, or `ESTALE` of a negative one.
-    fn positive(&self) -> Result<&Inode<Rovl>>;
-    /// Whether it is in the upper layer only, and cannot contain whiteouts.
-    fn is_pure_upper(&self) -> bool;
-}
-
-impl DentryExt for Dentry<Rovl> {
-    #[inline]
-    fn upper(&self) -> Option<&Dentry<Foreign>> {
-        self.inode()?.upper()
-    }
-
-    #[inline]
-    fn lower(&self) -> &[LowerEntry] {
-        self.inode().map_or(&[], |inode| inode.lower().as_slice())
-    }
-
-    #[inline]
-    fn path_type(&self) -> PathType {
-        self.inode()
-            .map_or(PathType::default(), |inode| inode.real().path_type())
-    }
-
-    #[inline]
-    fn has(&self, flag: DentryFlag) -> bool {
-        self.test_flag(flag as u32)
-    }
-
-    #[inline]
-    fn mark(&self, flag: DentryFlag) {
-        self.set_flag(flag as u32);
-    }
-
-    fn set(&self, flag: DentryFlag, on: bool) {
-        if on {
-            self.set_flag(flag as u32);
-        } else {
-            self.clear_flag(flag as u32);
-        }
-    }
-
-    #[inline]
-    fn is_whiteout(&self) -> bool {
-        self.is_negative() && self.has(DentryFlag::Opaque)
-    }
-
-    #[inline]
-    fn positive(&self) -> Result<&Inode<Rovl>> {
-        self.inode().ok_or(reason::NEGATIVE)
-    }
-
-    #[inline]
-    fn is_pure_upper(&self) -> bool {
-        self.lower().is_empty() && self.inode().is_some_and(InodeExt::is_real_dir)
     }
 }
 

@@ -68,8 +68,13 @@ pub(crate) trait Operations {
 pub(crate) struct Parts<'a> {
     /// The dentry in the upper layer.
     pub(crate) upper: Option<Ref<'a, Dentry<Foreign>>>,
+    /// The index of that layer, which is 0 where layers do not change.
+    pub(crate) upper_layer: usize,
     /// The dentries in the lower layers; of a file in the upper layer, its origin.
     pub(crate) lower: LowerStack<'a>,
+    /// What the topmost object was copied from, and so on, as far as it is not in `lower`: of a file, and where
+    /// layers change.
+    pub(crate) origins: KVec<Ref<'a, Dentry<Foreign>>>,
     /// Where the object is in the layers below, of one in the upper layer that says so.
     pub(crate) redirect: Option<KBox<RedirectText>>,
     /// There is an upper dentry, and it is not a file whose data is in a lower layer.
@@ -162,6 +167,41 @@ impl Parts<'_> {
         same(lower, inode.lower_inode()) && same(upper, inode.upper_inode())
     }
 
+    /// The inode that the cache has for the same object since before a layer was put on top: it is known by
+    /// what was its topmost lower part then.
+    ///
+    /// A new one is known by what that is now, or, of a file of which a copy up will break the link, not
+    /// at all.
+    fn find_known<'b>(&self, sb: &'b SuperBlock<Rovl>) -> Option<Ref<'b, Inode<Rovl>>> {
+        let top = match &self.upper {
+            Some(upper) => upper.inode(),
+            None => self.lower_inode(),
+        }?;
+        let mounts = &sb.data().mounts;
+        let top_layer = match (&self.upper, self.lower.first()) {
+            (Some(_), _) => self.upper_layer,
+            (None, Some(first)) => first.layer(),
+            (None, None) => return None,
+        };
+        if !mounts.was_upper(top_layer) {
+            return None;
+        }
+        // A copy up has broken the link of the name that was copied up, and not of this one.
+        let only_first = !top.is_dir() && top.nlink() > 1;
+        let is_known = |inode: &Inode<Rovl>| {
+            let all = inode.all_layers().unwrap_or_default();
+            let first = all.get(..1).filter(|_| only_first);
+            let mut all = first.unwrap_or(all).iter();
+            all.any(|entry| entry.dentry().inode().is_some_and(|inode| inode.is(top)))
+        };
+        let lower = self.lower.as_slice().iter();
+        let below = lower.filter_map(|entry| entry.dentry().inode());
+        let origins = self.origins.iter().filter_map(|origin| origin.inode());
+        Iterator::chain(core::iter::once(top), Iterator::chain(below, origins))
+            .filter_map(|key| sb.ilookup(key))
+            .find(|inode| is_known(inode))
+    }
+
     /// Whether a directory may contain whiteouts.
     ///
     /// One that is not merged now may have been when it was the upper directory of a merged one.
@@ -247,6 +287,12 @@ fn find_or_make<'a>(
     new: Option<NewInode<'a, Rovl>>,
 ) -> Result<Fetched<'a, Rovl>> {
     let ofs = sb.data();
+    // Without more layers the key of an object is the same for good.
+    if ofs.mounts.upper_index() != 0 {
+        if let Some(inode) = parts.find_known(sb) {
+            return Ok(Fetched::Existing(inode));
+        }
+    }
     let by_lower = parts.is_keyed_by_lower(ofs);
     let key = if by_lower {
         parts.lower_inode()
@@ -301,9 +347,13 @@ fn fill<'a>(
     inode.set_type(real.mode(), real.rdev(), Rovl::tables_for(real.mode()));
     inode.copy_attr(real, path.mount.idmap());
     inode.set_flags(real.flags(), COPIED_FLAGS);
-    inode.set_ino(number(ofs, is_dir, ino, parts.fsid_of_key(ofs, by_lower)));
+    let fsid = parts.fsid_of_key(ofs, by_lower);
+    inode.set_ino(number(ofs, is_dir, ino, fsid));
 
     let data = inode.data();
+    if ofs.mounts.may_grow() {
+        data.keep_number(ino, fsid);
+    }
     if parts.indexed {
         data.set(Flag::Index);
     }
@@ -322,11 +372,14 @@ fn fill<'a>(
     if parts.upper.is_some() && is_dir && ofs.is_impure(m, path) {
         data.set(Flag::Impure);
     }
-    if parts.upper.is_some() {
+    // What was the upper layer has them in an attribute, too.
+    let former = parts.lower.first().filter(|_| ofs.mounts.may_grow());
+    if parts.upper.is_some() || former.is_some_and(|first| ofs.mounts.was_upper(first.layer())) {
         load_protattr(m, ofs, &mut inode, path);
     }
     inode.data().set_redirect(parts.redirect);
-    inode.set_layers(parts.upper, parts.lower)?;
+    let layer = parts.upper_layer;
+    inode.set_layers(parts.upper.map(|upper| (upper, layer)), parts.lower)?;
     ofs.stats.count(Counter::InodesMade);
     Ok(inode.into())
 }
@@ -361,11 +414,15 @@ pub(crate) fn make_root<'a>(
     let fsid = parts.fsid_of_key(ofs, parts.upper.is_none());
     inode.set_ino(number(ofs, true, real.ino(), fsid));
     let data = inode.data();
+    if ofs.mounts.may_grow() {
+        data.keep_number(real.ino(), fsid);
+    }
     data.set(Flag::Whiteouts);
     data.set(Flag::UpperData);
     if parts.upper.is_some() && ofs.is_impure(m, path) {
         data.set(Flag::Impure);
     }
-    inode.set_layers(parts.upper, parts.lower)?;
+    let layer = parts.upper_layer;
+    inode.set_layers(parts.upper.map(|upper| (upper, layer)), parts.lower)?;
     Ok(inode)
 }

@@ -47,6 +47,14 @@ reasons! {
         REMAP_FLAGS,
         /// A flag of a request of ioctl(2) that is not known.
         QUERY_FLAGS,
+        /// A checkpoint is asked for on what is not the root.
+        NOT_THE_ROOT,
+        /// The name of a checkpoint has control characters, or is too long.
+        CHECKPOINT_NAME,
+        /// What cannot be an upper or a work directory of this mount.
+        NO_UPPER_DIRECTORY,
+        /// An upper and a work directory that are not on one mount, or of which one is in the other.
+        NO_PAIR,
         /// lseek(2) in a merged directory to what is no position.
         DIR_POSITION,
         /// A directory that was made in the upper layer does not fold case as its layer does.
@@ -133,6 +141,8 @@ reasons! {
         UPPER_CHANGED,
         /// What shows was removed from its lower layer.
         LOWER_REMOVED,
+        /// A file that has no name any more cannot be copied up without one.
+        NO_NAME,
         /// The inode cache has one that is made of something else.
         INODE_OF_OTHERS,
         /// A directory in which a name is looked up does not fold case as the overlay does.
@@ -155,6 +165,8 @@ reasons! {
         NO_ROOT,
     }
     Eperm {
+        /// Layers are changed by somebody without CAP_SYS_ADMIN in the user namespace of the mount.
+        NOT_ADMIN,
         /// Who asks for a file handle in a layer may not open by it.
         MAY_NOT_HAVE_HANDLES,
         /// A device that is to be made would be a whiteout.
@@ -181,10 +193,14 @@ reasons! {
         WEIRD_OBJECT,
     }
     Eloop {
+        /// A new layer is in another one, or that in it.
+        LAYERS_OVERLAP,
         /// A lookup arrives at the root of another layer.
         OVERLAPPING_LAYERS,
     }
     Exdev {
+        /// A new upper layer is on another file system, or shows other owners.
+        OTHER_FILE_SYSTEM,
         /// A directory of a lower layer is not renamed without `redirect_dir=on`.
         NO_REDIRECTS,
         /// The upper layer cannot store a redirect.

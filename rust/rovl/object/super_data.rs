@@ -11,6 +11,7 @@ use crate::{
         },
         entry::InodeExt,
         ino_space::InoSpace,
+        live::Live,
         upper_fs::UpperFs, //
     },
     observe::stats::Stats,
@@ -119,8 +120,10 @@ pub(crate) struct Super {
     pub(crate) syncing: Mutex<()>,
     /// Where things are made; `None` without an upper layer, or if it could not be made.
     pub(crate) work: Option<Work>,
-    /// The directories in exclusive use.
+    /// The directories in exclusive use, where layers do not change.
     pub(crate) in_use: KVec<InUse>,
+    /// What there is where layers change.
+    pub(crate) live: Option<Pin<KBox<Live>>>,
     /// The mounts of the layers.
     pub(crate) mounts: LayerMounts,
     /// What is known of each layer, by index.
@@ -223,6 +226,11 @@ impl Super {
 
     /// The work directory, or `EROFS`.
     pub(crate) fn work(&self) -> Result<&Work> {
+        if self.live.is_some() {
+            if let Some(later) = self.later() {
+                return Ok(&later.work);
+            }
+        }
         self.work.as_ref().ok_or(EROFS)
     }
 

@@ -3,6 +3,7 @@
 //! `ROVL_IOC_GET_HANDLE`: the file handle that an object has in one of its layers.
 
 use crate::{
+    live::position,
     object::{
         entry::{
             DentryExt,
@@ -71,6 +72,6 @@ fn in_layer(dentry: &Dentry<Rovl>, layer: usize) -> Option<&Dentry<Foreign>> {
         return dentry.upper();
     }
     let mut lower = dentry.inode()?.lower().iter_found();
-    let entry = lower.find(|entry| entry.layer() == layer)?;
+    let entry = lower.find(|entry| position(dentry.sb(), entry.layer()) == layer)?;
     Some(entry.dentry())
 }

@@ -3,6 +3,10 @@
 //! `ROVL_IOC_GET_LAYER`: which layers an object is made of.
 
 use crate::{
+    live::{
+        num_lower,
+        position, //
+    },
     object::{
         entry::{
             DentryExt,
@@ -22,10 +26,7 @@ use ioctls::layer::{
     NONE, //
 };
 use kernel::prelude::*;
-use stacking::{
-    prelude::*,
-    stack::LowerEntry, //
-};
+use stacking::stack::LowerEntry;
 use vfs::{
     dentry::Dentry,
     file::File,
@@ -49,16 +50,17 @@ fn describe(dentry: &Dentry<Rovl>, asked: Layer) -> Result<Layer> {
         object: asked.object,
         ..Layer::new()
     };
-    layer.lower_layers = u32::try_from(ofs.mounts.num_lower())?;
+    let place = |index: usize| position(inode.sb(), index);
+    layer.lower_layers = u32::try_from(num_lower(inode.sb()))?;
     layer.data_layers = u32::try_from(ofs.num_data)?;
-    layer.top = number(top(inode, &real).ok_or(reason::NO_LAYERS)?);
-    layer.data = data(inode, &real).map_or(NONE, number);
+    layer.top = number(place(top(&real).ok_or(reason::NO_LAYERS)?));
+    layer.data = data(inode, &real).map_or(NONE, |index| number(place(index)));
     layer.ino = real.top_inode()?.ino();
-    if real.upper().is_some() {
-        layer.add(0);
+    if let Some(upper) = real.upper_layer() {
+        layer.add(place(upper));
     }
-    for entry in inode.lower().iter_found() {
-        layer.add(entry.layer());
+    for entry in real.lower().iter_found() {
+        layer.add(place(entry.layer()));
     }
     let count = layer.layers.iter().map(|word| word.count_ones());
     layer.count = count.fold(0, u32::saturating_add);
@@ -72,11 +74,9 @@ fn number(layer: usize) -> u32 {
 }
 
 /// The layer that shows the attributes.
-fn top(inode: &Inode<Rovl>, real: &Real<'_>) -> Option<usize> {
-    match real.upper() {
-        Some(_) => Some(0),
-        None => inode.lower().first().map(LowerEntry::layer),
-    }
+fn top(real: &Real<'_>) -> Option<usize> {
+    let first = || real.lower().first().map(LowerEntry::layer);
+    real.upper_layer().or_else(first)
 }
 
 /// The layer that has the data of a regular file, if that has been looked for.
@@ -85,15 +85,15 @@ fn data(inode: &Inode<Rovl>, real: &Real<'_>) -> Option<usize> {
         return None;
     }
     if real.upper().is_some() && real.has_upper_data() {
-        return Some(0);
+        return real.upper_layer();
     }
-    inode.lower().data().map(LowerEntry::layer)
+    real.lower().data().map(LowerEntry::layer)
 }
 
 fn attributes(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, real: &Real<'_>) -> u64 {
     let (is_dir, flags, kind) = (inode.is_dir(), real.flags(), real.path_type());
     let is_metacopy = real.is_metacopy();
-    let lower = inode.lower();
+    let lower = real.lower();
     let later = lower.deferred_place().is_some() && lower.data().is_none();
     let all = [
         (attribute::UPPER, kind.upper),
@@ -105,7 +105,8 @@ fn attributes(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, real: &Real<'_>) -> u6
         ),
         (
             attribute::REDIRECTED,
-            inode.data().with_redirect(|text| text.is_some()),
+            (kind.upper || !inode.ofs().mounts.may_grow())
+                && inode.data().with_redirect(|text| text.is_some()),
         ),
         (attribute::WHITEOUTS, is_dir && flags.has(Flag::Whiteouts)),
         (attribute::IMPURE, is_dir && flags.has(Flag::Impure)),

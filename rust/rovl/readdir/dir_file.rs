@@ -6,6 +6,7 @@ use crate::{
     listing::cache::Listing,
     object::{
         entry::InodeExt,
+        live::is_own,
         made_again::forget_if_removed,
         reason, //
     },
@@ -54,7 +55,7 @@ use vfs::{
 pub(crate) struct DirFile {
     /// The directory of the topmost layer, as it was when this was opened.
     real: ARef<fs::File>,
-    /// Whether that is the upper layer.
+    /// Whether that is the upper layer, or was it.
     is_upper: bool,
     /// The directory of the upper layer, where it was copied up since and has been needed.
     upper: Once<fs::File>,
@@ -139,6 +140,8 @@ impl Operations for DirFile {
         }
         let made_of = inode.real();
         let (kind, path) = (made_of.path_type(), made_of.top()?);
+        let first = made_of.lower().first();
+        let was_upper = first.is_some_and(|first| is_own(inode, first.layer()));
         let real = inode.ofs().as_mounter(|m| LayerDir::open(m, path));
         if real.as_ref().is_err_and(|err| err.is(ESTALE)) {
             // It may be one of an overlay that has just found it to be removed.
@@ -153,7 +156,7 @@ impl Operations for DirFile {
         };
         let this = Self {
             real: file,
-            is_upper: kind.upper,
+            is_upper: kind.upper || was_upper,
             upper: Once::new(),
             state: OneUser::new(state),
         };

@@ -38,7 +38,6 @@ use stacking::{
     cred::AsMounter,
     dir_context::DirEntry,
     path::LayerPath,
-    prelude::*,
     stack::LowerEntry, //
 };
 use vfs::dentry::Dentry;
@@ -67,6 +66,8 @@ fn has_xattr_whiteouts(dentry: &Dentry<Rovl>, layer: usize) -> bool {
 #[derive(Clone, Copy)]
 struct Reading {
     upper: bool,
+    /// It was the upper one: what is known since then has the number that it had.
+    former: bool,
     lowest: bool,
     xattr_whiteouts: bool,
 }
@@ -116,6 +117,7 @@ impl<'a> Merge<'a> {
     fn marks(&self, entry: &DirEntry<'_>, layer: Reading) -> u8 {
         let Reading {
             upper,
+            former,
             xattr_whiteouts,
             ..
         } = layer;
@@ -124,9 +126,9 @@ impl<'a> Merge<'a> {
             // data is nowhere, and what a lower overlay only lists.
             _ if matches!(self.ino_space, InoSpace::Xino(_)) => true,
             b".." => true,
-            b"." => upper,
+            b"." => upper || former,
             // A directory that is merged may have got its origin just now.
-            _ => upper && self.impure,
+            _ => (upper && self.impure) || former,
         };
         let mut marks = 0;
         if upper {
@@ -293,13 +295,15 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
     let keys = NameKeys::of(dentry.sb());
     let impure = inode.data().test(Flag::Impure);
     let mut merge = Merge::new(purpose, keys, ofs.ino_space, impure);
-    let lower = inode.lower().as_slice();
+    let real = inode.real();
+    let lower = real.lower().as_slice();
     if purpose == Purpose::Show && table::is_wanted(inode) {
         merge.table = Some(TableBuilder::new(merge.index.hasher()));
     }
-    if let Some(path) = inode.real().upper_path() {
+    if let Some(path) = real.upper_path() {
         let layer = Reading {
             upper: true,
+            former: false,
             lowest: lower.is_empty(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, 0),
         };
@@ -308,6 +312,7 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
     for (index, entry) in lower.iter().enumerate() {
         let layer = Reading {
             upper: false,
+            former: ofs.mounts.was_upper(entry.layer()),
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
         };
@@ -319,7 +324,7 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
         return Err(ENOTEMPTY);
     }
     if let Some(table) = merge.table.take() {
-        table::keep(inode, table);
+        table::keep(inode, lower.len(), table);
     }
     Ok(merge.finish())
 }
@@ -333,11 +338,13 @@ mod tests {
     const AS_THEY_ARE: NameKeys<'_> = NameKeys::as_they_are();
     const UPPER: Reading = Reading {
         upper: true,
+        former: false,
         lowest: false,
         xattr_whiteouts: false,
     };
     const LOWEST: Reading = Reading {
         upper: false,
+        former: false,
         lowest: true,
         xattr_whiteouts: true,
     };

@@ -45,7 +45,8 @@ pub(crate) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> 
 /// taken for one of the parent's topmost layer all the same, as the in-tree module does it.
 fn shown(dir: PathRef<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -> Result<u64> {
     let found = dentry.path_type();
-    if found.origin {
+    let has_grown = dentry.sb().data().mounts.upper_index() != 0;
+    if found.origin || has_grown {
         return Ok(dir.getattr_of(dentry, StatRequest::INO)?.ino());
     }
     if found.upper {

@@ -17,8 +17,7 @@ use crate::{
             Flag,
             InodeExt, //
         },
-        ino_space::InoSpace,
-        reason, //
+        ino_space::InoSpace, //
     },
     observe::{
         stats::Counter,
@@ -65,7 +64,8 @@ pub(crate) fn emit(
         return file.pass_on(m, ctx);
     }
     let parent = number_of_merged_parent(dir)?;
-    let impure = if upper && inode.data().test(Flag::Impure) {
+    // Where layers change it may not be the upper one any more, and its entries have the same numbers.
+    let impure = if (upper || ofs.mounts.may_grow()) && inode.data().test(Flag::Impure) {
         open_impure(m, dir, lock)?
     } else {
         None
@@ -140,13 +140,9 @@ fn read_impure(
     dir: PathRef<'_, Rovl>,
     lock: &LockedShared<'_, Rovl>,
 ) -> Result<(Entries, NameIndex)> {
-    let upper = lock
-        .inode()
-        .real()
-        .upper_path()
-        .ok_or(reason::NOT_IN_UPPER)?;
+    let dir_of_layer = lock.inode().real().top()?;
     let mut all = Entries::new();
-    upper.read_dir(m, |entry| {
+    dir_of_layer.read_dir(m, |entry| {
         if !entry.is_dot_or_dotdot() {
             all.push(entry, Mark::OwnNumber as u8)?;
         }
@@ -170,7 +166,9 @@ fn read_impure(
 /// Marks a directory as one without copied up entries.
 fn remove_impure_mark(m: &AsMounter, inode: &Inode<Rovl>) {
     let ofs = inode.ofs();
-    if let (Some(dir), Ok(mount)) = (inode.upper(), ofs.upper_mount()) {
+    // Where layers change, that would be a change without their lock.
+    let unchanging = !ofs.mounts.may_grow();
+    if let (Some(dir), Ok(mount), true) = (inode.upper(), ofs.upper_mount(), unchanging) {
         if let Ok(write) = mount.want_write() {
             let upper = Upper {
                 ofs,

@@ -61,13 +61,15 @@ const NEVER: u32 = 1 << 31;
 pub(crate) struct Filter(Option<Arc<NameTable>>);
 
 impl Filter {
-    /// What is known of the names in `dir`.
+    /// What is known of the names in `dir`, which has so many lower layers: with one more on top a table is of
+    /// no use.
     #[inline]
-    pub(crate) fn of(dir: &Inode<Rovl>) -> Self {
-        if !dir.lower().is_merged() {
+    pub(crate) fn of(dir: &Inode<Rovl>, layers: usize) -> Self {
+        if layers < 2 {
             return Self(None);
         }
-        Self(dir.data().dir_cache.table())
+        let table = dir.data().dir_cache.table();
+        Self(table.filter(|table| table.num_layers() == layers))
     }
 
     /// The layers that may have `name`, if that is known. What a redirect says may be no name at all: looking
@@ -173,6 +175,7 @@ fn make(m: &AsMounter, dir: &Inode<Rovl>) -> Result<bool> {
     if table.knows_nothing(lower.len()) {
         return Ok(false);
     }
+    table.set_num_layers(lower.len());
     dir.data()
         .dir_cache
         .set_table(&ofs.keeper, dir.ino(), Some(table.finish()?));
@@ -197,14 +200,23 @@ fn read(m: &AsMounter, path: LayerPath<'_>, table: &mut TableBuilder) -> Result 
 
 /// Whether a listing that is made of `dir` is to come with a table.
 pub(crate) fn is_wanted(dir: &Inode<Rovl>) -> bool {
-    dir.lower().is_merged() && !dir.ofs().casefold && dir.data().dir_cache.table().is_none()
+    let layers = dir.lower().len();
+    layers > 1
+        && !dir.ofs().casefold
+        && dir
+            .data()
+            .dir_cache
+            .table()
+            .is_none_or(|table| table.num_layers() != layers)
 }
 
-/// Keeps a table that came with a listing, if it is of use. Without memory for it there is none.
-pub(crate) fn keep(dir: &Inode<Rovl>, table: TableBuilder) {
-    if table.knows_nothing(dir.lower().len()) {
+/// Keeps a table that came with a listing of so many lower layers, if it is of use. Without memory for it
+/// there is none.
+pub(crate) fn keep(dir: &Inode<Rovl>, layers: usize, mut table: TableBuilder) {
+    if table.knows_nothing(layers) {
         return;
     }
+    table.set_num_layers(layers);
     if let Ok(table) = table.finish() {
         dir.data()
             .dir_cache
@@ -248,8 +260,9 @@ pub(crate) fn sharp_stamp(m: &AsMounter, dir: &Inode<Rovl>) -> Option<u64> {
 
 fn combine(dir: &Inode<Rovl>, of: impl Fn(LayerPath<'_>) -> Result<u64>) -> Option<u64> {
     let ofs = dir.ofs();
-    let upper = dir.real().upper_path();
-    let lower = dir.lower().as_slice().iter();
+    let real = dir.real();
+    let upper = real.upper_path();
+    let lower = real.lower().as_slice().iter();
     let mut paths = Iterator::chain(
         upper.into_iter().map(Some),
         lower.map(|entry| ofs.lower_path(entry)),

@@ -13,6 +13,7 @@ mod data;
 mod index;
 mod link_up;
 mod metadata;
+mod missing;
 mod place;
 mod xattrs;
 
@@ -36,9 +37,16 @@ use crate::{
     observe::trace::Why,
     sync,
     upper::{
-        copy_up::account::{
-            Account,
-            DataCopied, //
+        copy_up::{
+            account::{
+                Account,
+                DataCopied, //
+            },
+            missing::{
+                is_nameless,
+                topmost_missing,
+                Missing, //
+            }, //
         },
         fileattr,
         Upper, //
@@ -123,7 +131,7 @@ fn is_done(dentry: &Dentry<Rovl>, need: Need) -> bool {
     };
     let real = inode.real();
     real.upper().is_some()
-        && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected())
+        && (dentry.has(DentryFlag::UpperAlias) || dentry.is_disconnected() || is_nameless(dentry))
         && (need == Need::Metadata || real.has_upper_data())
 }
 
@@ -147,62 +155,6 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need, why: Why) -> Result {
         })?;
     }
     Ok(())
-}
-
-/// A dentry that is not in the upper layer, with its parent, which is.
-///
-/// Something that was found by a file handle may have no parent yet. It is copied up to the index.
-struct Missing<'a> {
-    parent: Option<Ref<'a, Dentry<Rovl>>>,
-    dentry: Ref<'a, Dentry<Rovl>>,
-}
-
-impl Missing<'_> {
-    /// The attributes of the lower object; its size is zero if no data is needed.
-    // Inline, so that they are made in their place and not copied there.
-    #[inline]
-    fn lower_stat(&self, m: &AsMounter, need: Need) -> Result<Kstat> {
-        let lower = self
-            .dentry
-            .positive()?
-            .real()
-            .lower_path()
-            .ok_or(reason::NO_LAYERS)?;
-        let mut stat = lower.getattr(m, StatRequest::BASIC)?;
-        if need == Need::NoData {
-            stat.set_size(0);
-        }
-        Ok(stat)
-    }
-}
-
-/// Of `dentry` and its parents the topmost one that is not in the upper layer.
-fn topmost_missing(dentry: &Dentry<Rovl>) -> Result<Missing<'_>> {
-    let mut next: Ref<'_, Dentry<Rovl>> = Ref::from(dentry);
-    if dentry.is_disconnected() {
-        // The entry of a directory leads to a place that this one does not have.
-        if dentry.is_dir() {
-            return Err(reason::DISCONNECTED_DIR);
-        }
-        return Ok(Missing {
-            parent: None,
-            dentry: next,
-        });
-    }
-    loop {
-        let parent = next.parent();
-        if parent.upper().is_some() {
-            return Ok(Missing {
-                parent: Some(parent),
-                dentry: next,
-            });
-        }
-        // The root, of a mount without an upper layer.
-        if parent.is(&next) {
-            return Err(EROFS);
-        }
-        next = parent;
-    }
 }
 
 /// One object that is copied up, with what was found out before it is locked.
@@ -377,6 +329,9 @@ impl<'a> CopyUp<'a> {
         if origin.indexed && !self.stat.is_dir() {
             return self.copy_to_index(access, &origin);
         }
+        if self.parent.is_none() && self.stat.is_reg() && self.ofs.mounts.may_grow() {
+            return self.publish(self.without_name(access, &origin)?, &origin);
+        }
         let parent = self.parent.as_ref().ok_or(reason::NO_PARENT)?;
         self.mark_parent(access, parent)?;
         // The name may change, and even its memory go away, if a lookup finds the directory under
@@ -418,7 +373,31 @@ impl<'a> CopyUp<'a> {
         if self.stat.is_dir() {
             self.inode.data().set(Flag::Whiteouts);
         }
-        self.inode.set_upper(upper)
+        if !self.ofs.mounts.may_grow() {
+            return self.inode.set_upper(upper);
+        }
+        let number = upper.inode().map(Inode::ino);
+        self.forget_former(origin);
+        self.inode.set_upper(upper)?;
+        if let Some(number) = number.filter(|_| !origin.stored) {
+            self.inode.data().keep_number(number, 0);
+        }
+        if !self.stat.is_dir() && self.stat.nlink() > 1 {
+            // They stand for the lower file from now on.
+            self.dentry.drop_other_names();
+        }
+        Ok(())
+    }
+
+    /// Where layers change, the object may have been in a layer that was the upper one. What was known of that is
+    /// not true of the copy.
+    fn forget_former(&self, origin: &Origin) {
+        let data = self.inode.data();
+        data.clear(Flag::Impure);
+        data.set_redirect(None);
+        if origin.stored {
+            data.set(Flag::ConstIno);
+        }
     }
 
     /// Notes which digest the data has to have that the upper file is without. It was not verified yet.

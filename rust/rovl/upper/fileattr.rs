@@ -80,7 +80,17 @@ pub(crate) fn to_copy(
     if inode.flags() & COPIED_FLAGS & !bindings::S_CASEFOLD == 0 {
         return Ok(None);
     }
-    read(m, from)
+    let mut attrs = read(m, from)?;
+    if let Some(attrs) = &mut attrs {
+        // Those of a layer that was the upper one are in an attribute there.
+        if inode.flags() & bindings::S_APPEND != 0 {
+            attrs.insert(Attr::APPEND);
+        }
+        if inode.flags() & bindings::S_IMMUTABLE != 0 {
+            attrs.insert(Attr::IMMUTABLE);
+        }
+    }
+    Ok(attrs)
 }
 
 /// Gives `to`, the copy in the upper layer of what `inode` is made of, the attributes `old`.

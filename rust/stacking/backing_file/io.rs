@@ -217,6 +217,17 @@ impl BackingFile {
         mode & bindings::rvfs_const_RVFS_FMODE_WRITE != 0
     }
 
+    /// Counts a shared and writable mapping of this file, which is going to be made for `file`, until the task
+    /// returns to user space, so that whoever looks in between sees it
+    /// ([`is_mapped_writable`](Inode::is_mapped_writable)).
+    ///
+    /// Returns `EPERM` where there must be no such mapping,
+    /// `ENOMEM`, and `ESRCH` for a task that ends.
+    pub fn count_mapping<F: FileSystem>(&self, file: &File<F>) -> Result {
+        // SAFETY: Both are valid by their type invariants.
+        to_result(unsafe { bindings::rvfs_count_mapping(self.as_raw(), file.as_raw()) })
+    }
+
     /// Makes `vma` show this file (`backing_file_mmap()`).
     ///
     /// `EACCES` where the file could be written through `vma`, and is not open for writing.

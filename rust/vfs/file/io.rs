@@ -264,6 +264,12 @@ pub struct NewVma<'a, F> {
 }
 
 impl<F: FileSystem> NewVma<'_, F> {
+    /// Whether it is, or may become, shared and writable.
+    pub fn is_shared_and_writable(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_vma_is_shared_maywrite(self.as_raw()) }
+    }
+
     /// Makes one from a raw pointer.
     ///
     /// # Safety

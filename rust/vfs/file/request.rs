@@ -7,7 +7,10 @@
 
 use crate::{
     bindings,
-    path::PathRef,
+    path::{
+        Path,
+        PathRef, //
+    },
     super_block::SuperBlock,
     FileSystem,
     Of, //
@@ -97,6 +100,22 @@ fn check_zero(reader: &mut UserSliceReader) -> Result {
         }
     }
     Ok(())
+}
+
+/// The path of the descriptor `fd` of the current task, of whatever file system (`fget_raw()`). Returns `EBADF`
+/// where there is none.
+pub fn path_of_descriptor(fd: i32) -> Result<Path> {
+    let fd = u32::try_from(fd).map_err(|_| EBADF)?;
+    // SAFETY: No requirements.
+    let file = NonNull::new(unsafe { bindings::fget_raw(fd) }).ok_or(EBADF)?;
+    // SAFETY: A file pins its path, which is constant.
+    let path = unsafe { (*file.as_ptr()).__bindgen_anon_1.f_path };
+    // SAFETY: The file holds references, so more can be taken.
+    unsafe { bindings::path_get(&path) };
+    // SAFETY: The reference was taken above.
+    unsafe { bindings::fput(file.as_ptr()) };
+    // SAFETY: References were taken just now.
+    Ok(unsafe { Path::from_raw(path) })
 }
 
 /// An object for which the caller has a descriptor, which may be one for its path only (`O_PATH`).

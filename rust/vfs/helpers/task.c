@@ -40,6 +40,12 @@ bool rvfs_is_admin_noaudit(void)
 	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
 }
 
+/* Of the user namespace in which the file system was mounted. */
+bool rvfs_is_admin_of(const struct super_block *sb)
+{
+	return ns_capable(sb->s_user_ns, CAP_SYS_ADMIN);
+}
+
 bool rvfs_kuid_mapped_here(kuid_t uid)
 {
 	return kuid_has_mapping(current_user_ns(), uid);

@@ -26,6 +26,25 @@ impl Inode<Foreign> {
         unsafe { bindings::rvfs_inode_is_open_for_write(self.as_raw()) }
     }
 
+    /// Whether it is mapped shared and writable (`mapping_writably_mapped()`).
+    pub fn is_mapped_writable(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_is_mapped_writable(self.as_raw()) }
+    }
+
+    /// Whether there is direct I/O on it that has not ended. What a device fills for it may be data of
+    /// another file.
+    pub fn has_direct_io(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_has_direct_io(self.as_raw()) }
+    }
+
+    /// Waits for that (`inode_dio_wait()`). Whoever keeps new one from starting does not wait for long.
+    pub fn wait_for_direct_io(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_wait_for_direct_io(self.as_raw()) };
+    }
+
     /// Whether it has data that is dirty or that is being written.
     pub fn has_unwritten_data(&self) -> bool {
         // SAFETY: Valid by the type invariant.

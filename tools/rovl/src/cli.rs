@@ -64,12 +64,15 @@ impl Output {
 pub enum Command {
     // A new one gets a line here and one below.
     Apply(cmd::apply::Args),
+    Branch(cmd::branch::Args),
     Check(cmd::check::Args),
+    Checkpoint(cmd::checkpoint::Args),
     Commit(cmd::commit::Args),
     Diff(cmd::diff::Args),
     Flatten(cmd::flatten::Args),
     Info(cmd::info::Args),
     Layers(cmd::layers::Args),
+    List(cmd::list::Args),
     Merge(cmd::merge::Args),
     Mount(cmd::mount::Args),
     Top(cmd::top::Args),
@@ -85,12 +88,15 @@ impl Command {
     fn run(&self, out: &mut Out) -> anyhow::Result<Exit> {
         match self {
             Self::Apply(args) => cmd::apply::run(args, out),
+            Self::Branch(args) => cmd::branch::run(args, out),
             Self::Check(args) => cmd::check::run(args, out),
+            Self::Checkpoint(args) => cmd::checkpoint::run(args, out),
             Self::Commit(args) => cmd::commit::run(args, out),
             Self::Diff(args) => cmd::diff::run(args, out),
             Self::Flatten(args) => cmd::flatten::run(args, out),
             Self::Info(args) => cmd::info::run(args, out),
             Self::Layers(args) => cmd::layers::run(args, out),
+            Self::List(args) => cmd::list::run(args, out),
             Self::Merge(args) => cmd::merge::run(args, out),
             Self::Top(args) => cmd::top::run(args, out),
             Self::Trace(args) => cmd::trace::run(args, out),

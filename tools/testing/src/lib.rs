@@ -31,6 +31,7 @@ pub mod query;
 pub mod raw;
 pub mod selinux;
 pub mod slow_disk;
+pub mod stack;
 pub mod statmount;
 pub mod tracing;
 pub mod tree;

@@ -3,6 +3,7 @@
 //! Operations of a mounted overlay as a whole.
 
 use crate::{
+    live,
     object::{
         entry::InodeExt,
         ino_space::InoSpace, //
@@ -83,6 +84,11 @@ impl Operations for SuperOps {
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
         let same_fs = ofs.ino_space == InoSpace::OneFs;
-        ofs.config.show(m, same_fs, ofs.num_data);
+        if ofs.later().is_some() {
+            live::list::show(root.sb(), m);
+        } else {
+            ofs.config.show_layers(m, ofs.num_data);
+        }
+        ofs.config.show(m, same_fs);
     }
 }

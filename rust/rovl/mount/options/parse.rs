@@ -152,6 +152,7 @@ impl Context {
             Opt::DefaultPermissions => config.default_permissions = true,
             Opt::Userxattr => config.userxattr = true,
             Opt::RequireRw => config.require_rw = true,
+            Opt::Live => config.live = true,
             Opt::Volatile => config.fsync = *given.fsync.insert(FsyncMode::Volatile),
             Opt::Fsync => config.fsync = *given.fsync.insert(fsync(word)?),
             Opt::Syncfs => config.syncfs = *given.syncfs.insert(syncfs(word)?),

@@ -155,6 +155,11 @@ impl Changes {
         if key == c"idmapped" && param.is_flag() {
             return Ok(());
         }
+        // The table shows the layers that there are now.
+        let is_layer = [c"lowerdir", c"lowerdir+", c"upperdir", c"workdir"].contains(&key);
+        if is_layer && ofs.later().is_some() {
+            return Ok(());
+        }
         let is_part = self.take_part(ofs, param)?;
         let Ok(parsed) = param.parse() else {
             if is_part {

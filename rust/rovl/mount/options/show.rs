@@ -27,9 +27,8 @@ pub(crate) fn on_off(on: bool) -> &'static CStr {
 
 impl Config {
     /// Shows what differs from the current defaults; `same_fs` hides `xino`, which is without
-    /// meaning then. The last `num_data` lower layers only hold data.
-    pub(crate) fn show(&self, m: &SeqOptions<'_>, same_fs: bool, num_data: usize) {
-        self.show_layers(m, num_data);
+    /// meaning then. Layers come before that.
+    pub(crate) fn show(&self, m: &SeqOptions<'_>, same_fs: bool) {
         if self.default_permissions {
             m.flag(c"default_permissions");
         }
@@ -66,9 +65,13 @@ impl Config {
         if self.require_rw {
             m.flag(c"require_rw");
         }
+        if self.live {
+            m.flag(c"live");
+        }
     }
 
-    fn show_layers(&self, m: &SeqOptions<'_>, num_data: usize) {
+    /// Shows the layers that the mount was made with. The last `num_data` lower ones only hold data.
+    pub(crate) fn show_layers(&self, m: &SeqOptions<'_>, num_data: usize) {
         if let Some(all) = &self.lowerdir_all {
             m.value(c"lowerdir", all.as_cstr());
         } else {

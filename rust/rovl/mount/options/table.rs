@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of mount options, those of fs/overlayfs and two more.
+//! The table of mount options, those of fs/overlayfs and three more.
 
 use crate::object::config::{
     FsyncMode,
@@ -39,11 +39,12 @@ pub(crate) enum Opt {
     OverrideCreds,
     RequireRw,
     Syncfs,
+    Live,
 }
 
 impl Opt {
     /// All, by their numbers.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Lowerdir,
         Self::LowerdirAdd,
         Self::DatadirAdd,
@@ -63,6 +64,7 @@ impl Opt {
         Self::OverrideCreds,
         Self::RequireRw,
         Self::Syncfs,
+        Self::Live,
     ];
 
     /// The option with number `n`.
@@ -113,7 +115,7 @@ static SYNCFS: Words<2> = Words::new([
     (c"upper", SyncfsMode::Upper as u8),
 ]);
 
-static OPTIONS: Parameters<19> = Parameters::new([
+static OPTIONS: Parameters<20> = Parameters::new([
     Parameter::string_or_empty(c"lowerdir", Opt::Lowerdir.number()),
     Parameter::file_or_string(c"lowerdir+", Opt::LowerdirAdd.number()),
     Parameter::file_or_string(c"datadir+", Opt::DatadirAdd.number()),
@@ -134,6 +136,7 @@ static OPTIONS: Parameters<19> = Parameters::new([
     // Not options of fs/overlayfs.
     Parameter::flag(c"require_rw", Opt::RequireRw.number()),
     Parameter::word(c"syncfs", Opt::Syncfs.number(), &SYNCFS),
+    Parameter::flag(c"live", Opt::Live.number()),
 ]);
 
 /// The table.

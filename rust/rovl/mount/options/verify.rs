@@ -10,12 +10,16 @@ use crate::{
         Given,
         RedirectMode,
         UuidMode,
-        VerityMode, //
+        VerityMode,
+        XinoMode, //
     }, //
 };
 use kernel::prelude::*;
 use stacking::cred::AsMounter;
 use vfs::fs_context::FsContext;
+
+/// How many lower layers a mount whose layers change begins with at most: it is to have room for more.
+const LIVE_LOWER: usize = 100;
 
 impl Config {
     /// Makes the options consistent, in the order of fs/overlayfs: what was given wins over a
@@ -33,6 +37,9 @@ impl Config {
         let mut given = *given;
         if !has_upper {
             self.without_upper(&mut given, fc)?;
+        }
+        if self.live {
+            self.prepare_live(&given, layers, fc)?;
         }
         let given = &given;
         if !has_upper && self.redirect == RedirectMode::Follow {
@@ -158,6 +165,38 @@ impl Config {
         Err(EPERM)
     }
 
+    /// What cannot be where layers change: what looks for an object by what is stored of its place in the layers,
+    /// and what has a part of it in a layer that may go. What was not given is turned off.
+    fn prepare_live(&mut self, given: &Given, layers: &LayerList, fc: &FsContext) -> Result {
+        let conflict = if layers.upper.is_none() {
+            "no upperdir"
+        } else if given.index == Some(true) {
+            "index=on"
+        } else if given.nfs_export == Some(true) {
+            "nfs_export=on"
+        } else if given.metacopy == Some(true) {
+            "metacopy=on"
+        } else if given.xino == Some(XinoMode::On) {
+            "xino=on"
+        } else if self.verity != VerityMode::Off {
+            "verity"
+        } else if self.fsync == FsyncMode::Volatile {
+            "volatile"
+        } else if layers.num_data > 0 {
+            "lower data-only dirs (datadir+, or after \"::\")"
+        } else if layers.lower.len() > LIVE_LOWER {
+            "so many lower layers"
+        } else {
+            (self.index, self.nfs_export, self.metacopy) = (false, false, false);
+            if self.xino == XinoMode::On {
+                self.xino = XinoMode::Auto;
+            }
+            return Ok(());
+        };
+        fc.error(fmt!("conflicting options: live and {conflict}"));
+        Err(EINVAL)
+    }
+
     /// What only an upper layer gives a meaning to.
     fn without_upper(&mut self, given: &mut Given, fc: &FsContext) -> Result {
         if self.require_rw {
@@ -191,7 +230,6 @@ impl Config {
 #[kernel::macros::kunit_tests(rovl_options)]
 mod tests {
     use super::*;
-    use crate::object::config::XinoMode;
 
     #[test]
     fn defaults_allow_changes_while_not_mounted() {

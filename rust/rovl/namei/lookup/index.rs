@@ -89,7 +89,9 @@ impl<'sb> Lookup<'_, 'sb> {
         self.check_may_follow(dentry)?;
         Ok(Parts {
             upper: Some(index),
+            upper_layer: 0,
             lower,
+            origins: KVec::new(),
             redirect,
             upper_has_data: !self.metacopy,
             indexed: true,

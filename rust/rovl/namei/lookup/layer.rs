@@ -38,8 +38,10 @@ const MAX_REDIRECT: usize = 1 << 20;
 pub(crate) struct Level<'a> {
     /// The directory, or the root of the layer under an absolute redirect.
     pub(crate) dir: LayerPath<'a>,
-    /// The index of the layer; 0 is the upper one.
+    /// The index of the layer.
     pub(crate) layer: usize,
+    /// It is the upper one.
+    pub(crate) upper: bool,
     /// There is no layer below that could hold more.
     pub(crate) last: bool,
 }
@@ -139,7 +141,7 @@ impl<'sb> Lookup<'_, 'sb> {
         }
         // The overlay caches that a name is free, so the upper layer need not; in lower layers the
         // cached negative dentry serves other mounts of the same layer too.
-        let drop_negative = level.layer == 0;
+        let drop_negative = level.upper;
         let Some(this) = dir.lookup_positive(self.m, step.name, drop_negative)? else {
             return Ok(None);
         };
@@ -209,7 +211,7 @@ impl<'sb> Lookup<'_, 'sb> {
                 self.opaque |= step.is_last();
                 return Ok(());
             }
-            Opaque::XattrWhiteouts if step.is_last() && level.layer != 0 => {
+            Opaque::XattrWhiteouts if step.is_last() && !level.upper => {
                 self.xwhiteouts = true;
                 if let Some(info) = self.ofs.layers.get(level.layer) {
                     // ORDERING: Published with the dentry, which is added to the dcache after this.

@@ -17,7 +17,9 @@ use crate::{
 };
 use kernel::{
     bindings,
-    prelude::*, //
+    fs::File,
+    prelude::*,
+    sync::aref::ARef, //
 };
 use stacking::{
     mount::WriteAccess,
@@ -38,15 +40,7 @@ impl<'a> CopyUp<'a> {
         place: &Place<'_>,
         origin: &Origin,
     ) -> Result<Ref<'a, Dentry<Foreign>>> {
-        let work = self.ofs.work()?.dir.dentry();
-        let file = self.m.for_copy_up(self.dentry, |m| {
-            let write = access.start_write();
-            // The mounter, who may be bound by permissions, has to fill it in.
-            write.tmpfile(m, work, self.stat.mode() | 0o600)
-        })?;
-        if !self.leaves_data() {
-            self.copy_data(&file)?;
-        }
+        let file = self.filled_tmpfile(access)?;
         let write = access.start_write();
         let upper = Upper {
             ofs: self.ofs,
@@ -59,6 +53,43 @@ impl<'a> CopyUp<'a> {
         // and name.
         let linked = upper.start_creating(place.dir, place.name)?.link(temp)?;
         self.ofs.keep_upper(linked.keep())
+    }
+
+    /// Copies a regular file that has no name any more.
+    ///
+    /// Returns `ESTALE` where the upper file system has no unnamed files.
+    pub(crate) fn without_name(
+        &self,
+        access: &WriteAccess<'_>,
+        origin: &Origin,
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
+        if !self.ofs.work()?.tmpfile {
+            return Err(reason::NO_NAME);
+        }
+        let file = self.filled_tmpfile(access)?;
+        let write = access.start_write();
+        let upper = Upper {
+            ofs: self.ofs,
+            m: self.m,
+            write: &write,
+        };
+        let temp = write.dentry_of(&file)?;
+        self.copy_metadata(&upper, temp, origin)?;
+        self.ofs.keep_upper(Ref::from(temp))
+    }
+
+    /// An unnamed file with the data.
+    fn filled_tmpfile(&self, access: &WriteAccess<'_>) -> Result<ARef<File>> {
+        let work = self.ofs.work()?.dir.dentry();
+        let file = self.m.for_copy_up(self.dentry, |m| {
+            let write = access.start_write();
+            // The mounter, who may be bound by permissions, has to fill it in.
+            write.tmpfile(m, work, self.stat.mode() | 0o600)
+        })?;
+        if !self.leaves_data() {
+            self.copy_data(&file)?;
+        }
+        Ok(file)
     }
 
     /// Copies anything under a temporary name in the work directory, from where it is moved.

@@ -4,7 +4,9 @@
 //! a command knows of layers and mounts is in the folders beside; here is what it says of that.
 
 pub mod apply;
+pub mod branch;
 pub mod check;
+pub mod checkpoint;
 pub mod commit;
 pub mod completions;
 pub mod diff;
@@ -13,6 +15,7 @@ pub mod info;
 mod keeping_args;
 pub mod layer_args;
 pub mod layers;
+pub mod list;
 pub mod man;
 pub mod merge;
 pub mod mount;

@@ -6,6 +6,7 @@ mod attach;
 mod context;
 mod counters;
 mod layer_options;
+pub mod live;
 pub mod mountinfo;
 mod options;
 mod overlay;

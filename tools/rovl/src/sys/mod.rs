@@ -12,7 +12,7 @@ mod mount_setattr;
 mod signals;
 mod verity;
 
-pub use ask::ask;
+pub use ask::{ask, ask_anyway};
 pub use file_handle::FileHandle;
 pub use fs_uuid::fs_uuid;
 pub use mount_setattr::{mount_setattr, AttrChange};

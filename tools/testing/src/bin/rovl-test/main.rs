@@ -8,6 +8,7 @@ mod directories;
 mod errors;
 mod files;
 mod identity;
+mod live;
 mod lower_data;
 mod modules;
 mod mount;
@@ -76,6 +77,7 @@ const ROOMS: &[&[&[Case]]] = &[
     identity::CASES,
     mount::CASES,
     observe::CASES,
+    live::CASES,
     security::CASES,
     errors::CASES,
     concurrent::CASES,

@@ -7,7 +7,7 @@ mod corrupt_layers;
 mod failing_allocations;
 pub mod failing_blocks;
 mod failing_index;
-mod fault_injection;
+pub mod fault_injection;
 pub mod faults;
 mod no_space;
 mod upper_errors;

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes with layers.
+
+use super::{
+    check,
+    growing::Growing,
+    Entries,
+    LayerStack,
+    LowerEntry,
+    LowerStack,
+    Lowers,
+    Now, //
+};
+use kernel::prelude::*;
+use vfs::{
+    bindings,
+    dentry::Dentry,
+    inode::{
+        Inode,
+        NewInode, //
+    },
+    FileSystem,
+    Foreign,
+    Ref, //
+};
+
+/// An inode that stands for objects of several layers.
+pub trait StackedInode {
+    /// What it is made of now. Who needs more than one fact asks once.
+    fn now(&self) -> Now<'_>;
+
+    /// The dentry in the upper layer.
+    #[inline]
+    fn upper(&self) -> Option<&Dentry<Foreign>> {
+        Some(self.now().upper?.0)
+    }
+
+    /// What shows of the dentries in the lower layers.
+    #[inline]
+    fn lower(&self) -> Lowers<'_> {
+        self.now().lower
+    }
+
+    /// The dentries in all layers, topmost first, of an inode of a mount whose layers change. What shows
+    /// of them is told by [`now`](Self::now).
+    fn all_layers(&self) -> Option<&[LowerEntry]>;
+
+    /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
+    /// first needed. One that somebody else has found before stays.
+    ///
+    /// Returns `ENOMEM`, `EINVAL` where it has been there from the start, and `EXDEV` where it is not of
+    /// the file system of that layer.
+    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result;
+
+    /// Makes the upper dentry of a copied up object visible.
+    ///
+    /// What is stored in the inode before is visible to whoever sees the upper dentry. An inode
+    /// that could not be found by a layer's inode, because its lower hard link was going to be
+    /// broken, can be found by the upper one from now on.
+    ///
+    /// Returns `EIO` if there is an upper dentry already, and `EXDEV` where it is not of the file
+    /// system of the upper layer. Where the mount's layers change also `ENOMEM`.
+    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result;
+
+    /// Puts a dentry of layer `layer` on top, which is going to be the upper layer.
+    ///
+    /// Returns `EIO` if there is one of this layer already, `EXDEV` where it is not of the file system of that
+    /// layer, `EINVAL` where the mount's layers do not change, and `ENOMEM`.
+    fn add_upper(&self, upper: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result;
+}
+
+impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
+    #[inline]
+    fn now(&self) -> Now<'_> {
+        self.layers().now(F::mounts(self.sb().data()))
+    }
+
+    fn all_layers(&self) -> Option<&[LowerEntry]> {
+        match &self.layers().lower.0 {
+            Entries::Growing(growing) => Some(growing.all()),
+            _ => None,
+        }
+    }
+
+    fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
+        check(F::mounts(self.sb().data()), &dentry, layer)?;
+        match &self.layers().lower.0 {
+            Entries::Deferred(deferred) => deferred.publish(dentry, layer),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn set_upper(&self, upper: Ref<'_, Dentry<Foreign>>) -> Result {
+        let layer = F::mounts(self.sb().data()).upper_index();
+        set_upper(self, upper, layer)
+    }
+
+    fn add_upper(&self, upper: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
+        let mounts = F::mounts(self.sb().data());
+        check(mounts, &upper, layer)?;
+        let Entries::Growing(growing) = &self.layers().lower.0 else {
+            return Err(EINVAL);
+        };
+        let added = growing.publish(upper, layer);
+        added.map_err(|err| if err == EEXIST { EIO } else { err })
+    }
+}
+/// See [`StackedInode::set_upper`].
+fn set_upper<F: FileSystem<Layers = LayerStack>>(
+    inode: &Inode<F>,
+    upper: Ref<'_, Dentry<Foreign>>,
+    layer: usize,
+) -> Result {
+    let mounts = F::mounts(inode.sb().data());
+    check(mounts, &upper, layer)?;
+    let key = upper.inode().ok_or(EIO)?.as_raw();
+    // SAFETY: Checked above.
+    let published = unsafe { inode.layers().publish_upper(upper, layer) };
+    published.map_err(|err| if err == EEXIST { EIO } else { err })?;
+    // SAFETY: Valid by the type invariant.
+    if unsafe { bindings::rvfs_inode_unhashed(inode.as_raw()) } {
+        // SAFETY: As above. Nobody else writes `i_private` of an unhashed inode: it is done once,
+        // by whoever has published the upper dentry.
+        unsafe { (*inode.as_raw()).i_private = key.cast() };
+        // SAFETY: As above, and the inode is not hashed.
+        unsafe { bindings::rvfs_insert_inode_hash(inode.as_raw(), key as c_ulong) };
+    }
+    Ok(())
+}
+
+/// An inode that will stand for objects of several layers.
+pub trait StackedNewInode {
+    /// Sets the layers, once the type is set. `upper` comes with the index of its layer, which is
+    /// or was the upper one.
+    ///
+    /// Returns `EXDEV` where a dentry is not of the file system of its layer, `EEXIST` where there
+    /// are layers already, and where the mount's change `ENOMEM`.
+    fn set_layers(
+        &mut self,
+        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
+        lower: LowerStack<'_>,
+    ) -> Result;
+}
+
+impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
+    fn set_layers(
+        &mut self,
+        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
+        mut lower: LowerStack<'_>,
+    ) -> Result {
+        let mounts = F::mounts(self.sb().data());
+        for entry in lower.iter_found() {
+            check(mounts, entry.dentry(), entry.layer())?;
+        }
+        if let Some((upper, layer)) = &upper {
+            if !mounts.was_upper(*layer) {
+                return Err(EXDEV);
+            }
+            check(mounts, upper, *layer)?;
+        }
+        // CAST: as in `S_ISDIR()`.
+        // SAFETY: Valid by the type invariant, and nobody else uses it.
+        let mode = u32::from(unsafe { (*self.as_raw()).i_mode });
+        let is_dir = mode & bindings::S_IFMT == bindings::S_IFDIR;
+        // SAFETY: Its members are set one by one.
+        let layers = unsafe { self.layers_mut() };
+        if !mounts.may_grow() {
+            // INVARIANT: Just checked.
+            layers.set_lower(lower);
+            // SAFETY: Checked above.
+            return upper.map_or(Ok(()), |(upper, layer)| unsafe {
+                layers.publish_upper(upper, layer)
+            });
+        }
+        if !matches!(&layers.lower.0, Entries::None) || lower.deferred().is_some() {
+            return Err(EEXIST);
+        }
+        let first = upper.as_ref().map(|(upper, _)| upper.clone());
+        // INVARIANT: Just checked.
+        layers.lower.0 = Entries::Growing(Growing::new(mounts, upper, &mut lower, is_dir)?);
+        if let Some(first) = first {
+            // SAFETY: Checked above: its mount is there longer than the inode.
+            let _ = unsafe { layers.upper.publish_ref(first) };
+        }
+        Ok(())
+    }
+}
