@@ -101,6 +101,8 @@ enum Entries {
     Deferred(KBox<Deferred>),
     /// Of all layers, the upper one among them, of a mount whose layers change.
     Growing(KBox<Growing>),
+    /// Some of those, whose references they are. What is pointed to is there longer than this, and is not changed.
+    Part(*const [LowerEntry]),
 }
 
 /// The lower dentries of one object, topmost first, of file systems that stay mounted for `'a`.
@@ -171,7 +173,7 @@ impl<'a> LowerStack<'a> {
                 self.0 = Entries::Many(many);
             }
             Entries::Many(_) => return self.push_many(dentry, layer),
-            Entries::Deferred(_) | Entries::Growing(_) => return Err(EINVAL),
+            Entries::Deferred(_) | Entries::Growing(_) | Entries::Part(_) => return Err(EINVAL),
         }
         Ok(())
     }
@@ -212,6 +214,19 @@ impl<'a> LowerStack<'a> {
             Entries::Many(many) => many,
             Entries::Deferred(deferred) => deferred.top(),
             Entries::Growing(growing) => growing.all(),
+            // SAFETY: By the invariant of the variant.
+            Entries::Part(part) => unsafe { &**part },
+        }
+    }
+
+    /// See [`Lowers::is_merged`].
+    #[inline]
+    fn is_merged(&self) -> bool {
+        match &self.0 {
+            Entries::None | Entries::One(_) => false,
+            Entries::Many(many) => many.len() > 1,
+            Entries::Deferred(_) => true,
+            Entries::Growing(_) | Entries::Part(_) => self.as_slice().len() > 1,
         }
     }
 
@@ -261,6 +276,9 @@ impl<'a> LowerStack<'a> {
     /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
     /// dropped: see [`LayerStack::free`].
     unsafe fn put_dentries(&self) {
+        if let Entries::Part(_) = self.0 {
+            return;
+        }
         for entry in self.iter_found() {
             // SAFETY: By the type invariant of the entry the stack owns this reference.
             drop(unsafe { Ref::from_raw(entry.dentry) });
@@ -304,21 +322,12 @@ impl LayerStack {
         mem::swap(&mut self.lower.0, &mut lower.0);
     }
 
-    /// What there is now.
-    ///
-    /// Who sees an upper dentry sees what copy up stored in the inode before.
+    /// The list of all layers, where they change.
     #[inline]
-    fn now(&self, mounts: &LayerMounts) -> Now<'_> {
-        let upper = match &self.lower.0 {
-            Entries::Growing(growing) => return growing.now(mounts),
-            _ => self.upper.get().map(|upper| (upper, 0)),
-        };
-        Now {
-            upper,
-            lower: Lowers {
-                entries: self.lower.as_slice(),
-                deferred: self.lower.deferred(),
-            },
+    fn growing(&self) -> Option<&Growing> {
+        match &self.lower.0 {
+            Entries::Growing(growing) => Some(growing),
+            _ => None,
         }
     }
 

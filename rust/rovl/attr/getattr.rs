@@ -95,8 +95,7 @@ fn origin_number(
     if is_dir && !ofs.ino_space.is_one_device() {
         return Ok(0);
     }
-    if ofs.mounts.may_grow() {
-        let (ino, fsid) = inode.data().kept_number();
+    if let Some((ino, fsid)) = inode.kept_number() {
         stat.set_ino(ino);
         return Ok(fsid);
     }

@@ -57,14 +57,29 @@ const OF_UPPER: usize = 1 << DentryFlag::UpperAlias as u32
     | 1 << DentryFlag::Opaque as u32
     | 1 << DentryFlag::NothingBelow as u32;
 
-/// The bits of `d_fsdata` with the index of that layer.
+/// The bits of `d_fsdata` with the index of that layer, and one more; 0 where layers do not change.
 const UPPER_SHIFT: u32 = 8;
 const UPPER_MASK: usize = 0xffff << UPPER_SHIFT;
 
-/// The upper layer that flags in `word` are of.
+/// The upper layer that flags in `word` are of; `None` where layers do not change.
 #[inline]
-fn upper_of(word: usize) -> usize {
-    (word & UPPER_MASK) >> UPPER_SHIFT
+fn upper_of(word: usize) -> Option<usize> {
+    ((word & UPPER_MASK) >> UPPER_SHIFT).checked_sub(1)
+}
+
+/// Sets a flag that is true as long as layer `upper` is the upper one. Those of another one go.
+#[cold]
+#[inline(never)]
+fn mark_in_word(dentry: &Dentry<Rovl>, flag: DentryFlag, upper: usize) {
+    dentry.change_flag_word(|word| {
+        let word = if upper_of(word) == Some(upper) {
+            word
+        } else {
+            let upper = upper.saturating_add(1);
+            (word & !(UPPER_MASK | OF_UPPER)) | (upper << UPPER_SHIFT & UPPER_MASK)
+        };
+        word | (1 << flag as u32)
+    });
 }
 
 /// What an overlay dentry is made of. A negative one is made of nothing.
@@ -114,33 +129,27 @@ impl DentryExt for Dentry<Rovl> {
         if word & (1 << flag as u32) == 0 {
             return false;
         }
-        !flag.is_of_upper() || upper_of(word) == self.sb().data().mounts.upper_index()
+        let upper = upper_of(word).filter(|_| flag.is_of_upper());
+        upper.is_none_or(|upper| upper == self.sb().data().mounts.upper_index())
     }
 
     #[inline]
     fn mark(&self, flag: DentryFlag) {
-        let mounts = &self.sb().data().mounts;
-        if mounts.may_grow() {
-            self.mark_as_of(flag, mounts.upper_index());
+        self.mark_as_of(flag, self.sb().data().mounts.upper_index());
+    }
+
+    #[inline]
+    fn mark_as_of(&self, flag: DentryFlag, upper: usize) {
+        if flag.is_of_upper() && self.sb().data().mounts.may_grow() {
+            mark_in_word(self, flag, upper);
         } else {
             self.set_flag(flag as u32);
         }
     }
 
-    fn mark_as_of(&self, flag: DentryFlag, upper: usize) {
-        self.change_flag_word(|word| {
-            let word = if upper_of(word) == upper {
-                word
-            } else {
-                (word & !(UPPER_MASK | OF_UPPER)) | (upper << UPPER_SHIFT & UPPER_MASK)
-            };
-            word | (1 << flag as u32)
-        });
-    }
-
     fn set(&self, flag: DentryFlag, on: bool) {
         if on {
-            self.set_flag(flag as u32);
+            self.mark(flag);
         } else {
             self.clear_flag(flag as u32);
         }

@@ -16,7 +16,6 @@ use crate::{
 use core::sync::atomic::{
     AtomicU32,
     AtomicU64,
-    AtomicUsize,
     Ordering, //
 };
 use kernel::{
@@ -130,10 +129,6 @@ pub(crate) struct OvlInode {
     version: AtomicU64,
     /// What is kept of the names of a directory.
     pub(crate) dir_cache: crate::listing::cache::CacheSlot,
-    /// The inode number of the layer that the object shows for good, and the number of its file system:
-    /// where layers change.
-    number: AtomicU64,
-    fsid: AtomicUsize,
     /// Nests inside `d_lock`.
     #[pin]
     redirect: SpinLock<Option<KBox<RedirectText>>>,
@@ -147,8 +142,6 @@ impl OvlInode {
             misses: AtomicU32::new(0),
             version: AtomicU64::new(0),
             dir_cache: crate::listing::cache::CacheSlot::new(),
-            number: AtomicU64::new(0),
-            fsid: AtomicUsize::new(0),
             redirect <- new_spinlock!(None, "OvlInode::redirect"),
         })
     }
@@ -189,21 +182,6 @@ impl OvlInode {
         drop(old);
     }
 
-    /// Keeps the number that the object shows from now on: `ino` of the file system `fsid`.
-    pub(crate) fn keep_number(&self, ino: u64, fsid: usize) {
-        // ORDERING: Published with the inode. It changes at the copy up of a file that breaks a link, and
-        // who sees one half of that sees a number that is as old as the other.
-        self.fsid.store(fsid, Ordering::Relaxed);
-        self.number.store(ino, Ordering::Relaxed);
-    }
-
-    /// See [`keep_number`](Self::keep_number).
-    pub(crate) fn kept_number(&self) -> (u64, usize) {
-        // ORDERING: As above.
-        let ino = self.number.load(Ordering::Relaxed);
-        (ino, self.fsid.load(Ordering::Relaxed))
-    }
-
     /// The number of changes of a directory.
     pub(crate) fn version(&self) -> u64 {
         // ORDERING: Acquire pairs with the Release in `bump_version`: who sees the number sees the
@@ -236,7 +214,8 @@ pub(crate) struct PathType {
 pub(crate) struct Real<'a> {
     inode: &'a Inode<Rovl>,
     /// With the index of its layer, which may have been the upper one only until now.
-    upper: Option<(&'a Dentry<Foreign>, usize)>,
+    upper: Option<&'a Dentry<Foreign>>,
+    upper_layer: usize,
     lower: Lowers<'a>,
     /// No older than `upper`: what copy up noted before it published that is seen.
     flags: FlagSet,
@@ -246,13 +225,13 @@ impl<'a> Real<'a> {
     /// The dentry in the upper layer.
     #[inline]
     pub(crate) fn upper(&self) -> Option<&'a Dentry<Foreign>> {
-        Some(self.upper?.0)
+        self.upper
     }
 
     /// The index of the layer of [`upper`](Self::upper).
     #[inline]
     pub(crate) fn upper_layer(&self) -> Option<usize> {
-        Some(self.upper?.1)
+        self.upper.map(|_| self.upper_layer)
     }
 
     /// What shows of the dentries in the lower layers.
@@ -270,8 +249,8 @@ impl<'a> Real<'a> {
     /// The upper path, of an object in the upper layer.
     #[inline]
     pub(crate) fn upper_path(&self) -> Option<LayerPath<'a>> {
-        let (upper, layer) = self.upper?;
-        LayerPath::new(self.inode.ofs().mounts.get(layer)?, upper).ok()
+        let mount = self.inode.ofs().mounts.get(self.upper_layer)?;
+        LayerPath::new(mount, self.upper?).ok()
     }
 
     /// The topmost lower path.
@@ -296,7 +275,7 @@ impl<'a> Real<'a> {
     #[inline]
     pub(crate) fn top_inode(&self) -> Result<&'a Inode<Foreign>> {
         let dentry = match self.upper {
-            Some((upper, _)) => upper,
+            Some(upper) => upper,
             None => self.lower.first().ok_or(reason::NO_LAYERS)?.dentry(),
         };
         dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)
@@ -384,6 +363,7 @@ impl InodeExt for Inode<Rovl> {
         Real {
             inode: self,
             upper: now.upper,
+            upper_layer: now.upper_layer,
             lower: now.lower,
             flags: self.data().flags(),
         }

@@ -351,9 +351,6 @@ fn fill<'a>(
     inode.set_ino(number(ofs, is_dir, ino, fsid));
 
     let data = inode.data();
-    if ofs.mounts.may_grow() {
-        data.keep_number(ino, fsid);
-    }
     if parts.indexed {
         data.set(Flag::Index);
     }
@@ -380,6 +377,7 @@ fn fill<'a>(
     inode.data().set_redirect(parts.redirect);
     let layer = parts.upper_layer;
     inode.set_layers(parts.upper.map(|upper| (upper, layer)), parts.lower)?;
+    inode.keep_number(ino, fsid);
     ofs.stats.count(Counter::InodesMade);
     Ok(inode.into())
 }
@@ -414,15 +412,14 @@ pub(crate) fn make_root<'a>(
     let fsid = parts.fsid_of_key(ofs, parts.upper.is_none());
     inode.set_ino(number(ofs, true, real.ino(), fsid));
     let data = inode.data();
-    if ofs.mounts.may_grow() {
-        data.keep_number(real.ino(), fsid);
-    }
     data.set(Flag::Whiteouts);
     data.set(Flag::UpperData);
     if parts.upper.is_some() && ofs.is_impure(m, path) {
         data.set(Flag::Impure);
     }
     let layer = parts.upper_layer;
+    let number = real.ino();
     inode.set_layers(parts.upper.map(|upper| (upper, layer)), parts.lower)?;
+    inode.keep_number(number, fsid);
     Ok(inode)
 }

@@ -8,7 +8,10 @@
 //! looked up in it that is not cached.
 
 use crate::Rovl;
-use stacking::prelude::*;
+use stacking::{
+    prelude::*,
+    stack::LowerEntry, //
+};
 use vfs::{
     dentry::Dentry,
     inode::Inode,
@@ -45,10 +48,11 @@ fn is_removed(dentry: &Dentry<Rovl>) -> bool {
 
 /// Whether what shows of `inode` was removed from a lower layer.
 pub(crate) fn is_lower_removed(inode: &Inode<Rovl>) -> bool {
-    let Some(lower) = inode.lower().first() else {
+    let now = inode.now();
+    if now.upper.is_some() {
         return false;
-    };
-    let lower = lower.dentry();
+    }
+    let lower = now.lower.first().map(LowerEntry::dentry);
     // What was found by a file handle is not hashed either, as long as it has no name.
-    inode.upper().is_none() && lower.is_unhashed() && !lower.is_disconnected()
+    lower.is_some_and(|lower| lower.is_unhashed() && !lower.is_disconnected())
 }

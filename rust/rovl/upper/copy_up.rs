@@ -380,7 +380,7 @@ impl<'a> CopyUp<'a> {
         self.forget_former(origin);
         self.inode.set_upper(upper)?;
         if let Some(number) = number.filter(|_| !origin.stored) {
-            self.inode.data().keep_number(number, 0);
+            self.inode.keep_number(number, 0);
         }
         if !self.stat.is_dir() && self.stat.nlink() > 1 {
             // They stand for the lower file from now on.

@@ -19,9 +19,12 @@ use super::{
 };
 use crate::mount::LayerMounts;
 use core::{
+    marker::PhantomData,
     mem, ptr,
     sync::atomic::{
         AtomicPtr,
+        AtomicU64,
+        AtomicUsize,
         Ordering, //
     },
 };
@@ -37,8 +40,33 @@ use vfs::{
 struct List {
     /// Topmost first.
     entries: KVec<LowerEntry>,
+    /// What shows of them as lower ones while the topmost one is the upper one, and else.
+    below_upper: LowerStack<'static>,
+    all_lower: LowerStack<'static>,
     /// The one before, or null.
     replaced: *mut List,
+}
+
+impl List {
+    /// Of a directory, or of another object.
+    fn new(entries: KVec<LowerEntry>, is_dir: bool, replaced: *mut List) -> Self {
+        // What a file was copied from has been copied.
+        let shown = |entries: &[LowerEntry]| {
+            let shown = match is_dir {
+                true => entries,
+                false => entries.get(..1).unwrap_or_default(),
+            };
+            // INVARIANT: The entries do not move or change before the list goes, and this goes with it.
+            LowerStack(Entries::Part(ptr::from_ref(shown)), PhantomData)
+        };
+        let below = entries.split_first().map_or(&[][..], |(_, below)| below);
+        Self {
+            below_upper: shown(below),
+            all_lower: shown(&entries),
+            entries,
+            replaced,
+        }
+    }
 }
 
 /// The dentries of one object in all layers.
@@ -53,6 +81,9 @@ pub(super) struct Growing {
     is_dir: bool,
     /// From this one on layers are or were the upper one, as is the one at 0.
     later: usize,
+    /// See [`keep_number`](Self::keep_number).
+    number: AtomicU64,
+    fsid: AtomicUsize,
 }
 
 // SAFETY: Dentries may be used and put in any task, and so may memory.
@@ -85,13 +116,7 @@ impl Growing {
         }
         // INVARIANT: The references are those of the list now: an entry does not put one.
         drop(mem::replace(&mut lower.0, Entries::None));
-        let list = KBox::write(
-            list,
-            List {
-                entries,
-                replaced: ptr::null_mut(),
-            },
-        );
+        let list = KBox::write(list, List::new(entries, is_dir, ptr::null_mut()));
         // INVARIANT: There is one list.
         let list = AtomicPtr::new(KBox::into_raw(list));
         Ok(KBox::write(
@@ -100,8 +125,25 @@ impl Growing {
                 list,
                 is_dir,
                 later: mounts.num_lower().saturating_add(1),
+                number: AtomicU64::new(0),
+                fsid: AtomicUsize::new(0),
             },
         ))
+    }
+
+    /// Keeps the number that the object shows from now on: `ino` of the file system `fsid`.
+    pub(super) fn keep_number(&self, ino: u64, fsid: usize) {
+        // ORDERING: Published with the inode. It changes at the copy up of a file that breaks a link, and
+        // who sees one half of that sees a number that is as old as the other.
+        self.fsid.store(fsid, Ordering::Relaxed);
+        self.number.store(ino, Ordering::Relaxed);
+    }
+
+    /// See [`keep_number`](Self::keep_number).
+    pub(super) fn kept_number(&self) -> (u64, usize) {
+        // ORDERING: As above.
+        let ino = self.number.load(Ordering::Relaxed);
+        (ino, self.fsid.load(Ordering::Relaxed))
     }
 
     fn list(&self) -> &List {
@@ -128,28 +170,21 @@ impl Growing {
     /// What is the upper dentry now, and what the lower ones.
     ///
     /// Without the lock that keeps the layers from changing this is what was so at one moment.
-    #[inline]
     pub(super) fn now(&self, mounts: &LayerMounts) -> Now<'_> {
         // The list first: a layer that it names has become the upper one before. With an older list
         // that is so as well, as what was made since shows the same.
-        let all = self.all();
-        let (top, below) = match all.split_first() {
-            Some((top, below)) if self.is_upper(top, mounts) => {
-                (Some((top.dentry(), top.layer())), below)
-            }
-            _ => (None, all),
-        };
-        // What a file was copied from has been copied.
-        let shown = if self.is_dir {
-            below
-        } else {
-            below.get(..1).unwrap_or_default()
-        };
-        Now {
-            upper: top,
-            lower: Lowers {
-                entries: shown,
-                deferred: None,
+        let list = self.list();
+        let top = list.entries.first();
+        match top.filter(|top| self.is_upper(top, mounts)) {
+            Some(top) => Now {
+                upper: Some(top.dentry()),
+                upper_layer: top.layer(),
+                lower: Lowers(&list.below_upper),
+            },
+            None => Now {
+                upper: None,
+                upper_layer: 0,
+                lower: Lowers(&list.all_lower),
             },
         }
     }
@@ -186,10 +221,7 @@ impl Growing {
         for entry in below {
             let _ = entries.push_within_capacity(entry.alias());
         }
-        let new = List {
-            entries,
-            replaced: old,
-        };
+        let new = List::new(entries, self.is_dir, old);
         let new = KBox::into_raw(KBox::write(list, new));
         // ORDERING: Release, see `list`. On failure nothing is read through the pointer.
         let stored = self

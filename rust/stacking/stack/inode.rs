@@ -31,20 +31,23 @@ pub trait StackedInode {
     fn now(&self) -> Now<'_>;
 
     /// The dentry in the upper layer.
-    #[inline]
-    fn upper(&self) -> Option<&Dentry<Foreign>> {
-        Some(self.now().upper?.0)
-    }
+    ///
+    /// Who sees it sees what copy up stored in the inode before.
+    fn upper(&self) -> Option<&Dentry<Foreign>>;
 
     /// What shows of the dentries in the lower layers.
-    #[inline]
-    fn lower(&self) -> Lowers<'_> {
-        self.now().lower
-    }
+    fn lower(&self) -> Lowers<'_>;
 
     /// The dentries in all layers, topmost first, of an inode of a mount whose layers change. What shows
     /// of them is told by [`now`](Self::now).
     fn all_layers(&self) -> Option<&[LowerEntry]>;
+
+    /// Keeps the number that the object shows from now on, `ino` of the file system `fsid`, where the
+    /// mount's layers change. It has its layers.
+    fn keep_number(&self, ino: u64, fsid: usize);
+
+    /// What [`keep_number`](Self::keep_number) was called with last. `None` where layers do not change.
+    fn kept_number(&self) -> Option<(u64, usize)>;
 
     /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
     /// first needed. One that somebody else has found before stays.
@@ -70,17 +73,52 @@ pub trait StackedInode {
     fn add_upper(&self, upper: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result;
 }
 
+/// What an inode of a mount whose layers change is made of now.
+#[cold]
+#[inline(never)]
+fn now_of<'a, F: FileSystem<Layers = LayerStack>>(
+    inode: &'a Inode<F>,
+    growing: &'a Growing,
+) -> Now<'a> {
+    growing.now(F::mounts(inode.sb().data()))
+}
+
 impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
     #[inline]
     fn now(&self) -> Now<'_> {
-        self.layers().now(F::mounts(self.sb().data()))
+        let layers = self.layers();
+        match layers.growing() {
+            Some(growing) => now_of(self, growing),
+            None => Now {
+                upper: layers.upper.get(),
+                upper_layer: 0,
+                lower: Lowers(&layers.lower),
+            },
+        }
+    }
+
+    #[inline]
+    fn upper(&self) -> Option<&Dentry<Foreign>> {
+        self.now().upper
+    }
+
+    #[inline]
+    fn lower(&self) -> Lowers<'_> {
+        self.now().lower
     }
 
     fn all_layers(&self) -> Option<&[LowerEntry]> {
-        match &self.layers().lower.0 {
-            Entries::Growing(growing) => Some(growing.all()),
-            _ => None,
+        self.layers().growing().map(Growing::all)
+    }
+
+    fn keep_number(&self, ino: u64, fsid: usize) {
+        if let Some(growing) = self.layers().growing() {
+            growing.keep_number(ino, fsid);
         }
+    }
+
+    fn kept_number(&self) -> Option<(u64, usize)> {
+        self.layers().growing().map(Growing::kept_number)
     }
 
     fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
@@ -99,9 +137,7 @@ impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
     fn add_upper(&self, upper: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
         let mounts = F::mounts(self.sb().data());
         check(mounts, &upper, layer)?;
-        let Entries::Growing(growing) = &self.layers().lower.0 else {
-            return Err(EINVAL);
-        };
+        let growing = self.layers().growing().ok_or(EINVAL)?;
         let added = growing.publish(upper, layer);
         added.map_err(|err| if err == EEXIST { EIO } else { err })
     }
@@ -141,9 +177,19 @@ pub trait StackedNewInode {
         upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
         lower: LowerStack<'_>,
     ) -> Result;
+
+    /// See [`StackedInode::keep_number`].
+    fn keep_number(&mut self, ino: u64, fsid: usize);
 }
 
 impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
+    fn keep_number(&mut self, ino: u64, fsid: usize) {
+        // SAFETY: No member is changed.
+        if let Some(growing) = unsafe { self.layers_mut() }.growing() {
+            growing.keep_number(ino, fsid);
+        }
+    }
+
     fn set_layers(
         &mut self,
         upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
