@@ -88,12 +88,15 @@ fn several_at_a_time(t: &Test) {
     }
 }
 
+/// A way to write to a file, and its name.
+type Way = (&'static str, fn(&OwnedFd));
+
 fn all_ways_to_write(t: &Test) {
     let Some(l) = ours(t) else {
         return;
     };
     let m = Live::mount(t, &l);
-    let ways: &[(&str, fn(&OwnedFd))] = &[
+    let ways: &[Way] = &[
         ("write", |fd| write_at(fd, b"x", 0)),
         ("ftruncate", |fd| ok(ftruncate(fd, 1))),
         ("fallocate", |fd| {
