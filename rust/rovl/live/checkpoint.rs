@@ -3,8 +3,8 @@
 //! `ROVL_IOC_CHECKPOINT`: the upper layer becomes the topmost lower one, and an empty one takes its place.
 //!
 //! All inodes know of which layer their dentries are, so that this is one store. Around it are the checks that
-//! nobody changes the old one any more: who is about to does not begin ([`Alone`]), direct I/O
-//! has ended, and nothing is mapped so that it could be written.
+//! nobody changes the old one any more: who is about to does not begin
+//! ([`Alone`](crate::object::live::Alone)), direct I/O has ended, and nothing is mapped so that it could be written.
 
 use crate::{
     live::{

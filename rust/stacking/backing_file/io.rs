@@ -219,7 +219,7 @@ impl BackingFile {
 
     /// Counts a shared and writable mapping of this file, which is going to be made for `file`, until the task
     /// returns to user space, so that whoever looks in between sees it
-    /// ([`is_mapped_writable`](Inode::is_mapped_writable)).
+    /// ([`is_mapped_writable`](vfs::inode::Inode::is_mapped_writable)).
     ///
     /// Returns `EPERM` where there must be no such mapping,
     /// `ENOMEM`, and `ESRCH` for a task that ends.

@@ -4,8 +4,8 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use ioctls::stack::Checkpoint;
 use ioctls::request;
+use ioctls::stack::Checkpoint;
 use rovl_testing::caller::as_user;
 use rovl_testing::mount::granted;
 use rovl_testing::ops::{mkdir, open_read, read, rename, write};
