@@ -285,7 +285,7 @@ pub const REFUSED: &str = "work directory of a refused mount";
 ///   directories.
 /// - A mount cleans the index up to an entry for which it is refused: which ones come before that is up
 ///   to the order of their names, in which there are inode numbers.
-/// - See [`found_without_data`] and [`other_is_stale`].
+/// - See [`found_without_data`], [`other_is_stale`] and [`other_shows`].
 pub fn ends(script: &Script, found: &Difference) -> bool {
     let step = found
         .steps
@@ -299,7 +299,25 @@ pub fn ends(script: &Script, found: &Difference) -> bool {
     let unremoved = script.upper == FOLDED
         && matches!(operation, Some("unlink" | "rmdir" | "rmtree"))
         && found.kinds.iter().zip(&found.seen).any(refused);
-    cleaned || unremoved || found_without_data(script, found) || other_is_stale(script, found)
+    cleaned
+        || unremoved
+        || found_without_data(script, found)
+        || other_is_stale(script, found)
+        || other_shows(script, found)
+}
+
+/// Whether some inodes were taken back, and a lower directory has another name by a redirect: what was copied up by one
+/// name is shown by the other one, with either type, as long as its inode is in the cache.
+fn other_shows(script: &Script, found: &Difference) -> bool {
+    let is = |step: &Step, verb: &str| step.words.first().is_some_and(|word| word == verb);
+    let done = script.steps.get(..found.steps).unwrap_or_default();
+    let redirect = |step: &Step| {
+        matches!(step.place, Place::Lower(_))
+            && is(step, "setxattr")
+            && step.words.iter().any(|word| word.ends_with(".redirect"))
+    };
+    let mut since = done.iter().rev().take_while(|step| !is(step, "mount"));
+    done.iter().any(redirect) && since.any(|step| is(step, SQUEEZE))
 }
 
 /// Whether some inodes were taken back, and only one side has a stale handle: of two names of one lower directory,
