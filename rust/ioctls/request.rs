@@ -20,6 +20,12 @@ pub const GET_HANDLE: u32 = number(0x02);
 pub const GET_STACK: u32 = number(0x03);
 /// Makes the upper layer a checkpoint: [`Checkpoint`](crate::stack::Checkpoint).
 pub const CHECKPOINT: u32 = number(0x20);
+/// Goes back to a checkpoint: [`Rollback`](crate::stack::Rollback).
+pub const ROLLBACK: u32 = number(0x21);
+/// Puts a layer below the upper one: [`Push`](crate::stack::Push).
+pub const PUSH: u32 = number(0x22);
+/// Takes a layer away: [`Drop`](crate::stack::Drop).
+pub const DROP: u32 = number(0x23);
 
 /// `_IOWR(TYPE, number, __u8[8])`
 const fn number(number: u8) -> u32 {

@@ -4,7 +4,7 @@
 
 use crate::layout::exchanged;
 
-/// The longest name of a checkpoint, with a NUL behind it.
+/// The longest name of a checkpoint or a pushed layer, with a NUL behind it.
 pub const NAME_LEN: usize = 64;
 
 /// How many bytes of the path of a layer are told, with a NUL behind it.
@@ -14,6 +14,8 @@ pub const PATH_LEN: usize = 512;
 pub const UPPER: u32 = 1 << 0;
 /// The layer is a checkpoint: it was the upper one of this mount.
 pub const CHECKPOINT: u32 = 1 << 1;
+/// The layer was put in while the mount was there.
+pub const PUSHED: u32 = 1 << 2;
 
 exchanged! {
     /// Makes the upper layer the topmost lower one, and goes on with an empty one. On a descriptor of the root,
@@ -40,6 +42,85 @@ exchanged! {
 }
 
 exchanged! {
+    /// Goes back to a checkpoint: the layers above it leave the mount, the upper one among them, and it goes on
+    /// with an empty one. On what [`Checkpoint`] is made on.
+    pub struct Rollback, "rovl_rollback", first 56 {
+        /// See [`Head`](crate::Head).
+        pub size: u32,
+        /// 0.
+        pub flags: u32,
+        /// A descriptor of an empty directory, the new upper layer, as for a checkpoint.
+        pub upper: i32,
+        /// The same for the work directory.
+        pub work: i32,
+        /// For how many milliseconds to wait where it is busy.
+        pub wait_ms: u32,
+        /// The place of the checkpoint, from the top.
+        pub position: u32,
+        /// What [`StackEntry`] tells of it, so that no other one is meant.
+        pub dev_major: u32,
+        /// The same.
+        pub dev_minor: u32,
+        /// The same.
+        pub ino: u64,
+        /// See [`Checkpoint::busy_ino`].
+        pub busy_ino: u64,
+        /// In the answer, how many layers there are now, with the upper one.
+        pub count: u32,
+        /// 0.
+        pub reserved: u32,
+    }
+}
+
+exchanged! {
+    /// Puts a layer directly below the upper one. On what [`Checkpoint`] is made on.
+    pub struct Push, "rovl_push", first 96 {
+        /// See [`Head`](crate::Head).
+        pub size: u32,
+        /// 0.
+        pub flags: u32,
+        /// A descriptor of the directory.
+        pub layer: i32,
+        /// For how many milliseconds to wait where it is busy.
+        pub wait_ms: u32,
+        /// In the answer, how many layers there are now, with the upper one.
+        pub count: u32,
+        /// 0.
+        pub reserved: u32,
+        /// 0 in the answer.
+        pub busy_ino: u64,
+        /// The name of the layer, and NULs.
+        pub name: [u8; NAME_LEN],
+    }
+}
+
+exchanged! {
+    /// Takes a lower layer away that is not the last. On what [`Checkpoint`] is made on.
+    pub struct Drop, "rovl_drop", first 48 {
+        /// See [`Head`](crate::Head).
+        pub size: u32,
+        /// 0.
+        pub flags: u32,
+        /// The place of the layer, from the top.
+        pub position: u32,
+        /// For how many milliseconds to wait where it is busy.
+        pub wait_ms: u32,
+        /// What [`StackEntry`] tells of it, so that no other one is meant.
+        pub dev_major: u32,
+        /// The same.
+        pub dev_minor: u32,
+        /// The same.
+        pub ino: u64,
+        /// 0 in the answer.
+        pub busy_ino: u64,
+        /// In the answer, how many layers there are now, with the upper one.
+        pub count: u32,
+        /// 0.
+        pub reserved: u32,
+    }
+}
+
+exchanged! {
     /// One layer of a mount, whether its layers change or not.
     pub struct StackEntry, "rovl_stack_entry", first 616 {
         /// See [`Head`](crate::Head).
@@ -50,7 +131,7 @@ exchanged! {
         pub position: u32,
         /// In the answer, how many there are, with the upper one.
         pub count: u32,
-        /// [`UPPER`] and [`CHECKPOINT`].
+        /// [`UPPER`], [`CHECKPOINT`] and [`PUSHED`].
         pub kind: u32,
         /// The length of the path, also where it is longer than what is told.
         pub path_len: u32,
@@ -60,7 +141,7 @@ exchanged! {
         pub dev_minor: u32,
         /// The number of its directory there.
         pub ino: u64,
-        /// The name of the checkpoint, or NULs.
+        /// The name of the checkpoint or of the pushed layer, or NULs.
         pub name: [u8; NAME_LEN],
         /// Its path, as who gave the directory to the mount saw it, or named it.
         pub path: [u8; PATH_LEN],
@@ -87,7 +168,7 @@ macro_rules! new {
     )*};
 }
 
-new!(Checkpoint, StackEntry);
+new!(Checkpoint, Rollback, Push, Drop, StackEntry);
 
 /// What is before the first NUL of `bytes`, or all of them.
 pub fn text(bytes: &[u8]) -> &[u8] {

@@ -112,7 +112,7 @@ pub fn filter_list(
     list: &mut [u8],
     mut may_list_trusted: impl FnMut() -> bool,
 ) -> Result<usize, ListError> {
-    let prefix_len = namespace.prefix().to_bytes().len();
+    let prefix = namespace.prefix().to_bytes();
     let mut read = 0;
     let mut write = 0;
 
@@ -124,16 +124,18 @@ pub fn filter_list(
         let name = rest.get(..len).unwrap_or_default();
         let end = read.saturating_add(len).saturating_add(1);
 
+        let suffix = name.strip_prefix(prefix);
+        let is_escaped = suffix.is_some_and(|suffix| suffix.starts_with(LEVEL));
         let hidden =
-            is_private(namespace, name) || (name.starts_with(TRUSTED) && !may_list_trusted());
+            (suffix.is_some() && !is_escaped) || (name.starts_with(TRUSTED) && !may_list_trusted());
         if !hidden {
-            if is_escaped(namespace, name) {
-                let split = read.saturating_add(prefix_len);
-                write = move_down(list, read, split, write);
-                write = move_down(list, split.saturating_add(LEVEL.len()), end, write);
-            } else {
-                write = move_down(list, read, end, write);
+            let mut from = read;
+            if is_escaped {
+                from = read.saturating_add(prefix.len());
+                write = move_down(list, read, from, write);
+                from = from.saturating_add(LEVEL.len());
             }
+            write = move_down(list, from, end, write);
         }
         read = end;
     }
@@ -142,6 +144,7 @@ pub fn filter_list(
 }
 
 /// Moves `list[from..to]` to `write`, which is not above it, and returns where it ends there.
+#[inline]
 fn move_down(list: &mut [u8], from: usize, to: usize, mut write: usize) -> usize {
     if from == write {
         return to;

@@ -5,7 +5,6 @@
 
 use crate::error::impl_fault;
 use crate::inline::Inline;
-use core::fmt::Write;
 
 /// The length of the longest value.
 pub const MAX_LEN: usize = 12;
@@ -64,12 +63,25 @@ impl Nlink {
     /// Returns the value of the xattr.
     pub fn encode(self) -> NlinkValue {
         let mut value = NlinkValue::new();
-        let base = match self.base {
-            Base::Upper => 'U',
-            Base::Lower => 'L',
-        };
-        // Cannot fail: the longest number has eleven characters.
-        let _ = write!(value, "{base}{:+}", self.diff);
+        // There is room for all: the longest number has ten digits.
+        value.push(match self.base {
+            Base::Upper => b'U',
+            Base::Lower => b'L',
+        });
+        value.push(if self.diff < 0 { b'-' } else { b'+' });
+        let mut rest = self.diff.unsigned_abs();
+        let mut digits = [0_u8; 10];
+        for digit in digits.iter_mut().rev() {
+            // CAST: Less than ten.
+            *digit = b'0'.saturating_add((rest % 10) as u8);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        for digit in digits.into_iter().filter(|&digit| digit != 0) {
+            value.push(digit);
+        }
         value
     }
 

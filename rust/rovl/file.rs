@@ -15,6 +15,7 @@ mod range;
 
 use crate::{
     object::{
+        current,
         entry::InodeExt,
         live::{
             Live,
@@ -201,6 +202,9 @@ impl RegularFile {
         if !is_written {
             let current = inode.data_path().ok().and_then(|path| self.open_on(path));
             return current.unwrap_or(&*self.real).mmap::<Self>(mounter, vma);
+        }
+        if current::is_gone(file.dentry()) {
+            return Err(reason::GONE);
         }
         let lock = live.mapping.lock();
         let upper = inode.real().upper_path().ok_or(EBUSY)?;

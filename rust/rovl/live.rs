@@ -6,9 +6,13 @@
 //!
 //! May use `upper`, `object`.
 
+mod asked;
 pub(crate) mod checkpoint;
+pub(crate) mod layers;
 pub(crate) mod list;
 mod prepare;
+mod switch;
+mod uuids;
 
 use crate::{
     object::{

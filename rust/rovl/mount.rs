@@ -212,7 +212,7 @@ fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
         upper: upper.map(|root| Ref::from(root.dentry)),
         upper_layer: 0,
         lower,
-        origins: KVec::new(),
+        generation: 0,
         redirect: None,
         upper_has_data: true,
         indexed: false,
@@ -222,8 +222,12 @@ fn root_parts(ofs: &Super) -> Result<Parts<'_>> {
 
 /// Sets the operations of the super block and of its dentries.
 fn set_operations(sb: &mut NewSuperBlock<'_, Rovl>, config: &Config, layers: &Layers) -> Result {
-    sb.set_dentry_operations::<DentryOps>();
-    sb.revalidate_on_demand();
+    if config.live {
+        sb.set_changing_dentry_operations::<DentryOps>();
+    } else {
+        sb.set_dentry_operations::<DentryOps>();
+        sb.revalidate_on_demand();
+    }
     sb.set_xattr_handlers(&xattr::handlers(config.namespace()));
     if config.nfs_export {
         sb.set_export_operations::<export::Exported>();

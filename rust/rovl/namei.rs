@@ -10,4 +10,5 @@ pub(crate) mod lookup;
 mod nlink;
 pub(crate) mod remove;
 pub(crate) mod rename;
+pub(crate) mod renew;
 pub(crate) mod tmpfile;

@@ -8,11 +8,13 @@
 //! May use `listing`, `observe`.
 
 pub(crate) mod config;
+pub(crate) mod current;
 pub(crate) mod dentry;
 pub(crate) mod entry;
 pub(crate) mod fault;
 pub(crate) mod ino_space;
 pub(crate) mod inode;
+pub(crate) mod known;
 pub(crate) mod layer_xattr;
 pub(crate) mod links;
 pub(crate) mod live;
@@ -22,6 +24,7 @@ pub(crate) mod made_again;
 pub(crate) mod module_parameters;
 pub(crate) mod protattr;
 pub(crate) mod reason;
+pub(crate) mod renewed;
 pub(crate) mod super_data;
 pub(crate) mod text;
 pub(crate) mod upper_fs;

@@ -12,10 +12,15 @@ mod stats;
 
 use crate::{
     live::{
-        checkpoint::checkpoint,
+        checkpoint::{
+            checkpoint,
+            rollback, //
+        },
+        layers,
         list, //
     },
     object::{
+        current,
         entry::InodeExt,
         reason, //
     },
@@ -43,6 +48,9 @@ pub(crate) fn ioctl(file: &File<Rovl>, request: &Request) -> Result {
         request::GET_LAYER => answer(request, |asked| layer::get(file, asked)),
         request::GET_STACK => answer(request, |asked| list::get(file, asked)),
         request::CHECKPOINT => answer_anyway(request, |asked| checkpoint(file, asked)),
+        request::ROLLBACK => answer_anyway(request, |asked| rollback(file, asked)),
+        request::PUSH => answer_anyway(request, |asked| layers::push(file, asked)),
+        request::DROP => answer_anyway(request, |asked| layers::drop_layer(file, asked)),
         request::GET_HANDLE => answer(request, |asked| handle::get(file, asked)),
         _ => Err(ENOTTY),
     }
@@ -85,9 +93,17 @@ fn with_object<R>(
     object: i32,
     f: impl FnOnce(&Dentry<Rovl>) -> Result<R>,
 ) -> Result<R> {
+    let ask = |dentry: &Dentry<Rovl>| {
+        current::refresh(dentry)?;
+        // Where it is in no layer that there is.
+        if current::is_gone(dentry) {
+            return Err(reason::GONE);
+        }
+        f(dentry)
+    };
     match flags {
-        0 => f(file.dentry()),
-        OBJECT => f(Descriptor::of(object, file.inode().sb())?.path().dentry()),
+        0 => ask(file.dentry()),
+        OBJECT => ask(Descriptor::of(object, file.inode().sb())?.path().dentry()),
         _ => Err(reason::QUERY_FLAGS),
     }
 }

@@ -38,6 +38,7 @@ impl WriteGuard<'_> {
     ///
     /// Returns `EINVAL` if `lock` is not that of the inode, or for the size of what is no regular file,
     /// `ENOENT` of a negative dentry, and `EWOULDBLOCK` while somebody holds a lease on the file.
+    #[inline]
     pub fn notify_change(
         &self,
         as_mounter: &AsMounter,

@@ -64,6 +64,13 @@ pub unsafe trait Stacked: Layers {
     /// The object that shows the attributes.
     #[doc(hidden)]
     fn rcu_top(&self) -> Option<RcuTop>;
+
+    /// The same, of an inode whose layers do not change but by a copy up, and else `None`.
+    #[doc(hidden)]
+    #[inline]
+    fn fixed_rcu_top(&self) -> Option<RcuTop> {
+        self.rcu_top()
+    }
 }
 
 /// Refuses a dentry that `mount` does not keep.

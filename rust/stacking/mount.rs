@@ -4,28 +4,33 @@
 //!
 //! C header: [`include/linux/mount.h`](srctree/include/linux/mount.h)
 
+mod later;
 mod write;
 
+pub use later::LaterUpper;
 pub use write::{
     UpperMount,
     WriteAccess,
     WriteGuard, //
 };
 
-use crate::path::LayerPath;
+use crate::{
+    path::LayerPath,
+    shelf::Shelf, //
+};
 use core::{
     ops::Deref,
     ptr::NonNull,
     sync::atomic::{
         AtomicBool,
+        AtomicU32,
         AtomicUsize,
         Ordering, //
     }, //
 };
 use kernel::{
     error::from_err_ptr,
-    prelude::*,
-    sync::SetOnce, //
+    prelude::*, //
 };
 use vfs::{
     bindings,
@@ -82,37 +87,13 @@ pub struct LayerMounts {
     ended: AtomicBool,
     /// See [`take_changed`](Self::take_changed).
     changed: AtomicBool,
-    /// Upper layers that come later, of a mount whose layers change.
-    later: KVVec<SetOnce<LaterUpper>>,
+    /// Layers that come later, of a mount whose layers change.
+    later: Shelf<LaterUpper>,
     upper: AtomicUsize,
-}
-
-/// An upper layer that comes later.
-pub struct LaterUpper {
-    // In the order in which they are dropped.
-    root: Path,
-    mount: PrivateMount,
-}
-
-impl LaterUpper {
-    /// Clones the mount of `path` (`clone_private_mount()`). Returns `EINVAL` for a mount that must not
-    /// be cloned.
-    pub fn new(path: &Path) -> Result<Self> {
-        let mount = PrivateMount::new(path, LayerKind::Upper)?;
-        // Not the mount of the caller, which would stay busy.
-        let root = LayerPath::new(&mount, path.dentry())?.to_path();
-        Ok(Self { root, mount })
-    }
-
-    /// Its root.
-    pub fn root(&self) -> Result<LayerPath<'_>> {
-        LayerPath::new(&self.mount, self.root.dentry())
-    }
-
-    /// Its mount, to change what is there.
-    pub fn writable(&self) -> UpperMount<'_> {
-        self.mount.writable()
-    }
+    /// Of a mount whose layers change: which of `layers` are gone.
+    gone: KVec<AtomicBool>,
+    /// See [`generation`](Self::generation).
+    generation: AtomicU32,
 }
 
 // SAFETY: Mounts may be used and put in any task.
@@ -132,16 +113,19 @@ impl LayerMounts {
             shared: KVec::new(),
             ended: AtomicBool::new(false),
             changed: AtomicBool::new(false),
-            later: KVVec::new(),
+            later: Shelf::none(),
             upper: AtomicUsize::new(0),
+            gone: KVec::new(),
+            generation: AtomicU32::new(0),
         })
     }
 
-    /// Makes room for so many upper layers that come later.
+    /// Makes room for so many layers that come later. All that the mount is made with are there.
     pub fn reserve_later(&mut self, count: usize) -> Result {
-        self.later.reserve(count, GFP_KERNEL)?;
-        for _ in 0..count {
-            self.later.push(SetOnce::new(), GFP_KERNEL)?;
+        self.later = Shelf::with_room(count)?;
+        self.gone.reserve(self.layers.len(), GFP_KERNEL)?;
+        for _ in 0..self.layers.len() {
+            self.gone.push(AtomicBool::new(false), GFP_KERNEL)?;
         }
         Ok(())
     }
@@ -149,7 +133,7 @@ impl LayerMounts {
     /// Whether there is room for upper layers that come later, so that layers change.
     #[inline]
     pub fn may_grow(&self) -> bool {
-        !self.later.is_empty()
+        self.later.room() != 0
     }
 
     /// The index of the upper layer, which is 0 where layers do not change.
@@ -164,32 +148,70 @@ impl LayerMounts {
     /// Whether the layer `index` is, was, or may become the upper one.
     #[inline]
     pub fn was_upper(&self, index: usize) -> bool {
-        index == 0 || index >= self.layers.len()
+        let later = || self.later(index).map(|later| later.kind);
+        index == 0 || later() == Some(LayerKind::Upper)
     }
 
-    /// How many upper layers may come later in all.
+    /// How many layers have come later.
     pub fn num_later(&self) -> usize {
         self.later.len()
     }
 
-    /// Whether another upper layer may come.
-    pub fn has_room(&self) -> bool {
-        self.later.iter().any(|slot| slot.as_ref().is_none())
+    /// Makes room for one more layer that comes later.
+    ///
+    /// Returns `ENOSPC` where there were as many as there can be, and `ENOMEM`. Only one task may do this, or add
+    /// one, at a time.
+    pub fn reserve_one(&self) -> Result {
+        self.later.reserve()
     }
 
-    /// Adds an upper layer that comes later, and returns its index. It is not the upper one before
+    /// Adds a layer that comes later, and returns its index. It is not the upper one before
     /// [`set_upper_index`](Self::set_upper_index).
     ///
-    /// Returns `ENOSPC` where there is no room for it. Only one task may add one at a time, else that
-    /// may be so, too.
+    /// Returns what [`reserve_one`](Self::reserve_one) returns.
     pub fn add_later(&self, layer: LaterUpper) -> Result<usize> {
-        let free = self.later.iter().position(|slot| slot.as_ref().is_none());
-        let free = free.ok_or(ENOSPC)?;
-        let slot = self.later.get(free).ok_or(ENOSPC)?;
-        if !slot.populate(layer) {
-            return Err(ENOSPC);
+        let place = self.later.add(layer)?;
+        Ok(self.layers.len().saturating_add(place))
+    }
+
+    /// Whether the layer `index` has left the mount, whose layers change. Inodes may have dentries of it.
+    #[inline]
+    pub fn is_gone(&self, index: usize) -> bool {
+        let gone = match self.gone.get(index) {
+            Some(gone) => gone,
+            None => match self.later(index) {
+                Some(later) => &later.gone,
+                None => return false,
+            },
+        };
+        // ORDERING: Acquire pairs with the Release in `set_gone`.
+        gone.load(Ordering::Acquire)
+    }
+
+    /// Notes that the layer `index` leaves the mount. It stays mounted as long as this object is there.
+    pub fn set_gone(&self, index: usize) {
+        let gone = self.gone.get(index);
+        if let Some(gone) = gone.or_else(|| Some(&self.later(index)?.gone)) {
+            // ORDERING: See `is_gone`.
+            gone.store(true, Ordering::Release);
         }
-        Ok(self.layers.len().saturating_add(free))
+    }
+
+    /// The generation of the layers: what was found in an earlier one may not be what there is now. It is
+    /// odd while the layers are being changed.
+    ///
+    /// Who sees it sees the layers that it is of.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        // ORDERING: Acquire pairs with the Release in `step_generation`.
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Begins a change of the layers, or ends it.
+    pub fn step_generation(&self) {
+        // ORDERING: Release, see `generation`; Acquire, so that what is changed after the first step is not seen
+        // before it.
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Makes the layer `index` the upper one. Returns `EINVAL` for one that cannot be.
@@ -205,9 +227,7 @@ impl LayerMounts {
 
     /// The one with index `index` of those that came later.
     fn later(&self, index: usize) -> Option<&LaterUpper> {
-        self.later
-            .get(index.checked_sub(self.layers.len())?)?
-            .as_ref()
+        self.later.get(index.checked_sub(self.layers.len())?)
     }
 
     /// Ends the mounts: waits for a grace period of RCU, and puts them. Returns whether it has waited.
@@ -224,11 +244,36 @@ impl LayerMounts {
             // SAFETY: By the type invariant the reference is owned, and given up here, before the mount.
             drop(unsafe { Ref::from_raw(layer.root) });
         }
-        let array = self.owned.as_ptr().cast_mut().cast();
-        // SAFETY: By the type invariant the mounts are owned, and given up here; `NonNull` is a pointer,
-        // and the array is only read. CAST: at most 501.
-        unsafe { bindings::kern_unmount_array(array, self.owned.len() as c_uint) };
+        // SAFETY: By the safety requirements.
+        unsafe { self.end_later() };
+        // SAFETY: By the type invariant the mounts are owned, and given up here.
+        unsafe { unmount(&self.owned) };
         true
+    }
+
+    /// Ends those that came later, many at a time. Without memory for that they end with this object, one by one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`end`](Self::end).
+    unsafe fn end_later(&self) {
+        let Ok(mut mounts) = KVec::with_capacity(self.later.len().min(MANY), GFP_KERNEL) else {
+            return;
+        };
+        for later in self.later.iter() {
+            // SAFETY: By the safety requirements.
+            if let Some(mount) = unsafe { later.end() } {
+                // There is room: it is emptied when it is full.
+                let _ = mounts.push_within_capacity(mount);
+            }
+            if mounts.len() == MANY {
+                // SAFETY: They were owned, and given up.
+                unsafe { unmount(&mounts) };
+                mounts.clear();
+            }
+        }
+        // SAFETY: As above.
+        unsafe { unmount(&mounts) };
     }
 
     /// Clones the mount of `path` from `root` on and owns the clone.
@@ -342,11 +387,18 @@ impl LayerMounts {
     #[inline]
     pub fn get(&self, index: usize) -> Option<&Mount> {
         let Some(layer) = self.layers.get(index) else {
-            return Some(&self.later(index)?.mount);
+            return self.later_mount(index);
         };
         let layer = layer.as_ref()?;
         // SAFETY: By the type invariant it lives as long as `self`.
         Some(unsafe { Mount::from_raw(layer.mount.as_ptr()) })
+    }
+
+    /// The mount of one of the layers that came later.
+    #[cold]
+    #[inline(never)]
+    fn later_mount(&self, index: usize) -> Option<&Mount> {
+        Some(self.later(index)?.mount())
     }
 
     /// The root of layer `index`. That of its mount may be above.
@@ -365,6 +417,23 @@ impl LayerMounts {
     pub fn num_lower(&self) -> usize {
         self.layers.len().saturating_sub(1)
     }
+}
+
+/// How many mounts are put with one grace period, of those that came later.
+const MANY: usize = 64;
+
+/// Puts private mounts, after one grace period of RCU.
+///
+/// # Safety
+///
+/// The caller owns all of them, and gives them up.
+unsafe fn unmount(mounts: &[NonNull<bindings::vfsmount>]) {
+    if mounts.is_empty() {
+        return;
+    }
+    let array = mounts.as_ptr().cast_mut().cast();
+    // SAFETY: By the safety requirements; `NonNull` is a pointer, and the array is only read. CAST: at most 501.
+    unsafe { bindings::kern_unmount_array(array, mounts.len() as c_uint) };
 }
 
 /// The private mount of a file system that stacks on a single directory.

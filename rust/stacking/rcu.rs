@@ -35,9 +35,13 @@ impl<'a, F: FileSystem> RcuLayers<'a> for RcuInode<'a, F>
 where
     F::Layers: Stacked,
 {
-    #[inline]
+    // Every step of a walk asks.
+    #[inline(always)]
     fn real(&self) -> Option<RcuReal<'a>> {
-        let RcuTop { dentry, layer, .. } = self.layers().rcu_top()?;
+        let layers = self.layers();
+        // The second one tells the same of all others, which are rare.
+        let top = layers.fixed_rcu_top().or_else(|| layers.rcu_top());
+        let RcuTop { dentry, layer, .. } = top?;
         // SAFETY: The dentry is freed only a grace period after the inode put it.
         let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
         Some(RcuReal {

@@ -12,6 +12,7 @@ use vfs::{
     bindings,
     dentry::Dentry,
     inode::RcuInode,
+    layers::Layers as _,
     super_block::NewSuperBlock,
     FileSystem,
     Foreign, //
@@ -23,6 +24,27 @@ const REVALIDATE: u32 =
 
 /// The bit of the word in `d_fsdata` that says that no layer asks for a revalidation.
 const ONLY_WATCHED: u32 = usize::BITS - 1;
+
+/// The bit of that word that says, of a dentry that asks always, that the generation of the layers is all there is
+/// to be asked.
+const ONLY_CURRENT: u32 = usize::BITS - 2;
+
+/// The bits of that word with the generation of the layers in which the dentry was found, where they change.
+const GENERATION_SHIFT: u32 = 24;
+const GENERATION_MASK: usize = 0xffff_ffff << GENERATION_SHIFT;
+
+/// The generation of the layers in which a dentry with `word` in `d_fsdata` was found.
+#[inline]
+pub(crate) fn generation_of(word: usize) -> u32 {
+    // CAST: so many bits.
+    ((word & GENERATION_MASK) >> GENERATION_SHIFT) as u32
+}
+
+/// Whether a dentry with `word` in `d_fsdata`, which asks always, has nothing to ask but the generation.
+#[inline]
+pub(crate) fn is_only_current(word: usize) -> bool {
+    word & 1 << ONLY_CURRENT != 0
+}
 
 /// `d_flags`.
 fn flags<F>(dentry: &Dentry<F>) -> u32 {
@@ -59,8 +81,36 @@ pub trait Revalidation {
     /// layer has.
     fn add_revalidation(&self, layer: &Dentry<Foreign>);
 
-    /// Whether the VFS asks for a revalidation. A negative dentry must not have it do so.
+    /// Whether the VFS asks for a revalidation, of which the layers are asked. A negative dentry must not have it do
+    /// so.
     fn is_revalidated(&self) -> bool;
+
+    /// The generation of the layers in which it was found; 0 where they do not change.
+    fn found_in(&self) -> u32;
+
+    /// Says that what it was found to be is true of `generation`, too.
+    fn confirm_found_in(&self, generation: u32);
+
+    /// Sets `bits` in its word, unless it was found in `generation` or a later one. Returns whether it was not.
+    fn mark_found_before(&self, generation: u32, bits: usize) -> bool;
+
+    /// Replaces the bits of `mask` in its word by those in `bits`, and says that it was found in `generation`; but
+    /// for one that was found in this or a later generation already. Returns whether it was not.
+    fn set_found_in(&self, generation: u32, mask: usize, bits: usize) -> bool;
+}
+
+/// Whether all dentries of the file system ask for a revalidation.
+fn always_asks<F: FileSystem>(dentry: &Dentry<F>) -> bool {
+    F::Layers::always_asks(F::mounts(dentry.sb().data()))
+}
+
+/// Of a dentry that asks always: whether, beside the generation of the layers, these are asked, or it is looked whether
+/// the lower object is still there.
+fn set_asked<F: FileSystem>(dentry: &Dentry<F>, by_layers: bool, is_watched: bool) {
+    let bit = |bit: u32, on: bool| usize::from(on) << bit;
+    let bits = bit(ONLY_CURRENT, !by_layers && !is_watched) | bit(ONLY_WATCHED, is_watched);
+    let all = bit(ONLY_CURRENT, true) | bit(ONLY_WATCHED, true);
+    dentry.change_flag_word(|word| (word & !all) | bits);
 }
 
 /// A super block whose dentries ask for a revalidation only where a layer wants it.
@@ -83,10 +133,20 @@ impl<F: FileSystem> RevalidatesOnDemand for NewSuperBlock<'_, F> {
 impl<F: FileSystem> Revalidation for Dentry<F> {
     fn init_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
         let flags = layers.fold(0, |all, dentry| all | flags(dentry));
-        replace_revalidation(self, REVALIDATE, flags);
+        if always_asks(self) {
+            set_asked(self, flags & REVALIDATE != 0, false);
+        } else {
+            replace_revalidation(self, REVALIDATE, flags);
+        }
     }
 
     fn watch_lower(&self) {
+        if always_asks(self) {
+            if self.test_flag(ONLY_CURRENT) {
+                set_asked(self, false, true);
+            }
+            return;
+        }
         let flag = bindings::dentry_flags_DCACHE_OP_REVALIDATE;
         if flags(self) & flag == 0 {
             self.set_flag(ONLY_WATCHED);
@@ -96,6 +156,10 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
 
     fn init_weak_revalidation<'a>(&self, layers: impl Iterator<Item = &'a Dentry<Foreign>>) {
         let flags = layers.fold(0, |all, dentry| all | flags(dentry));
+        if always_asks(self) {
+            set_asked(self, flags & REVALIDATE != 0, false);
+            return;
+        }
         replace_revalidation(
             self,
             bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE,
@@ -105,17 +169,47 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
 
     fn unwatch_lower(&self) {
         if self.test_flag(ONLY_WATCHED) {
+            if always_asks(self) {
+                set_asked(self, false, false);
+                return;
+            }
             replace_revalidation(self, bindings::dentry_flags_DCACHE_OP_REVALIDATE, 0);
             self.clear_flag(ONLY_WATCHED);
         }
     }
 
     fn is_revalidated(&self) -> bool {
-        flags(self) & REVALIDATE != 0
+        flags(self) & REVALIDATE != 0 && !self.test_flag(ONLY_CURRENT)
+    }
+
+    fn found_in(&self) -> u32 {
+        generation_of(self.flag_word())
+    }
+
+    fn confirm_found_in(&self, generation: u32) {
+        self.set_found_in(generation, 0, 0);
+    }
+
+    fn mark_found_before(&self, generation: u32, bits: usize) -> bool {
+        self.change_flag_word_if(|word| {
+            let is_older = generation_of(word) < generation;
+            is_older.then_some(word | bits & !GENERATION_MASK)
+        })
+    }
+
+    fn set_found_in(&self, generation: u32, mask: usize, bits: usize) -> bool {
+        // CAST: 32 bits of a word.
+        let found_in = (generation as usize) << GENERATION_SHIFT & GENERATION_MASK;
+        self.change_flag_word_if(|word| {
+            let is_older = generation_of(word) < generation;
+            is_older.then_some((word & !(mask | GENERATION_MASK)) | (bits & mask) | found_in)
+        })
     }
 
     fn add_revalidation(&self, layer: &Dentry<Foreign>) {
-        if layer.is_remote() {
+        if layer.is_remote() && always_asks(self) {
+            set_asked(self, true, false);
+        } else if layer.is_remote() {
             replace_revalidation(self, flags(layer) & REVALIDATE, REVALIDATE);
         }
     }
@@ -139,9 +233,16 @@ fn replace_revalidation<F>(dentry: &Dentry<F>, mask: u32, wanted: u32) {
 /// Whether the object that shows is in a lower layer, and was removed there.
 #[inline]
 fn is_lower_removed<L: Stacked>(layers: &L) -> bool {
-    let Some(RcuTop { dentry, .. }) = layers.rcu_top().filter(|top| !top.is_own) else {
+    layers.rcu_top().is_some_and(|top| is_removed(&top))
+}
+
+/// Whether an object is in a lower layer, and was removed there.
+#[inline]
+fn is_removed(top: &RcuTop) -> bool {
+    let RcuTop { dentry, .. } = *top;
+    if top.is_own {
         return false;
-    };
+    }
     // SAFETY: The dentry is freed only a grace period after the inode put it; a racy read of a pointer
     // that is only compared, as `d_unhashed()`.
     let pprev = unsafe { (&raw const (*dentry).d_hash.pprev).read_volatile() };
@@ -181,9 +282,12 @@ where
     // SAFETY: As for `inode`; a racy read of a word, as `test_bit()`.
     let word = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() };
     let only_watched = !weak && word.addr() & (1 << ONLY_WATCHED) != 0;
-    if only_watched && !is_lower_removed(inode.layers()) {
-        // What each walk over a lower file comes to.
-        return Ok(1);
+    if only_watched {
+        let top = inode.layers().fixed_rcu_top();
+        if top.is_some_and(|top| !is_removed(&top)) {
+            // What each walk over a lower file comes to.
+            return Ok(1);
+        }
     }
     // SAFETY: By the safety requirements.
     unsafe { ask_layers(dentry, inode, flags, weak) }

@@ -11,6 +11,7 @@
 
 mod deferred;
 mod growing;
+mod held;
 mod inode;
 mod view;
 
@@ -30,7 +31,10 @@ use crate::{
         Stacked, //
     },
     mount::LayerMounts,
-    revalidate::revalidate_layers,
+    revalidate::{
+        self,
+        revalidate_layers, //
+    },
     trap::Traps, //
 };
 use core::{
@@ -132,50 +136,55 @@ impl<'a> LowerStack<'a> {
     /// has a smaller object for it: its sizes are two and three times a power of two.
     ///
     /// The entries stay where they are if there is no memory for the smaller one.
+    #[inline]
     pub fn trim(&mut self) {
-        let Entries::Many(many) = &mut self.0 else {
-            return;
-        };
-        if many.len() > many.capacity() / 4 * 3 || many.capacity() < 8 {
-            return;
+        match &mut self.0 {
+            Entries::Many(many) if many.capacity() >= 8 => trim(many),
+            _ => {}
         }
-        let Ok(mut trimmed) = KVec::with_capacity(many.len(), GFP_KERNEL) else {
-            return;
-        };
-        // Entries do not put their references when they are dropped, so that moving them needs no
-        // more than this; there is room for all.
-        for entry in core::mem::replace(many, KVec::new()) {
-            let _ = trimmed.push(entry, GFP_KERNEL);
-        }
-        *many = trimmed;
     }
 
     /// Adds a dentry of layer `layer` at the bottom. Returns `ENOMEM`, and puts the dentry then.
+    #[inline]
     pub fn push(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;
+        let Entries::None = &self.0 else {
+            return self.push_below(dentry, layer);
+        };
+        // INVARIANT: The reference is passed on to the stack.
+        let dentry = Ref::into_raw(dentry);
+        self.set_fixed(Entries::One([LowerEntry { dentry, layer }]));
+        Ok(())
+    }
+
+    /// See [`push`](Self::push). There is something already.
+    fn push_below(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: u16) -> Result {
         match &mut self.0 {
-            Entries::None => {
-                // INVARIANT: The reference is passed on to the stack.
-                let dentry = Ref::into_raw(dentry);
-                self.0 = Entries::One([LowerEntry { dentry, layer }]);
-            }
             Entries::One([first]) => {
                 let mut many = KVec::with_capacity(4, GFP_KERNEL)?;
                 // INVARIANT: The reference is passed on to the new entry when `self.0` is replaced.
-                let first = LowerEntry {
-                    dentry: first.dentry,
-                    layer: first.layer,
-                };
+                let first = first.alias();
                 // INVARIANT: The reference is passed on to the stack; there is room for both.
                 let dentry = Ref::into_raw(dentry);
                 let _ = many.push_within_capacity(first);
                 let _ = many.push_within_capacity(LowerEntry { dentry, layer });
-                self.0 = Entries::Many(many);
+                self.set_fixed(Entries::Many(many));
             }
-            Entries::Many(_) => return self.push_many(dentry, layer),
-            Entries::Deferred(_) | Entries::Growing(_) | Entries::Part(_) => return Err(EINVAL),
+            Entries::Many(many) => {
+                many.reserve(1, GFP_KERNEL)?;
+                // INVARIANT: As above.
+                let dentry = Ref::into_raw(dentry);
+                let _ = many.push_within_capacity(LowerEntry { dentry, layer });
+            }
+            _ => return Err(EINVAL),
         }
         Ok(())
+    }
+
+    /// Replaces none or one entry, which own no memory: that is not looked at again.
+    #[inline]
+    fn set_fixed(&mut self, entries: Entries) {
+        mem::forget(mem::replace(&mut self.0, entries));
     }
 
     /// Says that below the one entry there is the data of a file, which is looked for when it is
@@ -195,16 +204,6 @@ impl<'a> LowerStack<'a> {
         Ok(())
     }
 
-    fn push_many(&mut self, dentry: Ref<'a, Dentry<Foreign>>, layer: u16) -> Result {
-        if let Entries::Many(many) = &mut self.0 {
-            many.reserve(1, GFP_KERNEL)?;
-            // INVARIANT: The reference is passed on to the stack; there is room for it.
-            let dentry = Ref::into_raw(dentry);
-            let _ = many.push_within_capacity(LowerEntry { dentry, layer });
-        }
-        Ok(())
-    }
-
     /// The entries, topmost first, without one that was found after the inode was published.
     #[inline]
     pub fn as_slice(&self) -> &[LowerEntry] {
@@ -213,9 +212,19 @@ impl<'a> LowerStack<'a> {
             Entries::One(one) => one,
             Entries::Many(many) => many,
             Entries::Deferred(deferred) => deferred.top(),
+            Entries::Growing(_) | Entries::Part(_) => self.changing(),
+        }
+    }
+
+    /// The entries where layers change, apart, so that others do not pay for it.
+    #[cold]
+    #[inline(never)]
+    fn changing(&self) -> &[LowerEntry] {
+        match &self.0 {
             Entries::Growing(growing) => growing.all(),
             // SAFETY: By the invariant of the variant.
             Entries::Part(part) => unsafe { &**part },
+            _ => &[],
         }
     }
 
@@ -226,7 +235,7 @@ impl<'a> LowerStack<'a> {
             Entries::None | Entries::One(_) => false,
             Entries::Many(many) => many.len() > 1,
             Entries::Deferred(_) => true,
-            Entries::Growing(_) | Entries::Part(_) => self.as_slice().len() > 1,
+            Entries::Growing(_) | Entries::Part(_) => self.changing().len() > 1,
         }
     }
 
@@ -247,6 +256,7 @@ impl<'a> LowerStack<'a> {
 
     /// The entries, topmost first, with the one that has the data of a file also where it was found
     /// after the inode was published.
+    #[inline]
     fn iter_found(&self) -> impl Iterator<Item = &LowerEntry> {
         Iterator::chain(self.as_slice().iter(), self.late())
     }
@@ -276,14 +286,34 @@ impl<'a> LowerStack<'a> {
     /// To be called once. Afterwards only RCU walk may look at the stack, and it must not be
     /// dropped: see [`LayerStack::free`].
     unsafe fn put_dentries(&self) {
-        if let Entries::Part(_) = self.0 {
-            return;
+        match &self.0 {
+            Entries::Part(_) => return,
+            // SAFETY: By the safety requirements.
+            Entries::Growing(growing) => return unsafe { growing.put_dentries() },
+            _ => {}
         }
         for entry in self.iter_found() {
             // SAFETY: By the type invariant of the entry the stack owns this reference.
             drop(unsafe { Ref::from_raw(entry.dentry) });
         }
     }
+}
+
+/// Moves entries to an allocation of their size, see [`LowerStack::trim`].
+#[cold]
+fn trim(many: &mut KVec<LowerEntry>) {
+    if many.len() > many.capacity() / 4 * 3 {
+        return;
+    }
+    let Ok(mut trimmed) = KVec::with_capacity(many.len(), GFP_KERNEL) else {
+        return;
+    };
+    // Entries do not put their references when they are dropped, so that moving them needs no
+    // more than this; there is room for all.
+    for entry in mem::replace(many, KVec::new()) {
+        let _ = trimmed.push(entry, GFP_KERNEL);
+    }
+    *many = trimmed;
 }
 
 impl Default for LowerStack<'_> {
@@ -293,7 +323,11 @@ impl Default for LowerStack<'_> {
 }
 
 impl Drop for LowerStack<'_> {
+    #[inline]
     fn drop(&mut self) {
+        if let Entries::None = self.0 {
+            return;
+        }
         // SAFETY: Dropped once, and nothing looks at it afterwards.
         unsafe { self.put_dentries() };
     }
@@ -304,7 +338,7 @@ impl Drop for LowerStack<'_> {
 /// # Invariants
 ///
 /// - `lower` does not change after the inode was published, but for an entry that appears once, and
-///   but for one that grows at the top. Where it grows all dentries are there, and `upper` has another
+///   but for one of a mount whose layers change. Where it grows all dentries are there, and `upper` has another
 ///   reference on the first one that was.
 /// - All dentries are of file systems of the super block's mounts, see [`FileSystem::mounts`].
 /// - Dropping neither member puts dentries: [`put`](Layers::put) does.
@@ -369,6 +403,21 @@ unsafe impl Layers for LayerStack {
         unsafe { mounts.end() }
     }
 
+    #[inline]
+    fn always_asks(mounts: &LayerMounts) -> bool {
+        mounts.may_grow()
+    }
+
+    #[inline]
+    fn is_current(mounts: &LayerMounts, word: usize) -> bool {
+        revalidate::generation_of(word) == mounts.generation()
+    }
+
+    #[inline]
+    fn is_only_current(word: usize) -> bool {
+        revalidate::is_only_current(word)
+    }
+
     fn depth(mounts: &LayerMounts) -> u32 {
         let mounts = (0..=mounts.num_lower()).filter_map(|layer| mounts.get(layer));
         let depths = mounts.map(|mount| mount.sb().stack_depth().saturating_add(1));
@@ -427,18 +476,34 @@ unsafe impl Stacked for LayerStack {
 
     #[inline]
     fn rcu_top(&self) -> Option<RcuTop> {
-        let (dentry, layer, is_own) = match (&self.lower.0, self.upper.get()) {
-            (Entries::Growing(growing), _) => growing.rcu_top()?,
-            (_, Some(upper)) => (upper.as_raw(), 0, true),
-            (_, None) => {
-                let first = self.lower.first()?;
-                (first.dentry().as_raw(), first.layer(), false)
+        match &self.lower.0 {
+            Entries::Growing(growing) => growing.rcu_top(),
+            _ => self.fixed_rcu_top(),
+        }
+    }
+
+    #[inline]
+    fn fixed_rcu_top(&self) -> Option<RcuTop> {
+        if let Some(upper) = self.upper.get() {
+            if let Entries::Growing(_) = &self.lower.0 {
+                return None;
             }
+            return Some(RcuTop {
+                dentry: upper.as_raw(),
+                layer: 0,
+                is_own: true,
+            });
+        }
+        let first = match &self.lower.0 {
+            Entries::None | Entries::Growing(_) | Entries::Part(_) => return None,
+            Entries::One([one]) => one,
+            Entries::Many(many) => many.first()?,
+            Entries::Deferred(deferred) => deferred.top().first()?,
         };
         Some(RcuTop {
-            dentry,
-            layer,
-            is_own,
+            dentry: first.dentry().as_raw(),
+            layer: first.layer(),
+            is_own: false,
         })
     }
 }

@@ -26,7 +26,7 @@
 //! | data of files below | [`backing_file`], [`copy`], [`verity`], [`fiemap`] |
 //! | files below that are still to be written | [`unwritten`] |
 //! | finding objects below again | [`exportfs`] |
-//! | what an inode holds of the layers | [`layers`], [`stack`], [`rcu`], [`revalidate`] |
+//! | what an inode holds of the layers | [`layers`], [`stack`], [`rcu`], [`revalidate`], [`shelf`] |
 //! | layers that overlap, or are in use | [`trap`], [`in_use`] |
 
 pub mod backing_file;
@@ -48,6 +48,7 @@ pub mod posix_acl;
 pub mod rcu;
 pub mod revalidate;
 pub mod security;
+pub mod shelf;
 pub mod stack;
 pub mod stat;
 pub mod super_block;

@@ -133,6 +133,8 @@ struct Listed {
     files: Tree,
     /// How many there are.
     len: usize,
+    /// Those that somebody has taken to sync them, see [`Taken`].
+    taken: Tree,
     /// Where the search for those that need not be written any more goes on.
     next: usize,
     /// Files were written that are not listed any more, and nobody has made that durable.
@@ -142,6 +144,11 @@ struct Listed {
 }
 
 impl Listed {
+    /// Those that are listed, and those that were taken. A file may be among both.
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        Iterator::chain(self.files.values(), self.taken.values())
+    }
+
     /// Lists a file again, or for the first time. Returns one that there was before.
     fn insert(&mut self, node: RBTreeNode<usize, Entry>) -> Option<RBTreeNode<usize, Entry>> {
         let replaced = self.files.insert(node);
@@ -215,6 +222,7 @@ impl Files {
                 Listed {
                     files: RBTree::new(),
                     len: 0,
+                    taken: RBTree::new(),
                     next: 0,
                     written: false,
                     incomplete: false,
@@ -294,22 +302,22 @@ impl Files {
         drop(forgotten);
     }
 
-    /// Looks at all files that are listed, with the lock of the list held: returns the number of one that is
-    /// mapped shared and writable, if there is one.
+    /// Looks at all files that are listed, or being synced, with the lock of the list held: returns the number of one
+    /// that is mapped shared and writable, if there is one.
     pub fn mapped_writable(&self) -> Option<u64> {
         let listed = self.listed.lock();
-        let mut inodes = listed.files.values().map(|entry| entry.inode.get());
+        let mut inodes = listed.all().map(|entry| entry.inode.get());
         let mapped = inodes.find(|inode| inode.is_mapped_writable())?;
         Some(mapped.ino())
     }
 
-    /// Waits until there is no direct I/O on any file that is listed, where no new one is started and no file
+    /// Waits until there is no direct I/O on any file that is listed, or being synced, where no new one is started and no file
     /// is listed meanwhile. May sleep.
     pub fn wait_for_direct_io(&self) {
         loop {
             let file = {
                 let listed = self.listed.lock();
-                let mut entries = listed.files.values();
+                let mut entries = listed.all();
                 let busy = entries.find(|entry| entry.inode.get().has_direct_io());
                 busy.map(|entry| entry.inode.another())
             };
@@ -342,12 +350,15 @@ impl Files {
 
     /// Takes all files that are listed. Those that have to be written after that, too, are put back by
     /// [`Taken::settle`], and all of them when what is returned is dropped without that.
+    ///
+    /// Only one task may do this until what is returned goes. Else files that were taken before are put back at once.
     pub fn take(&self) -> Taken<'_> {
         let mut listed = self.listed.lock();
+        let Listed { files, taken, .. } = &mut *listed;
+        mem::swap(files, taken);
         Taken {
             len: mem::replace(&mut listed.len, 0),
             list: self,
-            files: mem::replace(&mut listed.files, RBTree::new()),
             written: mem::take(&mut listed.written),
         }
     }
@@ -357,15 +368,17 @@ impl Files {
         let mut taken = self.take();
         taken.written = false;
         // Inodes are put without the lock.
-        drop(mem::replace(&mut taken.files, RBTree::new()));
+        let files = mem::replace(&mut self.listed.lock().taken, RBTree::new());
+        drop(files);
     }
 }
 
 /// The files that [`Files::take`] took.
+///
+/// They stay where [`Files`] finds them, so that it knows of those that are mapped.
 pub struct Taken<'a> {
     list: &'a Files,
-    files: Tree,
-    /// How many they were when they were taken.
+    /// How many files they were when they were taken.
     len: usize,
     written: bool,
 }
@@ -378,25 +391,40 @@ impl Taken<'_> {
 
     /// Whether there is nothing that was written or has to be.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && !self.written
+        self.len == 0 && !self.written
+    }
+
+    /// Calls `f` for each, without the lock of the list.
+    fn for_each(&self, mut f: impl FnMut(&Inode<Foreign>)) {
+        let mut from = 0usize;
+        loop {
+            let file = {
+                let mut listed = self.list.listed.lock();
+                let Some(mut cursor) = listed.taken.cursor_lower_bound_mut(&from) else {
+                    return;
+                };
+                let (&key, entry) = cursor.current_mut();
+                from = key.saturating_add(1);
+                entry.inode.another()
+            };
+            f(file.get());
+        }
     }
 
     /// Starts to write all of them, and calls `failed` for each that could not be started. May sleep.
     pub fn start(&self, mut failed: impl FnMut(Error)) {
         plugged(|| {
-            for entry in self.files.values() {
-                if let Err(err) = entry.inode.get().start_writeback() {
+            self.for_each(|inode| {
+                if let Err(err) = inode.start_writeback() {
                     failed(err);
                 }
-            }
+            });
         });
     }
 
     /// Waits for all that is being written. May sleep.
     pub fn wait(&self) {
-        for entry in self.files.values() {
-            entry.inode.get().wait_for_writeback();
-        }
+        self.for_each(Inode::wait_for_writeback);
     }
 
     /// Puts those back that somebody has open for writing, or that are dirty again. Calls `failed` for
@@ -406,8 +434,11 @@ impl Taken<'_> {
     /// this, and where it fails, [`Files::note_written`].
     pub fn settle(mut self, mut failed: impl FnMut(Error)) {
         self.written = false;
-        while let Some(mut cursor) = self.files.cursor_front_mut() {
+        loop {
             let mut listed = self.list.listed.lock();
+            let Some(mut cursor) = listed.taken.cursor_front_mut() else {
+                return;
+            };
             let (_, entry) = cursor.current_mut();
             let unwritten = entry.is_unwritten();
             // The error of a write comes before its end.
@@ -429,9 +460,14 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        while let Some(cursor) = self.files.cursor_front_mut() {
+        loop {
+            let mut listed = self.list.listed.lock();
+            let Some(cursor) = listed.taken.cursor_front_mut() else {
+                break;
+            };
             let (_, file) = cursor.remove_current();
-            let replaced = self.list.listed.lock().insert(file);
+            let replaced = listed.insert(file);
+            drop(listed);
             drop(replaced);
         }
         if self.written {

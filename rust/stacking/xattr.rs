@@ -85,7 +85,7 @@ impl LayerPath<'_> {
         }
     }
 
-    /// Reads an attribute of any length: into `short` if it fits there, else into `long`.
+    /// Reads an attribute of any length: into `short` if it fits there, else into a new `long`.
     ///
     /// Returns the same errors as [`Self::getxattr_growing`].
     pub fn getxattr_in<'v>(
@@ -93,10 +93,11 @@ impl LayerPath<'_> {
         as_mounter: &AsMounter,
         name: &CStr,
         short: &'v mut [u8],
-        long: &'v mut KVVec<u8>,
+        long: &'v mut Option<KVVec<u8>>,
     ) -> Result<&'v [u8]> {
         let value = match self.getxattr(as_mounter, name, short) {
             Err(err) if err == ERANGE => {
+                let long = long.insert(KVVec::new());
                 let len = self.getxattr_growing(as_mounter, name, long)?;
                 long.get(..len)
             }

@@ -403,6 +403,24 @@ impl<F: FileSystem> Dentry<F> {
         });
     }
 
+    /// Makes of that word what `change` says, in one step, unless that is nothing: it may be asked more than once.
+    /// Returns whether it was something.
+    pub fn change_flag_word_if(&self, change: impl Fn(usize) -> Option<usize>) -> bool {
+        // SAFETY: As for `change_flag_word`.
+        let word = unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_raw()).d_fsdata).cast()) };
+        // ORDERING: Who sees the new word sees what was found before: Acquire and Release.
+        word.fetch_update(Ordering::Release, Ordering::Acquire, change)
+            .is_ok()
+    }
+
+    /// Whether something is mounted on it, or below it. What is only cached below it goes. May sleep.
+    ///
+    /// It is taken to be so where more is in use below it than can be looked at.
+    pub fn has_mounts(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_d_has_mounts(self.as_raw()) }
+    }
+
     /// Whether something is mounted on it, or something below it but `child` is used. What is only
     /// cached below it goes. May sleep.
     pub fn is_in_use(&self, child: Option<&Self>) -> bool {

@@ -124,6 +124,7 @@ bool rvfs_has_hashed_alias_other_than(struct inode *inode,
 struct dentry *rvfs_d_real(struct dentry *dentry, unsigned int type);
 int rvfs_revalidate(struct dentry *dentry, unsigned int flags, bool weak);
 bool rvfs_d_is_in_use(struct dentry *dentry, const struct dentry *child);
+bool rvfs_d_has_mounts(struct dentry *dentry);
 struct dentry *rvfs_dget_parent(struct dentry *dentry);
 struct dentry *rvfs_find_mountpoint(const struct path *root, unsigned int names,
 				    unsigned int *dirs, unsigned int *count);
@@ -139,6 +140,8 @@ void rvfs_set_lock_classes(struct inode *inode, struct mutex *lock);
 bool rvfs_inode_is_new(struct inode *inode);
 bool rvfs_inode_unhashed(struct inode *inode);
 void rvfs_inode_mark_creating(struct inode *inode);
+bool rvfs_inode_has_dentries(struct inode *inode);
+void rvfs_remove_inode_hash(struct inode *inode);
 void rvfs_insert_inode_hash(struct inode *inode, unsigned long hash);
 void rvfs_inode_no_acl_cache(struct inode *inode);
 void rvfs_inode_set_pages(struct inode *inode,
@@ -172,6 +175,8 @@ int rvfs_count_mapping(struct file *file, struct file *user_file);
 bool rvfs_vma_is_shared_maywrite(const struct vm_area_struct *vma);
 void rvfs_drop_other_aliases(struct inode *inode, const struct dentry *keep);
 void rvfs_init_rwsem(struct rw_semaphore *sem, u32 place, u32 depth);
+unsigned int rvfs_memalloc_noio_save(void);
+void rvfs_memalloc_noio_restore(unsigned int flags);
 void rvfs_nap(void);
 bool rvfs_inode_has_unwritten_data(const struct inode *inode);
 int rvfs_inode_start_writeback(struct inode *inode);

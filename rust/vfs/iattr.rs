@@ -206,6 +206,7 @@ pub struct FileWriteAccess<'a>(&'a Inode<Foreign>);
 
 impl Inode<Foreign> {
     /// Gets the right to write to this file. Returns `ETXTBSY` while it is executed.
+    #[inline]
     pub fn get_write_access(&self) -> Result<FileWriteAccess<'_>> {
         // SAFETY: Valid by the type invariant.
         to_result(unsafe { bindings::rvfs_get_write_access(self.as_raw()) })?;
@@ -215,6 +216,7 @@ impl Inode<Foreign> {
 }
 
 impl Drop for FileWriteAccess<'_> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::rvfs_put_write_access(self.0.as_raw()) };

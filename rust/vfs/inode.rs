@@ -54,6 +54,7 @@ pub(crate) use allocation::{
 
 use crate::{
     bindings,
+    dentry::Dentry,
     errno::to_result,
     mount::Idmap,
     reference::Counted,
@@ -369,6 +370,46 @@ impl<F: FileSystem> Inode<F> {
         let mask = mask & SETTABLE_FLAGS;
         // SAFETY: Valid by the type invariant; none of these needs anything that may not be there.
         unsafe { bindings::inode_set_flags(self.as_raw(), flags & mask, mask) };
+    }
+
+    /// One of its dentries (`d_find_any_alias()`).
+    pub fn any_dentry(&self) -> Option<Ref<'_, Dentry<F>>> {
+        // SAFETY: Valid by the type invariant.
+        let dentry = unsafe { bindings::d_find_any_alias(self.as_raw()) };
+        // SAFETY: Null, or a new reference to a dentry of this inode, which is of the same file system.
+        (!dentry.is_null()).then(|| unsafe { Dentry::from_raw_owned(dentry) })
+    }
+
+    /// A name by which it is found, of what is no directory (`d_find_alias()`).
+    pub fn hashed_dentry(&self) -> Option<Ref<'_, Dentry<F>>> {
+        if self.is_dir() {
+            return None;
+        }
+        // SAFETY: Valid by the type invariant.
+        let dentry = unsafe { bindings::d_find_alias(self.as_raw()) };
+        // SAFETY: Null, or a new reference to a dentry of this inode, which is of the same file system.
+        (!dentry.is_null()).then(|| unsafe { Dentry::from_raw_owned(dentry) })
+    }
+
+    /// Whether it has a name that is cached, or had one that is in use.
+    pub fn has_dentries(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_inode_has_dentries(self.as_raw()) }
+    }
+
+    /// Has the cache of inodes forget it (`remove_inode_hash()`): who looks for it makes another one.
+    pub fn forget(&self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::rvfs_remove_inode_hash(self.as_raw()) };
+    }
+
+    /// Sets the number of links of what has some, if it is another one, without the lock of the inode. Only one task may do this at
+    /// a time, and none that counts links.
+    pub fn correct_nlink(&self, nlink: u32) {
+        if nlink > 0 && self.nlink() > 0 && self.nlink() != nlink {
+            // SAFETY: Valid by the type invariant. Neither is zero, so that nothing else is counted.
+            unsafe { bindings::set_nlink(self.as_raw(), nlink) };
+        }
     }
 
     /// Sets the time of change to now (`inode_set_ctime_current()`), which is atomic and needs no

@@ -54,6 +54,27 @@ pub unsafe trait Layers: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Whether each dentry asks for a revalidation, because the layers may become others.
+    #[doc(hidden)]
+    #[inline]
+    fn always_asks(_mounts: &Self::Mounts) -> bool {
+        false
+    }
+
+    /// Whether a dentry with `word` in `d_fsdata` was found in the layers that there are now. Does not sleep.
+    #[doc(hidden)]
+    #[inline]
+    fn is_current(_mounts: &Self::Mounts, _word: usize) -> bool {
+        true
+    }
+
+    /// Whether a dentry with `word` in `d_fsdata` has nothing else to ask.
+    #[doc(hidden)]
+    #[inline]
+    fn is_only_current(_word: usize) -> bool {
+        true
+    }
+
     /// How many file systems one on `mounts` stacks on.
     #[doc(hidden)]
     fn depth(mounts: &Self::Mounts) -> u32;

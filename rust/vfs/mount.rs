@@ -49,6 +49,13 @@ impl Idmap<'_> {
         self.raw
     }
 
+    /// Whether all ids stay what they are (`nop_mnt_idmap`).
+    #[inline]
+    pub fn is_nop(&self) -> bool {
+        // Only its address is used.
+        core::ptr::eq(self.raw, &raw const bindings::nop_mnt_idmap)
+    }
+
     /// Whether the two are the same. What maps in the same way may be another one.
     pub fn is(&self, other: &Idmap<'_>) -> bool {
         core::ptr::eq(self.raw, other.raw)
@@ -127,6 +134,6 @@ impl Mount {
     /// Whether the mount is id-mapped (`is_idmapped_mnt()`).
     #[inline]
     pub fn is_idmapped(&self) -> bool {
-        !core::ptr::eq(self.idmap().as_raw(), &raw const bindings::nop_mnt_idmap)
+        !self.idmap().is_nop()
     }
 }

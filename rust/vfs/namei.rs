@@ -109,6 +109,12 @@ pub struct Spliced<'a, F> {
 }
 
 impl<F> Spliced<'_, F> {
+    /// The dentry that the VFS goes on with, if it is another one than was looked up.
+    #[inline]
+    pub fn alias(&self) -> Option<&Dentry<F>> {
+        self.alias.as_deref()
+    }
+
     /// What `->lookup` returns: null, or the alias with its reference.
     #[inline]
     pub fn into_raw(self) -> *mut bindings::dentry {

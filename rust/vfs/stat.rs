@@ -190,7 +190,11 @@ impl Kstat {
     }
 
     /// Shows the owner through the id mapping of the file system's own mount.
+    #[inline]
     pub fn map_owner<F: FileSystem>(&mut self, inode: &Inode<F>, idmap: Idmap<'_>) {
+        if idmap.is_nop() {
+            return;
+        }
         // SAFETY: All are valid.
         unsafe { bindings::rvfs_kstat_map_owner(&mut self.0, inode.as_raw(), idmap.as_raw()) };
     }

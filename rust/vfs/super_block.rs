@@ -105,6 +105,12 @@ unsafe impl<F> Sync for SuperBlock<F> {}
 unsafe impl<F> Send for SuperBlock<F> {}
 
 impl<F> SuperBlock<F> {
+    /// How many file systems it stacks on.
+    pub fn stack_depth(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; constant once mounted.
+        u32::try_from(unsafe { (*self.as_raw()).s_stack_depth }).unwrap_or(0)
+    }
+
     /// Makes a reference from a raw pointer.
     ///
     /// # Safety
@@ -172,12 +178,6 @@ impl SuperBlock<Foreign> {
     /// Whether both are the same file system.
     pub fn is(&self, other: &Self) -> bool {
         core::ptr::eq(self, other)
-    }
-
-    /// How many file systems it stacks on.
-    pub fn stack_depth(&self) -> u32 {
-        // SAFETY: Valid by the type invariant; constant once mounted.
-        u32::try_from(unsafe { (*self.as_raw()).s_stack_depth }).unwrap_or(0)
     }
 
     /// The granularity of times in nanoseconds.

@@ -91,6 +91,7 @@ pub mod inode;
 pub mod layers;
 pub mod log;
 pub mod lru;
+pub mod memalloc;
 mod module_parameters;
 pub mod mount;
 pub mod name_hash;

@@ -22,6 +22,9 @@
 #define ROVL_IOC_GET_HANDLE	_IOWR(ROVL_IOC_TYPE, 0x02, __u8[8])
 #define ROVL_IOC_GET_STACK	_IOWR(ROVL_IOC_TYPE, 0x03, __u8[8])
 #define ROVL_IOC_CHECKPOINT	_IOWR(ROVL_IOC_TYPE, 0x20, __u8[8])
+#define ROVL_IOC_ROLLBACK	_IOWR(ROVL_IOC_TYPE, 0x21, __u8[8])
+#define ROVL_IOC_PUSH	_IOWR(ROVL_IOC_TYPE, 0x22, __u8[8])
+#define ROVL_IOC_DROP	_IOWR(ROVL_IOC_TYPE, 0x23, __u8[8])
 
 /* Bucket n counts what took from 2^n to less than 2^(n+1) nanoseconds. */
 #define ROVL_BUCKETS		40
@@ -134,12 +137,55 @@ struct rovl_checkpoint {
 	__u8 name[ROVL_NAME_BYTES];
 };
 
+/* ROVL_IOC_ROLLBACK, as for a checkpoint.  What ROVL_IOC_GET_STACK tells of the layer. */
+struct rovl_rollback {
+	__u32 size;
+	__u32 flags;			/* 0 */
+	__s32 upper;			/* descriptors of two empty directories */
+	__s32 work;
+	__u32 wait_ms;			/* for what keeps it from being done */
+	__u32 position;			/* of the checkpoint to go back to */
+	__u32 dev_major;		/* of this layer; ESTALE if there is another */
+	__u32 dev_minor;
+	__u64 ino;			/* the same */
+	__u64 busy_ino;			/* out: of a file that is mapped, or 0 */
+	__u32 count;			/* out: layers, with the upper one */
+	__u32 reserved;			/* 0 */
+};
+
+/* ROVL_IOC_PUSH, as for a checkpoint: the layer comes directly below the upper one */
+struct rovl_push {
+	__u32 size;
+	__u32 flags;			/* 0 */
+	__s32 layer;			/* a descriptor of a directory */
+	__u32 wait_ms;			/* for what keeps it from being done */
+	__u32 count;			/* out: layers, with the upper one */
+	__u32 reserved;			/* 0 */
+	__u64 busy_ino;			/* out: 0 */
+	__u8 name[ROVL_NAME_BYTES];
+};
+
+/* ROVL_IOC_DROP, as for a checkpoint: neither the upper layer nor the last lower one */
+struct rovl_drop {
+	__u32 size;
+	__u32 flags;			/* 0 */
+	__u32 position;			/* of the layer that goes */
+	__u32 wait_ms;			/* for what keeps it from being done */
+	__u32 dev_major;		/* of this layer; ESTALE if there is another */
+	__u32 dev_minor;
+	__u64 ino;			/* the same */
+	__u64 busy_ino;			/* out: 0 */
+	__u32 count;			/* out: layers, with the upper one */
+	__u32 reserved;			/* 0 */
+};
+
 /* ROVL_IOC_GET_STACK.  Position 0 is the upper layer, the lower ones follow top-down. */
 #define ROVL_PATH_BYTES		512
 
 /* Bits of rovl_stack_entry.kind */
 #define ROVL_STACK_UPPER	0x1
 #define ROVL_STACK_CHECKPOINT	0x2
+#define ROVL_STACK_PUSHED	0x4
 
 struct rovl_stack_entry {
 	__u32 size;
@@ -151,7 +197,7 @@ struct rovl_stack_entry {
 	__u32 dev_major;		/* of the file system of the layer */
 	__u32 dev_minor;
 	__u64 ino;
-	__u8 name[ROVL_NAME_BYTES];	/* of a checkpoint */
+	__u8 name[ROVL_NAME_BYTES];	/* of a checkpoint or a pushed layer */
 	__u8 path[ROVL_PATH_BYTES];
 };
 

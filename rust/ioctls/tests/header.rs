@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use ioctls::handle::{self, Handle};
 use ioctls::histogram;
 use ioctls::layer::{self, attribute, Layer};
-use ioctls::stack::{self, Checkpoint, StackEntry};
+use ioctls::stack::{self, Checkpoint, Drop, Push, Rollback, StackEntry};
 use ioctls::stats::Stats;
 use ioctls::{request, Exchange, Field};
 
@@ -101,13 +101,23 @@ fn structures() {
     compare::<Handle>();
     compare::<StackEntry>();
     compare::<Checkpoint>();
+    compare::<Rollback>();
+    compare::<Push>();
+    compare::<Drop>();
 }
 
 /// Documentation/observing.rst has the place of each member, but of the two that all have.
 #[test]
 fn places_are_documented() {
     const TEXT: &str = include_str!("../../../Documentation/observing.rst");
-    let live = [StackEntry::FIELDS, Checkpoint::FIELDS].concat();
+    let live = [
+        StackEntry::FIELDS,
+        Checkpoint::FIELDS,
+        Rollback::FIELDS,
+        Push::FIELDS,
+        Drop::FIELDS,
+    ]
+    .concat();
     let members = [Stats::FIELDS, Layer::FIELDS, Handle::FIELDS, &live].concat();
     for Field { name, offset, .. } in members {
         let said = match name {
@@ -137,6 +147,9 @@ fn places_are_documented() {
             request::CHECKPOINT,
             Checkpoint::LEN,
         ),
+        ("ROLLBACK", Rollback::NAME, request::ROLLBACK, Rollback::LEN),
+        ("PUSH", Push::NAME, request::PUSH, Push::LEN),
+        ("DROP", Drop::NAME, request::DROP, Drop::LEN),
     ] {
         let said = format!(
             "   * - ``ROVL_IOC_{name}``\n     - ``{number:#x}``\n     - ``struct {structure}``, {len} bytes"
@@ -153,6 +166,9 @@ fn first_versions_stay() {
     assert_eq!(Handle::FIRST_LEN, 160);
     assert_eq!(StackEntry::FIRST_LEN, 616);
     assert_eq!(Checkpoint::FIRST_LEN, 96);
+    assert_eq!(Rollback::FIRST_LEN, 56);
+    assert_eq!(Push::FIRST_LEN, 96);
+    assert_eq!(Drop::FIRST_LEN, 48);
 }
 
 #[test]
@@ -169,6 +185,7 @@ fn numbers() {
         ("ROVL_PATH_BYTES", stack::PATH_LEN as u64),
         ("ROVL_STACK_UPPER", u64::from(stack::UPPER)),
         ("ROVL_STACK_CHECKPOINT", u64::from(stack::CHECKPOINT)),
+        ("ROVL_STACK_PUSHED", u64::from(stack::PUSHED)),
     ] {
         assert_eq!(constants[name], value, "{name}");
     }
@@ -188,6 +205,9 @@ fn requests() {
         ("ROVL_IOC_GET_HANDLE", 0x02, request::GET_HANDLE),
         ("ROVL_IOC_GET_STACK", 0x03, request::GET_STACK),
         ("ROVL_IOC_CHECKPOINT", 0x20, request::CHECKPOINT),
+        ("ROVL_IOC_ROLLBACK", 0x21, request::ROLLBACK),
+        ("ROVL_IOC_PUSH", 0x22, request::PUSH),
+        ("ROVL_IOC_DROP", 0x23, request::DROP),
     ] {
         let text = format!("{name}\t_IOWR(ROVL_IOC_TYPE, {number:#04x}, __u8[8])");
         assert!(code.contains(&text), "{text}");

@@ -4,6 +4,7 @@
 
 use crate::{
     object::{
+        current,
         entry::{
             DentryExt,
             InodeExt, //
@@ -64,6 +65,9 @@ pub(crate) fn get_inode_acl_rcu(inode: RcuInode<'_, Rovl>, kind: AclKind) -> Res
 /// `->get_acl`
 pub(crate) fn get_acl(dentry: &Dentry<Rovl>, kind: AclKind) -> Result<Option<PosixAcl>> {
     let inode = dentry.positive()?;
+    if inode.is_dir() {
+        current::refresh_inode(inode)?;
+    }
     let path = inode.real().top()?;
     if !path.dentry.inode().is_some_and(Inode::has_posix_acl) {
         return Ok(None);

@@ -8,6 +8,7 @@
 
 use crate::{
     object::{
+        current,
         entry::{
             DentryExt,
             InodeExt, //
@@ -42,6 +43,9 @@ use vfs::{
 /// `->fileattr_get`
 pub(crate) fn get(dentry: &Dentry<Rovl>, attrs: &mut FileKattr) -> Result {
     let inode = dentry.positive()?;
+    if inode.is_dir() {
+        current::refresh_inode(inode)?;
+    }
     let path = inode.real().top()?;
     inode.ofs().as_mounter(|m| path.get_fileattr(m, attrs))?;
     if inode.flags() & bindings::S_APPEND != 0 {

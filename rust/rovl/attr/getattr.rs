@@ -5,10 +5,11 @@
 use crate::{
     object::{
         config::XinoMode,
+        current,
         entry::{
             Flag,
             InodeExt,
-            PathType, //
+            Real, //
         },
         log,
         reason,
@@ -41,12 +42,14 @@ pub(crate) fn getattr(
 ) -> Result {
     let inode = path.dentry().inode().ok_or(reason::NEGATIVE)?;
     let ofs = inode.ofs();
+    if ofs.live().is_some() && inode.is_dir() {
+        current::refresh(path.dentry())?;
+    }
     let real = inode.real();
-    let kind = real.path_type();
     let top = real.top()?;
     let fsid = ofs.as_mounter(|m| {
         stat.fill_from_layer(m, top, request)?;
-        let fsid = origin_number(m, inode, kind, stat, request)?;
+        let fsid = origin_number(m, real, stat, request)?;
         if real.is_metacopy() {
             // The space is taken by the data. Where it has not been looked for, that is not worth
             // it: a file without holes takes what its size needs.
@@ -62,15 +65,15 @@ pub(crate) fn getattr(
     })?;
     stat.fill_attr_flags(inode);
     show_numbers(ofs, path.dentry(), inode, stat, fsid);
-    if inode.data().test(Flag::Index) && !inode.is_dir() {
+    if real.flags().has(Flag::Index) && !inode.is_dir() {
         // The names in all layers, without the one in the index.
         stat.set_nlink(inode.nlink());
     }
-    if inode.is_dir() && kind.merge {
+    if inode.is_dir() && real.is_merged_dir() {
         // Counting the directories of a merged one costs more than it is worth; `find` understands.
         stat.set_nlink(1);
     }
-    if inode.nlink() == 0 && (inode.is_dir() || !kind.upper) {
+    if inode.nlink() == 0 && (inode.is_dir() || real.upper().is_none()) {
         // Removed, which of what is in a lower layer only the overlay knows.
         stat.set_nlink(0);
     }
@@ -85,11 +88,11 @@ pub(crate) fn getattr(
 /// files. So may a directory to which several redirects lead. Neither can be if it is in the index.
 fn origin_number(
     m: &AsMounter,
-    inode: &Inode<Rovl>,
-    kind: PathType,
+    real: Real<'_>,
     stat: &mut Kstat,
     request: StatRequest,
 ) -> Result<usize> {
+    let inode = real.inode();
     let ofs = inode.ofs();
     let is_dir = inode.is_dir();
     if is_dir && !ofs.ino_space.is_one_device() {
@@ -99,19 +102,19 @@ fn origin_number(
         stat.set_ino(ino);
         return Ok(fsid);
     }
-    let Some(lower) = inode.lower().first() else {
+    let Some(lower) = real.lower().first() else {
         return Ok(0);
     };
-    if !kind.upper {
+    if real.upper().is_none() {
         return Ok(ofs.fsid(lower.layer()));
     }
-    if !kind.origin {
+    if !real.has_origin() {
         return Ok(0);
     }
     let path = ofs.lower_path(lower).ok_or(reason::NO_SUCH_LAYER)?;
     let origin = path.getattr_nosec(m, request.of(StatRequest::ORIGIN))?;
     let is_alone = is_dir || origin.nlink() == 1;
-    if inode.data().test(Flag::Index) || (is_alone && !ofs.config.index_all()) {
+    if real.flags().has(Flag::Index) || (is_alone && !ofs.config.index_all()) {
         stat.set_ino(origin.ino());
         return Ok(ofs.fsid(lower.layer()));
     }
@@ -126,7 +129,7 @@ fn show_numbers(
     stat: &mut Kstat,
     fsid: usize,
 ) {
-    if let Some(ino) = ofs.ino_space.map(stat.ino(), fsid) {
+    if let Some(ino) = ofs.map_number(stat.ino(), fsid) {
         stat.set_dev(inode.sb().dev());
         stat.set_ino(ino);
         return;
@@ -137,7 +140,7 @@ fn show_numbers(
     if inode.is_dir() {
         stat.set_dev(inode.sb().dev());
         stat.set_ino(inode.ino());
-    } else if let Some(fs) = ofs.filesystems.get(fsid) {
+    } else if let Some(fs) = ofs.filesystem(fsid) {
         stat.set_dev(fs.dev.get());
     }
 }

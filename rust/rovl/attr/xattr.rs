@@ -9,6 +9,7 @@
 
 use crate::{
     object::{
+        current,
         entry::{
             DentryExt,
             InodeExt, //
@@ -124,6 +125,9 @@ impl Handler for Plain {
 
 /// Reads the attribute `name` of the layer.
 fn get(inode: &Inode<Rovl>, name: Name<'_>, value: &mut [u8]) -> Result<usize> {
+    if inode.is_dir() {
+        current::refresh_inode(inode)?;
+    }
     let path = inode.real().top()?;
     inode.ofs().as_mounter(|m| path.getxattr(m, name, value))
 }
@@ -150,7 +154,11 @@ fn set(dentry: &LockedDentry<'_, Rovl>, name: Name<'_>, change: Change<'_>) -> R
 
 /// `->listxattr`
 pub(crate) fn listxattr(dentry: &Dentry<Rovl>, list: &mut [u8]) -> Result<usize> {
-    let path = dentry.positive()?.real().top()?;
+    let inode = dentry.positive()?;
+    if inode.is_dir() {
+        current::refresh_inode(inode)?;
+    }
+    let path = inode.real().top()?;
     let ofs = dentry.sb().data();
     let len = ofs.as_mounter(|m| path.listxattr(m, list))?;
     if list.is_empty() {

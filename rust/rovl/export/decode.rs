@@ -209,7 +209,7 @@ impl<'sb> Decoder<'_, 'sb> {
         let Some(len) = self.ofs.metacopy_len(self.m, path)? else {
             return Ok(false);
         };
-        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], None);
         match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
             Some(Redirect::Absolute(redirect)) => {
                 let mut place = KVec::with_capacity(redirect.len(), GFP_KERNEL)?;
@@ -242,18 +242,16 @@ impl<'sb> Decoder<'_, 'sb> {
         lower: LowerStack<'_>,
         has_digest: bool,
     ) -> Result<Ref<'sb, Dentry<Rovl>>> {
-        let parts = Parts {
+        let mut parts = Parts {
             upper_has_data: upper.is_some(),
             // An upper object that was found by its lower one was found in the index.
             indexed: upper.is_some() && !lower.is_empty(),
             upper,
-            upper_layer: 0,
             lower,
-            origins: KVec::new(),
-            redirect: None,
             has_digest,
+            ..Parts::new()
         };
-        let inode = inode::get(self.m, self.sb, parts)?;
+        let inode = inode::get(self.m, self.sb, &mut parts)?;
         let dentry = Dentry::obtain_alias(inode)?;
         let layers = dentry.inode().map(|inode| (inode.upper(), inode.lower()));
         if let Some((upper, lower)) = layers {

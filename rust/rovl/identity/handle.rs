@@ -46,7 +46,7 @@ const SHORT: usize = 96 - file_handle::WIRE_OFFSET;
 #[repr(C, align(8))]
 pub(crate) struct Room {
     short: [u8; file_handle::WIRE_OFFSET + SHORT],
-    long: KVVec<u8>,
+    long: Option<KVVec<u8>>,
 }
 
 impl Room {
@@ -54,7 +54,7 @@ impl Room {
     pub(crate) const fn new() -> Self {
         Self {
             short: [0; file_handle::WIRE_OFFSET + SHORT],
-            long: KVVec::new(),
+            long: None,
         }
     }
 }

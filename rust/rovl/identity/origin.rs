@@ -17,6 +17,7 @@ use crate::{
         super_data::Super, //
     }, //
 };
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use ondisk::{
     file_handle::FileHandle,
@@ -95,12 +96,49 @@ pub(crate) fn decode_in_any<'a>(
     accept: Accept,
 ) -> Result<Option<(Ref<'a, Dentry<Foreign>>, usize)>> {
     for layer in 1..=ofs.num_merged() {
-        if has_ambiguous_uuid(ofs, layer) {
+        if has_ambiguous_uuid(ofs, layer) || ofs.mounts.is_gone(layer) {
             continue;
         }
         let Some(root) = ofs.mounts.root(layer) else {
             continue;
         };
+        if let Some(origin) = handle::decode(m, may_decode, &ofs.config, root, (handle, accept))? {
+            return Ok(Some((origin, layer)));
+        }
+    }
+    if ofs.live().is_some() {
+        return decode_in_later(m, may_decode, ofs, (handle, accept));
+    }
+    Ok(None)
+}
+
+/// The same in what has become a lower layer since the mount, of which only those matter that are on file systems
+/// where no other lower layer is.
+#[cold]
+fn decode_in_later<'a>(
+    m: &AsMounter,
+    may_decode: Option<MayDecode>,
+    ofs: &'a Super,
+    (handle, accept): (FileHandle<'_>, Accept),
+) -> Result<Option<(Ref<'a, Dentry<Foreign>>, usize)>> {
+    let is_lower = |layer: usize| !ofs.mounts.is_gone(layer) && layer != ofs.mounts.upper_index();
+    let had = |fsid: usize| {
+        let mut lower = 1..=ofs.num_merged();
+        lower.any(|layer| is_lower(layer) && ofs.fsid(layer) == fsid)
+    };
+    let first = ofs.mounts.num_lower().saturating_add(1);
+    let later = (0..ofs.mounts.num_later()).map(|place| first.saturating_add(place));
+    let mut tried = None;
+    for layer in Iterator::chain(core::iter::once(0), later) {
+        let fsid = ofs.fsid(layer);
+        if tried == Some(fsid) || !is_lower(layer) || (!ofs.came_later(fsid) && had(fsid)) {
+            continue;
+        }
+        if has_ambiguous_uuid(ofs, layer) {
+            continue;
+        }
+        tried = Some(fsid);
+        let root = ofs.mounts.root(layer).ok_or(reason::NO_SUCH_LAYER)?;
         if let Some(origin) = handle::decode(m, may_decode, &ofs.config, root, (handle, accept))? {
             return Ok(Some((origin, layer)));
         }
@@ -112,5 +150,7 @@ pub(crate) fn decode_in_any<'a>(
 /// system needs none.
 fn has_ambiguous_uuid(ofs: &Super, layer: usize) -> bool {
     let fsid = ofs.fsid(layer);
-    fsid != 0 && ofs.filesystems.get(fsid).is_some_and(|fs| fs.bad_uuid)
+    let fs = ofs.filesystem(fsid).filter(|_| fsid != 0);
+    // ORDERING: It changes with the layers, and with them what is looked up.
+    fs.is_some_and(|fs| fs.bad_uuid.load(Ordering::Relaxed))
 }

@@ -321,8 +321,13 @@ impl CacheSlot {
     }
 
     /// The table of the names in the lower layers.
+    // Each lookup asks, and for most directories nothing is kept.
+    #[inline]
     pub(crate) fn table(&self) -> Option<Arc<NameTable>> {
-        let member = self.kept.as_ref()?;
+        Self::table_of(self.kept.as_ref()?)
+    }
+
+    fn table_of(member: &Member<Kept>) -> Option<Arc<NameTable>> {
         let table = member.known.lock().table.clone()?;
         member.touch();
         Some(table)

@@ -43,14 +43,15 @@ pub(crate) struct NameTable {
     entries: Entries,
     /// The places of the layers whose names are not here, and which are always asked. Sorted.
     asked: KVec<u16>,
-    /// How many lower layers the directory had.
-    num_layers: usize,
+    /// How many lower layers the directory had, and in which generation they were found.
+    made_of: (usize, u32),
 }
 
 impl NameTable {
-    /// How many lower layers the directory had when the table was made: the places are those of its layers.
-    pub(crate) fn num_layers(&self) -> usize {
-        self.num_layers
+    /// How many lower layers the directory had when the table was made, and the generation of the layers of the mount in
+    /// which they were found, or 0: the places are those of its layers.
+    pub(crate) fn made_of(&self) -> (usize, u32) {
+        self.made_of
     }
 
     fn entries(&self) -> &[Packed] {
@@ -145,7 +146,7 @@ impl LayersWith<'_> {
 /// A table in the making. Layers are added top-down.
 pub(crate) struct TableBuilder {
     hasher: NameHasher,
-    num_layers: usize,
+    made_of: (usize, u32),
     /// Hash and place of each name; hashes are in the upper 32 of 48 bits.
     names: KVVec<u64>,
     asked: KVec<u16>,
@@ -159,7 +160,7 @@ impl TableBuilder {
     pub(crate) fn new(hasher: NameHasher) -> Self {
         Self {
             hasher,
-            num_layers: 0,
+            made_of: (0, 0),
             names: KVVec::new(),
             asked: KVec::new(),
             layer: 0,
@@ -167,9 +168,9 @@ impl TableBuilder {
         }
     }
 
-    /// Says how many lower layers the directory has.
-    pub(crate) fn set_num_layers(&mut self, layers: usize) {
-        self.num_layers = layers;
+    /// Says how many lower layers the directory has, and in which generation they were found.
+    pub(crate) fn set_made_of(&mut self, layers: usize, generation: u32) {
+        self.made_of = (layers, generation);
     }
 
     /// Starts with the layer at `place`.
@@ -229,7 +230,7 @@ impl TableBuilder {
             hasher: self.hasher,
             entries,
             asked: self.asked,
-            num_layers: self.num_layers,
+            made_of: self.made_of,
         })
     }
 }

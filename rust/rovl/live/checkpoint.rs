@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ROVL_IOC_CHECKPOINT`: the upper layer becomes the topmost lower one, and an empty one takes its place.
+//! `ROVL_IOC_CHECKPOINT` and `ROVL_IOC_ROLLBACK`: an empty upper layer takes the place of the one that there is.
 //!
-//! All inodes know of which layer their dentries are, so that this is one store. Around it are the checks that
-//! nobody changes the old one any more: who is about to does not begin
+//! At a checkpoint that becomes the topmost lower one. All inodes know of which layer their dentries are, so that
+//! this is one store. To roll back it leaves the mount, with all layers above the one that is gone back to.
+//!
+//! Around it are the checks that nobody changes the old one any more: who is about to does not begin
 //! ([`Alone`](crate::object::live::Alone)), direct I/O has ended, and nothing is mapped so that it could be written.
 
 use crate::{
     live::{
+        asked::{
+            check_name,
+            layer_at,
+            may_change,
+            Meant, //
+        },
         lower_layers,
         prepare::{
             check_apart,
             Prepared, //
         },
-        root, //
+        root,
+        switch::{
+            switch,
+            Stack, //
+        },
+        uuids, //
     },
     object::{
         entry::{
@@ -29,6 +42,7 @@ use crate::{
     upper::{
         copy_up::{
             copy_xattrs,
+            remove_xattrs,
             set_attributes, //
         },
         Upper, //
@@ -37,13 +51,14 @@ use crate::{
 };
 use core::mem;
 use ioctls::stack::{
-    self,
-    Checkpoint, //
+    Checkpoint,
+    Rollback, //
 };
 use kernel::prelude::*;
 use stacking::{
     cred::AsMounter,
     in_use::InUse,
+    path::LayerPath,
     prelude::*, //
 };
 use vfs::{
@@ -59,10 +74,19 @@ use vfs::{
 };
 
 /// A nap takes 20 to 50 microseconds, see [`rwsem::nap`].
-const NAPS_PER_MS: u32 = 20;
+pub(super) const NAPS_PER_MS: u32 = 20;
 
 /// How many layers there may be, with the upper one.
-const MAX_LAYERS: usize = 500;
+pub(super) const MAX_LAYERS: usize = 500;
+
+/// What becomes of the upper layer that there is.
+#[derive(Clone, Copy)]
+enum Old {
+    /// It is the topmost lower one.
+    Checkpoint,
+    /// It leaves the mount, as all layers above this one do, which is the topmost lower one then.
+    Gone(Meant),
+}
 
 /// Says what to wait for next.
 enum Attempt {
@@ -73,35 +97,16 @@ enum Attempt {
 
 /// Makes the upper layer a checkpoint. What is told in `asked` is so also after an error.
 ///
-/// Returns `EINVAL` where `file` is not the root, `EPERM`, `EROFS`, `EOPNOTSUPP` for a mount without the option
-/// `live`, `ENOSPC` where there are as many layers as there can be, what [`Prepared::new`] returns, `EBUSY`
+/// Returns what [`may_change`] returns, `EINVAL` for a name that cannot be one, `ENOSPC` where there are as many
+/// layers as there can be, what [`Prepared::new`] returns, `EBUSY`
 /// where something keeps it from being done for longer than the caller waits, and `EINTR`.
 pub(crate) fn checkpoint(file: &File<Rovl>, asked: &mut Checkpoint) -> Result {
-    let sb = file.inode().sb();
-    let ofs = sb.data();
-    if asked.flags != 0 {
-        return Err(reason::QUERY_FLAGS);
-    }
-    if !file.dentry().is(root(sb)?) {
-        return Err(reason::NOT_THE_ROOT);
-    }
-    if !sb.is_admin() {
-        return Err(reason::NOT_ADMIN);
-    }
-    let live = ofs.live().ok_or(EOPNOTSUPP)?;
-    if sb.is_rdonly() {
-        return Err(EROFS);
-    }
-    let name = stack::text(&asked.name);
-    if name.iter().any(u8::is_ascii_control) || name.len() >= stack::NAME_LEN {
-        return Err(reason::CHECKPOINT_NAME);
-    }
-    let upper = path_of_descriptor(asked.upper)?;
-    let work = path_of_descriptor(asked.work)?;
+    let (sb, live) = may_change(file, asked.flags)?;
+    let name = check_name(&asked.name)?;
     (asked.count, asked.busy_ino) = (0, 0);
-    let prepared = ofs.as_mounter(|m| Prepared::new(m, sb, (&upper, &work), name))?;
-    let wait = asked.wait_ms.saturating_mul(NAPS_PER_MS);
-    asked.busy_ino = run(sb, live, prepared, wait)?;
+    let dirs = (asked.upper, asked.work);
+    let prepared = prepare(sb, dirs, Some(name))?;
+    asked.busy_ino = run(sb, live, (prepared, Old::Checkpoint), asked.wait_ms)?;
     if asked.busy_ino != 0 {
         return Err(EBUSY);
     }
@@ -109,15 +114,60 @@ pub(crate) fn checkpoint(file: &File<Rovl>, asked: &mut Checkpoint) -> Result {
     Ok(())
 }
 
-/// Puts it on top as soon as that can be. Returns the number of the file that is mapped where it never could.
-fn run(sb: &SuperBlock<Rovl>, live: &Live, prepared: Prepared, mut wait: u32) -> Result<u64> {
+/// Goes back to a checkpoint.
+///
+/// Returns what [`checkpoint`] returns, `ENOENT` where there is no layer in that place, `ESTALE` where another one is
+/// there than is meant, and `EINVAL` for one that is no checkpoint.
+pub(crate) fn rollback(file: &File<Rovl>, asked: &mut Rollback) -> Result {
+    let (sb, live) = may_change(file, asked.flags | asked.reserved)?;
+    (asked.count, asked.busy_ino) = (0, 0);
+    let meant = Meant {
+        position: asked.position,
+        dev: (asked.dev_major, asked.dev_minor),
+        ino: asked.ino,
+    };
+    checkpoint_at(sb, meant)?;
+    let dirs = (asked.upper, asked.work);
+    let prepared = prepare(sb, dirs, None)?;
+    asked.busy_ino = run(sb, live, (prepared, Old::Gone(meant)), asked.wait_ms)?;
+    if asked.busy_ino != 0 {
+        return Err(EBUSY);
+    }
+    asked.count = u32::try_from(lower_layers(sb).len().saturating_add(1))?;
+    Ok(())
+}
+
+/// The place among the lower layers, and the index, of the checkpoint that is meant.
+fn checkpoint_at(sb: &SuperBlock<Rovl>, meant: Meant) -> Result<(usize, usize)> {
+    match layer_at(sb, meant)? {
+        (Some(place), index) if sb.data().mounts.was_upper(index) => Ok((place, index)),
+        _ => Err(reason::NO_CHECKPOINT),
+    }
+}
+
+/// Prepares an upper layer in the directories with these descriptors.
+fn prepare(sb: &SuperBlock<Rovl>, dirs: (i32, i32), name: Option<&[u8]>) -> Result<Prepared> {
+    let upper = path_of_descriptor(dirs.0)?;
+    let work = path_of_descriptor(dirs.1)?;
     let ofs = sb.data();
+    ofs.as_mounter(|m| Prepared::new(m, sb, (&upper, &work), name))
+}
+
+/// Puts it on top as soon as that can be. Returns the number of the file that is mapped where it never could.
+fn run(
+    sb: &SuperBlock<Rovl>,
+    live: &Live,
+    (prepared, old): (Prepared, Old),
+    wait_ms: u32,
+) -> Result<u64> {
+    let ofs = sb.data();
+    let mut wait = wait_ms.saturating_mul(NAPS_PER_MS);
     let mut prepared = Some(prepared);
     loop {
         // What is not used is let go of without the locks.
         let (attempt, _old) = {
-            let _alone = live.alone(wait)?;
-            ofs.as_mounter(|m| attempt(m, sb, live, &mut prepared))?
+            let _alone = live.alone(&mut wait)?;
+            ofs.as_mounter(|m| attempt(m, sb, live, (&mut prepared, old)))?
         };
         let Attempt::Mapped(ino) = attempt else {
             return Ok(0);
@@ -137,20 +187,31 @@ fn attempt(
     m: &AsMounter,
     sb: &SuperBlock<Rovl>,
     live: &Live,
-    prepared: &mut Option<Prepared>,
+    (prepared, old): (&mut Option<Prepared>, Old),
 ) -> Result<(Attempt, KVec<InUse>)> {
     let ofs = sb.data();
     if let Some(ino) = mapped(ofs)? {
         return Ok((Attempt::Mapped(ino), KVec::new()));
     }
     ofs.unwritten.wait_for_direct_io();
-    if !ofs.mounts.has_room() || lower_layers(sb).len().saturating_add(2) > MAX_LAYERS {
-        return Err(ENOSPC);
-    }
+    ofs.mounts.reserve_one()?;
+    live.later.reserve()?;
+    // What shows at the root, which the new one gets.
+    let from = match old {
+        Old::Checkpoint if lower_layers(sb).len().saturating_add(2) > MAX_LAYERS => {
+            return Err(ENOSPC);
+        }
+        Old::Checkpoint => root(sb)?.positive()?.real().top()?,
+        Old::Gone(meant) => {
+            let (_, index) = checkpoint_at(sb, meant)?;
+            ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?
+        }
+    };
     if let Some(new) = prepared {
-        let base = new.later.work.dir.dentry().parent();
+        let work = new.later.work.as_ref().ok_or(reason::NO_SUCH_LAYER)?;
+        let base = work.dir.dentry().parent();
         check_apart(sb, new.layer.root()?.dentry, &base)?;
-        copy_root(m, sb, new)?;
+        copy_root(m, ofs, from, new)?;
     }
     ofs.remove_shared_whiteout();
     // Nobody starts to map a file for writing from here on. The lock nests inside those of address spaces, and so
@@ -159,7 +220,7 @@ fn attempt(
     if let Some(ino) = mapped(ofs)? {
         return Ok((Attempt::Mapped(ino), KVec::new()));
     }
-    let in_use = switch(sb, live, prepared)?;
+    let in_use = put_on_top(sb, live, prepared, old)?;
     Ok((Attempt::Done, in_use))
 }
 
@@ -173,10 +234,8 @@ fn mapped(ofs: &Super) -> Result<Option<u64>> {
     Ok(ofs.unwritten.mapped_writable())
 }
 
-/// Gives the root of the new layer what the root has.
-fn copy_root(m: &AsMounter, sb: &SuperBlock<Rovl>, new: &Prepared) -> Result {
-    let ofs = sb.data();
-    let from = root(sb)?.positive()?.real().top()?;
+/// Gives the root of the new layer what `from` has, and nothing else.
+fn copy_root(m: &AsMounter, ofs: &Super, from: LayerPath<'_>, new: &Prepared) -> Result {
     let stat = from.getattr(m, StatRequest::BASIC)?;
     // A file system that is frozen is not waited for here.
     let write = new.layer.writable().try_want_write()?;
@@ -186,36 +245,55 @@ fn copy_root(m: &AsMounter, sb: &SuperBlock<Rovl>, new: &Prepared) -> Result {
         write: &write,
     };
     let to = new.layer.root()?.dentry;
+    // Those that it has from its directory, or from who made it, would be seen.
+    remove_xattrs(&upper, to)?;
     copy_xattrs(&upper, from, to)?;
     set_attributes(&upper, to, &stat)
 }
 
 /// Makes it the upper layer. Nothing of the mount is changed where this returns an error.
-fn switch(
+fn put_on_top(
     sb: &SuperBlock<Rovl>,
     live: &Live,
     prepared: &mut Option<Prepared>,
+    old: Old,
 ) -> Result<KVec<InUse>> {
     let ofs = sb.data();
     let root: &Dentry<Rovl> = root(sb)?;
     let inode = root.positive()?;
-    let place = live.later.iter().position(|slot| slot.as_ref().is_none());
-    let slot = live.later.get(place.ok_or(ENOSPC)?).ok_or(ENOSPC)?;
     let Prepared {
         layer,
-        later,
+        mut later,
         in_use,
     } = prepared.take().ok_or(reason::NO_SUCH_LAYER)?;
+    if matches!(old, Old::Checkpoint) {
+        later.named = Some(ofs.mounts.upper_index());
+    }
     let index = ofs.mounts.add_later(layer)?;
-    // Both lists have as many members, and are filled by this function alone.
-    slot.populate(later);
-    let new_root = ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?;
-    // From here on there is an empty directory on top of the root, which changes nothing.
-    inode.add_upper(Ref::from(new_root.dentry), index)?;
-    ofs.mounts.set_upper_index(index)?;
-    root.mark(DentryFlag::UpperAlias);
-    inode.data().clear(Flag::Impure);
-    inode.data().bump_version();
+    // Both lists have as many members, and are filled at the same time.
+    live.later.add(later)?;
+    let put = || match old {
+        Old::Checkpoint => {
+            let new_root = ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?;
+            // From here on there is an empty directory on top of the root, which changes nothing.
+            inode.add_upper(Ref::from(new_root.dentry), index)?;
+            ofs.mounts.set_upper_index(index)?;
+            // Its file system has a lower layer now, if it had none.
+            uuids::tell_apart(sb);
+            root.mark(DentryFlag::UpperAlias);
+            inode.data().clear(Flag::Impure);
+            inode.data().bump_version();
+            Ok::<_, Error>(())
+        }
+        Old::Gone(meant) => {
+            let (place, _) = checkpoint_at(sb, meant)?;
+            let mut stack = Stack::of(sb)?;
+            stack.keep_from(place, index)?;
+            switch(sb, live, stack)
+        }
+    };
+    // It is never one of the layers.
+    put().inspect_err(|_| ofs.mounts.set_gone(index))?;
     ofs.mounts.note_change();
     Ok(mem::replace(&mut *live.in_use.lock(), in_use))
 }

@@ -17,6 +17,7 @@ use ioctls::stack::{
     StackEntry, //
 };
 use kernel::prelude::*;
+use stacking::path::LayerPath;
 use vfs::{
     file::File,
     super_block::{
@@ -52,17 +53,16 @@ pub(crate) fn get(file: &File<Rovl>, asked: StackEntry) -> Result<StackEntry> {
         ino: root.dentry.inode().ok_or(ENOENT)?.ino(),
         ..StackEntry::new()
     };
-    let dev = root.dentry.layer_sb().dev();
-    (entry.dev_major, entry.dev_minor) = (dev >> MINOR_BITS, dev & ((1 << MINOR_BITS) - 1));
+    (entry.dev_major, entry.dev_minor) = device(root);
     if position == 0 {
         entry.kind = stack::UPPER;
     } else if ofs.mounts.may_grow() && ofs.mounts.was_upper(index) {
         entry.kind = stack::CHECKPOINT;
-        // The layer above was made for it.
-        let above = position.checked_sub(1).and_then(index_at);
-        if let Some(later) = above.and_then(|above| ofs.later_of(above)) {
-            stack::set_text(&mut entry.name, later.name.as_bytes());
-        }
+    } else if ofs.later_of(index).is_some() {
+        entry.kind = stack::PUSHED;
+    }
+    if let Some(name) = ofs.name_of(index) {
+        stack::set_text(&mut entry.name, name.as_bytes());
     }
     if let Some(path) = path(ofs, index) {
         entry.path_len = u32::try_from(path.as_bytes().len())?;
@@ -79,10 +79,20 @@ pub(crate) fn show(sb: &SuperBlock<Rovl>, m: &SeqOptions<'_>) {
             m.value(c"lowerdir+", path.as_cstr());
         }
     }
-    if let Some(later) = ofs.later() {
-        m.value(c"upperdir", later.dir.as_cstr());
-        m.value(c"workdir", later.work_dir.as_cstr());
+    let (upper, work) = match ofs.later() {
+        Some(later) => (Some(&later.dir), Some(&later.work_dir)),
+        None => (ofs.config.upperdir.as_ref(), ofs.config.workdir.as_ref()),
+    };
+    if let (Some(upper), Some(work)) = (upper, work) {
+        m.value(c"upperdir", upper.as_cstr());
+        m.value(c"workdir", work.as_cstr());
     }
+}
+
+/// The number of the device of a layer, in its two parts.
+pub(super) fn device(root: LayerPath<'_>) -> (u32, u32) {
+    let dev = root.dentry.layer_sb().dev();
+    (dev >> MINOR_BITS, dev & ((1 << MINOR_BITS) - 1))
 }
 
 /// `MINORBITS`

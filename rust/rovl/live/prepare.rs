@@ -11,6 +11,7 @@ use crate::{
         live::Later,
         reason,
         super_data::{
+            LayerInfo,
             Super,
             Work, //
         },
@@ -18,6 +19,7 @@ use crate::{
     },
     Rovl, //
 };
+use core::sync::atomic::AtomicBool;
 use kernel::{
     bindings,
     prelude::*, //
@@ -56,11 +58,13 @@ impl Prepared {
     /// Returns `EINVAL` for directories that cannot be that, `EXDEV` for those of another file system than the
     /// upper layer's, or another mount of it that shows other owners, `ELOOP` where one is inside of another
     /// layer, `ENOTEMPTY` where something is in them, and `EBUSY` where another mount uses them.
+    ///
+    /// `name` is that of the upper layer that there is, and `None` where that is not going to stay.
     pub(super) fn new(
         m: &AsMounter,
         sb: &SuperBlock<Rovl>,
         (upper, base): (&Path, &Path),
-        name: &[u8],
+        name: Option<&[u8]>,
     ) -> Result<Self> {
         let ofs = sb.data();
         check(ofs, upper)?;
@@ -87,10 +91,17 @@ impl Prepared {
             tmpfile: ofs.work()?.tmpfile,
         };
         let later = Later {
-            work,
+            work: Some(work),
             dir: upper.with_text(|text| Text::copy_of(text.to_bytes()))?,
             work_dir: base.with_text(|text| Text::copy_of(text.to_bytes()))?,
-            name: Text::new(name)?,
+            name: Text::new(name.unwrap_or_default())?,
+            // Known when nothing else can change the layers.
+            named: None,
+            fs: None,
+            info: LayerInfo {
+                fsid: 0,
+                has_xwhiteouts: AtomicBool::new(false),
+            },
         };
         Ok(Self {
             layer,

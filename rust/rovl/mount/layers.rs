@@ -15,7 +15,8 @@ use crate::{
         ino_space::InoSpace,
         super_data::{
             FsInfo,
-            LayerInfo, //
+            LayerInfo,
+            NULL_UUID, //
         },
         text::Text,
         upper_fs::UpperFs, //
@@ -48,8 +49,6 @@ use vfs::{
 
 /// How many directories a mount uses exclusively: those of `upperdir` and `workdir`.
 const IN_USE: usize = 2;
-
-const NULL_UUID: [u8; 16] = [0; 16];
 
 /// The layers of a mount in the making. What goes wrong later drops it, which undoes all.
 pub(crate) struct Layers {
@@ -160,7 +159,7 @@ impl FileSystems {
             infos.push(
                 FsInfo {
                     dev: entry.dev,
-                    bad_uuid: entry.bad_uuid,
+                    bad_uuid: AtomicBool::new(entry.bad_uuid),
                     many_devices: entry.many_devices,
                     exact: SetOnce::new(),
                 },

@@ -8,6 +8,7 @@
 
 use crate::{
     object::{
+        current,
         entry::{
             dir_modified,
             DentryExt,
@@ -34,8 +35,7 @@ use kernel::{
 };
 use stacking::{
     cred::Creator,
-    prelude::*,
-    stack::LowerStack, //
+    prelude::*, //
 };
 use vfs::{
     dentry::{
@@ -136,6 +136,7 @@ fn create_object(
 ) -> Result {
     let ofs = dir.ofs();
     let _layers = ofs.start_changing();
+    current::ensure(&dentry)?;
     copy_up(dentry.dir(), Why::Create)?;
     let write = ofs.upper_mount()?.want_write()?;
     let rdev = match what {
@@ -284,17 +285,14 @@ impl Upper<'_> {
         made: &Dentry<Foreign>,
         new: NewInode<'b, Rovl>,
     ) -> Result<Fetched<'b, Rovl>> {
-        let parts = Parts {
+        let mut parts = Parts {
             upper: Some(Ref::from(made)),
             upper_layer: self.ofs.mounts.upper_index(),
-            lower: LowerStack::new(),
-            origins: KVec::new(),
-            redirect: None,
+            generation: self.ofs.mounts.generation(),
             upper_has_data: true,
-            indexed: false,
-            has_digest: false,
+            ..Parts::new()
         };
-        inode::complete(self.m, sb, parts, new)
+        inode::complete(self.m, sb, &mut parts, new)
     }
 
     /// Gives `dentry` its inode, of which `made` is the dentry in the upper layer.

@@ -2,18 +2,29 @@
 
 //! Looking a name up through the layers, top-down.
 
+mod below;
 mod index;
 mod layer;
+mod noted;
 mod origins;
+
+pub(crate) use below::is_lower_positive;
+pub(super) use noted::ask_layers;
 
 use crate::{
     identity::origin,
-    namei::lookup::layer::Level,
+    namei::lookup::{
+        layer::Level,
+        noted::{
+            current_generation,
+            note, //
+        }, //
+    },
     object::{
         config::RedirectMode,
         entry::{
-            DentryExt,
             DentryFlag,
+            FlagBits,
             InodeExt,
             Real,
             RedirectText, //
@@ -28,6 +39,7 @@ use crate::{
             is_lower_removed, //
         },
         reason,
+        renewed::Found,
         super_data::Super, //
     },
     observe::{
@@ -46,10 +58,7 @@ use stacking::{
     cred::AsMounter,
     path::LayerPath,
     prelude::*,
-    stack::{
-        LowerEntry,
-        LowerStack, //
-    }, //
+    stack::LowerEntry, //
 };
 use vfs::{
     dentry::Dentry,
@@ -65,7 +74,7 @@ use vfs::{
 };
 
 /// Where a lookup stands.
-struct Lookup<'a, 'sb> {
+pub(super) struct Lookup<'a, 'sb> {
     m: &'a AsMounter,
     sb: &'sb SuperBlock<Rovl>,
     ofs: &'sb Super,
@@ -91,8 +100,10 @@ struct Lookup<'a, 'sb> {
     digest: bool,
     /// The object that was found last says itself, and by an absolute path, where the rest is.
     absolute: bool,
-    /// There is a digest in the object that shows the attributes.
-    has_digest: bool,
+    /// What is to be noted in the dentry.
+    flags: FlagBits,
+    /// What the object is made of.
+    parts: Parts<'sb>,
     /// How many layers were asked, and how many of these have nothing that shows.
     asked: u32,
     missed: u32,
@@ -110,12 +121,37 @@ pub(crate) fn lookup<'a>(
     if is_lower_removed(dir) && forget_if_removed(&dentry.parent(), Some(&dentry)) {
         return Err(reason::LOWER_REMOVED);
     }
-    let found = ofs.as_mounter(|m| {
-        let mut lookup = Lookup {
+    let (found, noted) = ofs.as_mounter(|m| loop {
+        let generation = current_generation(&dentry)?;
+        let mut lookup = Lookup::new(m, dir.sb(), dentry.name());
+        let mut noted = lookup.nothing_in(generation);
+        let found = lookup.run(dir, &dentry, &mut noted);
+        // It may be made of what there was before and after.
+        if ofs.generation() == generation {
+            lookup.count(&dentry, &found);
+            break Ok::<_, Error>((found, noted));
+        }
+    })?;
+    if found.as_ref().is_err_and(|err| err.is(ESTALE)) {
+        // The directory may be one of an overlay that has just found it to be removed.
+        forget_if_removed(&dentry.parent(), Some(&dentry));
+    }
+    let found = found?;
+    note(&dentry, noted);
+    let spliced = dentry.splice(found)?;
+    if let Some(alias) = spliced.alias().filter(|_| noted.generation != 0) {
+        note(alias, noted);
+    }
+    Ok(spliced)
+}
+
+impl<'a, 'sb> Lookup<'a, 'sb> {
+    pub(super) fn new(m: &'a AsMounter, sb: &'sb SuperBlock<Rovl>, name: &'a [u8]) -> Self {
+        Self {
             m,
-            sb: dir.sb(),
-            ofs,
-            name: dentry.name(),
+            sb,
+            ofs: sb.data(),
+            name,
             redirect: None,
             is_dir: false,
             stop: false,
@@ -126,19 +162,21 @@ pub(crate) fn lookup<'a>(
             is_origin_known: false,
             digest: false,
             absolute: false,
-            has_digest: false,
+            flags: FlagBits::default(),
+            parts: Parts::new(),
             asked: 0,
             missed: 0,
-        };
-        let found = lookup.run(dir, &dentry);
-        lookup.count(&dentry, &found);
-        found
-    });
-    if found.as_ref().is_err_and(|err| err.is(ESTALE)) {
-        // The directory may be one of an overlay that has just found it to be removed.
-        forget_if_removed(&dentry.parent(), Some(&dentry));
+        }
     }
-    dentry.splice(found?)
+
+    /// What is noted before anything is found, of a lookup that begins in `generation`.
+    pub(super) fn nothing_in(&self, generation: u32) -> Found {
+        Found {
+            flags: FlagBits::default(),
+            upper: self.ofs.mounts.upper_index(),
+            generation,
+        }
+    }
 }
 
 impl<'sb> Lookup<'_, 'sb> {
@@ -147,26 +185,40 @@ impl<'sb> Lookup<'_, 'sb> {
         &mut self,
         dir: &'sb Inode<Rovl>,
         dentry: &Dentry<Rovl>,
+        noted: &mut Found,
     ) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
-        let epoch = self.ofs.mounts.upper_index();
+        self.find(dir, dentry, noted)?;
+        self.finish(dentry)
+    }
+
+    /// Looks through all layers, for what is in [`parts`](Self::parts) then.
+    pub(super) fn find(
+        &mut self,
+        dir: &'sb Inode<Rovl>,
+        dentry: &Dentry<Rovl>,
+        noted: &mut Found,
+    ) -> Result {
         let real = dir.real();
         // What is noted in the dentry is so with this layer as the upper one.
-        let epoch = real.upper_layer().unwrap_or(epoch);
+        let epoch = match real.upper_layer() {
+            Some(layer) => layer,
+            None => self.ofs.mounts.upper_index(),
+        };
         let upper = match real.upper_path() {
             Some(upper_dir) => self.in_upper(upper_dir, real, epoch)?,
             None => None,
         };
         let upper_opaque = self.opaque;
         let upper_has_data = upper.is_some() && !self.metacopy;
-        self.has_digest = upper.is_some() && self.digest;
+        self.parts.has_digest = upper.is_some() && self.digest;
         let redirect = match &self.redirect {
             Some(text) => Some(RedirectText::new(text)?),
             None => None,
         };
-        let mut lower = self.in_lowers(dir, real, dentry, upper.as_deref())?;
+        self.in_lowers(dir, real, dentry, upper.as_deref())?;
         // The last that was found, or the upper one alone.
         let is_upper_metacopy = upper.is_some() && !upper_has_data;
-        if self.metacopy || (is_upper_metacopy && lower.is_empty()) {
+        if self.metacopy || (is_upper_metacopy && self.parts.lower.is_empty()) {
             log::warn_dentry(
                 c"metacopy with no lower data found",
                 dentry,
@@ -174,40 +226,44 @@ impl<'sb> Lookup<'_, 'sb> {
             );
             return Err(reason::METACOPY_WITHOUT_DATA);
         }
-        if let Some((origin, layer)) = self.origin.take().filter(|_| lower.is_empty()) {
-            lower.push(origin, layer)?;
-            self.is_origin_known = true;
+        if let Some((origin, layer)) = self.origin.take() {
+            if self.parts.lower.is_empty() {
+                self.parts.lower.push(origin, layer)?;
+                self.is_origin_known = true;
+            }
         }
-        let origins = self.origins_of(upper.as_deref(), &lower)?;
-        let index = self.in_index(upper.as_deref(), &lower)?;
+        let index = self.in_index(upper.as_deref())?;
         if upper_opaque {
-            dentry.mark_as_of(DentryFlag::Opaque, epoch);
-        } else if upper.is_none() && lower.is_empty() && !real.lower().is_empty() {
+            self.flags.add(DentryFlag::Opaque);
+        } else if upper.is_none() && self.parts.lower.is_empty() && !real.lower().is_empty() {
             // All layers were asked, down to a whiteout. What is made here needs not ask again.
-            dentry.mark_as_of(DentryFlag::NothingBelow, epoch);
+            self.flags.add(DentryFlag::NothingBelow);
         }
         if self.xwhiteouts {
-            dentry.mark_as_of(DentryFlag::Xwhiteouts, epoch);
+            self.flags.add(DentryFlag::Xwhiteouts);
         }
-        let parts = match index {
-            Some(index) if upper.is_none() => self.parts_of_index(dentry, index, lower)?,
+        match index {
+            Some(index) if upper.is_none() => self.take_index(dentry, index)?,
             index => {
                 if upper.is_some() {
-                    dentry.mark_as_of(DentryFlag::UpperAlias, epoch);
+                    self.flags.add(DentryFlag::UpperAlias);
                 }
-                Parts {
-                    upper,
-                    upper_layer: epoch,
-                    lower,
-                    origins,
-                    redirect,
-                    upper_has_data,
-                    indexed: index.is_some(),
-                    has_digest: self.has_digest,
-                }
+                let parts = &mut self.parts;
+                parts.upper = upper;
+                parts.upper_layer = epoch;
+                parts.generation = noted.generation;
+                parts.redirect = redirect;
+                parts.upper_has_data = upper_has_data;
+                parts.indexed = index.is_some();
             }
-        };
-        self.finish(dentry, parts)
+        }
+        (noted.flags, noted.upper) = (self.flags, epoch);
+        Ok(())
+    }
+
+    /// What was found, which is taken out.
+    pub(super) fn parts(self) -> Parts<'sb> {
+        self.parts
     }
 
     /// Counts the lookup with its result.
@@ -229,23 +285,16 @@ impl<'sb> Lookup<'_, 'sb> {
         trace::lookup(dentry, ino, self.asked, self.missed);
     }
 
-    fn finish(
-        &self,
-        dentry: &Dentry<Rovl>,
-        parts: Parts<'_>,
-    ) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
-        if parts.upper.is_none() && parts.lower.is_empty() {
+    fn finish(&mut self, dentry: &Dentry<Rovl>) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
+        if self.parts.is_nothing() {
             dentry.init_revalidation(core::iter::empty());
             return Ok(None);
         }
-        let upper = parts.upper.clone();
-        let inode = inode::get(self.m, self.sb, parts)?;
-        let lower = inode.lower().iter_found().map(LowerEntry::dentry);
-        dentry.init_revalidation(Iterator::chain(upper.as_deref().into_iter(), lower));
-        // A directory is asked for too often, see `made_again`.
-        if upper.is_none() && !inode.is_dir() {
-            dentry.watch_lower();
-        }
+        let inode = match self.known()? {
+            Some(inode) => inode::take_existing(self.m, inode, &mut self.parts)?,
+            None => inode::get(self.m, self.sb, &mut self.parts)?,
+        };
+        ask_layers(dentry, &inode);
         Ok(Some(inode))
     }
 
@@ -282,17 +331,13 @@ impl<'sb> Lookup<'_, 'sb> {
         real: Real<'sb>,
         dentry: &Dentry<Rovl>,
         upper: Option<&Dentry<Foreign>>,
-    ) -> Result<LowerStack<'sb>> {
-        let mut lower = LowerStack::new();
-        let all = match self.sb.root().and_then(Dentry::inode) {
-            Some(root) => root.lower().as_slice(),
-            None => &[],
-        };
+    ) -> Result {
         let mut entries = real.lower().as_slice();
         let mut next = 0usize;
+        let mut are_all = false;
         if self.is_absolute() {
-            entries = all;
-            next = real.upper_layer().map_or(0, |layer| below(all, layer));
+            (entries, are_all) = (self.all_lowers(), true);
+            next = real.upper_layer().map_or(0, |layer| below(entries, layer));
         }
         let filter = Filter::of(dir, real.lower().len());
         let mut layers = filter.layers_with(self.redirect.as_deref().unwrap_or(self.name));
@@ -329,7 +374,7 @@ impl<'sb> Lookup<'_, 'sb> {
                 // What is below has another name.
                 layers = filter.layers_with(name);
             }
-            if let Some(upper) = upper.filter(|_| lower.is_empty()) {
+            if let Some(upper) = upper.filter(|_| self.parts.lower.is_empty()) {
                 // Where layers change that would be a change without their lock.
                 if self.is_dir && !self.ofs.no_xattr() && !self.ofs.mounts.may_grow() {
                     fix_origin(self.m, self.ofs, dir, &this, upper)?;
@@ -338,34 +383,45 @@ impl<'sb> Lookup<'_, 'sb> {
                     break;
                 }
             }
-            if upper.is_none() && lower.is_empty() {
-                self.has_digest = self.digest;
+            if upper.is_none() && self.parts.lower.is_empty() {
+                self.parts.has_digest = self.digest;
             }
             // Of files without data only the topmost one matters, for its attributes.
-            if !self.metacopy || lower.is_empty() {
-                lower.push(this, entry.layer())?;
+            if !self.metacopy || self.parts.lower.is_empty() {
+                self.parts.lower.push(this, entry.layer())?;
             }
             if self.is_absolute() {
-                // Every layer has an entry in the root.
-                next = below(all, entry.layer());
-                entries = all;
+                if !are_all {
+                    (entries, are_all) = (self.all_lowers(), true);
+                }
+                next = below(entries, entry.layer());
             }
         }
-        if !self.defer_data(&mut lower)? {
+        if !self.defer_data()? {
             self.check_may_follow(dentry)?;
         }
         if !self.is_absolute() {
             filter.missed(self.m, dir, misses);
         }
-        lower.trim();
-        Ok(lower)
+        self.parts.lower.trim();
+        Ok(())
+    }
+
+    /// The entries of the root, which has one for each layer that is merged.
+    #[cold]
+    fn all_lowers(&self) -> &'sb [LowerEntry] {
+        match self.sb.root().and_then(Dentry::inode) {
+            Some(root) => root.lower().as_slice(),
+            None => &[],
+        }
     }
 
     /// Leaves it for later to look into the data-only layers for the data of a file, if the file
     /// leads there: all of it, because that needs no option.
-    fn defer_data(&mut self, lower: &mut LowerStack<'_>) -> Result<bool> {
-        let deferred =
-            self.metacopy && !lower.is_empty() && self.ofs.has_data_layers() && self.absolute;
+    fn defer_data(&mut self) -> Result<bool> {
+        let is_elsewhere = self.metacopy && self.ofs.has_data_layers() && self.absolute;
+        let lower = &mut self.parts.lower;
+        let deferred = is_elsewhere && !lower.is_empty();
         let Some(redirect) = self.redirect.as_ref().filter(|_| deferred) else {
             return Ok(false);
         };
@@ -421,56 +477,17 @@ impl<'sb> Lookup<'_, 'sb> {
 
 /// Where in `all`, which has an entry for each layer, those below `layer` begin.
 fn below(all: &[LowerEntry], layer: usize) -> usize {
-    let place = all.iter().position(|entry| entry.layer() == layer);
+    let is_it = |entry: &LowerEntry| entry.layer() == layer;
+    // Those that the mount was made with are in the order of their numbers, and later ones may be among them.
+    let first_guess = layer.wrapping_sub(1);
+    if all.get(first_guess).is_some_and(is_it) {
+        return layer;
+    }
+    let place = all.iter().position(is_it);
     place.map_or(0, |place| place.saturating_add(1))
 }
 
 /// Whether the text of a redirect is a path from the root of the layers.
 pub(crate) fn is_absolute(redirect: &[u8]) -> bool {
     redirect.first() == Some(&b'/')
-}
-
-/// Whether a lower layer has something positive under the name of `dentry`, so that removing it
-/// from the upper layer would let that show.
-pub(crate) fn is_lower_positive(dentry: vfs::dentry::Child<'_, Rovl>) -> Result<bool> {
-    if dentry.is_negative() {
-        return Ok(dentry.has(DentryFlag::Opaque));
-    }
-    if dentry.upper().is_none() {
-        return Ok(true);
-    }
-    if dentry.has(DentryFlag::NothingBelow) {
-        return Ok(false);
-    }
-    let ofs = dentry.sb().data();
-    let Some(parent) = dentry.dir().inode() else {
-        return Ok(false);
-    };
-    let entries = parent.lower().as_slice();
-    let filter = Filter::of(parent, entries.len());
-    Ok(ofs.as_mounter(|m| {
-        let mut layers = filter.layers_with(dentry.name());
-        let mut misses = 0u32;
-        let mut from = 0usize;
-        while let Some(place) = table::next(&mut layers, from) {
-            let Some(entry) = entries.get(place) else {
-                break;
-            };
-            from = place.saturating_add(1);
-            let Some(dir) = ofs.lower_path(entry) else {
-                continue;
-            };
-            match dir.lookup_positive(m, dentry.name(), false) {
-                Ok(None) => misses = misses.saturating_add(1),
-                Ok(Some(this)) => {
-                    let path = LayerPath::new(dir.mount, &this);
-                    return !path.is_ok_and(|path| ofs.is_whiteout(m, path));
-                }
-                // Something is there that cannot be looked at.
-                Err(_) => return true,
-            }
-        }
-        filter.missed(m, parent, misses);
-        false
-    }))
 }

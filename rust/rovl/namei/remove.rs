@@ -11,6 +11,7 @@ use crate::{
         nlink::change_links, //
     },
     object::{
+        current,
         entry::{
             dir_modified,
             DentryExt,
@@ -60,6 +61,7 @@ pub(crate) fn rmdir(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>) -> Resu
 fn remove(dir: &Locked<'_, Rovl>, dentry: &Positive<'_, Rovl>, is_dir: bool) -> Result {
     let inode = dentry.inode();
     let _layers = dir.ofs().start_changing();
+    current::ensure(dentry)?;
     let lower_positive = is_lower_positive(**dentry)?;
     // Whether a pure upper directory is empty is checked by the upper file system.
     let whiteouts = if is_dir && (lower_positive || !dentry.is_pure_upper()) {

@@ -19,6 +19,7 @@ use crate::{
     },
     object::{
         config::RedirectMode,
+        current,
         entry::{
             dir_modified,
             DentryExt,
@@ -86,6 +87,8 @@ pub(crate) fn rename(
     flags: RenameFlags,
 ) -> Result {
     let _layers = old_dir.ofs().start_changing();
+    current::ensure(&old)?;
+    current::ensure(&new)?;
     let rename = Rename::plan((old_dir, old), (new_dir, new), replaced, flags)?;
     copy_up(&old, Why::Rename)?;
     copy_up(new.dir(), Why::Rename)?;

@@ -8,6 +8,7 @@ use crate::{
         EXTRA_FLAGS,
     },
     object::{
+        current,
         entry::{
             DentryExt,
             DentryFlag,
@@ -48,6 +49,7 @@ pub(crate) fn tmpfile(
 ) -> Result {
     let ofs = dir.ofs();
     let _layers = ofs.start_changing();
+    current::ensure(file.dentry().dir())?;
     if !ofs.work().is_ok_and(|work| work.tmpfile) {
         return Err(EOPNOTSUPP);
     }

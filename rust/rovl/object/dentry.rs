@@ -41,6 +41,32 @@ pub(crate) enum DentryFlag {
     /// that made the dentry, or whoever removed what was there. It is of the name, and so does not go
     /// with the object in a rename.
     NothingBelow = 4,
+    /// Where layers change: the name led to something else, or to nothing, when the dentry was dropped.
+    Gone = 5,
+    /// Where layers change: a layer says by a path from the root where the rest is, so that other directories than its
+    /// own have a say in what the name leads to.
+    Redirected = 6,
+}
+
+/// The bits of all flags.
+const FLAGS: usize = (1 << UPPER_SHIFT) - 1;
+
+/// Flags that a lookup found, and that a dentry is going to have.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct FlagBits(usize);
+
+impl FlagBits {
+    /// Adds one.
+    #[inline]
+    pub(crate) fn add(&mut self, flag: DentryFlag) {
+        self.0 |= 1 << flag as u32;
+    }
+
+    /// Whether `flag` is one of them.
+    #[inline]
+    pub(crate) fn has(self, flag: DentryFlag) -> bool {
+        self.0 & (1 << flag as u32) != 0
+    }
 }
 
 impl DentryFlag {
@@ -98,6 +124,12 @@ pub(crate) trait DentryExt {
     fn mark_as_of(&self, flag: DentryFlag, upper: usize);
     /// Sets a flag of the dentry, or clears it.
     fn set(&self, flag: DentryFlag, on: bool);
+    /// Sets these flags and no others, as a lookup found them in `generation` with `upper` as the upper layer, of a mount
+    /// whose layers change. What was found in that or a later generation stays.
+    fn settle(&self, flags: FlagBits, upper: usize, generation: u32);
+    /// Notes that it is not used any more, because its name leads elsewhere in `generation`. Returns `false` where it was
+    /// found to be right meanwhile.
+    fn mark_gone(&self, generation: u32) -> bool;
     /// Whether it is a negative dentry for a name that a whiteout hides.
     fn is_whiteout(&self) -> bool;
     /// The inode, or `ESTALE` of a negative one.
@@ -153,6 +185,15 @@ impl DentryExt for Dentry<Rovl> {
         } else {
             self.clear_flag(flag as u32);
         }
+    }
+
+    fn settle(&self, flags: FlagBits, upper: usize, generation: u32) {
+        let upper = upper.saturating_add(1) << UPPER_SHIFT & UPPER_MASK;
+        self.set_found_in(generation, FLAGS | UPPER_MASK, flags.0 | upper);
+    }
+
+    fn mark_gone(&self, generation: u32) -> bool {
+        self.mark_found_before(generation, 1 << DentryFlag::Gone as u32)
     }
 
     #[inline]

@@ -4,7 +4,8 @@
 
 pub(crate) use crate::object::dentry::{
     DentryExt,
-    DentryFlag, //
+    DentryFlag,
+    FlagBits, //
 };
 use crate::{
     object::{
@@ -222,6 +223,12 @@ pub(crate) struct Real<'a> {
 }
 
 impl<'a> Real<'a> {
+    /// The overlay inode.
+    #[inline]
+    pub(crate) fn inode(&self) -> &'a Inode<Rovl> {
+        self.inode
+    }
+
     /// The dentry in the upper layer.
     #[inline]
     pub(crate) fn upper(&self) -> Option<&'a Dentry<Foreign>> {
@@ -316,8 +323,22 @@ impl<'a> Real<'a> {
         }
     }
 
-    /// Of which layers it is made.
+    /// Whether a directory is made of more than one layer.
     #[inline]
+    pub(crate) fn is_merged_dir(&self) -> bool {
+        match self.upper {
+            Some(_) => !self.lower.is_empty(),
+            None => self.lower.is_merged(),
+        }
+    }
+
+    /// Whether what is in the upper layer has the number of its origin.
+    #[inline]
+    pub(crate) fn has_origin(&self) -> bool {
+        self.upper.is_some() && !self.lower.is_empty() && self.flags.has(Flag::ConstIno)
+    }
+
+    /// Of which layers it is made.
     pub(crate) fn path_type(&self) -> PathType {
         if self.upper.is_none() {
             return PathType {
@@ -328,7 +349,7 @@ impl<'a> Real<'a> {
         PathType {
             upper: true,
             merge: !self.lower.is_empty() && (self.inode.is_dir() || !self.has_upper_data()),
-            origin: !self.lower.is_empty() && self.flags.has(Flag::ConstIno),
+            origin: self.has_origin(),
         }
     }
 }

@@ -90,6 +90,15 @@ impl InoSpace {
         };
         (n & mask) | mask.wrapping_add(1)
     }
+
+    /// The same for one of a file system that has no part in the space of numbers.
+    pub(crate) fn of_later_directory(self, n: u64) -> u64 {
+        match self {
+            // No file system has numbers like these.
+            Self::OneFs => n | 1 << 63,
+            _ => self.of_directory(n),
+        }
+    }
 }
 
 #[cfg(rovl_kunit)]

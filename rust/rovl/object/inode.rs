@@ -18,12 +18,16 @@ use crate::{
         log,
         protattr::load_protattr,
         reason,
+        renewed::renew_dir,
         super_data::Super, //
     },
     observe::stats::Counter,
     Rovl, //
 };
-use core::sync::atomic::Ordering;
+use core::{
+    mem,
+    sync::atomic::Ordering, //
+};
 use kernel::{
     bindings,
     prelude::*, //
@@ -72,9 +76,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) upper_layer: usize,
     /// The dentries in the lower layers; of a file in the upper layer, its origin.
     pub(crate) lower: LowerStack<'a>,
-    /// What the topmost object was copied from, and so on, as far as it is not in `lower`: of a file, and where
-    /// layers change.
-    pub(crate) origins: KVec<Ref<'a, Dentry<Foreign>>>,
+    /// The generation of the layers in which it was found, see [`Super::generation`].
+    pub(crate) generation: u32,
     /// Where the object is in the layers below, of one in the upper layer that says so.
     pub(crate) redirect: Option<KBox<RedirectText>>,
     /// There is an upper dentry, and it is not a file whose data is in a lower layer.
@@ -86,6 +89,26 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Nothing, to be filled with what is found.
+    pub(crate) const fn new() -> Self {
+        Self {
+            upper: None,
+            upper_layer: 0,
+            lower: LowerStack::new(),
+            generation: 0,
+            redirect: None,
+            upper_has_data: false,
+            indexed: false,
+            has_digest: false,
+        }
+    }
+
+    /// Whether no layer has anything.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.upper.is_none() && self.lower.is_empty()
+    }
+
     fn upper_inode(&self) -> Option<&Inode<Foreign>> {
         self.upper.as_ref()?.inode()
     }
@@ -96,7 +119,7 @@ impl Parts<'_> {
 
     /// The path that shows the attributes.
     #[inline]
-    fn real_path<'b>(&'b self, ofs: &'b Super) -> Result<LayerPath<'b>> {
+    pub(crate) fn real_path<'b>(&'b self, ofs: &'b Super) -> Result<LayerPath<'b>> {
         match &self.upper {
             Some(upper) => ofs.upper_path(upper),
             None => ofs
@@ -167,39 +190,16 @@ impl Parts<'_> {
         same(lower, inode.lower_inode()) && same(upper, inode.upper_inode())
     }
 
-    /// The inode that the cache has for the same object since before a layer was put on top: it is known by
-    /// what was its topmost lower part then.
-    ///
-    /// A new one is known by what that is now, or, of a file of which a copy up will break the link, not
-    /// at all.
-    fn find_known<'b>(&self, sb: &'b SuperBlock<Rovl>) -> Option<Ref<'b, Inode<Rovl>>> {
-        let top = match &self.upper {
-            Some(upper) => upper.inode(),
-            None => self.lower_inode(),
-        }?;
-        let mounts = &sb.data().mounts;
-        let top_layer = match (&self.upper, self.lower.first()) {
-            (Some(_), _) => self.upper_layer,
-            (None, Some(first)) => first.layer(),
-            (None, None) => return None,
-        };
-        if !mounts.was_upper(top_layer) {
-            return None;
-        }
-        // A copy up has broken the link of the name that was copied up, and not of this one.
-        let only_first = !top.is_dir() && top.nlink() > 1;
-        let is_known = |inode: &Inode<Rovl>| {
-            let all = inode.all_layers().unwrap_or_default();
-            let first = all.get(..1).filter(|_| only_first);
-            let mut all = first.unwrap_or(all).iter();
-            all.any(|entry| entry.dentry().inode().is_some_and(|inode| inode.is(top)))
-        };
-        let lower = self.lower.as_slice().iter();
-        let below = lower.filter_map(|entry| entry.dentry().inode());
-        let origins = self.origins.iter().filter_map(|origin| origin.inode());
-        Iterator::chain(core::iter::once(top), Iterator::chain(below, origins))
-            .filter_map(|key| sb.ilookup(key))
-            .find(|inode| is_known(inode))
+    /// The flags of the object that shows the attributes.
+    pub(crate) fn top_flags(&self) -> u32 {
+        let top = self.upper_inode().or_else(|| self.lower_inode());
+        top.map_or(0, Inode::flags)
+    }
+
+    /// The number of links of the object that shows the attributes, of one in a lower layer.
+    pub(crate) fn lower_nlink(&self) -> Option<u32> {
+        let lower = self.lower_inode().filter(|_| self.upper.is_none());
+        lower.map(Inode::nlink)
     }
 
     /// Whether a directory may contain whiteouts.
@@ -208,6 +208,10 @@ impl Parts<'_> {
     fn may_have_whiteouts(&self, ofs: &Super, m: &AsMounter, path: LayerPath<'_>) -> bool {
         (self.upper.is_some() && !self.lower.is_empty())
             || self.lower.len() > 1
+            || self
+                .lower
+                .first()
+                .is_some_and(|first| ofs.came_later(ofs.fsid(first.layer())))
             || ofs.has_xattr(m, path, Name::Origin)
     }
 }
@@ -247,14 +251,14 @@ pub(crate) fn find<'a>(
     Ok(Some(inode))
 }
 
-/// Finds or makes the inode for an object made of `parts`.
+/// Finds or makes the inode for an object made of `parts`, which are taken out.
 ///
 /// Returns `ESTALE` if the cache has one that is made of something else.
 #[inline]
 pub(crate) fn get<'a>(
     m: &AsMounter,
     sb: &'a SuperBlock<Rovl>,
-    parts: Parts<'_>,
+    parts: &mut Parts<'_>,
 ) -> Result<Ref<'a, Inode<Rovl>>> {
     let result = find_or_make(m, sb, parts, None);
     report(sb, &result);
@@ -266,7 +270,7 @@ pub(crate) fn get<'a>(
 pub(crate) fn complete<'a>(
     m: &AsMounter,
     sb: &'a SuperBlock<Rovl>,
-    parts: Parts<'_>,
+    parts: &mut Parts<'_>,
     new: NewInode<'a, Rovl>,
 ) -> Result<Fetched<'a, Rovl>> {
     let result = find_or_make(m, sb, parts, Some(new));
@@ -283,16 +287,10 @@ fn report(sb: &SuperBlock<Rovl>, result: &Result<Fetched<'_, Rovl>>) {
 fn find_or_make<'a>(
     m: &AsMounter,
     sb: &'a SuperBlock<Rovl>,
-    parts: Parts<'_>,
+    parts: &mut Parts<'_>,
     new: Option<NewInode<'a, Rovl>>,
 ) -> Result<Fetched<'a, Rovl>> {
     let ofs = sb.data();
-    // Without more layers the key of an object is the same for good.
-    if ofs.mounts.upper_index() != 0 {
-        if let Some(inode) = parts.find_known(sb) {
-            return Ok(Fetched::Existing(inode));
-        }
-    }
     let by_lower = parts.is_keyed_by_lower(ofs);
     let key = if by_lower {
         parts.lower_inode()
@@ -302,13 +300,24 @@ fn find_or_make<'a>(
     let Some(key) = key else {
         // A lower hard link that copy up will break.
         let ino = parts.lower_inode().ok_or(reason::NO_LAYERS)?.ino();
-        return fill(m, ofs, sb.new_inode()?, parts, by_lower, ino);
+        return fill(m, ofs, sb.new_inode()?, parts, None, ino);
     };
-    let fetched = match new {
+    let mut fetched = match new {
         Some(new) => new.insert(key)?,
         None => sb.iget(key)?,
     };
     let ino = key.ino();
+    while ofs.generation() != 0 {
+        let Fetched::Existing(inode) = fetched else {
+            break;
+        };
+        if parts.is_of(&inode) {
+            return take_existing(m, inode, parts).map(Fetched::Existing);
+        }
+        // It is gone, or has become something else.
+        inode.forget();
+        fetched = sb.iget(key)?;
+    }
     match fetched {
         Fetched::Existing(inode) if parts.matches(&inode) => {
             if parts.upper_has_data {
@@ -320,30 +329,42 @@ fn find_or_make<'a>(
             Ok(Fetched::Existing(inode))
         }
         Fetched::Existing(_) => Err(reason::INODE_OF_OTHERS),
-        Fetched::New(mut inode) => {
-            let real = parts
-                .real_path(ofs)?
-                .dentry
-                .inode()
-                .ok_or(reason::NEGATIVE_IN_LAYER)?;
-            inode.set_nlink(parts.nlink(m, ofs, real));
-            fill(m, ofs, inode, parts, by_lower, ino)
-        }
+        Fetched::New(inode) => fill(m, ofs, inode, parts, Some(by_lower), ino),
     }
 }
 
-/// Completes a new inode.
+/// Takes an inode that is in the cache for the same object since layers were others.
+#[cold]
+pub(crate) fn take_existing<'a>(
+    m: &AsMounter,
+    inode: Ref<'a, Inode<Rovl>>,
+    parts: &mut Parts<'_>,
+) -> Result<Ref<'a, Inode<Rovl>>> {
+    if parts.upper_has_data {
+        inode.data().set(Flag::UpperData);
+    }
+    if inode.is_dir() {
+        renew_dir(m, &inode, mem::replace(parts, Parts::new()), None)?;
+    }
+    Ok(inode)
+}
+
+/// Completes a new inode. `key` says whether the cache knows it by its lower inode, if it knows it at all.
 fn fill<'a>(
     m: &AsMounter,
     ofs: &Super,
     mut inode: NewInode<'a, Rovl>,
-    parts: Parts<'_>,
-    by_lower: bool,
+    parts: &mut Parts<'_>,
+    key: Option<bool>,
     ino: u64,
 ) -> Result<Fetched<'a, Rovl>> {
     let path = parts.real_path(ofs)?;
     let real = path.dentry.inode().ok_or(reason::NEGATIVE_IN_LAYER)?;
     let is_dir = real.is_dir();
+    if key.is_some() {
+        inode.set_nlink(parts.nlink(m, ofs, real));
+    }
+    let by_lower = key == Some(true);
     inode.set_type(real.mode(), real.rdev(), Rovl::tables_for(real.mode()));
     inode.copy_attr(real, path.mount.idmap());
     inode.set_flags(real.flags(), COPIED_FLAGS);
@@ -374,9 +395,13 @@ fn fill<'a>(
     if parts.upper.is_some() || former.is_some_and(|first| ofs.mounts.was_upper(first.layer())) {
         load_protattr(m, ofs, &mut inode, path);
     }
-    inode.data().set_redirect(parts.redirect);
+    if let Some(redirect) = parts.redirect.take() {
+        inode.data().set_redirect(Some(redirect));
+    }
     let layer = parts.upper_layer;
-    inode.set_layers(parts.upper.map(|upper| (upper, layer)), parts.lower)?;
+    let upper = parts.upper.take().map(|upper| (upper, layer));
+    inode.set_layers(upper, mem::take(&mut parts.lower))?;
+    inode.set_generation(parts.generation);
     inode.keep_number(ino, fsid);
     ofs.stats.count(Counter::InodesMade);
     Ok(inode.into())
@@ -386,15 +411,22 @@ fn fill<'a>(
 /// file that shows another device number that of the layer. See [`crate::object::ino_space`].
 fn number(ofs: &Super, is_dir: bool, ino: u64, fsid: usize) -> u64 {
     if !is_dir {
-        return ofs.ino_space.map(ino, fsid).unwrap_or(ino);
+        return ofs.map_number(ino, fsid).unwrap_or(ino);
+    }
+    if ofs.came_later(fsid) {
+        return ofs.ino_space.of_later_directory(next_number(ofs));
     }
     let mapped = ofs.ino_space.map_directory(ino, fsid);
     if let Some(ino) = mapped.filter(|_| ofs.numbers_directories(fsid)) {
         return ino;
     }
+    ofs.ino_space.of_directory(next_number(ofs))
+}
+
+/// A number that no other directory has got.
+fn next_number(ofs: &Super) -> u64 {
     // ORDERING: Only uniqueness matters.
-    let n = ofs.last_ino.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-    ofs.ino_space.of_directory(n)
+    ofs.last_ino.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
 /// Makes the inode of the root, which the cache does not know.

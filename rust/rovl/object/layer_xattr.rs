@@ -78,7 +78,7 @@ impl Super {
         m: &AsMounter,
         path: LayerPath<'_>,
         short: &'v mut [u8],
-        long: &'v mut KVVec<u8>,
+        long: &'v mut Option<KVVec<u8>>,
     ) -> Result<Option<Redirect<'v>>> {
         match path.getxattr_in(m, self.xattr_name(Name::Redirect), short, long) {
             Ok(value) => {

@@ -41,8 +41,9 @@ pub(crate) fn ensure(dentry: &Dentry<Rovl>) -> Result {
     let Some(inode) = dentry.inode() else {
         return Ok(());
     };
-    if let Some(place) = inode.lower().deferred_place() {
-        if inode.lower().data().is_none() {
+    let lower = inode.lower();
+    if let Some(place) = lower.deferred_place() {
+        if lower.data().is_none() {
             find(dentry, inode, place)?;
         }
     }

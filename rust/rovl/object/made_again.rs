@@ -10,7 +10,10 @@
 use crate::Rovl;
 use stacking::{
     prelude::*,
-    stack::LowerEntry, //
+    stack::{
+        LowerEntry,
+        Lowers, //
+    }, //
 };
 use vfs::{
     dentry::Dentry,
@@ -47,12 +50,15 @@ fn is_removed(dentry: &Dentry<Rovl>) -> bool {
 }
 
 /// Whether what shows of `inode` was removed from a lower layer.
+// Each lookup asks.
+#[inline]
 pub(crate) fn is_lower_removed(inode: &Inode<Rovl>) -> bool {
     let now = inode.now();
-    if now.upper.is_some() {
-        return false;
-    }
-    let lower = now.lower.first().map(LowerEntry::dentry);
+    now.upper.is_none() && is_gone_from(now.lower)
+}
+
+fn is_gone_from(lower: Lowers<'_>) -> bool {
+    let lower = lower.first().map(LowerEntry::dentry);
     // What was found by a file handle is not hashed either, as long as it has no name.
     lower.is_some_and(|lower| lower.is_unhashed() && !lower.is_disconnected())
 }

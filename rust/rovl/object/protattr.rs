@@ -51,19 +51,25 @@ pub(crate) fn load_protattr(
     inode: &mut NewInode<'_, Rovl>,
     upper: LayerPath<'_>,
 ) {
+    let flags = protected_flags(m, ofs, upper);
+    inode.set_flags(flags, flags);
+}
+
+/// The flags that `protattr` of `upper`, in a layer that is or was the upper one, holds.
+pub(crate) fn protected_flags(m: &AsMounter, ofs: &Super, upper: LayerPath<'_>) -> u32 {
     let mut value = [0; protattr::MAX_LEN];
     let Ok(len) = ofs.get_xattr(m, upper, Name::Protattr, &mut value) else {
-        return;
+        return 0;
     };
     match Protattr::parse(value.get(..len).unwrap_or_default()) {
-        Ok(attr) => {
-            let flags = inode_flags(attr);
-            inode.set_flags(flags, flags);
+        Ok(attr) => inode_flags(attr),
+        Err(_) => {
+            log::warn_dentry(
+                c"incompatible overlay.protattr",
+                upper.dentry,
+                reason::FORMAT,
+            );
+            0
         }
-        Err(_) => log::warn_dentry(
-            c"incompatible overlay.protattr",
-            upper.dentry,
-            reason::FORMAT,
-        ),
     }
 }

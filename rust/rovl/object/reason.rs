@@ -47,10 +47,16 @@ reasons! {
         REMAP_FLAGS,
         /// A flag of a request of ioctl(2) that is not known.
         QUERY_FLAGS,
-        /// A checkpoint is asked for on what is not the root.
+        /// A change of the layers is asked for on what is not the root.
         NOT_THE_ROOT,
-        /// The name of a checkpoint has control characters, or is too long.
+        /// The name of a checkpoint or a layer has control characters, or is too long.
         CHECKPOINT_NAME,
+        /// Only a checkpoint can be gone back to.
+        NO_CHECKPOINT,
+        /// The upper layer and the last lower one cannot be taken away.
+        MUST_STAY,
+        /// What cannot be a lower layer of this mount.
+        NO_LOWER_DIRECTORY,
         /// What cannot be an upper or a work directory of this mount.
         NO_UPPER_DIRECTORY,
         /// An upper and a work directory that are not on one mount, or of which one is in the other.
@@ -159,6 +165,11 @@ reasons! {
         REMOVED_BY_INDEX,
         /// Where the data of a file is depends on the name that its handle does not have.
         DATA_BY_NAME,
+        /// The object, or a directory that leads to it, is in a layer that has left the mount, or is hidden by one
+        /// that has come.
+        GONE,
+        /// Another layer has the place than the one that is meant.
+        ANOTHER_LAYER,
         /// A directory was moved while the way to it was looked for.
         MOVED_MEANWHILE,
         /// The mount has no root yet, or none any more.

@@ -57,6 +57,9 @@ use vfs::{
     Ref, //
 };
 
+/// A UUID that identifies no file system.
+pub(crate) const NULL_UUID: [u8; 16] = [0; 16];
+
 /// What is known of one layer beside its mount; the upper one is at index 0.
 pub(crate) struct LayerInfo {
     /// Index of its file system in [`Super::filesystems`]. That of a data-only layer is none: nobody
@@ -72,7 +75,7 @@ pub(crate) struct FsInfo {
     /// The number that stands for it in `st_dev`, where the overlay's own cannot.
     pub(crate) dev: AnonDev,
     /// Its UUID does not identify it among the layers.
-    pub(crate) bad_uuid: bool,
+    pub(crate) bad_uuid: AtomicBool,
     /// It shows other device numbers than its own, as btrfs does for each subvolume: an inode
     /// number alone does not identify an object.
     pub(crate) many_devices: bool,
@@ -227,8 +230,8 @@ impl Super {
     /// The work directory, or `EROFS`.
     pub(crate) fn work(&self) -> Result<&Work> {
         if self.live.is_some() {
-            if let Some(later) = self.later() {
-                return Ok(&later.work);
+            if let Some(work) = self.later().and_then(|later| later.work.as_ref()) {
+                return Ok(work);
             }
         }
         self.work.as_ref().ok_or(EROFS)
@@ -247,13 +250,8 @@ impl Super {
 
     /// Whether the numbers that directories have on file system `fsid` tell them apart.
     pub(crate) fn numbers_directories(&self, fsid: usize) -> bool {
-        let many = self.filesystems.get(fsid).map(|fs| fs.many_devices);
+        let many = self.filesystem(fsid).map(|fs| fs.many_devices);
         self.ino_space.is_one_device() || many == Some(false)
-    }
-
-    /// The number of the file system of layer `index`.
-    pub(crate) fn fsid(&self, index: usize) -> usize {
-        self.layers.get(index).map_or(0, |layer| layer.fsid)
     }
 
     /// The index directory, if there is one.

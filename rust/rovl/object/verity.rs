@@ -47,6 +47,11 @@ pub(crate) fn ensure(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>) -> Result {
     if mode == VerityMode::Off || is_verified(inode.real()) {
         return Ok(());
     }
+    verify(dentry, inode, mode)
+}
+
+#[cold]
+fn verify(dentry: &Dentry<Rovl>, inode: &Inode<Rovl>, mode: VerityMode) -> Result {
     if !inode.data().test(Flag::HasDigest) {
         return without_digest(mode, dentry);
     }

@@ -5,6 +5,7 @@
 use crate::{
     listing::cache::Listing,
     object::{
+        current,
         entry::InodeExt,
         live::is_own,
         made_again::forget_if_removed,
@@ -32,7 +33,8 @@ use kernel::{
 use stacking::{
     copy::sync_range,
     cred::AsMounter,
-    dir_context::LayerDir, //
+    dir_context::LayerDir,
+    prelude::*, //
 };
 use vfs::{
     dir_context::DirContext,
@@ -125,6 +127,22 @@ impl DirFile {
     }
 }
 
+/// Syncs the directory `inode` in all layers that are or were the upper one: names may have been made in each of them
+/// since the last time.
+#[cold]
+fn sync_own(m: &AsMounter, inode: &Inode<Rovl>, start: i64, end: i64, datasync: bool) -> Result {
+    for entry in inode.all_layers().unwrap_or_default() {
+        if !is_own(inode, entry.layer()) {
+            continue;
+        }
+        if let Some(path) = inode.ofs().lower_path(entry) {
+            let dir = path.open(m, false)?;
+            sync_range(m, &dir, start, end, datasync)?;
+        }
+    }
+    Ok(())
+}
+
 static TABLE: Table<DirFile> = Table::new();
 
 #[vtable]
@@ -138,8 +156,12 @@ impl Operations for DirFile {
         if forget_if_removed(file.dentry(), None) {
             return Err(reason::LOWER_REMOVED);
         }
+        // What was removed is read as it was.
+        if inode.nlink() != 0 {
+            current::ensure(file.dentry())?;
+        }
         let made_of = inode.real();
-        let (kind, path) = (made_of.path_type(), made_of.top()?);
+        let path = made_of.top()?;
         let first = made_of.lower().first();
         let was_upper = first.is_some_and(|first| is_own(inode, first.layer()));
         let real = inode.ofs().as_mounter(|m| LayerDir::open(m, path));
@@ -151,12 +173,12 @@ impl Operations for DirFile {
         let file = real.file().clone();
         let state = State {
             real,
-            is_real: !kind.merge && inode.is_real_dir(),
+            is_real: !made_of.is_merged_dir() && inode.is_real_dir(),
             listing: None,
         };
         let this = Self {
             real: file,
-            is_upper: kind.upper || was_upper,
+            is_upper: made_of.upper().is_some() || was_upper,
             upper: Once::new(),
             state: OneUser::new(state),
         };
@@ -199,6 +221,9 @@ impl Operations for DirFile {
             return Ok(());
         }
         ofs.as_mounter(|m| {
+            if ofs.have_changed() {
+                return sync_own(m, inode, start, end, datasync);
+            }
             if this.is_upper {
                 return sync_range(m, &this.real, start, end, datasync);
             }
@@ -220,6 +245,7 @@ impl Operations for DirFile {
         let inode = file.inode();
         let state = &mut *this.state.get()?;
         if ctx.pos() == 0 {
+            current::refresh(file.dentry())?;
             state.rewind(inode);
         }
         inode.ofs().as_mounter(|m| {

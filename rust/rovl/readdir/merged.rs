@@ -38,6 +38,7 @@ use stacking::{
     cred::AsMounter,
     dir_context::DirEntry,
     path::LayerPath,
+    prelude::*,
     stack::LowerEntry, //
 };
 use vfs::dentry::Dentry;
@@ -54,10 +55,9 @@ pub(crate) enum Purpose {
 
 /// Whether a layer holds what may be a whiteout by its xattr.
 fn has_xattr_whiteouts(dentry: &Dentry<Rovl>, layer: usize) -> bool {
-    let layers = &dentry.sb().data().layers;
+    let ofs = dentry.sb().data();
     // ORDERING: Set before the dentry was published, like its flag.
-    layers
-        .get(layer)
+    ofs.layer_info(layer)
         .is_some_and(|layer| layer.has_xwhiteouts.load(Ordering::Relaxed))
         && dentry.has(DentryFlag::Xwhiteouts)
 }
@@ -66,7 +66,8 @@ fn has_xattr_whiteouts(dentry: &Dentry<Rovl>, layer: usize) -> bool {
 #[derive(Clone, Copy)]
 struct Reading {
     upper: bool,
-    /// It was the upper one: what is known since then has the number that it had.
+    /// It was the upper one, so that what is known since then has the number that it had; or its file system came
+    /// with it, and a directory has a number that is given to it.
     former: bool,
     lowest: bool,
     xattr_whiteouts: bool,
@@ -295,6 +296,8 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
     let keys = NameKeys::of(dentry.sb());
     let impure = inode.data().test(Flag::Impure);
     let mut merge = Merge::new(purpose, keys, ofs.ino_space, impure);
+    // Before the layers, see `table`.
+    let generation = inode.generations().1;
     let real = inode.real();
     let lower = real.lower().as_slice();
     if purpose == Purpose::Show && table::is_wanted(inode) {
@@ -312,7 +315,7 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
     for (index, entry) in lower.iter().enumerate() {
         let layer = Reading {
             upper: false,
-            former: ofs.mounts.was_upper(entry.layer()),
+            former: ofs.mounts.was_upper(entry.layer()) || ofs.came_later(ofs.fsid(entry.layer())),
             lowest: index.saturating_add(1) == lower.len(),
             xattr_whiteouts: has_xattr_whiteouts(dentry, entry.layer()),
         };
@@ -324,7 +327,7 @@ pub(crate) fn read(m: &AsMounter, dentry: &Dentry<Rovl>, purpose: Purpose) -> Re
         return Err(ENOTEMPTY);
     }
     if let Some(table) = merge.table.take() {
-        table::keep(inode, lower.len(), table);
+        table::keep(inode, (lower.len(), generation), table);
     }
     Ok(merge.finish())
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     object::{
         config::XinoMode,
+        current,
         entry::DentryExt,
         log, //
     },
@@ -22,6 +23,7 @@ use kernel::prelude::*;
 use stacking::prelude::*;
 use vfs::{
     dentry::Dentry,
+    errno::WithReason,
     inode::LockedShared,
     path::PathRef,
     stat::StatRequest,
@@ -30,13 +32,21 @@ use vfs::{
 
 /// The number to show for the entry `name` of `dir`, which has the number `ino` in file system
 /// `fsid`: that one where it is too big to say the file system too.
+// Once for each entry of a listing.
+#[inline]
 pub(crate) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> u64 {
-    let ofs = dir.sb().data();
-    let mapped = ofs.ino_space.map(ino, fsid);
-    if mapped.is_none() && ofs.config.xino == XinoMode::On {
+    match dir.sb().data().map_number(ino, fsid) {
+        Some(ino) => ino,
+        None => too_big(dir, name, ino),
+    }
+}
+
+#[cold]
+fn too_big(dir: &Dentry<Rovl>, name: &[u8], ino: u64) -> u64 {
+    if dir.sb().data().config.xino == XinoMode::On {
         log::warn_name(c"d_ino too big for xino", dir, name, EOVERFLOW);
     }
-    mapped.unwrap_or(ino)
+    ino
 }
 
 /// The number that `stat()` shows for `dentry`, the entry `name` with the layer's number `ino`.
@@ -45,8 +55,8 @@ pub(crate) fn mapped(dir: &Dentry<Rovl>, name: &[u8], ino: u64, fsid: usize) -> 
 /// taken for one of the parent's topmost layer all the same, as the in-tree module does it.
 fn shown(dir: PathRef<'_, Rovl>, dentry: &Dentry<Rovl>, name: &[u8], ino: u64) -> Result<u64> {
     let found = dentry.path_type();
-    let has_grown = dentry.sb().data().mounts.upper_index() != 0;
-    if found.origin || has_grown {
+    let has_changed = dentry.sb().data().have_changed();
+    if found.origin || has_changed {
         return Ok(dir.getattr_of(dentry, StatRequest::INO)?.ino());
     }
     if found.upper {
@@ -91,6 +101,8 @@ pub(crate) fn complete(
             entry.set(Mark::Hidden);
             Ok(entry.ino())
         }
+        // Of a directory that is gone its entries are all that is left.
+        Err(err) if err.is(ESTALE) && !current::is_current(dir.dentry()) => Ok(entry.ino()),
         Err(err) => {
             entry.set(Mark::Hidden);
             Err(err)

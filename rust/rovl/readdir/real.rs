@@ -13,7 +13,6 @@ use crate::{
     },
     object::{
         entry::{
-            DentryExt,
             Flag,
             InodeExt, //
         },
@@ -78,16 +77,24 @@ pub(crate) fn emit(
         Some(lower) if !upper => ofs.fsid(lower.layer()),
         _ => 0,
     };
-    file.pass_on_with_ino(m, ctx, |entry| {
+    let dentry = dir.dentry();
+    file.pass_on_with_ino(m, ctx, move |entry| {
         let known = match (entry.name, parent) {
             (b"..", Some(parent)) => Some(parent),
-            _ => impure
-                .as_ref()
-                .and_then(|impure| impure.find(entry.name))
-                .map(|known| known.ino()),
+            _ => match &impure {
+                Some(impure) => find_number(impure, entry.name),
+                None => None,
+            },
         };
-        known.unwrap_or_else(|| number::mapped(dir.dentry(), entry.name, entry.ino, fsid))
+        known.unwrap_or_else(|| number::mapped(dentry, entry.name, entry.ino, fsid))
     })
+}
+
+/// The number of the entry `name`, if that is not the layer's.
+// Most directories are not impure, and all have the entries passed on.
+#[inline(never)]
+fn find_number(impure: &Listing, name: &[u8]) -> Option<u64> {
+    Some(impure.find(name)?.ino())
 }
 
 /// The number that `stat()` shows for the parent, if it is a merged directory: then it is not the
@@ -95,7 +102,8 @@ pub(crate) fn emit(
 fn number_of_merged_parent(dir: PathRef<'_, Rovl>) -> Result<Option<u64>> {
     // Even a locked directory can be moved by d_splice_alias(), hence the reference.
     let parent = dir.dentry().parent();
-    if !parent.path_type().merge {
+    let is_merged = parent.inode().is_some_and(|dir| dir.real().is_merged_dir());
+    if !is_merged {
         return Ok(None);
     }
     Ok(Some(dir.getattr_of(&parent, StatRequest::INO)?.ino()))

@@ -68,18 +68,22 @@ impl Filter {
         if layers < 2 {
             return Self(None);
         }
-        let table = dir.data().dir_cache.table();
-        Self(table.filter(|table| table.num_layers() == layers))
+        let Some(table) = dir.data().dir_cache.table() else {
+            return Self(None);
+        };
+        let made_of = (layers, dir.generations().1);
+        Self(Some(table).filter(|table| table.made_of() == made_of))
     }
 
     /// The layers that may have `name`, if that is known. What a redirect says may be no name at all: looking
     /// that up is an error (`lookup_noperm_common()`), and not that there is none.
     #[inline]
     pub(crate) fn layers_with(&self, name: &[u8]) -> Option<LayersWith<'_>> {
+        let table = self.0.as_ref()?;
         if matches!(name, b"" | b"." | b"..") {
             return None;
         }
-        Some(self.0.as_ref()?.layers_with(name))
+        Some(table.layers_with(name))
     }
 
     /// How much memory the table takes, if there is one.
@@ -89,9 +93,10 @@ impl Filter {
     }
 
     /// Takes account of lookups in the lower layers of `dir` that found nothing.
-    #[inline]
+    // Of one layer, as most upper directories have it below them, no lookup asks for more than this.
+    #[inline(always)]
     pub(crate) fn missed(&self, m: &AsMounter, dir: &Inode<Rovl>, misses: u32) {
-        if self.0.is_none() && misses > 0 && dir.lower().is_merged() {
+        if misses > 0 && self.0.is_none() && dir.lower().is_merged() {
             missed(m, dir, misses);
         }
     }
@@ -160,6 +165,8 @@ fn make(m: &AsMounter, dir: &Inode<Rovl>) -> Result<bool> {
         return Ok(false);
     }
     let mut table = TableBuilder::new(NameHasher::new());
+    // Before the layers: what is there by then is none the worse.
+    let generation = dir.generations().1;
     let lower = dir.lower().as_slice();
     for (place, entry) in lower.iter().enumerate() {
         table.start(place)?;
@@ -175,7 +182,7 @@ fn make(m: &AsMounter, dir: &Inode<Rovl>) -> Result<bool> {
     if table.knows_nothing(lower.len()) {
         return Ok(false);
     }
-    table.set_num_layers(lower.len());
+    table.set_made_of(lower.len(), generation);
     dir.data()
         .dir_cache
         .set_table(&ofs.keeper, dir.ino(), Some(table.finish()?));
@@ -200,23 +207,23 @@ fn read(m: &AsMounter, path: LayerPath<'_>, table: &mut TableBuilder) -> Result 
 
 /// Whether a listing that is made of `dir` is to come with a table.
 pub(crate) fn is_wanted(dir: &Inode<Rovl>) -> bool {
-    let layers = dir.lower().len();
-    layers > 1
+    let made_of = (dir.lower().len(), dir.generations().1);
+    made_of.0 > 1
         && !dir.ofs().casefold
         && dir
             .data()
             .dir_cache
             .table()
-            .is_none_or(|table| table.num_layers() != layers)
+            .is_none_or(|table| table.made_of() != made_of)
 }
 
-/// Keeps a table that came with a listing of so many lower layers, if it is of use. Without memory for it
-/// there is none.
-pub(crate) fn keep(dir: &Inode<Rovl>, layers: usize, mut table: TableBuilder) {
+/// Keeps a table that came with a listing of so many lower layers, those of a generation, if it is of use. Without
+/// memory for it there is none.
+pub(crate) fn keep(dir: &Inode<Rovl>, (layers, generation): (usize, u32), mut table: TableBuilder) {
     if table.knows_nothing(layers) {
         return;
     }
-    table.set_num_layers(layers);
+    table.set_made_of(layers, generation);
     if let Ok(table) = table.finish() {
         dir.data()
             .dir_cache
@@ -237,7 +244,7 @@ pub(crate) fn may_know(
 
 /// Whether the file system of a layer tells names apart by their bytes.
 fn is_exact(m: &AsMounter, ofs: &Super, entry: &LowerEntry, path: LayerPath<'_>) -> bool {
-    let Some(fs) = ofs.filesystems.get(ofs.fsid(entry.layer())) else {
+    let Some(fs) = ofs.filesystem(ofs.fsid(entry.layer())) else {
         return false;
     };
     if let Some(exact) = fs.exact.copy() {

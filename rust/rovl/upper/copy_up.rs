@@ -18,7 +18,10 @@ mod place;
 mod xattrs;
 
 pub(crate) use metadata::set_attributes;
-pub(crate) use xattrs::copy_xattrs;
+pub(crate) use xattrs::{
+    copy_xattrs,
+    remove_xattrs, //
+};
 
 use crate::{
     identity::handle,
@@ -43,7 +46,9 @@ use crate::{
                 DataCopied, //
             },
             missing::{
+                check_may_change,
                 is_nameless,
+                other_name,
                 topmost_missing,
                 Missing, //
             }, //
@@ -140,6 +145,13 @@ fn ensure(dentry: &Dentry<Rovl>, need: Need, why: Why) -> Result {
     // there. It is not looked for under the lock of copy up.
     lower_data::ensure(dentry)?;
     while !is_done(dentry, need) {
+        check_may_change(dentry)?;
+        // By another name the object goes on to show what is changed.
+        let other = other_name(dentry);
+        if let Some(other) = &other {
+            check_may_change(other)?;
+        }
+        let dentry = other.as_deref().unwrap_or(dentry);
         let missing = topmost_missing(dentry)?;
         let need = if missing.dentry.is(dentry) {
             need
@@ -386,6 +398,10 @@ impl<'a> CopyUp<'a> {
             // They stand for the lower file from now on.
             self.dentry.drop_other_names();
         }
+        if self.parent.is_none() {
+            // It may have a name that is not in the cache, which stands for the lower file, too.
+            self.inode.forget();
+        }
         Ok(())
     }
 
@@ -394,6 +410,10 @@ impl<'a> CopyUp<'a> {
     fn forget_former(&self, origin: &Origin) {
         let data = self.inode.data();
         data.clear(Flag::Impure);
+        if data.with_redirect(|redirect| redirect.is_some()) {
+            // It still leads there, by the part that the copy is made of.
+            self.dentry.mark(DentryFlag::Redirected);
+        }
         data.set_redirect(None);
         if origin.stored {
             data.set(Flag::ConstIno);

@@ -7,22 +7,33 @@
 //! store, in the mount, and nothing has to be done for any inode. A copy up after that makes a new list,
 //! with one entry more.
 //!
-//! A list that was replaced stays until the inode goes, because others look at it without a lock; its
-//! entries are in the new one, too.
+//! A list that was replaced stays until the inode goes, because others look at it without a lock.
+//! Where a copy up has replaced it its entries are in the new one, too. Where layers were put between or
+//! taken away the new one says what a directory is made of now, and has references of its own.
 
 use super::{
+    held::Held,
     Entries,
     LowerEntry,
     LowerStack,
     Lowers,
     Now, //
 };
-use crate::mount::LayerMounts;
+use crate::{
+    layers::RcuTop,
+    mount::LayerMounts, //
+};
 use core::{
+    cell::UnsafeCell,
     marker::PhantomData,
-    mem, ptr,
+    mem,
+    ptr::{
+        self,
+        NonNull, //
+    },
     sync::atomic::{
         AtomicPtr,
+        AtomicU32,
         AtomicU64,
         AtomicUsize,
         Ordering, //
@@ -30,7 +41,6 @@ use core::{
 };
 use kernel::prelude::*;
 use vfs::{
-    bindings,
     dentry::Dentry,
     Foreign,
     Ref, //
@@ -38,18 +48,47 @@ use vfs::{
 
 /// What an object was made of since some copy up.
 struct List {
-    /// Topmost first.
-    entries: KVec<LowerEntry>,
+    entries: Held,
+    /// Where these are.
+    all: *const [LowerEntry],
     /// What shows of them as lower ones while the topmost one is the upper one, and else.
     below_upper: LowerStack<'static>,
     all_lower: LowerStack<'static>,
     /// The one before, or null.
     replaced: *mut List,
+    /// The references of `entries` are not those of `replaced`.
+    is_renewed: bool,
+    /// The generation of the layers of which this is true, and that in which it was found first.
+    generation: AtomicU32,
+    made: AtomicU32,
+}
+
+/// Whether both have the same dentries, of the same layers.
+fn is_same(left: &[LowerEntry], right: &[LowerEntry]) -> bool {
+    let same = |(left, right): (&LowerEntry, &LowerEntry)| {
+        left.dentry == right.dentry && left.layer == right.layer
+    };
+    left.len() == right.len() && left.iter().zip(right).all(same)
 }
 
 impl List {
-    /// Of a directory, or of another object.
-    fn new(entries: KVec<LowerEntry>, is_dir: bool, replaced: *mut List) -> Self {
+    /// Found in these generations. Nothing shows of it before [`settle`](Self::settle).
+    fn new(entries: Held, replaced: *mut List, (made, generation): (u32, u32)) -> Self {
+        Self {
+            entries,
+            all: &[],
+            below_upper: LowerStack::new(),
+            all_lower: LowerStack::new(),
+            replaced,
+            is_renewed: false,
+            generation: AtomicU32::new(generation),
+            made: AtomicU32::new(made),
+        }
+    }
+
+    /// Notes what shows of the entries, of a directory, or of another object. It must be neither moved nor borrowed
+    /// mutably from here on.
+    fn settle(&mut self, is_dir: bool) {
         // What a file was copied from has been copied.
         let shown = |entries: &[LowerEntry]| {
             let shown = match is_dir {
@@ -59,13 +98,56 @@ impl List {
             // INVARIANT: The entries do not move or change before the list goes, and this goes with it.
             LowerStack(Entries::Part(ptr::from_ref(shown)), PhantomData)
         };
-        let below = entries.split_first().map_or(&[][..], |(_, below)| below);
-        Self {
-            below_upper: shown(below),
-            all_lower: shown(&entries),
-            entries,
-            replaced,
+        let all = self.entries.as_slice();
+        let below = all.split_first().map_or(&[][..], |(_, below)| below);
+        (self.below_upper, self.all_lower) = (shown(below), shown(all));
+        self.all = all;
+    }
+
+    /// All entries, topmost first.
+    #[inline]
+    fn all(&self) -> &[LowerEntry] {
+        // SAFETY: They are part of this object, or of what it owns, and do not move or change before it goes.
+        unsafe { &*self.all }
+    }
+
+    /// Its topmost entry `top` is the upper one.
+    #[inline(always)]
+    fn as_upper<'a>(&'a self, top: &'a LowerEntry) -> Now<'a> {
+        Now {
+            upper: Some(top.dentry()),
+            upper_layer: top.layer(),
+            lower: Lowers(&self.below_upper),
         }
+    }
+
+    /// All of it is below.
+    #[inline(always)]
+    fn as_lower(&self) -> Now<'_> {
+        Now {
+            upper: None,
+            upper_layer: 0,
+            lower: Lowers(&self.all_lower),
+        }
+    }
+
+    /// Of a file whose topmost entry `top` is of a layer that is not the upper one: it may have been, and the file have no
+    /// name. Then it is in no layer, and where it was made is where it stays.
+    #[inline(never)]
+    fn as_unnamed<'a>(&'a self, top: &'a LowerEntry, mounts: &LayerMounts) -> Now<'a> {
+        let is_unnamed = mounts.was_upper(top.layer())
+            && !mounts.is_gone(top.layer())
+            && top.dentry().inode().is_some_and(|inode| inode.nlink() == 0);
+        if is_unnamed {
+            self.as_upper(top)
+        } else {
+            self.as_lower()
+        }
+    }
+
+    fn generation(&self) -> u32 {
+        // ORDERING: Acquire pairs with the Release in `renew`.
+        self.generation.load(Ordering::Acquire)
     }
 }
 
@@ -73,9 +155,11 @@ impl List {
 ///
 /// # Invariants
 ///
-/// - `list`, and all that are reached from there by `replaced`, come from [`KBox::into_raw`] and are owned
-///   by this object. They are not changed once they can be reached, and freed only with it.
-/// - All entries of a list are also in the one that replaces it. The references are those of the newest.
+/// - `list` is `first`, or comes from [`KBox::into_raw`] and is owned by this object, and so are all that are
+///   reached from there by `replaced`, of which `first` is the last. They are not changed once they can be reached
+///   but for their atomic members, and freed only with it. This object does not move once `list` is set.
+/// - The references are those of the newest list, and of each that was replaced by one that
+///   `is_renewed`. All entries of the others are also in the list that replaces it.
 pub(super) struct Growing {
     list: AtomicPtr<List>,
     is_dir: bool,
@@ -84,6 +168,8 @@ pub(super) struct Growing {
     /// See [`keep_number`](Self::keep_number).
     number: AtomicU64,
     fsid: AtomicUsize,
+    /// In place, so that what does not change has one allocation.
+    first: UnsafeCell<List>,
 }
 
 // SAFETY: Dentries may be used and put in any task, and so may memory.
@@ -101,34 +187,34 @@ impl Growing {
         lower: &mut LowerStack<'_>,
         is_dir: bool,
     ) -> Result<KBox<Self>> {
-        let len = lower.len().saturating_add(1);
-        let mut entries = KVec::with_capacity(len, GFP_KERNEL)?;
-        let list = KBox::<List>::new_uninit(GFP_KERNEL)?;
+        let layer = upper
+            .as_ref()
+            .map_or(Ok(0), |(_, layer)| u16::try_from(*layer))?;
         let this = KBox::<Self>::new_uninit(GFP_KERNEL)?;
-        if let Some((upper, layer)) = upper {
-            let layer = u16::try_from(layer)?;
-            // INVARIANT: The reference is passed on to the list; there is room.
-            let dentry = Ref::into_raw(upper);
-            let _ = entries.push_within_capacity(LowerEntry { dentry, layer });
-        }
-        for entry in lower.as_slice() {
-            let _ = entries.push_within_capacity(entry.alias());
-        }
+        // INVARIANT: The reference is `upper`, as long as that is there.
+        let top = upper.as_ref().map(|(upper, _)| LowerEntry {
+            dentry: NonNull::from(&**upper),
+            layer,
+        });
+        let entries = Held::take(top, lower)?;
         // INVARIANT: The references are those of the list now: an entry does not put one.
-        drop(mem::replace(&mut lower.0, Entries::None));
-        let list = KBox::write(list, List::new(entries, is_dir, ptr::null_mut()));
-        // INVARIANT: There is one list.
-        let list = AtomicPtr::new(KBox::into_raw(list));
-        Ok(KBox::write(
+        mem::forget(upper);
+        let mut this = KBox::write(
             this,
             Self {
-                list,
+                list: AtomicPtr::new(ptr::null_mut()),
                 is_dir,
                 later: mounts.num_lower().saturating_add(1),
                 number: AtomicU64::new(0),
                 fsid: AtomicUsize::new(0),
+                first: UnsafeCell::new(List::new(entries, ptr::null_mut(), (0, 0))),
             },
-        ))
+        );
+        this.first.get_mut().settle(is_dir);
+        // INVARIANT: There is one list. It is part of an allocation, and nobody moves it out of there.
+        // ORDERING: Published with the inode.
+        this.list.store(this.first.get(), Ordering::Relaxed);
+        Ok(this)
     }
 
     /// Keeps the number that the object shows from now on: `ino` of the file system `fsid`.
@@ -146,6 +232,7 @@ impl Growing {
         (ino, self.fsid.load(Ordering::Relaxed))
     }
 
+    #[inline(always)]
     fn list(&self) -> &List {
         // ORDERING: Acquire pairs with the Release in `publish`: the list is complete.
         let list = self.list.load(Ordering::Acquire);
@@ -156,94 +243,201 @@ impl Growing {
     /// All entries, topmost first.
     #[inline]
     pub(super) fn all(&self) -> &[LowerEntry] {
-        &self.list().entries
+        self.list().all()
     }
 
     /// What RCU walk sees: the topmost dentry, its layer, and whether that is or was the upper one.
-    #[inline]
-    pub(super) fn rcu_top(&self) -> Option<(*mut bindings::dentry, usize, bool)> {
+    // For each component of each path; most callers need a part of it.
+    #[inline(always)]
+    pub(super) fn rcu_top(&self) -> Option<RcuTop> {
         let top = self.all().first()?;
-        let is_own = top.layer() == 0 || top.layer() >= self.later;
-        Some((top.dentry().as_raw(), top.layer(), is_own))
+        Some(RcuTop {
+            dentry: top.dentry().as_raw(),
+            layer: top.layer(),
+            is_own: self.is_own(top),
+        })
     }
 
     /// What is the upper dentry now, and what the lower ones.
     ///
     /// Without the lock that keeps the layers from changing this is what was so at one moment.
+    // Inside of one function that is called from all over.
+    #[inline(always)]
     pub(super) fn now(&self, mounts: &LayerMounts) -> Now<'_> {
         // The list first: a layer that it names has become the upper one before. With an older list
         // that is so as well, as what was made since shows the same.
         let list = self.list();
-        let top = list.entries.first();
-        match top.filter(|top| self.is_upper(top, mounts)) {
-            Some(top) => Now {
-                upper: Some(top.dentry()),
-                upper_layer: top.layer(),
-                lower: Lowers(&list.below_upper),
-            },
-            None => Now {
-                upper: None,
-                upper_layer: 0,
-                lower: Lowers(&list.all_lower),
-            },
+        let Some(top) = list.all().first() else {
+            return list.as_lower();
+        };
+        if top.layer() == mounts.upper_index() {
+            return list.as_upper(top);
         }
+        if self.is_dir || !self.is_own(top) {
+            return list.as_lower();
+        }
+        list.as_unnamed(top, mounts)
     }
 
-    /// Whether `top` is of the upper layer. A file without a name is in no layer: where it was made
-    /// is where it stays.
-    #[inline]
-    fn is_upper(&self, top: &LowerEntry, mounts: &LayerMounts) -> bool {
-        top.layer() == mounts.upper_index()
-            || (!self.is_dir
-                && mounts.was_upper(top.layer())
-                && top.dentry().inode().is_some_and(|inode| inode.nlink() == 0))
+    /// Whether `top` is of a layer that came after the mount, or was the upper one of it.
+    #[inline(always)]
+    fn is_own(&self, top: &LowerEntry) -> bool {
+        top.layer() == 0 || top.layer() >= self.later
     }
 
     /// Puts `upper` of layer `layer` on top of what there is.
     ///
-    /// Returns `ENOMEM`, and `EEXIST` where somebody else has done so meanwhile, or something of this
-    /// layer is at the top already. The dentry is put then.
+    /// Returns `ENOMEM`, and `EEXIST` where something of this layer is at the top already. The dentry is put then.
     pub(super) fn publish(&self, upper: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
         let layer = u16::try_from(layer)?;
-        // ORDERING: Acquire, see `list`.
-        let old = self.list.load(Ordering::Acquire);
-        // SAFETY: As in `list`.
-        let below = unsafe { &(*old).entries };
-        if below.first().is_some_and(|top| top.layer == layer) {
-            return Err(EEXIST);
+        loop {
+            // ORDERING: Acquire, see `list`.
+            let old = self.list.load(Ordering::Acquire);
+            // SAFETY: As in `list`.
+            let below = unsafe { &*old };
+            let entries = below.all();
+            if entries.first().is_some_and(|top| top.layer == layer) {
+                return Err(EEXIST);
+            }
+            let list = KBox::<List>::new_uninit(GFP_KERNEL)?;
+            // INVARIANT: The reference is `upper`, which is passed on if the list becomes the newest.
+            let top = LowerEntry {
+                dentry: NonNull::from(&*upper),
+                layer,
+            };
+            let entries = Held::of(Some(top), entries)?;
+            // ORDERING: Published with the list.
+            let made = below.made.load(Ordering::Relaxed);
+            let new = List::new(entries, old, (made, below.generation()));
+            let mut new = KBox::write(list, new);
+            new.settle(self.is_dir);
+            // INVARIANT: All entries of `old` are in the new one, with the references, and `old` is reached
+            // from there.
+            if self.replace(old, new).is_ok() {
+                mem::forget(upper);
+                return Ok(());
+            }
         }
-        let mut entries = KVec::with_capacity(below.len().saturating_add(1), GFP_KERNEL)?;
-        let list = KBox::<List>::new_uninit(GFP_KERNEL)?;
-        // INVARIANT: The reference is passed on if the list becomes the newest, and is taken back if
-        // not; there is room.
-        let dentry = Ref::into_raw(upper);
-        let _ = entries.push_within_capacity(LowerEntry { dentry, layer });
-        for entry in below {
-            let _ = entries.push_within_capacity(entry.alias());
-        }
-        let new = List::new(entries, self.is_dir, old);
-        let new = KBox::into_raw(KBox::write(list, new));
+    }
+
+    /// Makes `new` the newest list, if `old` is that. Returns it if not.
+    fn replace(&self, old: *mut List, new: KBox<List>) -> Result<(), KBox<List>> {
+        let new = KBox::into_raw(new);
         // ORDERING: Release, see `list`. On failure nothing is read through the pointer.
         let stored = self
             .list
             .compare_exchange(old, new, Ordering::Release, Ordering::Relaxed);
-        if stored.is_err() {
-            // SAFETY: Comes from `into_raw` above and was not stored. The older lists are not its own.
-            drop(unsafe { KBox::from_raw(new) });
-            // SAFETY: The reference was taken apart above, and nobody else has the entry.
-            drop(unsafe { Ref::from_raw(dentry) });
-            return Err(EEXIST);
+        // SAFETY: Comes from `into_raw` above and was not stored.
+        stored.map(drop).map_err(|_| unsafe { KBox::from_raw(new) })
+    }
+
+    /// Takes over what a directory, or another object, is made of in `generation`, which is `upper` and `lower`.
+    ///
+    /// Returns whether that is something else than it was. What somebody else has found in that generation, or a
+    /// later one, stays. Returns `ENOMEM`.
+    pub(super) fn renew(
+        &self,
+        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
+        lower: &mut LowerStack<'_>,
+        generation: u32,
+    ) -> Result<bool> {
+        let list = KBox::<List>::new_uninit(GFP_KERNEL)?;
+        let layer = upper
+            .as_ref()
+            .map_or(Ok(0), |(_, layer)| u16::try_from(*layer))?;
+        // INVARIANT: The references are `upper` and those of `lower`, as long as these are there.
+        let top = upper.as_ref().map(|(upper, _)| LowerEntry {
+            dentry: NonNull::from(&**upper),
+            layer,
+        });
+        let entries = Held::of(top, lower.as_slice())?;
+        // ORDERING: Acquire, see `list`.
+        let mut old = self.list.load(Ordering::Acquire);
+        let new = List::new(entries, old, (generation, generation));
+        let mut new = KBox::write(list, new);
+        new.is_renewed = true;
+        loop {
+            // SAFETY: As in `list`.
+            let known = unsafe { &*old };
+            let before = known.generation();
+            if before >= generation {
+                return Ok(false);
+            }
+            if is_same(known.all(), new.entries.as_slice()) {
+                // ORDERING: Release, see `List::generation`.
+                let _ = known.generation.compare_exchange(
+                    before,
+                    generation,
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                );
+                return Ok(false);
+            }
+            new.replaced = old;
+            new.settle(self.is_dir);
+            match self.replace(old, new) {
+                Ok(()) => break,
+                Err(refused) => new = refused,
+            }
+            // ORDERING: Acquire, see `list`.
+            old = self.list.load(Ordering::Acquire);
         }
-        // INVARIANT: All entries of `old` are in the new one, with the references, and `old` is reached
-        // from there.
-        Ok(())
+        // INVARIANT: The references are those of the new list now, which is a renewed one: an entry does not put
+        // one.
+        mem::forget(upper);
+        drop(mem::replace(&mut lower.0, Entries::None));
+        Ok(true)
+    }
+
+    /// Notes that what an object is made of is true of `generation`, too.
+    pub(super) fn confirm(&self, generation: u32) {
+        // ORDERING: Release, see `List::generation`.
+        self.list()
+            .generation
+            .fetch_max(generation, Ordering::Release);
+    }
+
+    /// The generation of the layers of which the newest list is true, and that in which it was found first.
+    pub(super) fn generations(&self) -> (u32, u32) {
+        let list = self.list();
+        // ORDERING: Published with the list.
+        (list.generation(), list.made.load(Ordering::Relaxed))
+    }
+
+    /// Notes the generation in which an object that nobody else sees yet was found.
+    pub(super) fn set_generation(&self, generation: u32) {
+        let list = self.list();
+        // ORDERING: Published with the inode.
+        list.generation.store(generation, Ordering::Relaxed);
+        list.made.store(generation, Ordering::Relaxed);
+    }
+
+    /// Puts all dentries, and leaves the memory as it is.
+    ///
+    /// # Safety
+    ///
+    /// To be called once. Afterwards only RCU walk may look at the lists.
+    pub(super) unsafe fn put_dentries(&self) {
+        let mut next: *const List = self.list();
+        let mut owns = true;
+        while !next.is_null() {
+            // SAFETY: By the type invariant it lives as long as `self`.
+            let list = unsafe { &*next };
+            for entry in list.all().iter().filter(|_| owns) {
+                // SAFETY: By the type invariant the references are those of this list.
+                drop(unsafe { Ref::from_raw(entry.dentry) });
+            }
+            owns = list.is_renewed;
+            next = list.replaced;
+        }
     }
 }
 
 impl Drop for Growing {
     fn drop(&mut self) {
         let mut list = *self.list.get_mut();
-        while !list.is_null() {
+        // The first one is part of this.
+        while !ptr::eq(list, self.first.get()) {
             // SAFETY: By the type invariant it is owned, and nobody can reach it any more. Entries do not
             // put their references: the stack does.
             let freed = unsafe { KBox::from_raw(list) };

@@ -12,6 +12,7 @@ use super::{
     Lowers,
     Now, //
 };
+use crate::mount::LayerMounts;
 use kernel::prelude::*;
 use vfs::{
     bindings,
@@ -48,6 +49,25 @@ pub trait StackedInode {
 
     /// What [`keep_number`](Self::keep_number) was called with last. `None` where layers do not change.
     fn kept_number(&self) -> Option<(u64, usize)>;
+
+    /// The generation of the layers (see [`LayerMounts::generation`]) of which it is known what the object is made
+    /// of, and that in which that was found first. Both are 0 where layers do not change.
+    fn generations(&self) -> (u32, u32);
+
+    /// Notes that what the object is made of is true of `generation`, too, where the mount's layers change.
+    fn confirm(&self, generation: u32);
+
+    /// Takes over what the object, of a mount whose layers change, is made of in a later generation. Returns whether
+    /// that is something else than it was. What has been found in this or a later generation stays.
+    ///
+    /// Returns `EXDEV` where a dentry is not of the file system of its layer, `EINVAL` where the mount's layers do
+    /// not change, and `ENOMEM`.
+    fn renew(
+        &self,
+        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
+        lower: LowerStack<'_>,
+        generation: u32,
+    ) -> Result<bool>;
 
     /// Makes the lower dentry with the data of a file visible, which was to be looked for when it is
     /// first needed. One that somebody else has found before stays.
@@ -121,6 +141,33 @@ impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
         self.layers().growing().map(Growing::kept_number)
     }
 
+    #[inline]
+    fn generations(&self) -> (u32, u32) {
+        self.layers().growing().map_or((0, 0), Growing::generations)
+    }
+
+    fn confirm(&self, generation: u32) {
+        if let Some(growing) = self.layers().growing() {
+            growing.confirm(generation);
+        }
+    }
+
+    fn renew(
+        &self,
+        upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
+        mut lower: LowerStack<'_>,
+        generation: u32,
+    ) -> Result<bool> {
+        let mounts = F::mounts(self.sb().data());
+        check_all(mounts, &upper, &lower)?;
+        let growing = self.layers().growing().ok_or(EINVAL)?;
+        // Its entries are in no other allocation.
+        if lower.deferred().is_some() {
+            return Err(EINVAL);
+        }
+        growing.renew(upper, &mut lower, generation)
+    }
+
     fn set_lower_data(&self, dentry: Ref<'_, Dentry<Foreign>>, layer: usize) -> Result {
         check(F::mounts(self.sb().data()), &dentry, layer)?;
         match &self.layers().lower.0 {
@@ -142,6 +189,26 @@ impl<F: FileSystem<Layers = LayerStack>> StackedInode for Inode<F> {
         added.map_err(|err| if err == EEXIST { EIO } else { err })
     }
 }
+
+/// Refuses dentries that are not of the file systems of their layers, and an upper one of a layer that was never
+/// the upper one.
+fn check_all(
+    mounts: &LayerMounts,
+    upper: &Option<(Ref<'_, Dentry<Foreign>>, usize)>,
+    lower: &LowerStack<'_>,
+) -> Result {
+    for entry in lower.iter_found() {
+        check(mounts, entry.dentry(), entry.layer())?;
+    }
+    if let Some((upper, layer)) = upper {
+        if !mounts.was_upper(*layer) {
+            return Err(EXDEV);
+        }
+        check(mounts, upper, *layer)?;
+    }
+    Ok(())
+}
+
 /// See [`StackedInode::set_upper`].
 fn set_upper<F: FileSystem<Layers = LayerStack>>(
     inode: &Inode<F>,
@@ -180,6 +247,9 @@ pub trait StackedNewInode {
 
     /// See [`StackedInode::keep_number`].
     fn keep_number(&mut self, ino: u64, fsid: usize);
+
+    /// Notes the generation of the layers in which it was found what the object is made of. It has its layers.
+    fn set_generation(&mut self, generation: u32);
 }
 
 impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
@@ -190,21 +260,20 @@ impl<F: FileSystem<Layers = LayerStack>> StackedNewInode for NewInode<'_, F> {
         }
     }
 
+    fn set_generation(&mut self, generation: u32) {
+        // SAFETY: No member is changed.
+        if let Some(growing) = unsafe { self.layers_mut() }.growing() {
+            growing.set_generation(generation);
+        }
+    }
+
     fn set_layers(
         &mut self,
         upper: Option<(Ref<'_, Dentry<Foreign>>, usize)>,
         mut lower: LowerStack<'_>,
     ) -> Result {
         let mounts = F::mounts(self.sb().data());
-        for entry in lower.iter_found() {
-            check(mounts, entry.dentry(), entry.layer())?;
-        }
-        if let Some((upper, layer)) = &upper {
-            if !mounts.was_upper(*layer) {
-                return Err(EXDEV);
-            }
-            check(mounts, upper, *layer)?;
-        }
+        check_all(mounts, &upper, &lower)?;
         // CAST: as in `S_ISDIR()`.
         // SAFETY: Valid by the type invariant, and nobody else uses it.
         let mode = u32::from(unsafe { (*self.as_raw()).i_mode });

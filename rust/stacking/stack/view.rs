@@ -25,6 +25,7 @@ impl<'a> Lowers<'a> {
 
     /// The entries, topmost first, with the one that has the data of a file also where it was found
     /// after the inode was published.
+    #[inline]
     pub fn iter_found(self) -> impl Iterator<Item = &'a LowerEntry> {
         self.0.iter_found()
     }

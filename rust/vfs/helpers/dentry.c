@@ -197,6 +197,36 @@ static void rvfs_queue_children(struct rvfs_queue *queue, struct dentry *dir,
 }
 
 /*
+ * Whether something is mounted on @dentry or below it, in any namespace, or so
+ * much is in use there that it cannot be told.  May sleep.
+ */
+bool rvfs_d_has_mounts(struct dentry *dentry)
+{
+	struct rvfs_queue queue __uninitialized;
+	bool found = d_mountpoint(dentry);
+
+	if (found || !d_is_dir(dentry))
+		return found;
+	shrink_dcache_parent(dentry);
+	queue.head = 0;
+	queue.tail = 0;
+	rcu_read_lock();
+	rvfs_queue_children(&queue, dentry, UINT_MAX, true);
+	while (!found && queue.head != queue.tail) {
+		if (queue.tail - queue.head == RVFS_QUEUE_LEN) {
+			/* There may be more that were not queued. */
+			found = true;
+			break;
+		}
+		dentry = queue.dentry[queue.head++ % RVFS_QUEUE_LEN];
+		found = d_mountpoint(dentry);
+		rvfs_queue_children(&queue, dentry, UINT_MAX, true);
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/*
  * The first dentry below @root, with a reference, on which something is mounted
  * as seen through the mount of @root.  Looks at no more than @names cached
  * children of a directory; and into @root and *@dirs directories below, nearest

@@ -73,6 +73,21 @@ void rvfs_inode_mark_creating(struct inode *inode)
 	spin_unlock(&inode->i_lock);
 }
 
+bool rvfs_inode_has_dentries(struct inode *inode)
+{
+	bool found;
+
+	spin_lock(&inode->i_lock);
+	found = !hlist_empty(&inode->i_dentry);
+	spin_unlock(&inode->i_lock);
+	return found;
+}
+
+void rvfs_remove_inode_hash(struct inode *inode)
+{
+	remove_inode_hash(inode);
+}
+
 void rvfs_insert_inode_hash(struct inode *inode, unsigned long hash)
 {
 	__insert_inode_hash(inode, hash);

@@ -89,6 +89,16 @@ void rvfs_inode_wait_for_direct_io(struct inode *inode)
 	inode_dio_wait(inode);
 }
 
+unsigned int rvfs_memalloc_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void rvfs_memalloc_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
+}
+
 void rvfs_nap(void)
 {
 	usleep_range(20, 50);

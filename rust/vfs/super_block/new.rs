@@ -186,6 +186,15 @@ impl<'a, F: FileSystem> NewSuperBlock<'a, F> {
         unsafe { bindings::set_default_d_op(self.as_raw(), table) };
     }
 
+    /// The same where the layers may become others: each dentry asks whether it was found in those that there are.
+    /// `D` has [`renew`](dentry::Operations::renew).
+    pub fn set_changing_dentry_operations<D: dentry::Operations<FileSystem = F>>(&mut self) {
+        let [plain, casefold] = dentry::Table::<D>::CHANGING_TABLES;
+        let table = if self.has_encoding() { casefold } else { plain };
+        // SAFETY: Valid by the type invariant; the table is a constant.
+        unsafe { bindings::set_default_d_op(self.as_raw(), table) };
+    }
+
     /// Sets the properties of a file system whose files are in the page cache only: blocks are
     /// pages, times have nanoseconds; and its magic number.
     pub fn set_in_memory(&mut self, magic: c_ulong) {

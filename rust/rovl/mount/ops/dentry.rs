@@ -3,7 +3,9 @@
 //! Operations of dentries.
 
 use crate::{
+    namei::renew,
     object::{
+        current::Renewal,
         entry::{
             DentryExt,
             InodeExt, //
@@ -47,5 +49,23 @@ impl Operations for DentryOps {
                 Some(inode.real().data().ok()?.dentry)
             }
         }
+    }
+
+    fn renew(dentry: &Dentry<Rovl>, weak: bool) -> Result<bool> {
+        if renew::renew(dentry)? {
+            return Ok(true);
+        }
+        // What is mounted on it or inside would go with its name.
+        if weak || dentry.has_mounts() {
+            return Ok(true);
+        }
+        let generation = dentry.sb().data().generation();
+        Ok(!dentry.mark_gone(generation))
+    }
+}
+
+impl Renewal for Rovl {
+    fn renew(dentry: &Dentry<Rovl>) -> Result<bool> {
+        renew::renew(dentry)
     }
 }

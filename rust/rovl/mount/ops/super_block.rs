@@ -84,7 +84,7 @@ impl Operations for SuperOps {
     fn show_options(root: &Dentry<Rovl>, m: &SeqOptions<'_>) {
         let ofs = root.sb().data();
         let same_fs = ofs.ino_space == InoSpace::OneFs;
-        if ofs.later().is_some() {
+        if ofs.shows_other_layers() {
             live::list::show(root.sb(), m);
         } else {
             ofs.config.show_layers(m, ofs.num_data);

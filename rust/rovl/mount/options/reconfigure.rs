@@ -157,7 +157,7 @@ impl Changes {
         }
         // The table shows the layers that there are now.
         let is_layer = [c"lowerdir", c"lowerdir+", c"upperdir", c"workdir"].contains(&key);
-        if is_layer && ofs.later().is_some() {
+        if is_layer && ofs.shows_other_layers() {
             return Ok(());
         }
         let is_part = self.take_part(ofs, param)?;
@@ -383,6 +383,7 @@ fn check_word(ofs: &Super, fc: &FsContext, key: &CStr, opt: Opt, word: u32) -> R
         Opt::DefaultPermissions => return check_flag(fc, key, config.default_permissions),
         Opt::Userxattr => return check_flag(fc, key, config.userxattr),
         Opt::RequireRw => return check_flag(fc, key, config.require_rw),
+        Opt::Live => return check_flag(fc, key, config.live),
         Opt::Volatile => (
             is_one_of(FsyncMode::Volatile, config.fsync, given.fsync),
             config.fsync.word(),

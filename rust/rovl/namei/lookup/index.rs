@@ -8,13 +8,11 @@ use crate::{
     namei::lookup::Lookup,
     object::{
         entry::RedirectText,
-        inode::Parts,
         layer_xattr::SHORT_REDIRECT, //
     },
     Rovl, //
 };
 use kernel::prelude::*;
-use stacking::stack::LowerStack;
 use vfs::{
     dentry::Dentry,
     Foreign,
@@ -54,10 +52,9 @@ impl<'sb> Lookup<'_, 'sb> {
     pub(crate) fn in_index(
         &self,
         upper: Option<&Dentry<Foreign>>,
-        lower: &LowerStack<'_>,
     ) -> Result<Option<Ref<'sb, Dentry<Foreign>>>> {
         let is_origin_known = upper.is_none() || self.is_origin_known;
-        let Some(origin) = lower.first().filter(|_| is_origin_known) else {
+        let Some(origin) = self.parts.lower.first().filter(|_| is_origin_known) else {
             return Ok(None);
         };
         if self.is_dir && !self.ofs.config.index_all() {
@@ -66,15 +63,15 @@ impl<'sb> Lookup<'_, 'sb> {
         index::lookup(self.m, self.ofs, upper, origin.dentry(), true)
     }
 
-    /// What a lower file is made of that was copied up under another name, as `index`.
-    pub(crate) fn parts_of_index(
+    /// Takes `index` for the upper one of a lower file that was copied up under another name.
+    #[cold]
+    pub(crate) fn take_index(
         &mut self,
         dentry: &Dentry<Rovl>,
         index: Ref<'sb, Dentry<Foreign>>,
-        lower: LowerStack<'sb>,
-    ) -> Result<Parts<'sb>> {
+    ) -> Result {
         let path = self.ofs.upper_path(&index)?;
-        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], None);
         let redirect = match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
             Some(redirect) => {
                 let redirect = redirect.as_bytes();
@@ -87,15 +84,12 @@ impl<'sb> Lookup<'_, 'sb> {
         };
         self.note_metacopy(path)?;
         self.check_may_follow(dentry)?;
-        Ok(Parts {
-            upper: Some(index),
-            upper_layer: 0,
-            lower,
-            origins: KVec::new(),
-            redirect,
-            upper_has_data: !self.metacopy,
-            indexed: true,
-            has_digest: self.digest,
-        })
+        let parts = &mut self.parts;
+        parts.upper = Some(index);
+        parts.redirect = redirect;
+        parts.upper_has_data = !self.metacopy;
+        parts.indexed = true;
+        parts.has_digest = self.digest;
+        Ok(())
     }
 }

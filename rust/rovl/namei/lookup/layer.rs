@@ -8,6 +8,7 @@ use crate::{
         Lookup, //
     },
     object::{
+        entry::DentryFlag,
         layer_xattr::SHORT_REDIRECT,
         log,
         reason, //
@@ -196,7 +197,7 @@ impl<'sb> Lookup<'_, 'sb> {
     /// Notes what a directory says of what is below it.
     fn look_at_dir(&mut self, level: &Level<'_>, path: LayerPath<'_>, step: Step<'_>) -> Result {
         let inode = path.dentry.inode().ok_or(reason::NEGATIVE_MEANWHILE)?;
-        if self.sb.is_trap(inode) {
+        if self.sb.is_trap(inode) && !self.ofs.is_root_of_gone(inode) {
             return fail(path, c"overlapping layers", reason::OVERLAPPING_LAYERS);
         }
         if step.is_last() {
@@ -213,7 +214,7 @@ impl<'sb> Lookup<'_, 'sb> {
             }
             Opaque::XattrWhiteouts if step.is_last() && !level.upper => {
                 self.xwhiteouts = true;
-                if let Some(info) = self.ofs.layers.get(level.layer) {
+                if let Some(info) = self.ofs.layer_info(level.layer) {
                     // ORDERING: Published with the dentry, which is added to the dcache after this.
                     info.has_xwhiteouts.store(true, Ordering::Relaxed);
                 }
@@ -240,7 +241,7 @@ impl<'sb> Lookup<'_, 'sb> {
     /// Returns `EINVAL` where that cannot be a place.
     fn read_redirect(&mut self, path: LayerPath<'_>, step: Step<'_>) -> Result {
         self.absolute = false;
-        let (mut short, mut long) = ([0; SHORT_REDIRECT], KVVec::new());
+        let (mut short, mut long) = ([0; SHORT_REDIRECT], None);
         match self.ofs.redirect(self.m, path, &mut short, &mut long)? {
             Some(redirect) => self.follow(redirect, step),
             None => Ok(()),
@@ -255,6 +256,7 @@ impl<'sb> Lookup<'_, 'sb> {
                 // A directory on the way may have been opaque, but that was not where this leads.
                 self.stop = false;
                 self.absolute = true;
+                self.flags.add(DentryFlag::Redirected);
                 &[]
             }
             Redirect::Relative(_) => {

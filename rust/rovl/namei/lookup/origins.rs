@@ -5,7 +5,8 @@
 use crate::{
     identity::origin,
     namei::lookup::Lookup,
-    object::reason, //
+    object::reason,
+    Rovl, //
 };
 use kernel::prelude::*;
 use stacking::{
@@ -14,21 +15,40 @@ use stacking::{
 };
 use vfs::{
     dentry::Dentry,
+    inode::Inode,
     Foreign,
     Ref, //
 };
 
 impl<'sb> Lookup<'_, 'sb> {
+    /// The inode that the cache has for what was found since before a layer was put on top.
+    #[inline]
+    pub(super) fn known(&self) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
+        // Without more layers the key of an object is the same for good.
+        if !self.ofs.have_changed() {
+            return Ok(None);
+        }
+        self.find_known()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_known(&self) -> Result<Option<Ref<'sb, Inode<Rovl>>>> {
+        let parts = &self.parts;
+        let origins = self.origins_of(parts.upper.as_deref(), &parts.lower)?;
+        Ok(parts.find_known(self.sb, &origins))
+    }
+
     /// What a file of a layer that is or was the upper one was copied from, and what that was copied from, as far
     /// as it is not in `lower`: where layers change, the cache may know the inode by that.
-    pub(crate) fn origins_of(
+    fn origins_of(
         &self,
         upper: Option<&Dentry<Foreign>>,
         lower: &LowerStack<'_>,
     ) -> Result<KVec<Ref<'sb, Dentry<Foreign>>>> {
         let mut origins = KVec::new();
         let mounts = &self.ofs.mounts;
-        if mounts.upper_index() == 0 || self.is_dir {
+        if self.is_dir {
             return Ok(origins);
         }
         // That of an upper file is in `lower` already.

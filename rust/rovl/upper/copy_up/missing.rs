@@ -4,6 +4,10 @@
 
 use crate::{
     object::{
+        current::{
+            self,
+            is_gone, //
+        },
         entry::{
             DentryExt,
             InodeExt, //
@@ -28,6 +32,30 @@ use vfs::{
 /// for writing before a layer was put on top may write what has no name in the upper layer, and gets none.
 pub(super) fn is_nameless(dentry: &Dentry<Rovl>) -> bool {
     dentry.is_unhashed() && !dentry.is_dir() && dentry.sb().data().mounts.may_grow()
+}
+
+/// A name by which others find the file that `dentry` is no name of any more: the one that it was opened by was removed,
+/// or it got one only after it had been made.
+pub(super) fn other_name(dentry: &Dentry<Rovl>) -> Option<Ref<'_, Dentry<Rovl>>> {
+    if !is_nameless(dentry) {
+        return None;
+    }
+    dentry.inode()?.hashed_dentry()
+}
+
+/// Refuses, where layers change, to copy up what is gone, or what another object has the name of by now.
+pub(super) fn check_may_change(dentry: &Dentry<Rovl>) -> Result {
+    let ofs = dentry.sb().data();
+    if ofs.live().is_none() || ofs.mounts.generation() == 0 {
+        return Ok(());
+    }
+    if !dentry.is_dir() && is_gone(dentry) {
+        return Err(reason::GONE);
+    }
+    if is_nameless(dentry) {
+        return Ok(());
+    }
+    current::ensure(dentry)
 }
 
 /// A dentry that is not in the upper layer, with its parent, which is.

@@ -40,19 +40,12 @@ impl<'a> CopyUp<'a> {
         place: &Place<'_>,
         origin: &Origin,
     ) -> Result<Ref<'a, Dentry<Foreign>>> {
-        let file = self.filled_tmpfile(access)?;
-        let write = access.start_write();
-        let upper = Upper {
-            ofs: self.ofs,
-            m: self.m,
-            write: &write,
-        };
-        let temp = write.dentry_of(&file)?;
-        self.copy_metadata(&upper, temp, origin)?;
-        // The named dentry is the one to keep: a layer that revalidates dentries asks for parent
-        // and name.
-        let linked = upper.start_creating(place.dir, place.name)?.link(temp)?;
-        self.ofs.keep_upper(linked.keep())
+        self.with_tmpfile(access, origin, |upper, temp| {
+            // The named dentry is the one to keep: a layer that revalidates dentries asks for parent
+            // and name.
+            let linked = upper.start_creating(place.dir, place.name)?.link(temp)?;
+            self.ofs.keep_upper(linked.keep())
+        })
     }
 
     /// Copies a regular file that has no name any more.
@@ -66,6 +59,18 @@ impl<'a> CopyUp<'a> {
         if !self.ofs.work()?.tmpfile {
             return Err(reason::NO_NAME);
         }
+        self.with_tmpfile(access, origin, |_, temp| {
+            self.ofs.keep_upper(Ref::from(temp))
+        })
+    }
+
+    /// Copies a regular file as an unnamed one, and calls `keep` with it.
+    fn with_tmpfile(
+        &self,
+        access: &WriteAccess<'_>,
+        origin: &Origin,
+        keep: impl FnOnce(&Upper<'_>, &Dentry<Foreign>) -> Result<Ref<'a, Dentry<Foreign>>>,
+    ) -> Result<Ref<'a, Dentry<Foreign>>> {
         let file = self.filled_tmpfile(access)?;
         let write = access.start_write();
         let upper = Upper {
@@ -75,7 +80,7 @@ impl<'a> CopyUp<'a> {
         };
         let temp = write.dentry_of(&file)?;
         self.copy_metadata(&upper, temp, origin)?;
-        self.ofs.keep_upper(Ref::from(temp))
+        keep(&upper, temp)
     }
 
     /// An unnamed file with the data.

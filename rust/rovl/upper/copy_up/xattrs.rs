@@ -50,6 +50,34 @@ pub(crate) fn copy_xattrs(upper: &Upper<'_>, from: LayerPath<'_>, to: &Dentry<Fo
     Ok(())
 }
 
+/// Takes the attributes away that `to` has, apart from our own and those of security modules. Its inode is not locked.
+pub(crate) fn remove_xattrs(upper: &Upper<'_>, to: &Dentry<Foreign>) -> Result {
+    if !to.lists_xattrs() {
+        return Ok(());
+    }
+    let list = match list(upper, upper.path(to)?) {
+        Err(err) if err == EOPNOTSUPP => return Ok(()),
+        list => list?,
+    };
+    for name in list.split_inclusive(|&byte| byte == 0) {
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| reason::XATTR_LIST)?;
+        let bytes = name.to_bytes();
+        let private = escape::is_private(upper.ofs.config.namespace(), bytes);
+        if private || bytes.starts_with(SECURITY_PREFIX) {
+            continue;
+        }
+        let removed = match AclKind::from_xattr_name(name) {
+            Some(kind) => upper.write.remove_acl(upper.m, to, kind),
+            None => upper.write.removexattr(upper.m, to, name),
+        };
+        match removed {
+            Err(err) if err != ENODATA => return Err(err),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// How often the names of attributes are asked for that become more meanwhile.
 const MAX_TRIES: usize = 8;
 
