@@ -31,11 +31,8 @@ fn mounted_layers_are_not_changed() {
     assert!(text.contains("u is in use by the overlay at"), "{text}");
     assert!(s.is_whiteout("u/x"));
     // Whose paths say less.
-    let mount_relative = "mount -i -t $type none m -o lowerdir=l:l2,upperdir=u,workdir=w";
-    let output = script(
-        s.root(),
-        &format!("{mount_relative}; $rovl check -y l l2 u w"),
-    );
+    let relative = s.mount_relative();
+    let output = script(s.root(), &format!("{relative}; $rovl check -y l l2 u w"));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(8), "{text}");
     assert!(text.contains("with the relative path"), "{text}");
@@ -91,11 +88,14 @@ fn lower_layers_are_changed_when_that_is_asked_for() {
     );
     assert!(s.is_whiteout("l/x"));
 
-    let shown = run(s.root(), &text.replace("$PWD/", ""));
-    assert!(
-        shown.contains("mounted with the relative path l") && shown.contains("exit 4"),
-        "{shown}"
+    let name = s.name();
+    let text = format!(
+        "(cd ..; mount -i -t $type none {name}/m2 -o lowerdir={name}/l:{name}/l2)
+        $rovl check --lower -y l l2 u w || echo exit $?"
     );
+    let shown = run(s.root(), &text);
+    let said = format!("mounted with the relative path {name}/l");
+    assert!(shown.contains(&said) && shown.contains("exit 4"), "{shown}");
     assert!(s.is_whiteout("l/x"));
 
     let checked = s.check(&["-p", "--lower"]);

@@ -141,7 +141,7 @@ fn repairs_are_complete() {
             // The name of a directory of the root of a layer, or none, has to be there for a mount.
             if again.exit == 0 {
                 let walk = format!(
-                    "mount -i -t $type none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
+                    "mount -i -t $type none m -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w{}{options}
                     find m -ls >listing; find m -type f -exec cat {{}} + >/dev/null; umount m",
                     if options.is_empty() { "" } else { "," }
                 );

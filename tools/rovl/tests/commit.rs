@@ -2,6 +2,8 @@
 
 //! `rovl commit`: what is in the archive, and image layouts.
 
+mod support;
+
 use rovl::oci::tar::{Member, MemberKind, Reader};
 use std::fs;
 use std::os::unix::fs::{symlink, FileExt, PermissionsExt};
@@ -25,7 +27,7 @@ impl Case {
     }
 
     fn rovl(&self, args: &[&str], epoch: Option<&str>) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rovl"));
+        let mut command = Command::new(support::rovl());
         command.args(args).current_dir(self.dir.path());
         match epoch {
             Some(epoch) => command.env("SOURCE_DATE_EPOCH", epoch),
@@ -289,7 +291,7 @@ fn a_layer_through_a_pipe() {
     let script = r#""$rovl" commit --compress zstd -o - u | "$rovl" apply --no-sync - d"#;
     let status = Command::new("sh")
         .args(["-ec", script])
-        .env("rovl", env!("CARGO_BIN_EXE_rovl"))
+        .env("rovl", support::rovl())
         .current_dir(case.dir.path())
         .status()
         .unwrap();

@@ -3,6 +3,8 @@
 //! `rovl apply` of archives that mean harm, or are damaged: nothing is made outside of the directory, and
 //! what was begun is gone.
 
+mod support;
+
 use rovl::oci::tar::{Member, MemberKind, Writer};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -127,7 +129,7 @@ impl Unpacked {
 }
 
 fn apply(tar: &Path, dir: &Path, options: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rovl"))
+    Command::new(support::rovl())
         .args(["apply", "--userxattr", "--no-sync"])
         .args(options)
         .args([tar, dir])
@@ -447,7 +449,7 @@ fn a_full_disk() {
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-euc", script])
         .current_dir(root)
-        .env("rovl", env!("CARGO_BIN_EXE_rovl"))
+        .env("rovl", support::rovl())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -9,7 +9,8 @@ use support::{can_mount, kind, run, script};
 
 /// What `rovl info --json` says of the first overlay, and its remarks in one text.
 fn info(dir: &std::path::Path, text: &str) -> (Value, String) {
-    let json = run(dir, &format!("{text}\n$rovl info --json m"));
+    // mount(8) prints what the kernel says of a mount.
+    let json = run(dir, &format!("{{ {text}\n}} >&2\n$rovl info --json m"));
     let all: Value = serde_json::from_str(&json).expect("JSON");
     let remarks = all[0]["remarks"].as_array().expect("a list");
     let text = remarks

@@ -18,7 +18,7 @@ echo mv > l2/etc/mv
 echo f > l2/dir/f
 echo same > l2/same
 echo new > l1/etc/l1
-mount -i -t overlay o -o lowerdir=l1:l2,upperdir=u,workdir=w,redirect_dir=on,metacopy=on m
+mount -i -t $type o -o lowerdir=l1:l2,upperdir=u,workdir=w,redirect_dir=on,metacopy=on m
 sed -i s/3/three/ m/etc/conf
 chown 7 m/lib/a
 echo more >> m/lib/sub/b
@@ -45,7 +45,7 @@ fn shown(command: &str) -> Option<String> {
     // The layers are looked at when nothing is mounted any more, or in the same namespace.
     let text = command.replace(
         "MOUNTED",
-        "mount -i -t overlay o -o lowerdir=$PWD/l1:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w m; ",
+        "mount -i -t $type o -o lowerdir=$PWD/l1:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w m; ",
     );
     let output = script(dir.path(), &(text + " 2>&1; true"));
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -206,7 +206,7 @@ fn files_are_renamed_by_their_origin() {
     let text = r#"
         mkdir l u w m; mkdir l/d
         echo 1 > l/a; echo 2 > l/d/b; echo 3 > l/c
-        mount -i -t overlay o -o lowerdir=l,upperdir=u,workdir=w,metacopy=off m
+        mount -i -t $type o -o lowerdir=l,upperdir=u,workdir=w,metacopy=off m
         mv m/a m/d/new; echo more >> m/d/b; mv m/d/b m/z; rm m/c; echo 3 > m/c2
         umount m
         "$rovl" diff l u || true"#;

@@ -58,6 +58,53 @@ fn checkpoints_are_listed_and_mounted() {
 }
 
 #[test]
+fn mounts_go_back() {
+    if !is_ours() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "mkdir l u w m; echo low >l/f
+        $rovl mount j m -t $type -o journal,lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w,live
+        echo one >m/f; $rovl checkpoint m 2 --name first
+        echo two >m/f; $rovl checkpoint m 3 --name second
+        echo three >m/f; touch m/new
+        $rovl rollback m first 4; cat m/f; test ! -e m/new; echo four >m/f
+        $rovl list m | awk '{ print $2, $3 }' | head -n 2 | sed s,$PWD,HERE,
+        cat u/f 2/upper/f 3/upper/f 4/upper/f
+        $rovl rollback m 1 5; cat m/f; umount m
+        for kind in overlay $type; do
+            $rovl mount j m -t $kind -o journal; cat m/f; umount m
+        done";
+    assert_eq!(
+        run(dir.path(), text),
+        "one\nupper HERE/4/upper\ncheckpoint first\none\ntwo\nthree\nfour\none\none\none\n"
+    );
+}
+
+#[test]
+fn layers_come_and_go() {
+    if !is_ours() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let text =
+        "mkdir l u w m p q; echo low >l/f; echo low >l/g; echo p >p/f; echo p >p/new; echo q >q/f
+        $rovl mount j m -t $type -o journal,lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w,live
+        echo up >m/g; cat m/f
+        $rovl push m p --name usr; cat m/f m/new m/g
+        $rovl push m q; cat m/f; $rovl list m | awk '{ print $2, $3 }' | sed s,$PWD,HERE,
+        umount m; $rovl mount j m -t overlay -o journal; cat m/f m/new m/g; umount m
+        $rovl mount j m -t $type -o journal; $rovl drop m usr; test ! -e m/new; cat m/f
+        $rovl drop m 1; cat m/f m/g
+        umount m; $rovl mount j m -t overlay -o journal; cat m/f m/g; test ! -e m/new";
+    let listed = "upper HERE/u\npushed HERE/q\npushed usr\nlower HERE/l\n";
+    assert_eq!(
+        run(dir.path(), text),
+        format!("low\np\np\nup\nq\n{listed}q\np\nup\nq\nlow\nup\nlow\nup\n")
+    );
+}
+
+#[test]
 fn failures_leave_nothing_behind() {
     if !is_ours() {
         return;
@@ -86,6 +133,24 @@ fn failures_leave_nothing_behind() {
             "no checkpoint none",
         ),
         (",live", "$rovl list l", "not on an overlay"),
+        (
+            ",live",
+            "$rovl rollback m none $PWD/new",
+            "no checkpoint none",
+        ),
+        (
+            ",live",
+            "$rovl rollback m 1 $PWD/new",
+            "was not the upper layer of this mount",
+        ),
+        (",live", "$rovl drop m none", "no lower layer none"),
+        (",live", "$rovl drop m 1", "has to keep one lower layer"),
+        (",live", "$rovl push m $PWD/u", "inside of another one"),
+        (
+            "",
+            "mkdir p; $rovl push m $PWD/p",
+            "without the option live",
+        ),
     ] {
         let inner = tempfile::tempdir_in(dir.path()).expect("a directory");
         let text = format!(

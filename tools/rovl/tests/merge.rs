@@ -197,7 +197,8 @@ fn upper_on_another_file_system() {
     let text = support::run(
         scene.root(),
         "mkdir t old new; mount -t tmpfs none t; mkdir t/u t/w
-        show() { mount -i -t $type o -o lowerdir=l:l2,upperdir=t/u,workdir=t/w,redirect_dir=on m; }
+        layers=lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/t/u,workdir=$PWD/t/w
+        show() { mount -i -t $type o -o $layers,redirect_dir=on m; }
         show; mv m/d m/moved; rm m/gone; echo above > m/moved/new; ln m/moved/new m/link
         cp -a m/. old; umount m
         $rovl merge t/u l; ls -A t/u
@@ -213,8 +214,13 @@ fn refused() {
     }
     let scene = Scene::new();
     scene.file("l/f", "below").file("u/f", "above").dir("u/in");
-    let said = scene.mounted("", "if $rovl merge u l 2>&1; then exit 9; fi");
-    assert!(said.contains("mounted with the relative path"), "{said}");
+    let relative = |command: &str| {
+        let mount = scene.mount_relative();
+        let script = format!("{mount}; if $rovl {command} 2>&1; then exit 9; fi; umount m");
+        let said = support::run(scene.root(), &script);
+        assert!(said.contains("mounted with the relative path"), "{said}");
+    };
+    relative("merge u l");
     let said = support::run(
         scene.root(),
         "mount -i -t $type o -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w m
@@ -226,15 +232,14 @@ fn refused() {
     let links = support::run(
         scene.root(),
         "mkdir links; ln -s ../l2 links/short
-        mount -i -t $type o -o lowerdir=links/short,upperdir=u,workdir=w m
+        mount -i -t $type o -o lowerdir=links/short,upperdir=$PWD/u,workdir=$PWD/w m
         nsenter --mount=/proc/$PPID/ns/mnt --root=/proc/$PPID/root --wd=$PWD $rovl vacuum l l2 2>&1 || true
         umount m",
     );
     assert!(links.contains("mounted with the relative path"), "{links}");
     let count = said.matches("in use by the overlay at").count();
     assert_eq!(count, 2, "{said}");
-    let said = scene.mounted("", "if $rovl vacuum l u 2>&1; then exit 9; fi");
-    assert!(said.contains("mounted with the relative path"), "{said}");
+    relative("vacuum l u");
     let refused = |args: &str| {
         let script = format!("if $rovl merge {args} 2>&1; then exit 9; fi");
         support::run(scene.root(), &script)

@@ -3,6 +3,7 @@
 //! Images that `commit` makes, unpacked by umoci and copied by skopeo, if these are there.
 
 mod common;
+mod support;
 
 use common::{mount, random, seeds, tree, Layers};
 use std::path::Path;
@@ -23,7 +24,7 @@ fn runs(program: &str, args: &[&str], dir: &Path) -> bool {
 fn image(layers: &Layers) {
     let all: Vec<_> = layers.lower.iter().rev().chain([&layers.upper]).collect();
     for number in 0..all.len() {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rovl"));
+        let mut command = Command::new(support::rovl());
         command.args(["commit", "--oci", "img", "--tag", "t", "--trusted"]);
         let lower = all.iter().take(number).rev();
         command

@@ -2,8 +2,9 @@
 
 //! `rovl branch`: a second mount, of what there was when a checkpoint was made.
 
-use super::checkpoint::Pair;
+use super::changing::Pair;
 use crate::exit::{usage, Exit};
+use crate::mounts::journal::Journal;
 use crate::mounts::{self, live, Options, Overlay, Request};
 use crate::show::{name, Out};
 use anyhow::{Context, Result};
@@ -27,12 +28,15 @@ pub struct Args {
     target: PathBuf,
     /// A new directory for an upper layer
     dir: Option<PathBuf>,
+    /// A new journal for the second mount
+    #[arg(short, long, value_name = "FILE", requires = "dir")]
+    journal: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, _out: &mut Out) -> Result<Exit> {
     let overlay = Overlay::at(&args.mount)?;
-    let layers = live::layers(&live::root(&args.mount)?)?;
+    let layers = live::named_layers(&overlay, &live::root(&overlay)?)?;
     let place = layers
         .iter()
         .position(|layer| layer.kind != "upper" && layer.is(&args.checkpoint));
@@ -54,8 +58,13 @@ pub fn run(args: &Args, _out: &mut Out) -> Result<Exit> {
         source: b"none",
         target: &args.target,
         sloppy: false,
+        layers: &[],
     };
-    let mounted = mounts::mount(&request, &options).with_context(|| name(&args.target).to_string());
+    let mounted = match &args.journal {
+        Some(journal) => Journal::mount(journal, &request, &options),
+        None => mounts::mount(&request, &options),
+    };
+    let mounted = mounted.with_context(|| name(&args.target).to_string());
     if let (Err(_), Some(pair)) = (&mounted, &pair) {
         pair.remove();
     }

@@ -3,7 +3,7 @@
 //! `rovl list`: the layers of a mount, with its checkpoints.
 
 use crate::exit::Exit;
-use crate::mounts::live;
+use crate::mounts::{live, Overlay};
 use crate::show::{name, Align, Out, Table};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -12,7 +12,8 @@ use std::path::PathBuf;
 ///
 /// From the top, in the order in which a new mount of them shows the same tree. It works for all mounts of
 /// rovl's own module; only those with the option live have checkpoints. Paths are those that the one saw who
-/// gave the directory to the mount.
+/// gave the directory to the mount. If the mount has a journal, that knows the names of what was a layer already
+/// when it was made.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A path on the overlay
@@ -21,7 +22,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, out: &mut Out) -> Result<Exit> {
-    let layers = live::layers(&live::root(&args.mount)?)?;
+    let overlay = Overlay::at(&args.mount)?;
+    let layers = live::named_layers(&overlay, &live::root(&overlay)?)?;
     if out.json() {
         out.document(&layers)?;
         return Ok(Exit::FINE);

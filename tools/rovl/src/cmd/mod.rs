@@ -5,11 +5,13 @@
 
 pub mod apply;
 pub mod branch;
+mod changing;
 pub mod check;
 pub mod checkpoint;
 pub mod commit;
 pub mod completions;
 pub mod diff;
+pub mod drop;
 pub mod flatten;
 pub mod info;
 mod keeping_args;
@@ -19,6 +21,8 @@ pub mod list;
 pub mod man;
 pub mod merge;
 pub mod mount;
+pub mod push;
+pub mod rollback;
 pub mod top;
 pub mod trace;
 pub mod vacuum;

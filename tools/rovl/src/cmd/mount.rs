@@ -5,6 +5,7 @@
 
 use crate::cli;
 use crate::exit::{self, Exit};
+use crate::mounts::journal::Journal;
 use crate::mounts::{self, Options, Request};
 use crate::show::{name, Out};
 use anyhow::{Context, Result};
@@ -22,12 +23,18 @@ use std::path::{Path, PathBuf};
 /// layer, as lowerdir+ and datadir+, and longer paths as descriptors. Options are those of the file
 /// system and of mount(8). What the kernel has to say about the mount is shown.
 ///
+/// With the option journal the source is the journal of the layers, a file. If it is there, the layers that there
+/// were last are mounted, also after a crash, as rovl checkpoint, rollback, push and drop have left them: by the
+/// type that -t says, rovl or overlay. Options name no layers then. If it is not there, it is made for the layers
+/// that the options name. With journal=copied, directories are taken that are not those of which the
+/// journal was made, but have their paths.
+///
 /// Installed as /sbin/mount.rovl or /sbin/mount.overlay it is what mount(8) runs for mounts of this
 /// type.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// What the table of mounts shows as the source; "none" will do
+    /// What the table of mounts shows as the source; "none" will do. With -o journal, a file
     source: OsString,
     /// The directory to mount it on
     target: PathBuf,
@@ -117,6 +124,7 @@ fn mount(program: &str, args: &Args, kind: &str, out: &mut Out) -> Result<()> {
         source: args.source.as_bytes(),
         target: &args.target,
         sloppy: args.sloppy,
+        layers: &[],
     };
     if args.verbose {
         let settings = mounts::split(&options.fs)?;
@@ -132,15 +140,51 @@ fn mount(program: &str, args: &Args, kind: &str, out: &mut Out) -> Result<()> {
     if args.fake {
         return Ok(());
     }
-    let log = if options.remount {
-        mounts::remount(&request, &options)?
-    } else {
-        mounts::mount(&request, &options)?
+    let log = match &options.journal {
+        _ if options.remount => mounts::remount(&request, &options)?,
+        Some(value) => by_journal(args, &request, &options, value)?,
+        None => mounts::mount(&request, &options)?,
     };
     for line in log {
         eprintln!("{program}: {}: {}", name(&args.target), name(&line));
     }
     Ok(())
+}
+
+/// Mounts the layers that a journal has, or others, of which it makes a journal.
+fn by_journal(
+    args: &Args,
+    request: &Request<'_>,
+    options: &Options,
+    value: &[u8],
+) -> Result<Vec<Vec<u8>>> {
+    let copied = match value {
+        b"" => false,
+        b"copied" => true,
+        value => return Err(exit::usage(format!("there is no journal={}", name(value)))),
+    };
+    let path = Path::new(&args.source);
+    let kind = String::from_utf8_lossy(request.kind);
+    let Some(resumed) = Journal::resume(path, &kind, copied)? else {
+        return Journal::mount(path, request, options);
+    };
+    let is_layer = |key: &[u8]| key == b"workdir" || key.starts_with(b"lowerdir");
+    let is_layer = |key: &[u8]| is_layer(key) || matches!(key, b"upperdir" | b"datadir+");
+    if let Some((key, _)) = options.fs.iter().find(|(key, _)| is_layer(key)) {
+        return Err(exit::usage(format!(
+            "{} says which layers are mounted: leave {} out, or name a new journal",
+            name(path),
+            name(key)
+        )));
+    }
+    let mut options = options.clone();
+    options.fs.splice(..0, resumed.options.iter().cloned());
+    let request = Request {
+        source: resumed.source.as_os_str().as_bytes(),
+        layers: &resumed.layers,
+        ..*request
+    };
+    mounts::mount(&request, &options)
 }
 
 /// Goes into a mount namespace: of a process, by its number, or by the path of one.

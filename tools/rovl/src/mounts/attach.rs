@@ -25,6 +25,8 @@ pub struct Request<'a> {
     pub target: &'a Path,
     /// Leave out options that the kernel does not know.
     pub sloppy: bool,
+    /// Layers that are open already.
+    pub layers: &'a [Setting],
 }
 
 /// Mounts, and returns what the kernel has to say about it.
@@ -36,7 +38,7 @@ pub fn mount(request: &Request<'_>, options: &Options) -> Result<Vec<Vec<u8>>> {
     for flag in &options.super_flags {
         context.set_super_flag(flag)?;
     }
-    for setting in &settings {
+    for setting in settings.iter().chain(request.layers) {
         context.set(setting)?;
     }
     let mounted = context.create(options.attr.set)?;

@@ -5,6 +5,7 @@
 mod attach;
 mod context;
 mod counters;
+pub mod journal;
 mod layer_options;
 pub mod live;
 pub mod mountinfo;

@@ -34,6 +34,8 @@ pub struct Options {
     pub remount: bool,
     /// `bind`: with `remount`, the file system stays as it is.
     pub bind: bool,
+    /// `journal`, with its value: the source is the journal of the layers. The kernel does not know of it.
+    pub journal: Option<Vec<u8>>,
     /// For the file system, in order: key and value, with the backslashes that are in it.
     pub fs: Vec<MountOption>,
 }
@@ -67,6 +69,7 @@ impl Options {
             match name {
                 "remount" => return self.remount = true,
                 "bind" | "rbind" => return self.bind = true,
+                "journal" => return self.journal = Some(value.unwrap_or_default().to_vec()),
                 _ if is_for_userspace(name) => return,
                 _ => {}
             }
@@ -300,6 +303,10 @@ mod tests {
         assert_eq!(fs(text), want);
         assert!(parse(text).remount);
         assert!(!parse(text).bind);
+        assert_eq!(parse(text).journal, None);
+        let journal = parse("journal,x=1,journal=copied");
+        assert_eq!(journal.journal.as_deref(), Some(b"copied".as_slice()));
+        assert_eq!(journal.fs.len(), 1);
     }
 
     #[test]

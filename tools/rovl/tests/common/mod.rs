@@ -60,3 +60,9 @@ pub fn seeds(few: u64) -> std::ops::Range<u64> {
     let first = number("ROVL_SEED").unwrap_or(0);
     first..first + number("ROVL_SEEDS").unwrap_or(few)
 }
+
+/// The same, and more of them, up to `few`, until one of them had what the test is about.
+pub fn another(seed: u64, few: u64, had: bool) -> bool {
+    let wanted = seeds(few);
+    seed < wanted.end || (!had && seed < wanted.start + few)
+}

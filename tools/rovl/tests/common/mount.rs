@@ -19,6 +19,11 @@ impl Mount {
     }
 }
 
+/// The type of the overlays that are mounted.
+fn kind() -> String {
+    std::env::var("ROVL_TYPE").unwrap_or_else(|_| "overlay".to_owned())
+}
+
 /// Whether overlays can be mounted here. Says why not.
 pub fn possible() -> bool {
     let dir = tempfile::tempdir().expect("a directory");
@@ -59,7 +64,7 @@ fn mounted(
     upper: Option<(&Path, &Path)>,
     options: &[&str],
 ) -> std::io::Result<Mount> {
-    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let fs = fsopen(kind(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     for layer in lower {
         fsconfig_set_string(&fs, "lowerdir+", layer.as_path())?;
     }

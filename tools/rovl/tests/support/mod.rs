@@ -57,7 +57,7 @@ pub fn run(dir: &Path, text: &str) -> String {
 pub fn can_mount() -> bool {
     let dir = tempfile::tempdir().expect("a directory");
     let text =
-        "mkdir l u w m; mknod l/x c 0 0; mount -i -t $type o -o lowerdir=l,upperdir=u,workdir=w m";
+        "mkdir l u w m; mknod l/x c 0 0; mount -i -t $type o -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w m";
     let output = script(dir.path(), text);
     let mut why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     let flags = rustix::fs::XattrFlags::empty();

@@ -148,13 +148,28 @@ impl Scene {
 
     /// Mounts it at `m` with more options, runs a script, and returns what that printed.
     pub fn mounted(&self, options: &str, script: &str) -> String {
+        // With relative paths it might be the layers of any other test that are used, and their repairs were refused.
         let text = format!(
-            "mount -i -t $type none m -o lowerdir=l:l2,upperdir=u,workdir=w{}{options}
+            "mount -i -t $type none m -o lowerdir=$PWD/l:$PWD/l2,upperdir=$PWD/u,workdir=$PWD/w{}{options}
             {script}
             umount m",
             if options.is_empty() { "" } else { "," },
         );
         run(self.root(), &text)
+    }
+
+    /// A command that mounts it at `m` with relative paths, which are those of no other scene.
+    pub fn mount_relative(&self) -> String {
+        let at = self.name();
+        format!(
+            "(cd ..; mount -i -t $type none {at}/m -o lowerdir={at}/l:{at}/l2,upperdir={at}/u,workdir={at}/w)"
+        )
+    }
+
+    /// The name of its directory.
+    pub fn name(&self) -> String {
+        let name = self.root().file_name().expect("a name");
+        name.to_str().expect("text").to_owned()
     }
 
     /// Checks it, as `rovl check` with these arguments.

@@ -2,17 +2,22 @@
 
 //! Mounts whose layers change: what they are made of, and how they are asked to change.
 
+mod change;
+
+pub use change::{checkpoint, drop_layer, push, rollback};
+
+use super::journal::Journal;
 use super::overlay::{mount_id, Overlay};
 use crate::show::{name, Bytes};
-use crate::sys::{ask, ask_anyway};
+use crate::sys::ask;
 use anyhow::{bail, Context, Result};
-use ioctls::request::{CHECKPOINT, GET_STACK};
-use ioctls::stack::{self, Checkpoint, StackEntry};
-use rustix::fd::{AsRawFd, OwnedFd};
+use ioctls::request::GET_STACK;
+use ioctls::stack::{self, StackEntry};
+use rustix::fd::OwnedFd;
 use rustix::fs::{openat, Mode, OFlags, CWD};
 use rustix::io::Errno;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One layer of a mount.
 #[derive(Clone, Debug, Serialize)]
@@ -21,11 +26,17 @@ pub struct Layer {
     pub position: u32,
     /// What it is.
     pub kind: &'static str,
-    /// The name of a checkpoint.
+    /// The name of a checkpoint, or of a layer that was put in.
     pub name: Bytes,
     /// The path, as who gave the directory to the mount saw it, or named it.
     pub path: Bytes,
+    /// The device number of its file system, and the number of its directory there.
+    #[serde(skip)]
+    pub id: LayerId,
 }
+
+/// Which directory a layer is: major and minor number of the device, and the inode number.
+pub type LayerId = (u32, u32, u64);
 
 impl Layer {
     /// The path as a path.
@@ -34,15 +45,14 @@ impl Layer {
         PathBuf::from(std::ffi::OsStr::from_bytes(&self.path.0))
     }
 
-    /// Whether it is the checkpoint that `text` names, by its name or its position.
+    /// Whether it is the layer that `text` names, by its name or its position.
     pub fn is(&self, text: &str) -> bool {
         self.name.0 == text.as_bytes() || text.parse() == Ok(self.position)
     }
 }
 
-/// The root of the mount that `path` is on.
-pub fn root(path: &Path) -> Result<OwnedFd> {
-    let overlay = Overlay::at(path)?;
+/// The root of a mount.
+pub fn root(overlay: &Overlay) -> Result<OwnedFd> {
     let point = &overlay.mount.point;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, point, flags, Mode::empty())
@@ -53,7 +63,23 @@ pub fn root(path: &Path) -> Result<OwnedFd> {
     Ok(root)
 }
 
-/// All layers of the mount with this root, from the top.
+/// All layers of the mount with this root, from the top. The journal of the mount, if it has one, knows
+/// names from before it was mounted.
+pub fn named_layers(overlay: &Overlay, root: &OwnedFd) -> Result<Vec<Layer>> {
+    let mut layers = layers(root)?;
+    if let Some(journal) = Journal::to_read(overlay)? {
+        journal.name(&mut layers);
+    }
+    Ok(layers)
+}
+
+/// The layer below the upper one that `text` names.
+pub fn find<'a>(layers: &'a [Layer], text: &str) -> Option<&'a Layer> {
+    let mut lower = layers.iter().filter(|layer| layer.kind != "upper");
+    lower.find(|layer| layer.is(text))
+}
+
+/// All layers of the mount with this root, from the top, with what the mount knows of them.
 pub fn layers(root: &OwnedFd) -> Result<Vec<Layer>> {
     let entry = |position| {
         let mut asked = StackEntry::new();
@@ -94,42 +120,11 @@ fn layer(entry: &StackEntry) -> Result<Layer> {
         kind: match entry.kind {
             stack::UPPER => "upper",
             stack::CHECKPOINT => "checkpoint",
+            stack::PUSHED => "pushed",
             _ => "lower",
         },
         name: stack::text(&entry.name).to_vec().into(),
         path: path.to_vec().into(),
+        id: (entry.dev_major, entry.dev_minor, entry.ino),
     })
-}
-
-/// Makes the upper layer a checkpoint, and goes on with `upper` and `work`. Waits so long for what keeps it
-/// from being done.
-pub fn checkpoint(
-    root: &OwnedFd,
-    (upper, work): (&OwnedFd, &OwnedFd),
-    called: &str,
-    wait_ms: u32,
-) -> Result<()> {
-    let mut asked = Checkpoint::new();
-    if called.len() >= stack::NAME_LEN || called.bytes().any(|byte| byte.is_ascii_control()) {
-        bail!(
-            "the name of a checkpoint has less than {} bytes, and no control characters",
-            stack::NAME_LEN
-        );
-    }
-    stack::set_text(&mut asked.name, called.as_bytes());
-    asked.upper = upper.as_raw_fd();
-    asked.work = work.as_raw_fd();
-    asked.wait_ms = wait_ms;
-    let (result, told) = ask_anyway(root, CHECKPOINT, &asked);
-    match result {
-        Err(Errno::BUSY) if told.busy_ino != 0 => bail!(
-            "the file with inode number {} of the upper layer is mapped shared and writable: \
-             the mapping has to end first (find -inum, and fuser, tell whose it is)",
-            told.busy_ino
-        ),
-        Err(Errno::OPNOTSUPP) => bail!("the mount was made without the option live"),
-        Err(Errno::XDEV) => bail!("the new layer is not on the file system of the upper one"),
-        Err(Errno::LOOP) => bail!("the new layer is inside of another one, or that inside of it"),
-        result => result.context("the mount did not make a checkpoint"),
-    }
 }
