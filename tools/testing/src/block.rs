@@ -176,7 +176,12 @@ impl Image {
         ops::write(&file, b"");
         ok(rustix::fs::ftruncate(ops::open_write(&file), size));
         make_filesystem(kind, mkfs, &file);
-        let device = Loop::attach(&file);
+        Self::again(dir, kind, options)
+    }
+
+    /// Mounts the file system that is in `dir/image`.
+    pub fn again(dir: &Path, kind: &str, options: &str) -> Self {
+        let device = Loop::attach(&dir.join("image"));
         let mounted = mount_device(kind, device.path(), &dir.join("fs"), options);
         Self {
             mounted: Some(mounted),

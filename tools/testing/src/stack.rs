@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ioctls::stack::{text, Checkpoint, StackEntry};
+use ioctls::stack::{text, Checkpoint, Drop, Push, Rollback, StackEntry};
 use ioctls::{request, Exchange};
 use rustix::io::Errno;
 
@@ -85,6 +85,37 @@ impl<'a> Live<'a> {
         upper
     }
 
+    /// Goes back to the checkpoint `name`, which has to succeed, and returns the new upper layer.
+    #[track_caller]
+    pub fn rollback(&self, name: &str) -> PathBuf {
+        let (upper, work) = self.pair();
+        let stack = self.stack();
+        let meant = stack.iter().find(|entry| name_of(entry) == name);
+        let meant = meant.unwrap_or_else(|| panic!("no {name} in {stack:?}"));
+        let done = rollback(self.root(), &upper, &work, meant, 10_000);
+        if let Err((errno, asked)) = done {
+            panic!("roll back to {name}: {errno}, {asked:?}");
+        }
+        upper
+    }
+
+    /// Puts the layer `dir` below the upper one, which has to succeed.
+    #[track_caller]
+    pub fn push(&self, dir: &Path, name: &str) {
+        if let Err((errno, asked)) = push(self.root(), dir, name, 10_000) {
+            panic!("push {name}: {errno}, {asked:?}");
+        }
+    }
+
+    /// Takes the layer at `position` away, which has to succeed.
+    #[track_caller]
+    pub fn drop_at(&self, position: usize) {
+        let stack = self.stack();
+        if let Err((errno, asked)) = drop_layer(self.root(), &stack[position], 10_000) {
+            panic!("drop {position}: {errno}, {asked:?}");
+        }
+    }
+
     /// All layers, from the top.
     #[track_caller]
     pub fn stack(&self) -> Vec<StackEntry> {
@@ -96,6 +127,56 @@ impl<'a> Live<'a> {
     pub fn unmount(self) {
         self.mounted.unmount();
     }
+}
+
+/// Asks `number` on `root`. What was told with an error comes with it.
+fn ask<T: Exchange>(root: &Path, number: u32, asked: &T) -> Result<T, (Errno, T)> {
+    let mut bytes = vec![0; T::LEN];
+    asked.put(&mut bytes);
+    let done = request(open_read(root), number, &mut bytes);
+    let told = T::from_bytes(&bytes);
+    match done {
+        Ok(()) => Ok(told),
+        Err(errno) => Err((errno, told)),
+    }
+}
+
+/// Asks on `root` to go back to the checkpoint `meant`.
+pub fn rollback(
+    root: &Path,
+    upper: &Path,
+    work: &Path,
+    meant: &StackEntry,
+    wait_ms: u32,
+) -> Result<Rollback, (Errno, Rollback)> {
+    let (upper, work) = (open_read(upper), open_read(work));
+    let mut asked = Rollback::new();
+    (asked.upper, asked.work) = (upper.as_raw_fd(), work.as_raw_fd());
+    asked.wait_ms = wait_ms;
+    asked.position = meant.position;
+    (asked.dev_major, asked.dev_minor) = (meant.dev_major, meant.dev_minor);
+    asked.ino = meant.ino;
+    ask(root, request::ROLLBACK, &asked)
+}
+
+/// Asks on `root` to put the layer `dir` below the upper one.
+pub fn push(root: &Path, dir: &Path, name: &str, wait_ms: u32) -> Result<Push, (Errno, Push)> {
+    let dir = open_read(dir);
+    let mut asked = Push::new();
+    asked.layer = dir.as_raw_fd();
+    asked.wait_ms = wait_ms;
+    asked.name[..name.len()].copy_from_slice(name.as_bytes());
+    ask(root, request::PUSH, &asked)
+}
+
+/// Asks on `root` to take the layer `meant` away.
+pub fn drop_layer(root: &Path, meant: &StackEntry, wait_ms: u32) -> Result<Drop, (Errno, Drop)> {
+    let mut asked = Drop::new();
+    asked.wait_ms = wait_ms;
+    asked.position = meant.position;
+    (asked.dev_major, asked.dev_minor) = (meant.dev_major, meant.dev_minor);
+    asked.ino = meant.ino;
+    ask(root, request::DROP, &asked)
 }
 
 /// Asks for a checkpoint on `root`. What was told with an error comes with it.
@@ -111,11 +192,7 @@ pub fn checkpoint(
     (asked.upper, asked.work) = (upper.as_raw_fd(), work.as_raw_fd());
     asked.wait_ms = wait_ms;
     asked.name[..name.len()].copy_from_slice(name.as_bytes());
-    let mut bytes = vec![0; Checkpoint::LEN];
-    asked.put(&mut bytes);
-    let done = request(open_read(root), request::CHECKPOINT, &mut bytes);
-    let told = Checkpoint::from_bytes(&bytes);
-    done.map(|()| told).map_err(|errno| (errno, told))
+    ask(root, request::CHECKPOINT, &asked)
 }
 
 /// The layers of the mount with the root `root`, from the top.

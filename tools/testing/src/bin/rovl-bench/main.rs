@@ -9,6 +9,7 @@ mod chart;
 mod memory;
 mod operations;
 mod profile;
+mod rates;
 mod report;
 mod results;
 mod scale;
@@ -48,6 +49,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Measure how long the layers of a mount take to change, beside other ways to the same end; for root in a
+    /// guest. Fails where something takes longer than it may
+    Rates(rates::Options),
     /// List what can be measured
     List,
 }
@@ -86,7 +90,7 @@ struct Measure {
     #[arg(long, value_name = "NAME", default_value = "wall clock")]
     clock: String,
 
-    /// Measure only what has this in its name; memory is `memory`
+    /// Measure only what has this in its name, after `^` at its beginning, before `$` at its end; memory is `memory`
     #[arg(value_name = "FILTER", default_value = "")]
     filter: String,
 }
@@ -112,6 +116,7 @@ fn main() -> ExitCode {
         Command::Report(options) => report(&options),
         Command::Profile(options) => profile::print(&options).map(|()| ExitCode::SUCCESS),
         Command::Scale(options) => scale::measure(&options).map(|()| ExitCode::SUCCESS),
+        Command::Rates(options) => rates::measure(&options),
         Command::ScaleReport { out } => scale::report(&out).map(|()| ExitCode::SUCCESS),
         Command::List => {
             for operation in operations::all() {
@@ -216,12 +221,13 @@ fn checked_types(options: &Measure) -> Result<[String; 2], String> {
     Ok(types)
 }
 
-/// Whether `title` has `filter` in it, or ends with what is before a `$` at the end of `filter`.
+/// Whether `title` has `filter` in it: at its beginning after a `^`, at its end before a `$`.
 fn is_meant(title: &str, filter: &str) -> bool {
-    match filter.strip_suffix('$') {
-        Some(end) => title.ends_with(end),
-        None => title.contains(filter),
-    }
+    let text = filter.strip_prefix('^').unwrap_or(filter);
+    let text = text.strip_suffix('$').unwrap_or(text);
+    title.contains(text)
+        && (!filter.starts_with('^') || title.starts_with(text))
+        && (!filter.ends_with('$') || title.ends_with(text))
 }
 
 fn operations(options: &Measure, types: &[String; 2]) -> Result<Vec<results::Operation>, String> {

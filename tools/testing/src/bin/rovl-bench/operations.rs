@@ -6,6 +6,7 @@ mod copy_up;
 pub mod directories;
 mod features;
 mod files;
+pub mod live;
 mod lookup;
 pub mod many_layers;
 pub mod mark;
@@ -116,6 +117,7 @@ pub fn all() -> Vec<Operation> {
         many_layers::all(),
         sync::all(),
         features::all(),
+        live::all(),
     ]
     .into_iter()
     .flatten()

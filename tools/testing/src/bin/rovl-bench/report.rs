@@ -6,6 +6,7 @@ use std::io::{BufRead, Write as _};
 use std::path::Path;
 
 use crate::chart;
+use crate::operations::live;
 use crate::results::Results;
 
 /// Takes the output of a guest from `input`, where one line has the results and all others are
@@ -53,10 +54,15 @@ pub const MARK: &str = "results: ";
 fn table(results: &Results) -> String {
     let mut text = String::new();
     let [first, second] = &results.types;
+    let live = format!("{second}, live");
     let mut group = "";
     for op in &results.operations {
         if op.group != group {
             group = &op.group;
+            let [first, second] = match group {
+                live::GROUP => [second, &live],
+                _ => [first, second],
+            };
             let _ = writeln!(
                 text,
                 "\n{group:<52} {first:>12} {second:>12} {:>7}  of all rounds",

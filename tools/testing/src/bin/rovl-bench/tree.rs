@@ -134,7 +134,13 @@ pub struct Trees {
     data: [OnceCell<Pair>; 3],
     features: [OnceCell<Pair>; FEATURES],
     slow: [OnceCell<slow::Slow>; slow::KINDS.len()],
+    live: OnceCell<Box<Trees>>,
+    /// Where all is, below the directory of each file system.
+    place: &'static str,
 }
+
+/// What the name of a type ends with whose mounts have the option `live`.
+const LIVE: &str = "+live";
 
 impl Pair {
     /// Mounts `lowers` twice; `fill` is called with each upper layer before that.
@@ -220,9 +226,13 @@ fn make_place(place: &Path) {
 }
 
 fn request(kind: &str, lowers: &[PathBuf], options: Options, place: &Path) -> Request {
-    let layers = lowers.iter().fold(Request::new(kind), |request, lower| {
-        request.set("lowerdir+", lower)
-    });
+    let asked = match kind.strip_suffix(LIVE) {
+        Some(kind) => Request::new(kind).flag("live"),
+        None => Request::new(kind),
+    };
+    let layers = lowers
+        .iter()
+        .fold(asked, |request, lower| request.set("lowerdir+", lower));
     options
         .iter()
         .fold(layers, |request, (key, value)| request.set(key, value))
@@ -252,11 +262,26 @@ impl Trees {
             data: Default::default(),
             features: Default::default(),
             slow: Default::default(),
+            live: OnceCell::new(),
+            place: "each",
         }
     }
 
+    /// The same of the type under test, without the option `live` and with it.
+    pub fn live(&self) -> &Self {
+        self.live.get_or_init(|| {
+            let [_, kind] = &self.types;
+            let types = [kind.clone(), format!("{kind}{LIVE}")];
+            let trees = Self {
+                place: "live",
+                ..Self::new(&self.scratch, &types)
+            };
+            Box::new(trees)
+        })
+    }
+
     fn base(&self, fs: Fs) -> PathBuf {
-        base(&self.scratch, fs)
+        base(&self.scratch, fs).join(self.place)
     }
 
     /// Mounts of the deep tree with `LAYERS[index]` lower layers.

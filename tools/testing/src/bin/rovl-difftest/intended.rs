@@ -307,17 +307,28 @@ pub fn ends(script: &Script, found: &Difference) -> bool {
 }
 
 /// Whether some inodes were taken back, and a lower directory has another name by a redirect: what was copied up by one
-/// name is shown by the other one, with either type, as long as its inode is in the cache.
+/// name is shown by the other one, with either type, as long as its inode is in the cache. What differs is in a directory
+/// of one of these names.
 fn other_shows(script: &Script, found: &Difference) -> bool {
     let is = |step: &Step, verb: &str| step.words.first().is_some_and(|word| word == verb);
     let done = script.steps.get(..found.steps).unwrap_or_default();
-    let redirect = |step: &Step| {
-        matches!(step.place, Place::Lower(_))
-            && is(step, "setxattr")
-            && step.words.iter().any(|word| word.ends_with(".redirect"))
+    let last_name = |word: &String| word.rsplit('/').next().map(str::to_owned);
+    let names_of = |step: &Step| match step.words.as_slice() {
+        [verb, path, name, value, ..] if verb == "setxattr" && name.ends_with(".redirect") => {
+            [last_name(path), last_name(value)]
+        }
+        _ => [None, None],
+    };
+    let lower = done
+        .iter()
+        .filter(|step| matches!(step.place, Place::Lower(_)));
+    let names = lower.flat_map(names_of).flatten();
+    let is_part = |name: String| {
+        let mut parts = found.what.split(['/', ' ', '"']);
+        !name.is_empty() && parts.any(|part| part == name)
     };
     let mut since = done.iter().rev().take_while(|step| !is(step, "mount"));
-    done.iter().any(redirect) && since.any(|step| is(step, SQUEEZE))
+    names.into_iter().any(is_part) && since.any(|step| is(step, SQUEEZE))
 }
 
 /// Whether some inodes were taken back, and only one side has a stale handle: of two names of one lower directory,

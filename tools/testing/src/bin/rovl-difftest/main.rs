@@ -6,6 +6,7 @@ mod actor;
 mod generate;
 mod image;
 mod intended;
+mod live;
 mod memory;
 mod operation;
 mod parameter;
@@ -68,11 +69,19 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     patience: u64,
 
+    /// Change the layers of the second type while it is mounted, and compare it with a plain tree
+    #[arg(long)]
+    live: bool,
+
+    /// With --live: how many changes of the layers are among the operations, about
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    changes: usize,
+
     /// Run the scripts in these files instead (repeatable)
     #[arg(long, value_name = "FILE")]
     replay: Vec<PathBuf>,
 
-    /// Run the scripts in this directory and two short random runs as tests
+    /// Run the scripts in this directory and three short random runs as tests
     #[arg(long, value_name = "DIR")]
     tests: Option<PathBuf>,
 
@@ -84,8 +93,8 @@ struct Options {
     #[arg(long)]
     transcript: bool,
 
-    /// Print the script of the first sequence instead of running it
-    #[arg(long)]
+    /// Print the script of the first sequence instead of running it. With --live it is made while it runs
+    #[arg(long, conflicts_with = "live")]
     print: bool,
 
     /// Tell at the end how many operations of each kind succeeded
@@ -141,6 +150,18 @@ impl Machine {
         run::run(&self.settings, script)
     }
 
+    /// The random sequence `seed`, and what came of it.
+    fn sequence(&self, seed: u64, length: usize) -> Result<(Script, Outcome), Failed> {
+        if self.options.live {
+            let every = self.options.operations / self.options.changes.max(1);
+            let every = u32::try_from(every).unwrap_or(u32::MAX);
+            return live::random(&self.settings, seed, live::Plan { length, every });
+        }
+        let script = generate::script(seed, length);
+        let outcome = self.run(&script)?;
+        Ok((script, outcome))
+    }
+
     fn replay(&self) -> Result<bool, Failed> {
         let mut same = true;
         for file in &self.options.replay {
@@ -178,9 +199,8 @@ impl Machine {
         let mut differences = 0;
         let mut seed = first;
         while !self.finished(&progress) {
-            let script = generate::script(seed, length);
-            let outcome = self
-                .run(&script)
+            let (script, outcome) = self
+                .sequence(seed, length)
                 .map_err(|Failed(message)| Failed(format!("seed {seed}: {message}")))?;
             progress.add(&outcome, seed);
             if let Some(found) = outcome.difference {

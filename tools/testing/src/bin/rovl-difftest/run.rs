@@ -17,6 +17,7 @@ use rustix::process::{set_parent_process_death_signal, Signal, WaitStatus};
 
 use crate::image::{self, Images, FILE_SYSTEMS};
 use crate::intended;
+use crate::live;
 use crate::memory;
 use crate::parameter::Changed;
 use crate::script::{Place, Script, Step};
@@ -84,6 +85,9 @@ impl fmt::Display for Difference {
 
 /// Runs `script` on both sides.
 pub fn run(settings: &Settings, script: &Script) -> Result<Outcome, Failed> {
+    if script.live {
+        return live::run(settings, script);
+    }
     for name in script.file_systems() {
         settings.images.borrow_mut().need(&settings.scratch, name)?;
     }

@@ -16,7 +16,8 @@
 //! `data 1` says that the last lower layer only holds data, `nested 2` that the two before it are an
 //! overlay themselves, `nested 2 upper xino=on` that this one has options, and the first of its layers
 //! for its upper one, `watch` that each step tells what it changes of the objects that it names,
-//! `parameter index Y` what a parameter of both modules is during the script. The text is what is run:
+//! `parameter index Y` what a parameter of both modules is during the script, `live` that layers change under
+//! the mount of one side, and the other one is a plain tree (see `live`). The text is what is run:
 //! a generated script, a shortened one and one from a file are the same.
 
 use std::fmt;
@@ -97,6 +98,8 @@ pub struct Script {
     pub nested_options: Vec<String>,
     /// Whether objects are looked at before and after each operation.
     pub watch: bool,
+    /// Whether layers change under a mount, which is compared with a plain tree.
+    pub live: bool,
     /// Parameters of the modules, with their values.
     pub parameters: Vec<(String, String)>,
     /// The steps.
@@ -123,6 +126,7 @@ impl Script {
             nested: 0,
             nested_options: Vec::new(),
             watch: false,
+            live: false,
             parameters: Vec::new(),
             steps: Vec::new(),
         }
@@ -170,6 +174,10 @@ impl Script {
             }
             "watch" => {
                 self.watch = true;
+                return Some(());
+            }
+            "live" => {
+                self.live = true;
                 return Some(());
             }
             "parameter" => return self.set_parameter(rest),
@@ -235,8 +243,10 @@ impl fmt::Display for Script {
             let options = self.nested_options.join(" ");
             writeln!(f, "{}", format!("nested {} {options}", self.nested).trim())?;
         }
-        if self.watch {
-            writeln!(f, "watch")?;
+        for (word, set) in [("watch", self.watch), ("live", self.live)] {
+            if set {
+                writeln!(f, "{word}")?;
+            }
         }
         for (name, value) in &self.parameters {
             writeln!(f, "parameter {name} {value}")?;

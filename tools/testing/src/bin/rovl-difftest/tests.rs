@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The machine as a part of the test suite: kept scripts, and two short random runs, each a test in
+//! The machine as a part of the test suite: kept scripts, and three short random runs, each a test in
 //! the words of libtest.
 
 use std::path::{Path, PathBuf};
@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::run::{self, Failed, Settings};
 use crate::script::Script;
-use crate::{clock_seed, generate};
+use crate::{clock_seed, generate, live};
 
 /// Time of each of the random runs. One sequence is run in any case.
 const TIME: Duration = Duration::from_secs(12);
 /// Operations of one sequence: few, because sequences are not cut off and some kernels are slow.
 const LENGTH: usize = 40;
+/// One change of the layers in so many steps of the run with such changes.
+const LIVE_EVERY: u32 = 8;
 /// Seed of the run that is always the same.
 const SEED: u64 = 1;
 
@@ -48,6 +50,7 @@ pub fn run(settings: &Settings, dir: &Path, filter: &str) -> Result<bool, Failed
     }
     test("random_fixed", &|| random(settings, SEED));
     test("random_fresh", &|| random(settings, clock_seed()));
+    test("random_live", &|| random_live(settings, clock_seed()));
     if failures.is_empty() {
         return Ok(true);
     }
@@ -79,4 +82,27 @@ fn random(settings: &Settings, first: u64) -> Result<(), String> {
         }
         seed = seed.wrapping_add(1);
     }
+}
+
+/// The same with layers that change under the mount.
+fn random_live(settings: &Settings, first: u64) -> Result<(), String> {
+    let start = Instant::now();
+    let plan = live::Plan {
+        length: LENGTH,
+        every: LIVE_EVERY,
+    };
+    for seed in first.. {
+        let done = live::random(settings, seed, plan);
+        let (script, outcome) = done.map_err(|Failed(text)| format!("seed {seed}: {text}"))?;
+        if let Some(found) = outcome.difference {
+            return Err(format!(
+                "seed {seed}, step {}: {found}\n{script}",
+                found.steps
+            ));
+        }
+        if start.elapsed() >= TIME {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -8,6 +8,8 @@ use rovl_testing::mount::work_leftovers;
 use rovl_testing::{ops, overlay_xattr, tree, Mounted};
 use rustix::io::Errno;
 
+use crate::live;
+use crate::operation::Operation;
 use crate::plan::Plan;
 use crate::site::Site;
 use crate::state::State;
@@ -67,14 +69,24 @@ pub fn look(
         let overlay = site
             .mount(kind, true)
             .map_err(|refused| format!("{kind}: {}", refused.describe()))?;
-        work_is_clean(site).map_err(|text| format!("{kind}: {text}"))?;
+        let (upper, work) = match scenario.is_live {
+            true => {
+                let (upper, work, depth) = live::layers(&overlay);
+                let mut depths = progress.states(false);
+                if !depths.any(|n| plan.depth(n) == depth) {
+                    return Err(format!("{kind}: {depth} lower layers"));
+                }
+                (upper, work)
+            }
+            false => (site.part("upper"), site.part("work")),
+        };
+        work_is_clean(&work).map_err(|text| format!("{kind}: {text}"))?;
         let states = progress.states(scenario.is_control);
         seen = matching(plan, states, &overlay, scenario.compares_times)
             .map_err(|text| format!("{kind}: {text}"))?;
-        layers_are_consistent(&site.part("upper")).map_err(|text| format!("{kind}: {text}"))?;
+        layers_are_consistent(&upper).map_err(|text| format!("{kind}: {text}"))?;
         if goes_on {
-            go_on(plan, seen, &overlay, scenario.compares_times)
-                .map_err(|text| format!("{kind} going on: {text}"))?;
+            go_on(site, plan, seen, &overlay).map_err(|text| format!("{kind} going on: {text}"))?;
         }
         overlay.unmount();
     }
@@ -122,23 +134,36 @@ fn matching(
 }
 
 /// Operations that come next give what they give without a cut.
-fn go_on(plan: &Plan, from: usize, overlay: &Mounted, with_times: bool) -> Result<(), String> {
+fn go_on(site: &Site<'_>, plan: &Plan, from: usize, overlay: &Mounted) -> Result<(), String> {
+    // The in-tree module has no checkpoints. They show nothing.
+    let is_live = rovl_testing::mount::mount_table()
+        .iter()
+        .any(|mount| mount.target == overlay.root() && mount.kind != "overlay");
     let further = plan.operations.iter().enumerate().skip(from).take(FURTHER);
     let mut last = from;
     for (n, operation) in further {
-        operation
-            .apply(overlay.root())
-            .map_err(|error| format!("operation {n}, {operation:?}: {error}"))?;
+        // To go back leads to a checkpoint that was made in the same mount.
+        if matches!(operation, Operation::Rollback(..)) {
+            break;
+        }
+        let applied = operation.apply(overlay.root());
+        let applied = applied.map_err(|error| error.to_string());
+        let changed = match is_live {
+            true => applied.and_then(|()| live::change(site.root(), operation, "again")),
+            false => applied,
+        };
+        changed.map_err(|error| format!("operation {n}, {operation:?}: {error}"))?;
         last = n + 1;
     }
+    let with_times = site.scenario().compares_times;
     matching(plan, last..=last, overlay, with_times).map(drop)
 }
 
 /// A mount removes what a cut left in the work directory.
-fn work_is_clean(site: &Site<'_>) -> Result<(), String> {
-    let mut left = work_leftovers(&site.part("work"), false);
+fn work_is_clean(work: &Path) -> Result<(), String> {
+    let mut left = work_leftovers(work, false);
     left.retain(|name| name != "index");
-    let inner = site.part("work/work");
+    let inner = work.join("work");
     left.extend(
         ops::names(inner)
             .into_iter()

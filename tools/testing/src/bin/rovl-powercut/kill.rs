@@ -35,10 +35,11 @@ fn name(scenario: &Scenario, below: &str) -> String {
 }
 
 fn plan(scenario: &Scenario, seed: u64) -> Plan {
-    let model = Path::new("/scratch/tmpfs/powercut/model");
-    let _ = std::fs::remove_dir_all(model);
-    ok(std::fs::create_dir_all(model));
-    Plan::new(scenario, seed, OPERATIONS, model)
+    let models = Path::new("/scratch/tmpfs/powercut/models");
+    let _ = std::fs::remove_dir_all(models);
+    let model = models.join("model");
+    ok(std::fs::create_dir_all(&model));
+    Plan::new(scenario, seed, OPERATIONS, &model)
 }
 
 /// Prints the loops.

@@ -4,6 +4,7 @@
 
 mod check;
 mod kill;
+mod live;
 mod log;
 mod operation;
 mod plan;

@@ -58,6 +58,10 @@ pub enum Operation {
     Remount,
     /// The mount ends, and is made anew after that.
     Unmount,
+    /// The upper layer becomes a checkpoint, which is called by the number of the operation.
+    Checkpoint(usize),
+    /// The operation of this number goes back to the checkpoint that another one made.
+    Rollback(usize, usize),
 }
 
 impl Operation {
@@ -100,13 +104,19 @@ impl Operation {
             Self::Unnamed(path, len) => unnamed(&at(path), *len),
             // The directory that stands for a mount is no mount.
             Self::Sync => fs::syncfs(open(root, OFlags::RDONLY)?),
-            Self::Remount | Self::Unmount => Ok(()),
+            Self::Remount | Self::Unmount | Self::Checkpoint(..) | Self::Rollback(..) => Ok(()),
         }
     }
 
     /// Whether fsync has promised that it is there once it has ended, and all before it.
     pub fn is_durable(&self) -> bool {
-        matches!(self, Self::Replace(..)) || self.syncs_all()
+        // The journal of the layers is written to the disk, and with it the names of before.
+        matches!(self, Self::Replace(..)) || self.changes_layers() || self.syncs_all()
+    }
+
+    /// Whether it is about the layers of the mount.
+    pub fn changes_layers(&self) -> bool {
+        matches!(self, Self::Checkpoint(..) | Self::Rollback(..))
     }
 
     /// Whether it makes all durable that was done before.

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use rovl_testing::ops;
 use rovl_testing::Dir;
+use rustix::io::Errno;
 
+use crate::live;
 use crate::operation::Operation;
 use crate::scenario::{Kind, Scenario};
 use crate::state::State;
@@ -16,6 +18,8 @@ use crate::state::State;
 /// Directories of the tree at the start, and files in each.
 const DIRS: usize = 4;
 const FILES: usize = 6;
+/// Lower layers at the start.
+const LOWER: usize = 2;
 /// Sizes of files: none, within a block, one block, several, many.
 const SIZES: [usize; 7] = [0, 1, 4096, 9000, 12_001, 20_000, 66_000];
 /// Names for what is made, beside those that were there and are gone.
@@ -32,6 +36,8 @@ pub struct Plan {
     pub operations: Vec<Operation>,
     /// Before the operation with the same number.
     pub states: Vec<State>,
+    /// How many lower layers there are then.
+    depths: Vec<usize>,
 }
 
 impl Plan {
@@ -42,18 +48,28 @@ impl Plan {
         let mut plan = Self {
             operations: Vec::new(),
             states: vec![State::of(model, scenario.compares_times)],
+            depths: vec![LOWER],
         };
         let mut draw = Draw {
             rng: Rng::with_seed(seed),
             touched: HashSet::new(),
+            number: 0,
+            checkpoints: Vec::new(),
         };
         while plan.operations.len() < count {
+            draw.number = plan.operations.len();
             let operation = draw.one(scenario, plan.last(), model);
             plan.operations.push(operation);
+            plan.depths.push(LOWER + draw.checkpoints.len());
             let state = State::of(model, scenario.compares_times);
             plan.states.push(state);
         }
         plan
+    }
+
+    /// How many lower layers there are after so many operations.
+    pub fn depth(&self, operations: usize) -> usize {
+        self.depths[operations.min(self.depths.len() - 1)]
     }
 
     fn last(&self) -> &State {
@@ -100,6 +116,10 @@ struct Draw {
     rng: Rng,
     /// What is in the upper layer already.
     touched: HashSet<PathBuf>,
+    /// The number of the operation.
+    number: usize,
+    /// Operations that made the checkpoints that there are, the topmost last.
+    checkpoints: Vec<usize>,
 }
 
 impl Draw {
@@ -110,11 +130,31 @@ impl Draw {
             let Some(operation) = self.of(kind, state) else {
                 continue;
             };
-            if operation.apply(model).is_ok() {
+            let applied = operation.apply(model);
+            if applied.and_then(|()| self.keep(&operation, model)).is_ok() {
                 return operation;
             }
         }
         panic!("no operation of {} can be done any more", scenario.name);
+    }
+
+    /// A checkpoint is a copy of the tree, and going back to it is a copy of that.
+    fn keep(&mut self, operation: &Operation, model: &Path) -> Result<(), Errno> {
+        let copy_of = |number: usize| model.with_extension(number.to_string());
+        match operation {
+            Operation::Checkpoint(number) => {
+                live::copy(model, &copy_of(*number))?;
+                self.checkpoints.push(*number);
+            }
+            Operation::Rollback(_, to) => {
+                live::copy(&copy_of(*to), model)?;
+                self.checkpoints.retain(|number| number <= to);
+                // All of it is in lower layers again.
+                self.touched.clear();
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn of(&mut self, kind: Kind, state: &State) -> Option<Operation> {
@@ -151,6 +191,10 @@ impl Draw {
             Kind::Sync => Operation::Sync,
             Kind::Remount => Operation::Remount,
             Kind::Unmount => Operation::Unmount,
+            Kind::Checkpoint => Operation::Checkpoint(self.number),
+            Kind::Rollback => {
+                Operation::Rollback(self.number, rng.choice(&self.checkpoints).copied()?)
+            }
         })
     }
 

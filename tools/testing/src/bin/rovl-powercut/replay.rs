@@ -62,7 +62,8 @@ pub fn run(task: &Task) -> ExitCode {
         for below in site::below(scenario) {
             for kind in &task.kinds {
                 let name = format!("{}, {kind} on {below}", scenario.name);
-                if name.contains(&task.filter) {
+                let is_there = !scenario.is_live || kind != "overlay";
+                if is_there && name.contains(&task.filter) {
                     let sums = one(task, scenario, below, kind, &mut plans);
                     good &= sums.print(&name, scenario.is_control || task.broken);
                     count += 1;
@@ -82,10 +83,12 @@ fn one(task: &Task, scenario: &Scenario, below: &str, kind: &str, plans: &mut Ve
     let mut sums = Sums::default();
     for (round, seed) in (0..task.cuts.div_ceil(CUTS)).zip(task.seed..) {
         if plans.len() <= round {
-            let model = Path::new(PLACE).join(format!("{}{round}", scenario.name));
+            // With copies beside it, of a tree that has checkpoints.
+            let models = Path::new(PLACE).join(format!("{}{round}", scenario.name));
+            let model = models.join("model");
             ok(std::fs::create_dir_all(&model));
             plans.push(Plan::new(scenario, seed, OPERATIONS, &model));
-            ok(std::fs::remove_dir_all(&model));
+            ok(std::fs::remove_dir_all(&models));
         }
         let run = Run {
             scenario,

@@ -56,6 +56,10 @@ pub enum Kind {
     Remount,
     /// See `Operation`.
     Unmount,
+    /// See `Operation`.
+    Checkpoint,
+    /// See `Operation`, to any checkpoint that there is.
+    Rollback,
 }
 
 use Kind::*;
@@ -75,6 +79,8 @@ pub struct Scenario {
     pub compares_times: bool,
     /// Whether data is written without being synced, and it is looked at just after syncs.
     pub at_syncs: bool,
+    /// Whether layers change under the mount, which then is one of our own type first.
+    pub is_live: bool,
     /// Whether nothing is synced: damage has to be found, or the check would find none at all.
     pub is_control: bool,
 }
@@ -101,6 +107,7 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: false,
         compares_times: true,
         at_syncs: false,
+        is_live: false,
         is_control: false,
     },
     Scenario {
@@ -110,6 +117,7 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: false,
         compares_times: true,
         at_syncs: false,
+        is_live: false,
         is_control: false,
     },
     Scenario {
@@ -135,6 +143,7 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: false,
         compares_times: true,
         at_syncs: false,
+        is_live: false,
         is_control: false,
     },
     Scenario {
@@ -149,6 +158,7 @@ pub const ALL: &[Scenario] = &[
         // The data that comes later sets the time anew.
         compares_times: false,
         at_syncs: false,
+        is_live: false,
         is_control: false,
     },
     Scenario {
@@ -161,6 +171,7 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: true,
         compares_times: true,
         at_syncs: false,
+        is_live: false,
         is_control: false,
     },
     Scenario {
@@ -175,6 +186,37 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: false,
         compares_times: false,
         at_syncs: true,
+        is_live: false,
+        is_control: false,
+    },
+    Scenario {
+        name: "live",
+        // No links: without an index the first change of a file of a checkpoint breaks them.
+        options: &[("redirect_dir", "on")],
+        kinds: &[
+            Checkpoint, Checkpoint, Checkpoint, Checkpoint, Checkpoint, Checkpoint, Chmod, Chown,
+            ChownLink, ChmodDir, Open, Rewrite, Truncate, Attribute, Replace, Replace, Create,
+            Rename, RenameOver, Exchange, RenameDir, RenameDir, Unlink, Unlink, Rmdir, Mkdir,
+            Symlink,
+        ],
+        has_lower_links: false,
+        compares_times: true,
+        at_syncs: false,
+        is_live: true,
+        is_control: false,
+    },
+    Scenario {
+        name: "rollback",
+        options: &[("redirect_dir", "on")],
+        kinds: &[
+            Checkpoint, Checkpoint, Checkpoint, Checkpoint, Rollback, Rollback, Rollback, Chmod,
+            Chown, ChmodDir, Rewrite, Attribute, Replace, Create, Rename, Exchange, RenameDir,
+            Unlink, Unlink, Rmdir, Mkdir, Symlink,
+        ],
+        has_lower_links: false,
+        compares_times: true,
+        at_syncs: false,
+        is_live: true,
         is_control: false,
     },
     Scenario {
@@ -184,6 +226,7 @@ pub const ALL: &[Scenario] = &[
         has_lower_links: false,
         compares_times: true,
         at_syncs: false,
+        is_live: false,
         is_control: true,
     },
 ];

@@ -14,6 +14,7 @@ use rovl_testing::ops::ok;
 use rovl_testing::{Dir, Mounted, Request};
 use rustix::mount::{unmount, UnmountFlags};
 
+use crate::live;
 use crate::operation::Operation;
 use crate::plan;
 use crate::scenario::Scenario;
@@ -99,6 +100,11 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// Where the layers are.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The loop that runs on it.
     pub fn scenario(&self) -> &'a Scenario {
         self.scenario
@@ -125,6 +131,17 @@ impl<'a> Site<'a> {
             self.part("top").display(),
             self.part("bottom").display()
         );
+        if self.scenario.is_live {
+            let options = self.scenario.options.iter();
+            let options = options.map(|(key, value)| format!(",{key}={value}"));
+            let dirs = format!(
+                "lowerdir={layers},upperdir={},workdir={}",
+                self.part("upper").display(),
+                self.part("work").display()
+            );
+            let first = (!again).then(|| dirs + &options.collect::<String>());
+            return live::mount(&self.root, kind, first);
+        }
         let mut request = Request::new(kind)
             .set("lowerdir", layers)
             .set("upperdir", self.part("upper"))
@@ -171,13 +188,14 @@ impl<'a> Site<'a> {
         })
     }
 
-    /// What of an operation on the mount itself makes all durable.
+    /// What of an operation on the mount itself makes it durable.
     fn end_mount(&self, operation: &Operation, root: &Path) -> Result<(), String> {
         match operation {
             Operation::Remount => remount(root, "ro"),
             Operation::Unmount => {
                 unmount(root, UnmountFlags::empty()).map_err(|error| error.to_string())
             }
+            operation if operation.changes_layers() => live::change(&self.root, operation, "s"),
             _ => Ok(()),
         }
     }

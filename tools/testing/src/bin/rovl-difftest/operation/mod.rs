@@ -4,11 +4,12 @@
 //! `names` makes and removes names, `open` opens files and moves data, `range` works on ranges of
 //! open files, `ring` goes through io_uring, `map` works on mappings, `process` executes files and
 //! looks at mappings, `attribute` works on attributes, `directory` reads directories, `handle` opens
-//! by handles, `lock` locks, `notice` tells of events and names of open files.
+//! by handles, `lock` locks, `live` asks for layers, `notice` tells of events and names of open files.
 
 mod attribute;
 mod directory;
 mod handle;
+mod live;
 mod lock;
 mod map;
 mod names;
@@ -62,6 +63,7 @@ fn once(actor: &mut Actor, words: &[&str]) -> Option<Outcome> {
         .or_else(|| directory::run(actor, words))
         .or_else(|| handle::run(actor, words))
         .or_else(|| lock::run(actor, words))
+        .or_else(|| live::run(actor, words))
         .or_else(|| notice::run(actor, words))
 }
 

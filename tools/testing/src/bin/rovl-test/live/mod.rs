@@ -2,12 +2,21 @@
 //! Layers that change under a mount (Documentation/live.rst). The in-tree module has nothing of the kind; it
 //! shows what is left on disk.
 
+mod changing;
 mod descriptors;
 mod failing;
+mod layers_in_use;
+mod meanwhile;
 mod names;
 mod on_disk;
+mod other_names;
+mod push_and_drop;
 mod rates;
+mod redirects;
 mod refused;
+mod rollback;
+mod same_uuid;
+mod thrown_away;
 mod unchanged;
 mod under_load;
 
@@ -17,12 +26,21 @@ use rovl_testing::{Case, Layers, Test};
 pub const CASES: &[&[Case]] = &[
     unchanged::CASES,
     descriptors::CASES,
+    other_names::CASES,
+    meanwhile::CASES,
     names::CASES,
     on_disk::CASES,
+    rollback::CASES,
+    thrown_away::CASES,
+    push_and_drop::CASES,
+    redirects::CASES,
+    same_uuid::CASES,
+    layers_in_use::CASES,
     refused::CASES,
     failing::CASES,
     rates::CASES,
     under_load::CASES,
+    changing::CASES,
 ];
 
 /// Layers for a test of ours.

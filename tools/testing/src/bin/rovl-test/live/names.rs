@@ -3,7 +3,7 @@
 
 use rovl_testing::mount::granted;
 use rovl_testing::ops::{
-    exists, is_whiteout, mkdir, names, read, rename, rmdir, set, stat, unlink, write,
+    exists, is_whiteout, link, mkdir, names, read, rename, rmdir, set, stat, unlink, write,
 };
 use rovl_testing::stack::Live;
 use rovl_testing::tree::Snapshot;
@@ -20,6 +20,7 @@ cases! {
     opaque_directories,
     renamed_directories,
     renamed_files,
+    names_of_one_file,
     many_names,
 }
 
@@ -251,6 +252,43 @@ fn renamed_files(t: &Test) {
         rename(m.path("e/low"), m.path("d/low"));
         rename(m.path("e/new"), m.path("d/new"));
         assert_eq!(read(m.path("d/low")), b"copied");
+    }
+}
+
+/// What a file of a checkpoint is copied up from is on the file system of the upper layer, where no lower layer was when
+/// all was mounted, or where the only one that was is gone.
+fn names_of_one_file(t: &Test) {
+    if !t.is_rovl() {
+        return;
+    }
+    let dir = t.dir_on("ext4");
+    for dropped in [false, true] {
+        let l = t.layers_in(&dir.join(dropped.to_string()));
+        let l = if dropped {
+            l
+        } else {
+            l.lowers_in(&t.dir_on("tmpfs"))
+        };
+        l.lower(0).file("low", "low");
+        let m = Live::mount(t, &l);
+        write(m.path("f"), "f");
+        m.checkpoint("a");
+        if dropped {
+            m.drop_at(2);
+        }
+        for cached in CACHES {
+            let name = m.path(if cached { "g" } else { "h" });
+            link(m.path("f"), &name);
+            assert_eq!(stat(&name).st_ino, stat(m.path("f")).st_ino);
+            // Two names of one file: nothing is done.
+            rename(&name, m.path("f"));
+            assert_eq!(
+                (read(&name), read(m.path("f"))),
+                (b"f".to_vec(), b"f".to_vec())
+            );
+            drop_caches(cached);
+            assert_eq!(stat(&name).st_ino, stat(m.path("f")).st_ino);
+        }
     }
 }
 

@@ -2,19 +2,20 @@
 //! What is refused, and leaves the layers as they were.
 
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ioctls::request;
 use ioctls::stack::Checkpoint;
 use rovl_testing::caller::as_user;
 use rovl_testing::mount::granted;
-use rovl_testing::ops::{mkdir, open_read, read, rename, write};
+use rovl_testing::ops::{exists, mkdir, open_read, read, rename, write};
 use rovl_testing::query::exchange;
-use rovl_testing::stack::{checkpoint, Live};
+use rovl_testing::stack::{checkpoint, drop_layer, push, Live};
 use rovl_testing::{cases, errno, Test};
 use rustix::io::Errno;
 
 use super::ours;
+use super::push_and_drop::layer;
 
 cases! {
     options_that_exclude_it,
@@ -24,6 +25,7 @@ cases! {
     callers_and_places,
     a_failure_changes_nothing,
     full_stacks,
+    pushes_and_drops,
 }
 
 fn options_that_exclude_it(t: &Test) {
@@ -223,8 +225,61 @@ fn full_stacks(t: &Test) {
             }
         }
     }
-    assert_eq!(made, 400);
-    assert_eq!(read(m.path("f")), b"400");
+    assert_eq!(made, 498);
+    assert_eq!(read(m.path("f")), b"450");
     write(m.path("f"), "more");
     assert_eq!(read(m.path("f")), b"more");
+}
+
+fn pushes_and_drops(t: &Test) {
+    let Some(l) = ours(t) else {
+        return;
+    };
+    l.lower(0).dir("a");
+    let m = Live::mount(t, &l);
+    let ask = |dir: PathBuf| {
+        let (errno, _) = push(m.root(), &dir, "n", 0).expect_err("it cannot be a layer");
+        errno
+    };
+    let new = layer(&l, "new");
+    new.file("f", "").dir("in");
+    assert_eq!(ask(new.path("f")), Errno::INVAL);
+    assert_eq!(ask(l.lower(0).path("a")), Errno::LOOP);
+    assert_eq!(ask(l.root().to_owned()), Errno::LOOP);
+    assert_eq!(ask(l.upper().root().to_owned()), Errno::LOOP);
+    // A mount cannot stack on itself.
+    assert_eq!(ask(m.root().to_owned()), Errno::INVAL);
+    let other = t.layers_in(&t.dir().join("other"));
+    let second = other.mount();
+    assert_eq!(ask(other.upper().root().to_owned()), Errno::BUSY);
+    second.unmount();
+    m.push(new.root(), "n");
+    assert_eq!(ask(new.root().to_owned()), Errno::LOOP);
+    assert_eq!(ask(new.path("in")), Errno::LOOP);
+    let long = "x".repeat(64);
+    let (refused, _) =
+        push(m.root(), other.lower(0).root(), &long, 0).expect_err("the name is too long");
+    assert_eq!(refused, Errno::INVAL);
+
+    let stack = m.stack();
+    let ask = |change: &dyn Fn(&mut ioctls::stack::StackEntry)| {
+        let mut meant = stack[1];
+        change(&mut meant);
+        let (errno, _) = drop_layer(m.root(), &meant, 0).expect_err("it cannot go");
+        errno
+    };
+    assert_eq!(ask(&|meant| meant.ino += 1), Errno::STALE);
+    assert_eq!(ask(&|meant| meant.position = 2), Errno::STALE);
+    assert_eq!(ask(&|meant| meant.position = 9), Errno::NOENT);
+    assert_eq!(ask(&|meant| *meant = stack[0]), Errno::INVAL);
+    assert_eq!(m.stack(), stack);
+    while m.stack().len() > 2 {
+        m.drop_at(1);
+    }
+    let last = m.stack()[1];
+    let (refused, _) = drop_layer(m.root(), &last, 0).expect_err("the last one");
+    assert_eq!(refused, Errno::INVAL);
+    // What was a layer can be one again, and another one's.
+    m.push(new.root(), "again");
+    assert!(exists(m.path("f")));
 }

@@ -198,7 +198,7 @@ fn working_directory(t: &Test) {
     );
 }
 
-fn inotify(path: &Path, mask: u32) -> std::os::fd::OwnedFd {
+pub fn inotify(path: &Path, mask: u32) -> std::os::fd::OwnedFd {
     // SAFETY: plain flags.
     let fd = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
     let fd = ok(rovl_testing::raw::descriptor(i64::from(fd)));
@@ -209,7 +209,7 @@ fn inotify(path: &Path, mask: u32) -> std::os::fd::OwnedFd {
     fd
 }
 
-fn has_event(fd: &std::os::fd::OwnedFd) -> bool {
+pub fn has_event(fd: &std::os::fd::OwnedFd) -> bool {
     let mut buffer = [0u8; 4096];
     rustix::io::read(fd, &mut buffer).is_ok_and(|n| n > 0)
 }

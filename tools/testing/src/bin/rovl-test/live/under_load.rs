@@ -25,7 +25,7 @@ cases! {
 }
 
 /// Works on files of its own below `dir` until told to stop, and knows what each of them has to hold.
-fn work(dir: &Path, seed: u64, stop: &AtomicBool) {
+pub fn work(dir: &Path, seed: u64, stop: &AtomicBool) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut model: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     // An open file, and the name that it has still.

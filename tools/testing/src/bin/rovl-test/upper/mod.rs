@@ -7,7 +7,7 @@ mod copy_up_kept;
 mod copy_up_sync;
 mod own_sync;
 mod own_sync_others;
-mod sync_disk;
+pub mod sync_disk;
 mod whiteout;
 mod work_cleanup;
 mod work_directory;
