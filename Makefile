@@ -30,7 +30,7 @@ kmake := tools/env/kmake
 suites := pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower
 
 .DEFAULT_GOAL := module
-.PHONY: module map overlay overlay_install tool tool_install deb repo packages-test samples run shell test dropin bench scale profile difftest stress faults powercut xfstests suites $(suites) engines matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
+.PHONY: module map overlay overlay_install tool tool_install deb repo packages-test samples run shell test dropin bench bench-live demo-live scale profile difftest stress faults powercut xfstests suites $(suites) engines matrix security tracing debug-kernel debug-module programs fmt clippy rustdoc htmldocs dist rust-analyzer modules_install env clean distclean help
 
 ## module: build rovl.ko for Debian's stock kernel, or for KDIR=… (CLIPPY=1, W=, V= as in the kernel; LLVM=1 with the debug kernel)
 module: env
@@ -77,6 +77,10 @@ packages-test:
 run: module tool
 	@tools/demo/run $(DEMO_TYPE)
 
+## demo-live: layers that change under a mount: an agent's sandbox with checkpoints, and /usr refreshed under programs that run
+demo-live: module tool
+	@tools/demo/live
+
 ## shell: a guest with both modules at hand (KERNEL=debug for the debug kernel)
 shell: $(if $(filter debug,$(KERNEL)),debug-module,module)
 	@tools/vm/shell $(or $(KERNEL),stock)
@@ -93,6 +97,10 @@ dropin: env programs
 bench: module programs
 	@tools/bench/run '$(ROUNDS)' '$(SMP)' '$(T)'
 
+## bench-live: how long checkpoint, rollback, push and drop take, beside what can be done without (ROUNDS=15)
+bench-live: module programs
+	@tools/bench/live $(if $(filter command line,$(origin ROUNDS)),'$(ROUNDS)')
+
 ## scale: curves of what operations cost against 1 to 500 layers and 100 to 1,000,000 names, of both modules and of a layer alone (ROUNDS=4)
 scale: module programs
 	@tools/bench/scale '$(ROUNDS)'
@@ -101,11 +109,11 @@ scale: module programs
 profile: module programs
 	@tools/profile/run '$(T)' $(LINES)
 
-## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; KERNEL=debug)
+## difftest: random operations on rovl and the in-tree module, compared (SEED= N=10000, or REPLAY="script…"; LIVE=1: layers change under the mount, CHANGES=400 times; KERNEL=debug)
 difftest: $(if $(filter debug,$(KERNEL)),debug-module,module) programs
 	@tools/vm/run --kernel $(or $(KERNEL),stock) --timeout 36000 --only --payload build/$(or $(KERNEL),stock)/rovl.ko \
 		--payload build/bin/rovl-difftest $(foreach f,$(REPLAY),--payload '$(f)') -- /payload/rovl-difftest \
-		$(if $(REPLAY),$(foreach f,$(REPLAY),'--replay=/payload/$(notdir $(f))'),$(if $(SEED),--seed $(SEED)) --operations $(N) --counts)
+		$(if $(REPLAY),$(foreach f,$(REPLAY),'--replay=/payload/$(notdir $(f))'),$(if $(SEED),--seed $(SEED)) $(if $(LIVE),--live $(if $(CHANGES),--changes $(CHANGES))) --operations $(N) --counts)
 
 ## suites: other projects' tests on both modules, compared: pjdfstest fsx selftests stress-ng fio dbench nfs nfs-lower, or make one of these
 suites: module overlay
@@ -116,7 +124,7 @@ $(suites): module overlay
 	@tools/suites/run $@
 
 ## engines: Debian's container engines and their tests on the in-tree module and on the drop-in, compared (E=docker for one step)
-engines: overlay
+engines: overlay tool
 	@tools/engines/run $(E)
 	@tools/engines/table
 
@@ -147,7 +155,7 @@ faults: debug-module programs
 		/payload/rovl-test --type rovl --thorough '$(or $(T),fail)'
 
 ## powercut: cut loops of changes off at any moment and check their disks (KILLS=200 SEED=)
-powercut: module programs
+powercut: module programs tool
 	@tools/powercut/run $(KILLS) $(SEED)
 
 ## debug-kernel: build the kernel with KUnit, KASAN, lockdep and the like, and the module for it

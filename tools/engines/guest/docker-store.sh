@@ -40,6 +40,7 @@ mkdir -p /etc/docker
 echo '{ "features": { "containerd-snapshotter": true } }' >/etc/docker/daemon.json
 try start_docker start_docker
 for test in info import run_and_exec mounts diff_and_commit save_and_load build_buildkit; do try $test $test; done
+try rovl_image rovl_image layout
 try many_layers many_layers 120
 try fifty fifty 50
 try killed killed

@@ -47,16 +47,10 @@ twenty_layers() {
 		echo 'RUN mkdir -p /new/a/b && echo x >/new/a/b/c && mknod /new/pipe p'
 	} >context/Dockerfile
 }
+# Without what docker adds to a tree, and programs.
+without_own() { grep -vE '^(bin|dev|etc|proc|sys)/|^\.dockerenv|  \./(bin|dev|etc|\.dockerenv)'; }
 # seen IMAGE: the whole tree of an image, as docker exports it.
-seen() {
-	local id
-	id=$(docker create "$1" sh)
-	rm -rf exported
-	mkdir exported
-	docker export "$id" | tar --extract --numeric-owner --directory=exported
-	docker rm "$id" >/dev/null
-	contents exported | grep -vE '^(bin|dev|etc|proc|sys)/|^\.dockerenv|  \./(bin|etc|\.dockerenv)'
-}
+seen() { exported docker "$1" | without_own; }
 build_classic() {
 	twenty_layers
 	DOCKER_BUILDKIT=0 docker build --network none --tag twenty context
@@ -95,6 +89,32 @@ save_and_load() {
 	docker rmi committed
 	docker load --input saved.tar
 	seen committed | said load
+}
+
+# rovl_image archive|layout: an image that the command rovl makes of the layers of an overlay shows what that shows. Only containerd's image store
+# takes the image layout as it is, and its tag for the whole name of the image; for the other one skopeo makes an archive of it.
+rovl_image() {
+	local name=docker.io/library/made:latest
+	rm -rf rovl
+	mkdir rovl
+	mkdir rovl/{upper,work,merged}
+	small_root rovl/lower
+	mount -t overlay -o "lowerdir=$PWD/rovl/lower,upperdir=$PWD/rovl/upper,workdir=$PWD/rovl/work,redirect_dir=on,metacopy=on" overlay rovl/merged
+	chroot rovl/merged /bin/sh -c "${changes:?}"
+	contents rovl/merged | without_own >wanted
+	umount rovl/merged
+	/payload/rovl commit --oci rovl/image --tag "$name" rovl/lower
+	/payload/rovl commit --oci rovl/image --tag "$name" rovl/lower rovl/upper
+	case $1 in
+	archive) skopeo --insecure-policy copy --quiet "oci:rovl/image:$name" docker-archive:rovl/image.tar:made:latest ;;
+	layout) tar --create --directory=rovl/image --file=rovl/image.tar . ;;
+	esac
+	docker load --input rovl/image.tar >loaded
+	cat loaded
+	seen "$(sed -n 's/^Loaded image\( ID\)\?: //p' loaded)" >shown
+	diff wanted shown
+	said rovl_image <shown
+	rm -r rovl
 }
 
 # many_layers NUMBER: an archive of an image with so many layers, each with a file of its own and one in the same place.

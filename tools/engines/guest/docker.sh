@@ -72,6 +72,7 @@ try start_docker start_docker --storage-driver=overlay2
 for test in info import run_and_exec layout upper diff_and_commit save_and_load exdev page_cache build_classic build_buildkit; do
 	try $test $test
 done
+try rovl_image rovl_image archive
 try stop_docker stop_docker
 try stop_containerd stopped containerd
 after

@@ -74,6 +74,17 @@ contents() {
 		find . -type f -print0 | LC_ALL=C sort -z | xargs -0r md5sum)
 }
 
+# exported ENGINE IMAGE: the contents of an image, as docker or podman exports it.
+exported() {
+	local id
+	id=$("${1:?}" create "${2:?}" sh)
+	rm -rf exported
+	mkdir exported
+	"$1" export "$id" | tar --extract --numeric-owner --directory=exported
+	"$1" rm "$id" >/dev/null
+	contents exported
+}
+
 # listed DIR: what a layer has: whiteouts, opaque directories and all else.
 listed() {
 	(cd "${1:?}" && find . -mindepth 1 | LC_ALL=C sort | while read -r name; do
