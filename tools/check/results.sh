@@ -10,11 +10,12 @@ parse_libtest() {
 	sed -nE "s/^test (.*[^ ]) +\.\.\. (ok|FAILED|ignored).*$/\2 $1::\1/p"
 }
 
-# parse_guest STAGE: the same for several file system types, with `# type TYPE` before each and `# end STATUS` after it. Where the end
-# is missing, or the status says more than the tests, one more failure stands for it.
+# parse_guest STAGE: the same for several file system types, with `# type TYPE` before each and `# end STATUS` after it, of one guest after the
+# other. Where the end is missing, or the status says more than the tests, one more failure stands for it.
 parse_guest() {
 	awk -v stage="$1" '
-		/^# type / { type = $3; failed = 0; open = 1 }
+		function ended() { if (open) print "FAILED", stage "::" type; open = 0 }
+		/^# type / { ended(); type = $3; failed = 0; open = 1 }
 		/^test .* \.\.\. (ok|FAILED|ignored)/ {
 			name = $0; sub(/^test /, "", name); sub(/ +\.\.\. .*/, "", name)
 			result = $0; sub(/.* \.\.\. /, "", result); sub(/[^A-Za-z].*/, "", result)
@@ -22,7 +23,7 @@ parse_guest() {
 			print result, stage "::" type "::" name
 		}
 		/^# end / { open = 0; if ($3 != 0 && !failed) print "FAILED", stage "::" type }
-		END { if (open) print "FAILED", stage "::" type }'
+		END { ended() }'
 }
 
 # parse_ktap STAGE: from KTAP with suites as subtests.

@@ -54,6 +54,10 @@ struct Options {
     #[arg(long)]
     thorough: bool,
 
+    /// Of the tests, every Mth beginning with the Nth, for M guests that share them
+    #[arg(long, value_name = "N/M", default_value = "1/1", value_parser = share)]
+    share: (usize, usize),
+
     /// Module file of the type, for the test that unloads it [default: /payload/TYPE.ko]
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -117,9 +121,19 @@ fn main() -> ExitCode {
         .iter()
         .flat_map(|modules| modules.iter())
         .flat_map(|cases| cases.iter())
+        .skip(options.share.0 - 1)
+        .step_by(options.share.1)
         .map(|case| case.trial(&settings))
         .collect();
     libtest_mimic::run(&options.harness, trials).exit_code()
+}
+
+/// `N/M`, with N from 1 to M.
+fn share(text: &str) -> Result<(usize, usize), String> {
+    text.split_once('/')
+        .and_then(|(one, all)| Some((one.parse().ok()?, all.parse().ok()?)))
+        .filter(|&(one, all): &(usize, usize)| (1..=all).contains(&one))
+        .ok_or_else(|| "a share is N/M, with N from 1 to M".to_owned())
 }
 
 fn usable(options: &Options) -> Result<(), String> {
