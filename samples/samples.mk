@@ -9,8 +9,8 @@ stacking := passfs misuser
 obj-m := $(samples:=.o)
 
 define rovl_sample
-$(1)-y := samples/$(1)/$(1).o rust/vfs/vfs.o $(helpers)
-RUSTFLAGS_samples/$(1)/$(1).o := -L$(obj)/rust/vfs --extern vfs
+$(1)-y := samples/$(1)/$(1).o rust/vfs/vfs.o $(rovl_kernel) $(helpers)
+RUSTFLAGS_samples/$(1)/$(1).o := $(rovl_kernel_flags) -L$(obj)/rust/vfs --extern vfs
 $(obj)/samples/$(1)/$(1).o: $(obj)/rust/vfs/vfs.o
 endef
 $(foreach sample,$(samples),$(eval $(call rovl_sample,$(sample))))

@@ -11,6 +11,7 @@ use crate::{
     },
     inode::Allocation,
     sysfs::Reports,
+    version,
     FileSystem,
     Of, //
 };
@@ -19,7 +20,6 @@ use core::marker::{
     PhantomPinned, //
 };
 use kernel::{
-    module::this_module,
     prelude::*,
     types::Opaque, //
 };
@@ -185,7 +185,7 @@ fn file_system_type<F: FileSystem, O: fs_context::Operations<FileSystem = F>>(
     }
     bindings::file_system_type {
         name: F::NAME.as_char_ptr(),
-        owner: this_module::<O::OwnerModule>().as_ptr(),
+        owner: version::owner!(O),
         // CAST: flag bits.
         fs_flags: flags as c_int,
         init_fs_context: Some(fs_context::Table::<O>::init_callback),

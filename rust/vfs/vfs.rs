@@ -109,6 +109,7 @@ pub mod super_block;
 pub mod sysfs;
 pub mod trace;
 pub mod verity;
+mod version;
 pub mod xattr;
 
 pub use reference::Ref;

@@ -29,6 +29,7 @@ use crate::{
         Locked,
         LockedShared, //
     },
+    version,
     FileSystem, //
 };
 use core::{
@@ -37,7 +38,6 @@ use core::{
 };
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
-    module::this_module,
     prelude::*,
     types::ForeignOwnable, //
 };
@@ -392,7 +392,7 @@ impl<T: Operations> Table<T> {
     }
 
     const OPS: bindings::file_operations = bindings::file_operations {
-        owner: this_module::<T::OwnerModule>().as_ptr(),
+        owner: version::owner!(T),
         open: Some(Self::open_callback),
         release: Some(Self::release_callback),
         llseek: if T::HAS_LLSEEK {

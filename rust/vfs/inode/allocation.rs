@@ -7,6 +7,7 @@ use crate::{
     bindings,
     layers::Layers,
     registration::Registration,
+    version,
     FileSystem, //
 };
 use core::{
@@ -67,7 +68,7 @@ pub(crate) unsafe extern "C" fn alloc_inode<F: FileSystem>(
     // SAFETY: As above.
     unsafe { bindings::rvfs_mutex_init(Opaque::cast_into(&raw const (*this).lock)) };
     // SAFETY: As above; the slot is written once, and stays where it is until it is dropped.
-    let init = unsafe { pin_init::raw_try_init((&raw mut (*this).data).cast(), F::init_inode()) };
+    let init = unsafe { version::raw_try_init((&raw mut (*this).data).cast(), F::init_inode()) };
     if init.is_err() {
         // SAFETY: Allocated above and not used.
         unsafe { bindings::kmem_cache_free(cache, inode.cast()) };

@@ -158,6 +158,8 @@ impl<T: Operations> Table<T> {
         dir: *mut bindings::inode,
         dentry: *mut bindings::dentry,
         mode: bindings::umode_t,
+        // See `version`.
+        #[cfg(rovl_before_7_3)] _excl: bool,
     ) -> c_int {
         // SAFETY: By the safety requirements.
         let idmap = unsafe { Idmap::from_raw(idmap) };
