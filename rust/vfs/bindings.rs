@@ -5,10 +5,7 @@
 //! Where both have an item of one name, the local one wins; it is the complete one. They are for this
 //! crate and for `stacking`; without unsafe code nothing can be done with them.
 
-#[cfg_attr(
-    CONFIG_RUSTC_HAS_UNNECESSARY_TRANSMUTES,
-    allow(unnecessary_transmutes)
-)]
+#[cfg_attr(CONFIG_RUSTC_HAS_UNNECESSARY_TRANSMUTES, allow(unnecessary_transmutes))]
 #[allow(
     clippy::all,
     dead_code,

@@ -46,7 +46,10 @@ mod before {
     /// # Safety
     ///
     /// As for [`PinInit::__pinned_init`].
-    pub(crate) unsafe fn raw_try_init<T, E>(slot: *mut T, init: impl PinInit<T, E>) -> Result<(), E> {
+    pub(crate) unsafe fn raw_try_init<T, E>(
+        slot: *mut T,
+        init: impl PinInit<T, E>,
+    ) -> Result<(), E> {
         // SAFETY: By the safety requirements.
         unsafe { init.__pinned_init(slot) }
     }
