@@ -29,6 +29,7 @@ pub mod parameter;
 pub mod progress;
 pub mod query;
 pub mod raw;
+pub mod release;
 pub mod selinux;
 pub mod slow_disk;
 pub mod stack;

@@ -11,6 +11,7 @@ use rovl_testing::ops::{
 };
 use rovl_testing::overlay_xattr::{assert_origin, fid_handle, NLINK, ORIGIN};
 use rovl_testing::packed::Packed;
+use rovl_testing::release::needs_release;
 use rovl_testing::tree;
 use rovl_testing::{cases, ok, Layers, Test};
 use rustix::fs::{renameat_with, RenameFlags, CWD};
@@ -221,6 +222,10 @@ fn fill(l: &Layers<'_>) {
 }
 
 fn both_make_the_same_index(t: &Test) {
+    needs_release(
+        "7.3.4",
+        "its own module counts links in an index differently",
+    );
     // For NFS there is an entry for all that was copied up, and for what was removed.
     for (export, expected) in [("off", 2), ("on", 6)] {
         same_index(t, export, expected);

@@ -9,6 +9,7 @@ use rovl_testing::ops::{
     chmod, exists, getxattr, link, names, open_read, perm, read, read_fd, rename, set, stat,
     unlink, write, write_at,
 };
+use rovl_testing::release::needs_release;
 use rovl_testing::{cases, ok, Layers, Test};
 use rustix::fs::{fchmod, fstat, ftruncate, linkat, AtFlags, FileType, Mode, OFlags, CWD};
 use rustix::io::Errno;
@@ -359,6 +360,10 @@ fn after_a_remount(t: &Test) {
 }
 
 fn found_by_the_other_module(t: &Test) {
+    needs_release(
+        "7.3.4",
+        "its own module counts links in an index differently",
+    );
     let l = t.layers();
     l.lower(0)
         .file("low", "1")

@@ -10,6 +10,7 @@ use rovl_testing::ops::{
     chmod, link, mkdir, open_write, read, rename, rmdir, unlink, utimes, write, write_at,
 };
 use rovl_testing::packed::Packed;
+use rovl_testing::release::needs_release;
 use rovl_testing::{cases, ok, Dir, Test};
 use rustix::io::Errno;
 
@@ -132,6 +133,10 @@ fn filled(t: &Test) -> [Dir; 2] {
 }
 
 fn upper_on_tmpfs(t: &Test) {
+    needs_release(
+        "7.3.4",
+        "its own module counts links in an index differently",
+    );
     let (top, bottom) = (lowers(t)[0].clone(), Dir::at(&t.dir_on("xfs")));
     fill_layers(&top, &bottom);
     let base = t.dir_on("tmpfs");
@@ -147,6 +152,10 @@ fn upper_without_attributes(t: &Test) {
 }
 
 fn upper_without_tmpfile(t: &Test) {
+    needs_release(
+        "7.3.4",
+        "its own module counts links in an index differently",
+    );
     let fs = jffs2(t);
     let [top, bottom] = filled(t);
     run(
@@ -159,6 +168,10 @@ fn upper_without_tmpfile(t: &Test) {
 }
 
 fn upper_without_types(t: &Test) {
+    needs_release(
+        "7.3.4",
+        "its own module counts links in an index differently",
+    );
     let options = &["-q", "-O", "^filetype"];
     let image = Image::new(&t.dir(), 16 << 20, "ext4", options, "");
     let [top, bottom] = filled(t);

@@ -10,6 +10,7 @@ use rovl_testing::ops::{
     setxattr, stat, unlink, write, write_at,
 };
 use rovl_testing::overlay_xattr::UUID;
+use rovl_testing::release::needs_release;
 use rovl_testing::tree::{lines, xattrs, Snapshot};
 use rovl_testing::{cases, dirent, ok, Dir, Layers, Mounted, Test};
 use rustix::fs::{lremovexattr, renameat_with, FileType, RenameFlags, CWD};
@@ -337,6 +338,10 @@ fn metacopies(t: &Test) {
 
 /// The index has an entry for all that was copied up, and a whiteout for what was removed since.
 fn exported(t: &Test) {
+    needs_release(
+        "7.3.4",
+        "its own module counts links in an index differently",
+    );
     let [top, bottom] = lowers(t);
     fill_layers(&top, &bottom);
     top.file("a/b/f", "top").file("c/x", "");

@@ -12,6 +12,7 @@ use rovl_testing::ops::{
     rmdir, set, stat, unlink, write, write_at,
 };
 use rovl_testing::overlay_xattr::index_name;
+use rovl_testing::release::needs_release;
 use rovl_testing::{cases, errno, ok, skip, Layers, Mounted, Test};
 use rustix::fs::{ioctl_getflags, ioctl_setflags, IFlags, OFlags};
 use rustix::io::Errno;
@@ -276,6 +277,7 @@ fn renamed_in_any_case(t: &Test) {
 }
 
 fn made_by_one_mounted_by_the_other(t: &Test) {
+    needs_release("7.3.4", "its own module refuses files where case is folded");
     let other = other_kind(t);
     let fs = Folded::new(&t.dir(), FOLDED);
     let l = fs.layers(t);
@@ -358,6 +360,7 @@ const REMOVED: &[Turn<'_>] = &[
 ];
 
 fn changed_by_both(t: &Test) {
+    needs_release("7.3.4", "its own module refuses files where case is folded");
     let fs = Folded::new(&t.dir(), FOLDED);
     let l = fs.layers(t);
     l.lower(0)
