@@ -180,7 +180,18 @@ impl Running {
     fn start(path: &Path) -> Self {
         let mut command = Command::new(path);
         command.args(["--type", "overlay", "--hold"]);
-        Self(ok(command.stdin(Stdio::piped()).spawn()))
+        let running = Self(ok(command.stdin(Stdio::piped()).spawn()));
+        // exec_mmap() lets the parent go on before the task has its new memory: until then, it executes what the parent does.
+        let own = ok(std::fs::read_link("/proc/self/exe"));
+        while running.executable() == own {
+            std::thread::yield_now();
+        }
+        running
+    }
+
+    /// What `/proc/PID/exe` says.
+    fn executable(&self) -> PathBuf {
+        ok(std::fs::read_link(format!("/proc/{}/exe", self.0.id())))
     }
 }
 
@@ -196,12 +207,14 @@ fn executable_of_a_process(t: &Test) {
     program(&l);
     let m = l.mount();
     let path = m.path("program");
-    let exe = |running: &Running| ok(std::fs::read_link(format!("/proc/{}/exe", running.0.id())));
     let lower = Running::start(&path);
-    assert_eq!(exe(&lower), path);
+    assert_eq!(lower.executable(), path);
     chmod(&path, 0o700);
     let upper = Running::start(&path);
-    assert_eq!((exe(&lower), exe(&upper)), (path.clone(), path));
+    assert_eq!(
+        (lower.executable(), upper.executable()),
+        (path.clone(), path)
+    );
 }
 
 fn executable_that_is_removed(t: &Test) {
@@ -211,10 +224,10 @@ fn executable_that_is_removed(t: &Test) {
     let path = m.path("program");
     let running = Running::start(&path);
     unlink(&path);
-    let exe = format!("/proc/{}/exe", running.0.id());
     let name = format!("{} (deleted)", path.display());
-    assert_eq!(ok(std::fs::read_link(&exe)), PathBuf::from(name));
-    // It can still be executed by that name.
+    assert_eq!(running.executable(), PathBuf::from(name));
+    // It can still be executed by the link's name.
+    let exe = format!("/proc/{}/exe", running.0.id());
     assert!(ok(Command::new(&exe).arg("--help").output())
         .status
         .success());
