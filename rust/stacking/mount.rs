@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/mount.h`](srctree/include/linux/mount.h)
 
+mod changed_names;
 mod later;
 mod write;
 
@@ -18,6 +19,7 @@ use crate::{
     path::LayerPath,
     shelf::Shelf, //
 };
+use changed_names::ChangedNames;
 use core::{
     ops::Deref,
     ptr::NonNull,
@@ -94,6 +96,7 @@ pub struct LayerMounts {
     gone: KVec<AtomicBool>,
     /// See [`generation`](Self::generation).
     generation: AtomicU32,
+    changed_names: ChangedNames,
 }
 
 // SAFETY: Mounts may be used and put in any task.
@@ -117,12 +120,14 @@ impl LayerMounts {
             upper: AtomicUsize::new(0),
             gone: KVec::new(),
             generation: AtomicU32::new(0),
+            changed_names: ChangedNames::none(),
         })
     }
 
     /// Makes room for so many layers that come later. All that the mount is made with are there.
     pub fn reserve_later(&mut self, count: usize) -> Result {
         self.later = Shelf::with_room(count)?;
+        self.changed_names = ChangedNames::with_room()?;
         self.gone.reserve(self.layers.len(), GFP_KERNEL)?;
         for _ in 0..self.layers.len() {
             self.gone.push(AtomicBool::new(false), GFP_KERNEL)?;

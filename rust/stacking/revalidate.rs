@@ -33,11 +33,22 @@ const ONLY_CURRENT: u32 = usize::BITS - 2;
 const GENERATION_SHIFT: u32 = 24;
 const GENERATION_MASK: usize = 0xffff_ffff << GENERATION_SHIFT;
 
+/// Of the bits of that word that a file system has for itself, those of a dentry that is looked up again whenever the
+/// layers have become others.
+pub const LOOKED_UP_AGAIN: usize = 1 << 5 | 1 << 6;
+
 /// The generation of the layers in which a dentry with `word` in `d_fsdata` was found.
 #[inline]
 pub(crate) fn generation_of(word: usize) -> u32 {
     // CAST: so many bits.
     ((word & GENERATION_MASK) >> GENERATION_SHIFT) as u32
+}
+
+/// `word` of a dentry that was found in `generation`.
+#[inline]
+pub(crate) fn with_generation(word: usize, generation: u32) -> usize {
+    // CAST: 32 bits of a word.
+    (word & !GENERATION_MASK) | ((generation as usize) << GENERATION_SHIFT & GENERATION_MASK)
 }
 
 /// Whether a dentry with `word` in `d_fsdata`, which asks always, has nothing to ask but the generation.
@@ -88,8 +99,9 @@ pub trait Revalidation {
     /// The generation of the layers in which it was found; 0 where they do not change.
     fn found_in(&self) -> u32;
 
-    /// Says that what it was found to be is true of `generation`, too.
-    fn confirm_found_in(&self, generation: u32);
+    /// Takes it for what it was found to be, where that can be told of the layers that there are now without asking
+    /// them, as its directory is what it was. Returns whether that is so.
+    fn confirm(&self) -> bool;
 
     /// Sets `bits` in its word, unless it was found in `generation` or a later one. Returns whether it was not.
     fn mark_found_before(&self, generation: u32, bits: usize) -> bool;
@@ -186,8 +198,9 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
         generation_of(self.flag_word())
     }
 
-    fn confirm_found_in(&self, generation: u32) {
-        self.set_found_in(generation, 0, 0);
+    fn confirm(&self) -> bool {
+        // SAFETY: A reference is one of a dentry in use.
+        unsafe { F::Layers::confirm::<F>(self.as_raw()) }
     }
 
     fn mark_found_before(&self, generation: u32, bits: usize) -> bool {
@@ -198,11 +211,9 @@ impl<F: FileSystem> Revalidation for Dentry<F> {
     }
 
     fn set_found_in(&self, generation: u32, mask: usize, bits: usize) -> bool {
-        // CAST: 32 bits of a word.
-        let found_in = (generation as usize) << GENERATION_SHIFT & GENERATION_MASK;
         self.change_flag_word_if(|word| {
             let is_older = generation_of(word) < generation;
-            is_older.then_some((word & !(mask | GENERATION_MASK)) | (bits & mask) | found_in)
+            is_older.then(|| with_generation((word & !mask) | (bits & mask), generation))
         })
     }
 

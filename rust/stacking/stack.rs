@@ -9,6 +9,7 @@
 //! Security tools read the upper dentry at the address right behind `struct inode`, therefore it
 //! is the first member here, and `vfs` puts this structure right behind the inode.
 
+mod confirm;
 mod deferred;
 mod growing;
 mod held;
@@ -416,6 +417,11 @@ unsafe impl Layers for LayerStack {
     #[inline]
     fn is_only_current(word: usize) -> bool {
         revalidate::is_only_current(word)
+    }
+
+    unsafe fn confirm<F: FileSystem<Layers = Self>>(dentry: *mut bindings::dentry) -> bool {
+        // SAFETY: By the safety requirements.
+        unsafe { confirm::confirm::<F>(dentry) }
     }
 
     fn depth(mounts: &LayerMounts) -> u32 {

@@ -384,6 +384,15 @@ impl<F: FileSystem> Dentry<F> {
         word.addr() & (1 << (bit % usize::BITS)) != 0
     }
 
+    /// The hash that the dentry of `name` in this directory has (`full_name_hash()`), where the file system has no rule
+    /// of its own for that.
+    pub fn hash_of_name(&self, name: &[u8]) -> u32 {
+        // CAST: of a name in memory; what is longer than the longest path is none.
+        let len = name.len() as u32;
+        // SAFETY: The name has that length; of the dentry the address counts only.
+        unsafe { bindings::full_name_hash(self.as_raw().cast(), name.as_ptr().cast(), len) }
+    }
+
     /// The word that a file system may keep in `d_fsdata`.
     #[inline]
     pub fn flag_word(&self) -> usize {

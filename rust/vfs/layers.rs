@@ -68,6 +68,18 @@ pub unsafe trait Layers: Send + Sync + Sized + 'static {
         true
     }
 
+    /// Takes a dentry that was found in other layers than there are now for what it was, where that can be told without
+    /// asking these. Returns whether that is so. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// `dentry` must be a dentry of `F` that is in use, or, in RCU walk, one as the VFS passes it to
+    /// `->d_revalidate`.
+    #[doc(hidden)]
+    unsafe fn confirm<F: FileSystem<Layers = Self>>(_dentry: *mut bindings::dentry) -> bool {
+        false
+    }
+
     /// Whether a dentry with `word` in `d_fsdata` has nothing else to ask.
     #[doc(hidden)]
     #[inline]

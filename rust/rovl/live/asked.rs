@@ -24,9 +24,29 @@ use vfs::{
 /// A layer as whoever asks knows it: by its place, and by what was told of the one that has it.
 #[derive(Clone, Copy)]
 pub(super) struct Meant {
-    pub(super) position: u32,
-    pub(super) dev: (u32, u32),
-    pub(super) ino: u64,
+    position: u32,
+    dev: (u32, u32),
+    ino: u64,
+}
+
+impl From<&stack::Drop> for Meant {
+    fn from(asked: &stack::Drop) -> Self {
+        Self {
+            position: asked.position,
+            dev: (asked.dev_major, asked.dev_minor),
+            ino: asked.ino,
+        }
+    }
+}
+
+impl From<&stack::Rollback> for Meant {
+    fn from(asked: &stack::Rollback) -> Self {
+        Self {
+            position: asked.position,
+            dev: (asked.dev_major, asked.dev_minor),
+            ino: asked.ino,
+        }
+    }
 }
 
 /// The mount whose layers are to be changed by way of `file`.

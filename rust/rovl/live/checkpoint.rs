@@ -121,11 +121,7 @@ pub(crate) fn checkpoint(file: &File<Rovl>, asked: &mut Checkpoint) -> Result {
 pub(crate) fn rollback(file: &File<Rovl>, asked: &mut Rollback) -> Result {
     let (sb, live) = may_change(file, asked.flags | asked.reserved)?;
     (asked.count, asked.busy_ino) = (0, 0);
-    let meant = Meant {
-        position: asked.position,
-        dev: (asked.dev_major, asked.dev_minor),
-        ino: asked.ino,
-    };
+    let meant = Meant::from(&*asked);
     checkpoint_at(sb, meant)?;
     let dirs = (asked.upper, asked.work);
     let prepared = prepare(sb, dirs, None)?;
@@ -197,14 +193,18 @@ fn attempt(
     ofs.mounts.reserve_one()?;
     live.later.reserve()?;
     // What shows at the root, which the new one gets.
-    let from = match old {
+    let (from, stack) = match old {
         Old::Checkpoint if lower_layers(sb).len().saturating_add(2) > MAX_LAYERS => {
             return Err(ENOSPC);
         }
-        Old::Checkpoint => root(sb)?.positive()?.real().top()?,
+        Old::Checkpoint => (root(sb)?.positive()?.real().top()?, None),
         Old::Gone(meant) => {
-            let (_, index) = checkpoint_at(sb, meant)?;
-            ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?
+            let (place, index) = checkpoint_at(sb, meant)?;
+            let mut stack = Stack::of(sb)?;
+            stack.keep_from(place)?;
+            stack.read_names(sb, None)?;
+            let checkpoint = ofs.mounts.root(index);
+            (checkpoint.ok_or(reason::NO_SUCH_LAYER)?, Some(stack))
         }
     };
     if let Some(new) = prepared {
@@ -220,7 +220,7 @@ fn attempt(
     if let Some(ino) = mapped(ofs)? {
         return Ok((Attempt::Mapped(ino), KVec::new()));
     }
-    let in_use = put_on_top(sb, live, prepared, old)?;
+    let in_use = put_on_top(sb, live, prepared, stack)?;
     Ok((Attempt::Done, in_use))
 }
 
@@ -251,12 +251,13 @@ fn copy_root(m: &AsMounter, ofs: &Super, from: LayerPath<'_>, new: &Prepared) ->
     set_attributes(&upper, to, &stat)
 }
 
-/// Makes it the upper layer. Nothing of the mount is changed where this returns an error.
+/// Makes it the upper layer, on top of `stack`, or of what there is. Nothing of the mount is changed where this returns
+/// an error.
 fn put_on_top(
     sb: &SuperBlock<Rovl>,
     live: &Live,
     prepared: &mut Option<Prepared>,
-    old: Old,
+    stack: Option<Stack>,
 ) -> Result<KVec<InUse>> {
     let ofs = sb.data();
     let root: &Dentry<Rovl> = root(sb)?;
@@ -266,14 +267,14 @@ fn put_on_top(
         mut later,
         in_use,
     } = prepared.take().ok_or(reason::NO_SUCH_LAYER)?;
-    if matches!(old, Old::Checkpoint) {
+    if stack.is_none() {
         later.named = Some(ofs.mounts.upper_index());
     }
     let index = ofs.mounts.add_later(layer)?;
     // Both lists have as many members, and are filled at the same time.
     live.later.add(later)?;
-    let put = || match old {
-        Old::Checkpoint => {
+    let put = || match stack {
+        None => {
             let new_root = ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?;
             // From here on there is an empty directory on top of the root, which changes nothing.
             inode.add_upper(Ref::from(new_root.dentry), index)?;
@@ -285,10 +286,8 @@ fn put_on_top(
             inode.data().bump_version();
             Ok::<_, Error>(())
         }
-        Old::Gone(meant) => {
-            let (place, _) = checkpoint_at(sb, meant)?;
-            let mut stack = Stack::of(sb)?;
-            stack.keep_from(place, index)?;
+        Some(mut stack) => {
+            stack.set_upper(index);
             switch(sb, live, stack)
         }
     };

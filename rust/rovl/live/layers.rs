@@ -89,6 +89,7 @@ pub(crate) fn push(file: &File<Rovl>, asked: &mut Push) -> Result {
     }
     live.later.reserve()?;
     let mut stack = Stack::of(sb)?;
+    stack.read_names(sb, Some(layer.root()?))?;
     let index = ofs.mounts.add_later(layer)?;
     later.named = Some(index);
     // Both lists have as many members, and are filled at the same time.
@@ -108,11 +109,7 @@ pub(crate) fn push(file: &File<Rovl>, asked: &mut Push) -> Result {
 pub(crate) fn drop_layer(file: &File<Rovl>, asked: &mut Drop) -> Result {
     let (sb, live) = may_change(file, asked.flags | asked.reserved)?;
     (asked.count, asked.busy_ino) = (0, 0);
-    let meant = Meant {
-        position: asked.position,
-        dev: (asked.dev_major, asked.dev_minor),
-        ino: asked.ino,
-    };
+    let meant = Meant::from(&*asked);
     let mut wait = asked.wait_ms.saturating_mul(NAPS_PER_MS);
     let _alone = live.alone(&mut wait)?;
     let (Some(place), _) = layer_at(sb, meant)? else {
@@ -123,6 +120,7 @@ pub(crate) fn drop_layer(file: &File<Rovl>, asked: &mut Drop) -> Result {
     }
     let mut stack = Stack::of(sb)?;
     stack.take_away(place)?;
+    stack.read_names(sb, None)?;
     switch(sb, live, stack)?;
     asked.count = u32::try_from(lower_layers(sb).len().saturating_add(1))?;
     Ok(())

@@ -27,6 +27,9 @@ use crate::{
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use stacking::{
+    cred::AsMounter,
+    mount::LayerMounts,
+    path::LayerPath,
     prelude::*,
     stack::LowerStack, //
 };
@@ -44,6 +47,8 @@ pub(super) struct Stack {
     gone: KVec<usize>,
     /// The new one may have whiteouts that are attributes.
     xwhiteouts: bool,
+    /// See [`read_names`](Self::read_names).
+    names: Option<KVec<u32>>,
 }
 
 impl Stack {
@@ -59,17 +64,23 @@ impl Stack {
             lower,
             gone: KVec::new(),
             xwhiteouts: false,
+            names: None,
         })
     }
 
-    /// Takes all layers away that are above the lower one at `place`, and the upper one, whose place `upper` gets.
-    pub(super) fn keep_from(&mut self, place: usize, upper: usize) -> Result {
+    /// Takes all layers away that are above the lower one at `place`, and the upper one, whose place
+    /// [`set_upper`](Self::set_upper) gives to another one.
+    pub(super) fn keep_from(&mut self, place: usize) -> Result {
         self.gone.push(self.upper, GFP_KERNEL)?;
-        self.upper = upper;
         for _ in 0..place {
             self.take_away(0)?;
         }
         Ok(())
+    }
+
+    /// Makes the layer `index` the upper one.
+    pub(super) fn set_upper(&mut self, index: usize) {
+        self.upper = index;
     }
 
     /// Takes the lower layer at `place` away.
@@ -85,6 +96,37 @@ impl Stack {
         self.xwhiteouts = xwhiteouts;
         let inserted = self.lower.insert_within_capacity(0, index);
         inserted.map_err(|_| ENOMEM)
+    }
+
+    /// Reads the names in the roots of the layers that go, and in that of the directory `new`. Those are what can lead
+    /// to something else in the root afterwards. Where they cannot be read, or are too many, all names can.
+    ///
+    /// Of what was the upper layer nobody changes them meanwhile, and of others nobody may. Takes locks of the layers.
+    pub(super) fn read_names(
+        &mut self,
+        sb: &SuperBlock<Rovl>,
+        new: Option<LayerPath<'_>>,
+    ) -> Result {
+        let ofs = sb.data();
+        let root = root(sb)?;
+        let mut hashes = KVec::with_capacity(LayerMounts::MAX_CHANGED_NAMES, GFP_KERNEL)?;
+        let mut read = |m: &AsMounter, layer: LayerPath<'_>| {
+            layer.read_dir(m, |entry| match entry.is_dot_or_dotdot() {
+                true => Ok(()),
+                false => hashes
+                    .push_within_capacity(root.hash_of_name(entry.name))
+                    .map_err(|_| ENOSPC),
+            })
+        };
+        let read = ofs.as_mounter(|m| {
+            for &index in &self.gone {
+                read(m, ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?)?;
+            }
+            new.map_or(Ok(()), |new| read(m, new))
+        });
+        // The VFS hashes names without regard to their case otherwise.
+        self.names = (read.is_ok() && !ofs.casefold).then_some(hashes);
+        Ok(())
     }
 
     /// The roots of the lower layers.
@@ -115,6 +157,7 @@ pub(super) fn switch(sb: &SuperBlock<Rovl>, live: &Live, stack: Stack) -> Result
     let renewed = inode.renew(Some(upper), lower, generation);
     if renewed.is_ok() {
         show(inode, &stack);
+        mounts.note_changed_names(stack.names.as_deref());
         uuids::tell_apart(sb);
     }
     // After an error, too: a generation in which nothing is other than in the one before is right.

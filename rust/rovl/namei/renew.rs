@@ -77,7 +77,8 @@ fn renew_one(dentry: &Dentry<Rovl>) -> Result<bool> {
     let Some(dir) = parent.inode() else {
         return Ok(false);
     };
-    if confirm(&parent, dir, dentry) {
+    // Only such names are looked up that a change of the layers can have changed.
+    if dentry.confirm() {
         return Ok(true);
     }
     let same =
@@ -86,30 +87,6 @@ fn renew_one(dentry: &Dentry<Rovl>) -> Result<bool> {
         ask_layers(dentry, inode);
     }
     Ok(same)
-}
-
-/// Takes `dentry` for what it was, without asking the layers, if its directory is made of what it was made of when that
-/// was found. Only such names are looked up that a change of the layers can have changed.
-fn confirm(parent: &Dentry<Rovl>, dir: &Inode<Rovl>, dentry: &Dentry<Rovl>) -> bool {
-    // Before the rest: all that is read is of this generation or a later one.
-    let generation = dentry.sb().data().generation();
-    let (known_in, made) = dir.generations();
-    let is_as_before = parent.found_in() == generation && known_in == generation;
-    if !is_as_before || made > dentry.found_in() || dentry.has(DentryFlag::Redirected) {
-        return false;
-    }
-    if let Some(inode) = dentry.inode() {
-        let is_redirected = inode.data().with_redirect(|redirect| redirect.is_some());
-        // Of a directory that was removed all is over.
-        if is_redirected || (inode.is_dir() && inode.nlink() == 0) {
-            return false;
-        }
-        if inode.is_dir() {
-            inode.confirm(generation);
-        }
-    }
-    dentry.confirm_found_in(generation);
-    true
 }
 
 /// Returns `true` also where the layers became others meanwhile.

@@ -142,6 +142,23 @@ impl<T: Operations> Table<T> {
         <T::FileSystem as FileSystem>::Layers::is_current(mounts, word)
     }
 
+    /// Whether it was found in the layers that there are, or is the same in these.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layers::revalidate`].
+    #[inline]
+    unsafe fn is_right(dentry: *mut bindings::dentry) -> bool {
+        // SAFETY: By the safety requirements.
+        let word = unsafe { Self::word(dentry) };
+        // SAFETY: By the safety requirements.
+        if unsafe { Self::is_current(dentry, word) } {
+            return true;
+        }
+        // SAFETY: By the safety requirements.
+        unsafe { <T::FileSystem as FileSystem>::Layers::confirm::<T::FileSystem>(dentry) }
+    }
+
     /// Whether nothing else has to be asked of a dentry with this word, which is current.
     ///
     /// # Safety
@@ -188,9 +205,7 @@ impl<T: Operations> Table<T> {
     unsafe fn look_again(dentry: *mut bindings::dentry, flags: c_uint, weak: bool) -> c_int {
         from_result(|| {
             // SAFETY: By the safety requirements.
-            let mut word = unsafe { Self::word(dentry) };
-            // SAFETY: By the safety requirements.
-            if !unsafe { Self::is_current(dentry, word) } {
+            if !unsafe { Self::is_right(dentry) } {
                 if flags & bindings::rvfs_const_RVFS_LOOKUP_RCU != 0 {
                     return Err(ECHILD);
                 }
@@ -199,9 +214,9 @@ impl<T: Operations> Table<T> {
                 if !T::renew(this, weak)? && !weak {
                     return Ok(0);
                 }
-                // SAFETY: By the safety requirements.
-                word = unsafe { Self::word(dentry) };
             }
+            // SAFETY: By the safety requirements.
+            let word = unsafe { Self::word(dentry) };
             // SAFETY: By the safety requirements.
             if unsafe { Self::is_all(dentry, word) } {
                 return Ok(1);

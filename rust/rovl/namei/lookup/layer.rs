@@ -251,12 +251,14 @@ impl<'sb> Lookup<'_, 'sb> {
     /// Replaces the name at `step` by `redirect`, or all up to it if that is absolute.
     fn follow(&mut self, redirect: Redirect<'_>, step: Step<'_>) -> Result {
         let current = self.redirect.as_deref().unwrap_or(step.whole);
+        if self.ofs.mounts.may_grow() {
+            self.flags.add(DentryFlag::Redirected);
+        }
         let start = match redirect {
             Redirect::Absolute(_) => {
                 // A directory on the way may have been opaque, but that was not where this leads.
                 self.stop = false;
                 self.absolute = true;
-                self.flags.add(DentryFlag::Redirected);
                 &[]
             }
             Redirect::Relative(_) => {

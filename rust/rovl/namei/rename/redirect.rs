@@ -7,6 +7,7 @@ use crate::{
     object::{
         entry::{
             DentryExt,
+            DentryFlag,
             RedirectText, //
         },
         log,
@@ -72,6 +73,9 @@ fn store(upper: &Upper<'_>, dentry: &Dentry<Rovl>, name: Option<&[u8]>) -> Resul
         })?;
     upper.ofs.stats.count(Counter::Redirects);
     trace::redirect(dentry, text.as_bytes());
+    if upper.ofs.mounts.may_grow() {
+        dentry.mark(DentryFlag::Redirected);
+    }
     inode.data().set_redirect(Some(text));
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::results::median;
-use site::Site;
+use site::{Look, Site};
 use ways::Way;
 
 /// How rates are measured.
@@ -40,7 +40,7 @@ struct Row {
     limit: Option<f64>,
     times: Vec<f64>,
     /// What a name costs that is looked at just before, and just after.
-    next: Vec<[f64; 2]>,
+    next: Vec<[Look; 2]>,
 }
 
 /// What the next operation may cost at most, to what it did.
@@ -81,14 +81,24 @@ impl Row {
         );
         let mut good = self.limit.is_none_or(|limit| middle <= limit);
         if !self.next.is_empty() {
-            let next = self.next.iter().map(|[before, after]| after / before);
-            let ratio = median(&next.collect::<Vec<f64>>());
+            let ratio = self.next(|look| look.others);
             let limit = self.limit.map_or(String::new(), |_| NEXT.to_string());
             let what = "  stat of a cached name afterwards, to before";
             println!("{what:<48} {ratio:>12.3} {limit:>8}");
             good &= self.limit.is_none() || ratio <= NEXT;
+            let what = "  where the layer has the directory";
+            println!("{what:<48} {:>12.3}", self.next(|look| look.changed));
         }
         good
+    }
+
+    /// What it costs afterwards, to what it did before.
+    fn next(&self, which: fn(&Look) -> f64) -> f64 {
+        let ratios = self
+            .next
+            .iter()
+            .map(|[before, after]| which(after) / which(before));
+        median(&ratios.collect::<Vec<f64>>())
     }
 }
 

@@ -12,7 +12,7 @@ use rovl_testing::ops::{self, mkdir, ok, open_read, open_write, write};
 use rovl_testing::{Mounted, Request};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
-use super::ways::{Subject, Way};
+use super::ways::{Subject, Way, CHANGED};
 use super::Options;
 use crate::operations::timed;
 
@@ -25,6 +25,15 @@ const PAUSE: Duration = Duration::from_millis(30);
 /// Room for a btrfs.
 const IMAGE: u64 = 600 << 20;
 
+/// What it costs to look at a name, in nanoseconds.
+#[derive(Clone, Copy)]
+pub struct Look {
+    /// In a directory that no layer that comes or goes has.
+    pub others: f64,
+    /// In one that it has.
+    pub changed: f64,
+}
+
 /// A mounted tree.
 pub struct Site {
     /// Where it is seen.
@@ -33,7 +42,8 @@ pub struct Site {
     pub place: PathBuf,
     /// The upper layer of a mount of the in-tree module, and the lower ones from the top.
     pub stack: Vec<PathBuf>,
-    names: Vec<PathBuf>,
+    /// Names that are looked at, in directories that no layer that comes or goes has, and in others.
+    names: [Vec<PathBuf>; 2],
     held: Vec<OwnedFd>,
     busy: Vec<Child>,
     below: Option<Image>,
@@ -65,7 +75,7 @@ impl Site {
             root: place.join("merged"),
             stack: vec![place.join("upper"), lower.clone()],
             place,
-            names: Vec::new(),
+            names: [Vec::new(), Vec::new()],
             held: Vec::new(),
             busy: Vec::new(),
             below: None,
@@ -114,8 +124,11 @@ impl Site {
             ops::stat(self.root.join(file(number)));
         }
         let step = (options.names / LOOKED_AT).max(1);
-        let looked_at = (0..options.names).step_by(step).map(file);
-        self.names = looked_at.map(|name| self.root.join(name)).collect();
+        let path = |number| self.root.join(file(number));
+        let (changed, others): (Vec<_>, Vec<_>) = (0..options.names)
+            .step_by(step)
+            .partition(|number| number / WIDTH < CHANGED);
+        self.names = [others, changed].map(|numbers| numbers.into_iter().map(path).collect());
         let limit = getrlimit(Resource::Nofile);
         let current = Some(options.files as u64 + 200);
         let maximum = limit.maximum.max(current);
@@ -132,9 +145,15 @@ impl Site {
         }
     }
 
-    /// What it costs to look at a name that is cached, in nanoseconds.
-    pub fn look(&self) -> f64 {
-        timed(self.names.len(), |n| _ = ops::stat(&self.names[n])).nanoseconds()
+    /// Looks at names that are cached.
+    pub fn look(&self) -> Look {
+        let [others, changed] = &self.names;
+        let look =
+            |names: &[PathBuf]| timed(names.len(), |n| _ = ops::stat(&names[n])).nanoseconds();
+        Look {
+            others: look(others),
+            changed: look(changed),
+        }
     }
 
     /// Lets the processes work, and then does `body` before them, as long as it waits for nothing that they

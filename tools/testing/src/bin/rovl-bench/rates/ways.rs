@@ -23,8 +23,8 @@ const BENEATH: MoveMountFlags = MoveMountFlags::from_bits_retain(0x200);
 const SNAP_CREATE: libc::c_ulong = 0x5000_9401;
 /// How long to wait for what keeps a change from being made.
 const WAIT: u32 = 10_000;
-/// Files that are changed before a mount goes back.
-const CHANGED: usize = 20;
+/// Directories in which something is changed before a mount goes back, and that a pushed layer has.
+pub const CHANGED: usize = 20;
 
 /// What the tree is.
 #[derive(Clone, Copy)]

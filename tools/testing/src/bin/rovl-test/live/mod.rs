@@ -15,6 +15,7 @@ mod rates;
 mod redirects;
 mod refused;
 mod rollback;
+mod root_names;
 mod same_uuid;
 mod thrown_away;
 mod unchanged;
@@ -33,6 +34,7 @@ pub const CASES: &[&[Case]] = &[
     rollback::CASES,
     thrown_away::CASES,
     push_and_drop::CASES,
+    root_names::CASES,
     redirects::CASES,
     same_uuid::CASES,
     layers_in_use::CASES,
