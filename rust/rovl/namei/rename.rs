@@ -287,6 +287,11 @@ impl<'a> Rename<'a> {
         if !self.overwrite {
             new.set(flag, of_old);
         }
+        if old.sb().data().mounts.may_grow() {
+            // Layers may become others before that, and somebody who comes by the old name take it for what it was.
+            old.mark(DentryFlag::AskAgain);
+            new.mark(DentryFlag::AskAgain);
+        }
     }
 
     /// Takes over what the rename has changed.

@@ -44,13 +44,13 @@ pub(crate) enum DentryFlag {
     NothingBelow = 4,
     /// Where layers change: the name led to something else, or to nothing, when the dentry was dropped.
     Gone = 5,
-    /// Where layers change: a layer says by a redirect where the rest is, so that other names, or directories, than its
-    /// own have a say in what the name leads to.
-    Redirected = 6,
+    /// Where layers change: the name has to be looked up again then, because a layer says by a redirect where the rest
+    /// is, so that other names, or directories, have a say in what it leads to; or because it is another one by now.
+    AskAgain = 6,
 }
 
 const _: () =
-    assert!(LOOKED_UP_AGAIN == 1 << DentryFlag::Gone as u32 | 1 << DentryFlag::Redirected as u32);
+    assert!(LOOKED_UP_AGAIN == 1 << DentryFlag::Gone as u32 | 1 << DentryFlag::AskAgain as u32);
 
 /// The bits of all flags.
 const FLAGS: usize = (1 << UPPER_SHIFT) - 1;

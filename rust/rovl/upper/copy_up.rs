@@ -412,7 +412,7 @@ impl<'a> CopyUp<'a> {
         data.clear(Flag::Impure);
         if data.with_redirect(|redirect| redirect.is_some()) {
             // It still leads there, by the part that the copy is made of.
-            self.dentry.mark(DentryFlag::Redirected);
+            self.dentry.mark(DentryFlag::AskAgain);
         }
         data.set_redirect(None);
         if origin.stored {

@@ -252,7 +252,7 @@ impl<'sb> Lookup<'_, 'sb> {
     fn follow(&mut self, redirect: Redirect<'_>, step: Step<'_>) -> Result {
         let current = self.redirect.as_deref().unwrap_or(step.whole);
         if self.ofs.mounts.may_grow() {
-            self.flags.add(DentryFlag::Redirected);
+            self.flags.add(DentryFlag::AskAgain);
         }
         let start = match redirect {
             Redirect::Absolute(_) => {

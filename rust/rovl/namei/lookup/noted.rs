@@ -53,7 +53,7 @@ pub(super) fn note(dentry: &Dentry<Rovl>, found: Found) {
         DentryFlag::Opaque,
         DentryFlag::Xwhiteouts,
         DentryFlag::NothingBelow,
-        DentryFlag::Redirected,
+        DentryFlag::AskAgain,
     ] {
         if found.flags.has(flag) {
             dentry.mark_as_of(flag, found.upper);

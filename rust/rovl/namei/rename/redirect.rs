@@ -7,7 +7,6 @@ use crate::{
     object::{
         entry::{
             DentryExt,
-            DentryFlag,
             RedirectText, //
         },
         log,
@@ -73,9 +72,6 @@ fn store(upper: &Upper<'_>, dentry: &Dentry<Rovl>, name: Option<&[u8]>) -> Resul
         })?;
     upper.ofs.stats.count(Counter::Redirects);
     trace::redirect(dentry, text.as_bytes());
-    if upper.ofs.mounts.may_grow() {
-        dentry.mark(DentryFlag::Redirected);
-    }
     inode.data().set_redirect(Some(text));
     Ok(())
 }
