@@ -41,6 +41,24 @@ impl Changing {
         asked?;
         settled.context("the layers were changed, but that is not in the journal as done")
     }
+
+    /// The same for a change that `ask` makes with a new upper layer: with both directories of `pair`, which go again if
+    /// it fails.
+    pub(super) fn change_upper(
+        &self,
+        overlay: &Overlay,
+        root: &OwnedFd,
+        (pair, step): (&Pair<'_>, Step<'_>),
+        ask: impl FnOnce((&OwnedFd, &OwnedFd)) -> Result<()>,
+    ) -> Result<()> {
+        let made = pair
+            .open()
+            .and_then(|(upper, work)| self.change(overlay, root, step, || ask((&upper, &work))));
+        if made.is_err() {
+            pair.remove();
+        }
+        made
+    }
 }
 
 /// A directory with one for an upper layer and one for a work directory in it.

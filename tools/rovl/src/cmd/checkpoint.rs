@@ -38,13 +38,9 @@ pub fn run(args: &Args, _out: &mut Out) -> Result<Exit> {
     let root = live::root(&overlay)?;
     let pair = Pair::make(&args.dir)?;
     let step = Step::Checkpoint(&pair.upper, &pair.work, &args.name);
-    let made = pair.open().and_then(|(upper, work)| {
-        args.changing.change(&overlay, &root, step, || {
-            live::checkpoint(&root, (&upper, &work), &args.name, args.changing.wait)
-        })
-    });
-    if made.is_err() {
-        pair.remove();
-    }
-    made.map(|()| Exit::FINE)
+    let changing = &args.changing;
+    changing.change_upper(&overlay, &root, (&pair, step), |dirs| {
+        live::checkpoint(&root, dirs, &args.name, changing.wait)
+    })?;
+    Ok(Exit::FINE)
 }

@@ -40,13 +40,9 @@ pub fn run(args: &Args, _out: &mut Out) -> Result<Exit> {
         .ok_or_else(|| usage(format!("{mount} has no checkpoint {text}")))?;
     let pair = Pair::make(&args.dir)?;
     let step = Step::Rollback(&pair.upper, &pair.work, to);
-    let made = pair.open().and_then(|(upper, work)| {
-        args.changing.change(&overlay, &root, step, || {
-            live::rollback(&root, to, (&upper, &work), args.changing.wait)
-        })
-    });
-    if made.is_err() {
-        pair.remove();
-    }
-    made.map(|()| Exit::FINE)
+    let changing = &args.changing;
+    changing.change_upper(&overlay, &root, (&pair, step), |dirs| {
+        live::rollback(&root, to, dirs, changing.wait)
+    })?;
+    Ok(Exit::FINE)
 }
