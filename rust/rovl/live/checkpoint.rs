@@ -23,6 +23,7 @@ use crate::{
         },
         root,
         switch::{
+            names_in,
             switch,
             Stack, //
         },
@@ -202,7 +203,10 @@ fn attempt(
             let (place, index) = checkpoint_at(sb, meant)?;
             let mut stack = Stack::of(sb)?;
             stack.keep_from(place)?;
-            stack.read_names(sb, None)?;
+            let gone = stack.gone().iter();
+            let roots = gone.map(|index| ofs.mounts.root(*index));
+            let names = names_in(sb, roots)?;
+            stack.set_names(names);
             let checkpoint = ofs.mounts.root(index);
             (checkpoint.ok_or(reason::NO_SUCH_LAYER)?, Some(stack))
         }

@@ -17,6 +17,7 @@ use crate::{
         lower_layers,
         prepare::check_apart,
         switch::{
+            names_in,
             switch,
             Stack, //
         },
@@ -33,7 +34,10 @@ use crate::{
     },
     Rovl, //
 };
-use core::sync::atomic::AtomicBool;
+use core::{
+    iter,
+    sync::atomic::AtomicBool, //
+};
 use ioctls::stack::{
     Drop,
     Push, //
@@ -77,6 +81,7 @@ pub(crate) fn push(file: &File<Rovl>, asked: &mut Push) -> Result {
     (asked.count, asked.busy_ino) = (0, 0);
     let ofs = sb.data();
     let (layer, mut later, xwhiteouts) = ofs.as_mounter(|m| prepare(m, sb, &path, name))?;
+    let names = names_in(sb, iter::once(Some(layer.root()?)))?;
     let mut wait = asked.wait_ms.saturating_mul(NAPS_PER_MS);
     let _alone = live.alone(&mut wait)?;
     check_apart(sb, path.dentry(), path.dentry())?;
@@ -89,7 +94,7 @@ pub(crate) fn push(file: &File<Rovl>, asked: &mut Push) -> Result {
     }
     live.later.reserve()?;
     let mut stack = Stack::of(sb)?;
-    stack.read_names(sb, Some(layer.root()?))?;
+    stack.set_names(names);
     let index = ofs.mounts.add_later(layer)?;
     later.named = Some(index);
     // Both lists have as many members, and are filled at the same time.
@@ -111,8 +116,10 @@ pub(crate) fn drop_layer(file: &File<Rovl>, asked: &mut Drop) -> Result {
     (asked.count, asked.busy_ino) = (0, 0);
     let meant = Meant::from(&*asked);
     let mut wait = asked.wait_ms.saturating_mul(NAPS_PER_MS);
+    let (_, index) = layer_at(sb, meant)?;
+    let names = names_in(sb, iter::once(sb.data().mounts.root(index)))?;
     let _alone = live.alone(&mut wait)?;
-    let (Some(place), _) = layer_at(sb, meant)? else {
+    let (Some(place), still) = layer_at(sb, meant)? else {
         return Err(reason::MUST_STAY);
     };
     if lower_layers(sb).len() < 2 {
@@ -120,7 +127,7 @@ pub(crate) fn drop_layer(file: &File<Rovl>, asked: &mut Drop) -> Result {
     }
     let mut stack = Stack::of(sb)?;
     stack.take_away(place)?;
-    stack.read_names(sb, None)?;
+    stack.set_names(names.filter(|_| still == index));
     switch(sb, live, stack)?;
     asked.count = u32::try_from(lower_layers(sb).len().saturating_add(1))?;
     Ok(())

@@ -27,7 +27,6 @@ use crate::{
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use stacking::{
-    cred::AsMounter,
     mount::LayerMounts,
     path::LayerPath,
     prelude::*,
@@ -40,6 +39,36 @@ use vfs::{
     Ref, //
 };
 
+/// The hashes of the names in the roots of these layers, which come or go. Those are what can lead to something else in
+/// the root of the mount afterwards. `None` where they cannot be read, are too many, or may be found by other names:
+/// then all can.
+///
+/// Nobody may change them meanwhile. Takes locks of the layers.
+pub(super) fn names_in<'a>(
+    sb: &SuperBlock<Rovl>,
+    layers: impl Iterator<Item = Option<LayerPath<'a>>>,
+) -> Result<Option<KVec<u32>>> {
+    let ofs = sb.data();
+    let root = root(sb)?;
+    let mut hashes = KVec::with_capacity(LayerMounts::MAX_CHANGED_NAMES, GFP_KERNEL)?;
+    let read = ofs.as_mounter(|m| {
+        for layer in layers {
+            let layer = layer.ok_or(reason::NO_SUCH_LAYER)?;
+            if !layer.tells_all_names() || !layer.may_search(m) || !layer.tells_names_apart(m) {
+                return Err(EOPNOTSUPP);
+            }
+            layer.read_dir(m, |entry| match entry.is_dot_or_dotdot() {
+                true => Ok(()),
+                false => hashes
+                    .push_within_capacity(root.hash_of_name(entry.name))
+                    .map_err(|_| ENOSPC),
+            })?;
+        }
+        Ok(())
+    });
+    Ok((read.is_ok() && !ofs.casefold).then_some(hashes))
+}
+
 /// The indices of layers.
 pub(super) struct Stack {
     upper: usize,
@@ -47,7 +76,7 @@ pub(super) struct Stack {
     gone: KVec<usize>,
     /// The new one may have whiteouts that are attributes.
     xwhiteouts: bool,
-    /// See [`read_names`](Self::read_names).
+    /// See [`names_in`].
     names: Option<KVec<u32>>,
 }
 
@@ -98,35 +127,14 @@ impl Stack {
         inserted.map_err(|_| ENOMEM)
     }
 
-    /// Reads the names in the roots of the layers that go, and in that of the directory `new`. Those are what can lead
-    /// to something else in the root afterwards. Where they cannot be read, or are too many, all names can.
-    ///
-    /// Of what was the upper layer nobody changes them meanwhile, and of others nobody may. Takes locks of the layers.
-    pub(super) fn read_names(
-        &mut self,
-        sb: &SuperBlock<Rovl>,
-        new: Option<LayerPath<'_>>,
-    ) -> Result {
-        let ofs = sb.data();
-        let root = root(sb)?;
-        let mut hashes = KVec::with_capacity(LayerMounts::MAX_CHANGED_NAMES, GFP_KERNEL)?;
-        let mut read = |m: &AsMounter, layer: LayerPath<'_>| {
-            layer.read_dir(m, |entry| match entry.is_dot_or_dotdot() {
-                true => Ok(()),
-                false => hashes
-                    .push_within_capacity(root.hash_of_name(entry.name))
-                    .map_err(|_| ENOSPC),
-            })
-        };
-        let read = ofs.as_mounter(|m| {
-            for &index in &self.gone {
-                read(m, ofs.mounts.root(index).ok_or(reason::NO_SUCH_LAYER)?)?;
-            }
-            new.map_or(Ok(()), |new| read(m, new))
-        });
-        // The VFS hashes names without regard to their case otherwise.
-        self.names = (read.is_ok() && !ofs.casefold).then_some(hashes);
-        Ok(())
+    /// The layers that come or go have these names in their roots, see [`names_in`].
+    pub(super) fn set_names(&mut self, names: Option<KVec<u32>>) {
+        self.names = names;
+    }
+
+    /// The layers that go.
+    pub(super) fn gone(&self) -> &[usize] {
+        &self.gone
     }
 
     /// The roots of the lower layers.

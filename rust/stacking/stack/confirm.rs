@@ -34,7 +34,7 @@ use vfs::{
 ///
 /// # Invariants
 ///
-/// It is a dentry of `F` that is not freed as long as this is there.
+/// It is a dentry that is not freed as long as this is there.
 #[derive(Clone, Copy)]
 struct RcuDentry(*mut bindings::dentry);
 
@@ -54,10 +54,6 @@ impl RcuDentry {
         // INVARIANT: A dentry has a reference on its parent, which is freed a grace period after that was put.
         // SAFETY: By the type invariant; a racy read of a pointer, as in RCU walk.
         Self(unsafe { (&raw const (*self.0).d_parent).read_volatile() })
-    }
-
-    fn is_root(&self) -> bool {
-        self.parent().0 == self.0
     }
 
     fn is_unhashed(&self) -> bool {
@@ -89,18 +85,59 @@ unsafe fn growing<'a, F: FileSystem<Layers = LayerStack>>(
     unsafe { RcuInode::<F>::from_raw(inode) }.layers().growing()
 }
 
-/// Whether it is a directory, and whether that was removed.
+/// Whether it is a directory.
 ///
 /// # Safety
 ///
 /// `inode` must be an inode that is not freed meanwhile.
-unsafe fn is_dir(inode: *mut bindings::inode) -> (bool, bool) {
+unsafe fn is_dir(inode: *mut bindings::inode) -> bool {
     // SAFETY: By the safety requirements; constant but for the permissions.
     let mode = unsafe { (&raw const (*inode).i_mode).read_volatile() };
+    u32::from(mode) & bindings::S_IFMT == bindings::S_IFDIR
+}
+
+/// How many names it has.
+///
+/// # Safety
+///
+/// As for [`is_dir`].
+unsafe fn nlink(inode: *mut bindings::inode) -> u32 {
     // SAFETY: By the safety requirements; a racy read of an integer.
-    let nlink = unsafe { (&raw const (*inode).__bindgen_anon_1.i_nlink).read_volatile() };
-    let is_dir = u32::from(mode) & bindings::S_IFMT == bindings::S_IFDIR;
-    (is_dir, is_dir && nlink == 0)
+    unsafe { (&raw const (*inode).__bindgen_anon_1.i_nlink).read_volatile() }
+}
+
+/// Whether `inode`, of a name whose directory is what it was, may be another object by another name: it has none any more,
+/// a part of it is in a layer that is gone, or it has not as many as in its layer.
+///
+/// # Safety
+///
+/// As for [`is_dir`]. `growing` must be what there is of it.
+unsafe fn may_be_another(
+    mounts: &LayerMounts,
+    inode: *mut bindings::inode,
+    growing: &Growing,
+) -> bool {
+    // SAFETY: By the safety requirements.
+    let names = unsafe { nlink(inode) };
+    if names == 0
+        || growing
+            .all()
+            .iter()
+            .any(|entry| mounts.is_gone(entry.layer()))
+    {
+        return true;
+    }
+    // SAFETY: By the safety requirements.
+    if unsafe { is_dir(inode) } {
+        return false;
+    }
+    let Some(top) = growing.rcu_top() else {
+        return true;
+    };
+    // INVARIANT: The dentry is freed only a grace period after the inode put it.
+    let real = RcuDentry(top.dentry).inode();
+    // SAFETY: Inodes of all file systems are freed by RCU.
+    real.is_null() || unsafe { nlink(real) } != names
 }
 
 /// See [`Layers::confirm`](vfs::layers::Layers::confirm).
@@ -120,7 +157,7 @@ pub(super) unsafe fn confirm<F: FileSystem<Layers = LayerStack>>(
     // Before the rest: all that is read is of this generation or a later one.
     let generation = mounts.generation();
     // SAFETY: Its inodes are freed by RCU.
-    let is_same = unsafe { is_same_in::<F>(mounts, dentry, generation) };
+    let is_same = unsafe { is_same_in::<F>(sb, dentry, generation) };
     // ORDERING: Who sees the new word sees what was found before: Acquire and Release.
     let change = |word| {
         let is_older = generation_of(word) < generation && word & LOOKED_UP_AGAIN == 0;
@@ -139,10 +176,13 @@ pub(super) unsafe fn confirm<F: FileSystem<Layers = LayerStack>>(
 ///
 /// The inodes of `dentry` and of its parent must be inodes of `F` that are not freed meanwhile.
 unsafe fn is_same_in<F: FileSystem<Layers = LayerStack>>(
-    mounts: &LayerMounts,
+    sb: &SuperBlock<F>,
     dentry: RcuDentry,
     generation: u32,
 ) -> bool {
+    let mounts = F::mounts(sb.data());
+    // SAFETY: Valid by the type invariant; constant as long as names are looked up.
+    let root = unsafe { (&raw const (*sb.as_raw()).s_root).read_volatile() };
     // ORDERING: Acquire pairs with the Release of who has found it.
     let word = dentry.word().load(Ordering::Acquire);
     if generation & 1 != 0 || word & LOOKED_UP_AGAIN != 0 || dentry.is_unhashed() {
@@ -161,7 +201,7 @@ unsafe fn is_same_in<F: FileSystem<Layers = LayerStack>>(
     let found_in = generation_of(word);
     let is_as_before = || {
         made <= found_in
-            || (parent.is_root() && !mounts.may_have_changed(dentry.hash(), (found_in, generation)))
+            || (parent.0 == root && !mounts.may_have_changed(dentry.hash(), (found_in, generation)))
     };
     if known_in != generation || !is_as_before() {
         return false;
@@ -173,10 +213,12 @@ unsafe fn is_same_in<F: FileSystem<Layers = LayerStack>>(
         return inode.is_null();
     };
     // SAFETY: By the safety requirements.
-    let (is_dir, is_removed) = unsafe { is_dir(inode) };
-    if is_dir && !is_removed {
+    if unsafe { may_be_another(mounts, inode, growing) } {
+        return false;
+    }
+    // SAFETY: By the safety requirements.
+    if unsafe { is_dir(inode) } {
         growing.confirm(generation);
     }
-    // Of a directory that was removed all is over.
-    !is_removed
+    true
 }

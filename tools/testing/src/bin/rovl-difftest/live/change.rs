@@ -13,6 +13,7 @@ use rustix::mount::{mount_move, unmount, UnmountFlags};
 use super::sequence::{number, Found, Sequence};
 use super::site::{make_dir, Identity};
 use super::tree::{self, Nodes, Settling};
+use crate::actor::SLOTS;
 use crate::memory;
 use crate::run::{Difference, Failed};
 use crate::script::Process;
@@ -200,7 +201,9 @@ impl Sequence {
 
     fn checkpoint(&mut self, name: &str) -> Found {
         let before = self.before()?;
-        self.freeze(&inos(&before.nodes))?;
+        let named = inos(&before.nodes);
+        self.freeze(&named)?;
+        let in_no_layer = self.unnamed_uppers(&named)?;
         let (upper, work) = self.site.pair()?;
         let merged = self.site.merged.clone();
         let change = |wait| {
@@ -211,6 +214,7 @@ impl Sequence {
             return Ok(Some(self.differ("", ["ok".to_owned(), refused])));
         }
         self.count("checkpoint", true);
+        self.changed.in_no_layer.extend(in_no_layer);
         let copy = self.site.dir("copies").join(name);
         tree::copy(&self.site.plain, &copy).map_err(told("copy"))?;
         self.copies.insert(name.to_owned(), copy.clone());
@@ -321,9 +325,7 @@ impl Sequence {
         let nodes = self.nodes();
         let (had, has) = (inos(&before.nodes), inos(&nodes));
         self.changed.gone.extend(had.difference(&has));
-        let held = self.holdings.iter();
-        let held = held.flat_map(|held| held.slots.iter().chain([&held.cwd]).flatten());
-        let unnamed = held.map(|open| open.ino).filter(|ino| !had.contains(ino));
+        let unnamed = self.held().filter(|ino| !had.contains(ino));
         let unnamed: Vec<u64> = unnamed
             .filter(|ino| !self.changed.gone.contains(ino))
             .collect();
@@ -345,24 +347,38 @@ impl Sequence {
         self.after(&before)
     }
 
-    /// The directories that are gone by the name that they had, and that are found by another one: they were moved with
-    /// one above them. Whether they are the same then depends on what is looked up first.
+    /// The objects that processes have open, or work in.
+    fn held(&self) -> impl Iterator<Item = u64> + '_ {
+        let held = self.holdings.iter();
+        let held = held.flat_map(|held| held.slots.iter().chain([&held.cwd]).flatten());
+        held.map(|open| open.ino)
+    }
+
+    /// The open files that are in the upper layer, and have no name there.
+    fn unnamed_uppers(&mut self, named: &BTreeSet<u64>) -> Result<BTreeSet<u64>, Failed> {
+        let mut found = BTreeSet::new();
+        for process in Process::ALL {
+            for slot in 0..SLOTS {
+                let open = self.holdings[number(process)].slots[slot];
+                let Some(open) = open.filter(|open| !named.contains(&open.ino)) else {
+                    continue;
+                };
+                if self.site.run(1, process, &["upper", &format!("@{slot}")])? == "ok yes" {
+                    found.insert(open.ino);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is gone by the name that it had, and is found by another one: it was moved with a directory above it.
+    /// Whether it is the same then depends on what is looked up first.
     fn found_again(&self, before: &Before, nodes: &Nodes) -> BTreeSet<u64> {
-        let is_dir = |nodes: &Nodes, path: &PathBuf| {
-            let node = nodes.get(path);
-            node.is_some_and(|node| node.kind == FileType::Directory)
-        };
         let now = self.site.identities(nodes.keys());
-        let now: Vec<&Identity> = now
-            .iter()
-            .filter(|(path, _)| is_dir(nodes, path))
-            .map(|(_, identity)| identity)
-            .collect();
         let gone = before.nodes.iter().filter(|(path, node)| {
             let was = before.identities.get(*path);
             self.changed.gone.contains(&node.ino)
-                && is_dir(&before.nodes, path)
-                && was.is_some_and(|was| now.iter().any(|is| is.is_same(was)))
+                && was.is_some_and(|was| now.values().any(|is| is.is_same(was)))
         });
         gone.map(|(_, node)| node.ino).collect()
     }

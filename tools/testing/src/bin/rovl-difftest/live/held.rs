@@ -62,6 +62,8 @@ pub struct Changed {
     pub linked: BTreeSet<u64>,
     /// Had no name when the layers changed: gone, if something of them went. The first answer tells.
     pub unnamed: BTreeSet<u64>,
+    /// Were in the upper layer without a name at a checkpoint: in no layer, and changed where they were made.
+    pub in_no_layer: BTreeSet<u64>,
 }
 
 /// How a step gets to an object that a process holds.

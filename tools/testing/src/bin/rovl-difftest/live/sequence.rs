@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::held::{self, is_stale, succeeded, Changed, Frozen, Holdings, Mapping, Open, Verdict};
+use super::held::{
+    self, is_stale, succeeded, Base, Changed, Frozen, Holdings, Mapping, Open, Verdict,
+};
 use super::site::Site;
 use super::tree::{self, Nodes};
 use crate::actor::{slot_number, Actor};
@@ -133,7 +135,25 @@ impl Sequence {
             return Ok(None);
         }
         let plain = self.site.run(0, process, words)?;
+        if ours == Errno::EXIST.to_string() && self.is_removed_dir(&bases) {
+            // What both types say to a change of a directory that was in a lower layer, and was removed.
+            let inos = bases.iter().map(|base| base.open.ino).collect();
+            self.let_go(&inos)?;
+            return Ok(None);
+        }
         self.compare(process, words, [plain, ours])
+    }
+
+    /// Whether a step is about one directory that has no name any more.
+    fn is_removed_dir(&self, bases: &[Base]) -> bool {
+        let [Base {
+            open,
+            lookup: false,
+        }] = bases
+        else {
+            return false;
+        };
+        open.dir && self.nodes().values().all(|node| node.ino != open.ino)
     }
 
     /// A step on something that is gone, which the plain tree does not do.
@@ -264,9 +284,8 @@ impl Sequence {
                     frozen: None,
                 };
                 let upper = self.site.run(1, process, &["upper", slot])?;
-                // One without a name is in no layer, and changes where it was made.
-                let mut named = self.nodes().into_values();
-                if !map.writable && upper == "ok no" && named.any(|node| node.ino == map.ino) {
+                let in_layer = !self.changed.in_no_layer.contains(&map.ino);
+                if !map.writable && upper == "ok no" && in_layer {
                     map.frozen = Some(self.mapped(process, index)?);
                 }
                 if let Some(index) = slot_number(index) {
