@@ -396,9 +396,10 @@ impl<F: FileSystem> Dentry<F> {
     /// The word that a file system may keep in `d_fsdata`.
     #[inline]
     pub fn flag_word(&self) -> usize {
-        // SAFETY: Valid by the type invariant; a racy read of a word, as `test_bit()`.
-        let word = unsafe { (&raw const (*self.as_raw()).d_fsdata).read_volatile() };
-        word.addr()
+        // SAFETY: As for `change_flag_word`.
+        let word = unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_raw()).d_fsdata).cast()) };
+        // ORDERING: See `change_flag_word_if`.
+        word.load(Ordering::Acquire)
     }
 
     /// Makes of that word what `change` says, in one step: it may be asked more than once.

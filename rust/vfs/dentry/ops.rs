@@ -11,7 +11,13 @@ use crate::{
     FileSystem,
     Foreign, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    }, //
+};
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     prelude::*, //
@@ -124,9 +130,11 @@ impl<T: Operations> Table<T> {
     /// See [`Layers::revalidate`].
     #[inline]
     unsafe fn word(dentry: *mut bindings::dentry) -> usize {
-        // SAFETY: By the safety requirements valid, in RCU walk at least until the end of the RCU section; a racy read
-        // of a word, as `test_bit()`.
-        unsafe { (&raw const (*dentry).d_fsdata).read_volatile() }.addr()
+        // SAFETY: By the safety requirements valid, in RCU walk at least until the end of the RCU section. All who change
+        // it do so atomically.
+        let word = unsafe { AtomicUsize::from_ptr((&raw mut (*dentry).d_fsdata).cast()) };
+        // ORDERING: See `Dentry::change_flag_word_if`.
+        word.load(Ordering::Acquire)
     }
 
     /// Whether the word is true of the layers that there are.
