@@ -17,7 +17,8 @@ const LENGTH: usize = 40;
 const LIVE_EVERY: u32 = 8;
 /// Seed of the run that is always the same.
 const SEED: u64 = 1;
-/// Seed of the run in which layers change. `make difftest LIVE=1` is for new ones: what the plain tree does not know of is still found.
+/// Seed of the run in which layers change. `make difftest LIVE=1` is for new ones: what the plain tree does not know of
+/// is still found.
 const LIVE_SEED: u64 = 1;
 
 /// Runs the scripts in `dir` and the random runs, those with `filter` in their names. False if one
